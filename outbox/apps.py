@@ -1,0 +1,34 @@
+"""The app as Django sees it: finds the consumers, attaches their queues, makes the beat entries."""
+
+from importlib import import_module
+
+from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+from django.db.models.signals import post_migrate
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+from outbox.errors import BrokerAway
+
+
+class OutboxConfig(AppConfig):
+    """Start-up: nothing here opens a connection."""
+
+    name = "outbox"
+    verbose_name = _("Outbox")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Import every app's ``consumers.py`` and our tasks, and tell Celery's workers about our queues."""
+        autodiscover_modules("consumers")
+        import_module("outbox.checks")
+        schedule = import_module("outbox.schedule")
+        post_migrate.connect(schedule.ensure_entries, sender=self)
+        integration = import_module("outbox.integration")
+        try:
+            integration.attach_queues()
+        except BrokerAway as error:
+            raise ImproperlyConfigured(
+                "outbox has no Celery app. Call outbox.configure(app) in the module that makes your Celery app, and "
+                "import that module in your project's __init__.py."
+            ) from error

@@ -1,0 +1,82 @@
+"""The host's settings: one dict ``OUTBOX``, every key with a default, read once and typed."""
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, slots=True)
+class Conf:
+    """The settings of the engine, under the same names as the keys of ``OUTBOX``, in lower case."""
+
+    database: str = "default"
+    """The database alias the message table lives on; atomic consumers act on it."""
+    prefix: str = "outbox"
+    """What every queue name begins with. Own to each installation that shares a broker."""
+    payload_limit: int = 256 * 1024
+    """Bytes of JSON that payload and headers may have together."""
+    grace: timedelta = timedelta(seconds=5)
+    """How long after commit the rescan leaves a new row to the courier's hint."""
+    resend_after: timedelta = timedelta(seconds=10)
+    """How long after sending a hint the rescan looks at the row again."""
+    send_limit: int = 360
+    """Sends into an empty queue, none of them started, after which a row fails: no worker took it."""
+    high_water: int = 50
+    """Hints waiting in a consumer's queue at which no more are sent."""
+    rescan_budget: timedelta = timedelta(seconds=0.8)
+    """How long one pass of the rescan may go on."""
+    rescan_overdue: timedelta = timedelta(seconds=5)
+    """Age of the last rescan at which workers run it themselves."""
+    lease: timedelta = timedelta(seconds=10)
+    """How long a started row belongs to its worker (``atomic=False``: its timeout more)."""
+    chunk_time: timedelta = timedelta(seconds=2)
+    """How long a chunk's transaction may go on before the rest is given back."""
+    chunk_time_sqlite: timedelta = timedelta(seconds=0.2)
+    """The same on SQLite, where it blocks every other writer."""
+    chunk_lock_timeout: timedelta = timedelta(milliseconds=100)
+    """How long a chunk waits for a row lock before the rest is redone row by row."""
+    probe_after: timedelta = timedelta(seconds=5)
+    """How long a row waits when its handler said ``Unavailable``."""
+    gone_after: timedelta = timedelta(hours=24)
+    """How long a row whose consumer is not in the code waits before it fails (a rolling deploy)."""
+    connect_timeout: timedelta = timedelta(seconds=2)
+    """How long opening a connection to the broker may take."""
+    confirm_timeout: timedelta = timedelta(seconds=5)
+    """How long the broker has to answer, or to confirm everything sent at once."""
+    courier_backlog: int = 10_000
+    """Publish calls whose hints may wait in the process; more are left to the rescan."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind:
+                raise ImproperlyConfigured(
+                    f'OUTBOX["{field.name.upper()}"] must be of type {kind.__name__}, not {type(value).__name__}.'
+                )
+            if kind is not str and value <= kind(0):
+                raise ImproperlyConfigured(f'OUTBOX["{field.name.upper()}"] must be greater than zero.')
+        if not self.prefix or not self.prefix.replace("-", "").replace("_", "").isalnum():
+            raise ImproperlyConfigured('OUTBOX["PREFIX"] must be letters, digits, "-" and "_".')
+
+
+@cache
+def conf() -> Conf:
+    """Return the settings in force; ``ImproperlyConfigured`` names an unknown key or a wrong value."""
+    given: dict[str, Any] = getattr(settings, "OUTBOX", {})
+    known = {field.name.upper() for field in fields(Conf)}
+    if unknown := sorted(set(given) - known):
+        raise ImproperlyConfigured(f"OUTBOX has unknown keys {unknown}; known are {sorted(known)}.")
+    return Conf(**{key.lower(): value for key, value in given.items()})
+
+
+def _forget(*, setting: str, **_kwargs: object) -> None:
+    if setting == "OUTBOX":
+        conf.cache_clear()
+
+
+setting_changed.connect(_forget)

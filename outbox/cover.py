@@ -1,0 +1,43 @@
+"""What a worker does beside its tasks: it notices when beat is dead, and has the rescan done by its own pool."""
+
+from time import monotonic
+from typing import Any
+
+from celery import bootsteps
+
+from outbox.tasks import cover_for_beat
+
+PERIOD = 2.0
+"""Seconds between two looks; a quarter of an hour without beat costs one small query each."""
+PATIENCE = 60.0
+"""Seconds after which an answer from the pool is not waited for any more (its process was killed)."""
+
+
+class CoverForBeat(bootsteps.StartStopStep):
+    """Has the pool look every two seconds whether the rescan is overdue; the main process touches no database."""
+
+    requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
+
+    def __init__(self, worker: Any, **kwargs: Any) -> None:
+        super().__init__(worker, **kwargs)
+        self._entry: Any = None
+        self._asked_at: float | None = None
+
+    def start(self, worker: Any) -> None:
+        """Begin to look."""
+        self._entry = worker.timer.call_repeatedly(PERIOD, self._look, (worker,))
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
+        """Stop looking, before the pool goes away."""
+        if self._entry is not None:
+            self._entry.cancel()
+            self._entry = None
+
+    def _look(self, worker: Any) -> None:
+        if self._asked_at is not None and monotonic() - self._asked_at < PATIENCE:
+            return
+        self._asked_at = monotonic()
+        worker.pool.apply_async(cover_for_beat, callback=self._answered, error_callback=self._answered)
+
+    def _answered(self, _result: Any) -> None:
+        self._asked_at = None

@@ -1,0 +1,273 @@
+"""The core loop: start the rows a hint names, handle them, settle them.
+
+Read ``deliver`` first. A chunk of an atomic consumer is started in one short transaction and handled and settled in
+another, so that a crash is counted and an effect happens exactly once. Rows that get in each other's way are redone
+one by one; a consumer that talks to the world outside is called row by row, outside any transaction.
+"""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+
+from outbox import courier, handling, registry, settling
+from outbox.conf import conf
+from outbox.errors import Superseded
+from outbox.handling import Redo, Report
+from outbox.models import Fence, Message
+from outbox.policy import Succeeded
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+CONFLICT_TRIES = 3
+"""How often one row is tried alone against deadlocks and serialization failures, within the same attempt."""
+
+
+def deliver(consumer_name: str, ids: Sequence[int]) -> None:
+    """Deliver the rows named by a hint, and for an atomic consumer as many more as fill its chunk.
+
+    Everything is decided by the table: rows that are finished, started by others, backing off or held back are left
+    alone. A consumer that is not in the code leaves its rows to the rescan.
+    """
+    consumer = registry.get(consumer_name)
+    if consumer is None:
+        log.warning("a hint for %s, which is not in this worker's code, was left to the rescan", consumer_name)
+        return
+    if consumer.atomic:
+        _deliver_chunk(consumer, ids)
+    else:
+        for id in ids:
+            _deliver_outside(consumer, id)
+
+
+def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
+    fences = start(consumer, ids, fill_up_to=consumer.chunk)
+    if not fences:
+        return
+    try:
+        redo = _handle_together(consumer, fences)
+    except (DatabaseError, InterfaceError, Redo, Superseded) as error:
+        log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
+        redo = fences
+    if redo:
+        _handle_one_by_one(consumer, redo)
+
+
+def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> list[Fence]:
+    """Start what may be started of ``ids`` and commit, so that a crash from here on is counted.
+
+    Rows above ``fill_up_to`` are not added; rows that a worker was lost over are started only if the hint names one
+    row, and then alone. Returns the fences of the started rows.
+    """
+    try:
+        return _start(consumer, ids, fill_up_to)
+    except (OperationalError, InterfaceError):
+        # A connection that broke while it was idle is found out here; nothing has been started on it.
+        connections[conf().database].close()
+        return _start(consumer, ids, fill_up_to)
+
+
+def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fence]:
+    with transaction.atomic(using=conf().database):
+        ready = Message.objects.filter(consumer=consumer.name).pending().at_head().admitted(consumer.name)
+        ready = ready.select_for_update(skip_locked=True, no_key=True)
+        sound = ready.filter(lost=0)
+        named = ready if len(ids) == 1 else sound
+        rows = list(named.filter(pk__in=ids).values_list("pk", "attempts", "lost"))
+        alone = any(lost for _id, _attempts, lost in rows)
+        if not alone and (room := fill_up_to - len(rows)) > 0:
+            more = sound.due(within=conf().grace).exclude(pk__in=[id for id, _attempts, _lost in rows])
+            rows += more.values_list("pk", "attempts", "lost")[:room]
+        fences = [Fence(id, attempts + 1) for id, attempts, _lost in rows]
+        if fences:
+            started = Message.objects.filter(pk__in=[fence.id for fence in fences])
+            started.mark_started(worker=worker_name(), lease=consumer.lease)
+    return fences
+
+
+def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]:
+    """Handle and settle a chunk in one transaction; return the rows that must be redone alone."""
+    redo: list[Fence] = []
+    reports: list[Report] = []
+    until = monotonic() + _chunk_time().total_seconds()
+    with transaction.atomic(using=conf().database, durable=True):
+        _wait_for_locks(conf().chunk_lock_timeout)
+        messages = lock(consumer, fences)
+        whole = handling.call_bulk(consumer, messages) if consumer.bulk and len(messages) > 1 else None
+        if whole is not None:
+            reports = whole
+        else:
+            for turn, message in enumerate(messages):
+                if monotonic() >= until:
+                    reports += handling.give_back(messages[turn:])
+                    break
+                try:
+                    reports.append(handling.call(consumer, message))
+                except Redo:
+                    redo = [waiting.fence for waiting in messages[turn:]]
+                    break
+        settling.settle(consumer, reports)
+    _hint_followers(consumer, *_succeeded(reports))
+    return redo
+
+
+def lock(consumer: Consumer, fences: Sequence[Fence]) -> list[Message]:
+    """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease."""
+    held = Message.objects.held(fences).select_for_update(no_key=True).order_by("pk")
+    messages = list(held)
+    return sorted(messages, key=consumer.sort) if consumer.sort else messages
+
+
+def _handle_one_by_one(consumer: Consumer, fences: Sequence[Fence]) -> None:
+    """Handle each row in a transaction of its own, with the lease renewed; give back what time does not allow."""
+    Message.objects.held(fences).renew(consumer.lease + consumer.timeout)
+    until = monotonic() + _chunk_time().total_seconds()
+    for turn, fence in enumerate(fences):
+        if turn and monotonic() >= until:
+            _give_back(consumer, fences[turn:])
+            return
+        _handle_alone(consumer, fence)
+
+
+def _handle_alone(consumer: Consumer, fence: Fence) -> None:
+    problem: Exception | None = None
+    for _try in range(CONFLICT_TRIES):
+        try:
+            with transaction.atomic(using=conf().database, durable=True):
+                _wait_for_locks(consumer.timeout)
+                reports = [handling.call(consumer, message) for message in lock(consumer, [fence])]
+                settling.settle(consumer, reports)
+        except Superseded:
+            return
+        except Redo as error:
+            problem = error
+        except (DatabaseError, InterfaceError) as error:
+            # The row's own transaction failed, perhaps only at COMMIT: the effects are gone, the attempt is not.
+            problem = error
+            break
+        else:
+            _hint_followers(consumer, *_succeeded(reports))
+            return
+    if problem is not None:
+        _settle_failed(consumer, fence, problem)
+
+
+def _settle_failed(consumer: Consumer, fence: Fence, problem: Exception) -> None:
+    with transaction.atomic(using=conf().database, durable=True):
+        settling.settle(consumer, [handling.judge(message, problem) for message in lock(consumer, [fence])])
+
+
+def _give_back(consumer: Consumer, fences: Sequence[Fence]) -> None:
+    with transaction.atomic(using=conf().database, durable=True):
+        settling.settle(consumer, handling.give_back(lock(consumer, fences)))
+
+
+def _deliver_outside(consumer: Consumer, id: int) -> None:
+    """Start one row, call its consumer outside any transaction, and settle by compare-and-set."""
+    for fence in start(consumer, [id]):
+        message = Message.objects.held([fence]).first()
+        if message is None:
+            return
+        settlement = _Settlement(message)
+        message.settlement = settlement.open
+        report = _call_outside(consumer, message)
+        if not settlement.done:
+            _settle_outside(consumer, report)
+            return
+        if not isinstance(report.outcome, Succeeded):
+            log.error("message %d was settled as a success, then its handler failed: %s", id, report.error)
+        _hint_followers(consumer, report.message)
+
+
+class _Settlement:
+    """The one transaction in which a handler may commit its result together with the success."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self.done = False
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Mark the success, let the handler write, commit both; ``Superseded`` if the attempt was overtaken."""
+        if self.done:
+            raise RuntimeError("message.settling() was used before; a message is settled once")
+        message = self._message
+        with transaction.atomic(using=conf().database):
+            if not Message.objects.held([message.fence]).mark_success():
+                raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
+            yield
+        self.done = True
+
+
+def _call_outside(consumer: Consumer, message: Message) -> Report:
+    try:
+        consumer.handler(message)
+    except Exception as error:
+        return handling.judge(message, error)
+    return Report(message, Succeeded())
+
+
+def _settle_outside(consumer: Consumer, report: Report) -> None:
+    try:
+        _in_one_transaction(consumer, report)
+    except Superseded:
+        settling.record_late(report)
+        return
+    except (OperationalError, InterfaceError):
+        # The connection broke while the handler talked to the world; what it did must not be forgotten for that.
+        connections[conf().database].close()
+        _settle_outside_again(consumer, report)
+    if isinstance(report.outcome, Succeeded):
+        _hint_followers(consumer, report.message)
+
+
+def _settle_outside_again(consumer: Consumer, report: Report) -> None:
+    try:
+        _in_one_transaction(consumer, report)
+    except Superseded:
+        # The first try may have been committed before the connection broke; then there is nothing to keep.
+        if not Message.objects.filter(pk=report.message.pk, attempts=report.message.attempts).exists():
+            settling.record_late(report)
+
+
+def _in_one_transaction(consumer: Consumer, report: Report) -> None:
+    with transaction.atomic(using=conf().database):
+        settling.settle(consumer, [report])
+
+
+def _succeeded(reports: Sequence[Report]) -> list[Message]:
+    return [report.message for report in reports if isinstance(report.outcome, Succeeded)]
+
+
+def _hint_followers(consumer: Consumer, *succeeded: Message) -> None:
+    """Send on the next message of every ordering key whose head has just succeeded."""
+    keys = {message.ordering_key for message in succeeded if message.ordering_key}
+    if keys:
+        heads = Message.objects.filter(consumer=consumer.name, ordering_key__in=keys).unfinished().at_head()
+        courier.offer({consumer.name: list(heads.values_list("pk", flat=True))})
+
+
+def worker_name() -> str:
+    """Return who we are in the table: host, process id, and the thread where a process has several."""
+    thread = threading.current_thread()
+    suffix = "" if thread is threading.main_thread() else f":{thread.native_id}"
+    return f"{socket.gethostname()[:60]}:{os.getpid()}{suffix}"
+
+
+def _chunk_time() -> timedelta:
+    return conf().chunk_time_sqlite if connections[conf().database].vendor == "sqlite" else conf().chunk_time
+
+
+def _wait_for_locks(span: timedelta) -> None:
+    """Bound the waiting for row locks in this transaction; SQLite has one writer and nothing to wait for."""
+    connection = connections[conf().database]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = %s", [f"{span / timedelta(milliseconds=1):.0f}ms"])

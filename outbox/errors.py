@@ -1,0 +1,72 @@
+"""Everything that can go wrong with the outbox, as one tree.
+
+Two branches: what a caller of ``publish`` is told, and what a handler says about its message.
+"""
+
+from datetime import timedelta
+
+
+class OutboxError(Exception):
+    """The root: catch it to catch anything the outbox raises."""
+
+
+class PublishError(OutboxError):
+    """A message was refused before anything was written. Retrying the same call gives the same answer."""
+
+
+class OutsideTransaction(PublishError):
+    """``publish`` was called outside ``transaction.atomic()``, so it could not be committed with the business row."""
+
+
+class UnknownTopic(PublishError):
+    """No consumer listens to the topic, so nobody would ever act on the message."""
+
+
+class InvalidMessage(PublishError):
+    """The topic, the key, the payload, the headers or the delay cannot be stored faithfully."""
+
+
+class ConsumerError(OutboxError):
+    """A consumer was declared wrongly (its name, its pattern, its options). Raised at start-up; mend the code."""
+
+
+class BrokerAway(OutboxError):
+    """The broker did not take or confirm what was sent in time. The table keeps the work; the rescan tries again."""
+
+
+class Superseded(OutboxError):
+    """The attempt is no longer ours: another worker holds the message, or an operator acted. Do not retry."""
+
+
+class OperatorError(OutboxError):
+    """An operator's act could not be carried out; the text says why and what to do."""
+
+
+class Conflict(OperatorError):
+    """The message was changed by somebody else since it was shown. Look again, then decide."""
+
+
+class NotAllowed(OperatorError):
+    """The operator lacks the permission, or the message is not in a state that allows the act."""
+
+
+class HandlerSignal(OutboxError):
+    """What a handler raises to say how its message should go on, other than by failing."""
+
+
+class Reject(HandlerSignal):
+    """Permanent: the message fails at once and waits for a person. Retrying would not help."""
+
+
+class Snooze(HandlerSignal):
+    """Not ready yet: try again after ``after``. No attempt is spent."""
+
+    def __init__(self, after: timedelta, reason: str = "") -> None:
+        if after <= timedelta(0):
+            raise ValueError(f"Snooze takes a positive timedelta, not {after!r}")
+        super().__init__(reason or f"not ready, again in {after}")
+        self.after = after
+
+
+class Unavailable(HandlerSignal):
+    """The world behind the consumer is down: try again later. No attempt is spent; it counts towards the breaker."""

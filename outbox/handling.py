@@ -1,0 +1,104 @@
+"""Calling a consumer's function and turning whatever it does into an outcome."""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.utils import OperationalError
+
+from outbox.conf import conf
+from outbox.errors import Reject, Snooze, Superseded, Unavailable
+from outbox.models import Message
+from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
+from outbox.registry import Consumer
+
+ERROR_LENGTH = 2_000
+TRACEBACK_LENGTH = 20_000
+
+LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION = "55P03", "40P01", "40001"
+CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one attempt came to: its message, the outcome, and the error as people should read it."""
+
+    message: Message
+    outcome: Outcome
+    error: str = ""
+    traceback: str = ""
+
+
+class Redo(Exception):
+    """A row met a lock, a deadlock or a broken connection: nothing is wrong with it, do it alone."""
+
+
+def call(consumer: Consumer, message: Message) -> Report:
+    """Call the consumer for one message inside a savepoint; what it wrote before failing is rolled back.
+
+    Raises ``Redo`` for a conflict with others over locks.
+    """
+    try:
+        with transaction.atomic(using=conf().database):
+            consumer.handler([message] if consumer.bulk else message)
+    except Exception as error:
+        if _is_conflict(error):
+            raise Redo(_text(error)) from error
+        return judge(message, error)
+    return Report(message, Succeeded())
+
+
+def call_bulk(consumer: Consumer, messages: Sequence[Message]) -> list[Report] | None:
+    """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
+    try:
+        with transaction.atomic(using=conf().database):
+            consumer.handler(list(messages))
+    except Exception as error:
+        if _is_conflict(error):
+            raise Redo(_text(error)) from error
+        return None
+    return [Report(message, Succeeded()) for message in messages]
+
+
+def judge(message: Message, error: Exception) -> Report:
+    """Return the report on an attempt that ended in ``error``. The loop's boundary: every exception ends here."""
+    text = _text(error)
+    match error:
+        case Reject():
+            return Report(message, Rejected(), text)
+        case Snooze():
+            return Report(message, Snoozed(error.after), text)
+        case Unavailable():
+            return Report(message, WorldDown(conf().probe_after), text)
+        case _:
+            lines = "".join(traceback.format_exception(error))
+            return Report(message, Failed(), text, storable(lines[-TRACEBACK_LENGTH:]))
+
+
+def give_back(messages: Sequence[Message]) -> list[Report]:
+    """Return the reports on messages whose turn did not come."""
+    return [Report(message, GivenBack()) for message in messages]
+
+
+def storable(text: str) -> str:
+    """Return ``text`` without what no database stores: NUL characters and lone surrogates are written out."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+def _text(error: BaseException) -> str:
+    name = type(error).__name__
+    said = str(error)
+    return storable(f"{name}: {said}" if said else name)[:ERROR_LENGTH]
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Tell whether the row only met others: waited for a lock, was the deadlock's victim, or lost its connection."""
+    if isinstance(error, Superseded):
+        return False
+    code = getattr(error.__cause__, "pgcode", None) if isinstance(error, DatabaseError) else None
+    if code in CONFLICTS:
+        return True
+    if isinstance(error, OperationalError | InterfaceError):
+        return not connections[conf().database].is_usable()
+    return False

@@ -1,0 +1,57 @@
+"""Who did what to which promise, and why: append-only, each entry sealed with the hash of the one before."""
+
+import hashlib
+import json
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from outbox.models.state import EngineQuerySet
+
+
+class AuditEntryQuerySet(EngineQuerySet["AuditEntry"]):
+    """Audit entries, on the engine's database. There is no verb that changes or deletes one."""
+
+
+class AuditEntry(models.Model):
+    """One act of one person (or of a command run by one), written in the transaction of the act itself."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(_("when"))
+    actor = models.CharField(_("who"), max_length=150)
+    origin = models.CharField(_("from where"), max_length=100, default="", blank=True)
+    action = models.CharField(_("act"), max_length=30)
+    message_id = models.BigIntegerField(_("message"), null=True, blank=True, db_index=True)
+    subject = models.CharField(_("on what"), max_length=520)
+    before = models.JSONField(_("before"), default=dict)
+    after = models.JSONField(_("after"), default=dict)
+    reason = models.TextField(_("reason"))
+    previous = models.CharField(_("hash of the entry before"), max_length=64, unique=True)
+    digest = models.CharField(_("hash"), max_length=64)
+
+    objects = AuditEntryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        default_permissions = ()
+        permissions = [("view_audit", _("Can see the audit"))]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.action} {self.subject}"
+
+    def sealed(self) -> str:
+        """Return the SHA-256 over the entry's content and the hash of the entry before, as 64 hex digits."""
+        content = [
+            self.previous,
+            self.at.isoformat(),
+            self.actor,
+            self.origin,
+            self.action,
+            self.message_id,
+            self.subject,
+            self.before,
+            self.after,
+            self.reason,
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

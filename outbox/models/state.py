@@ -1,0 +1,97 @@
+"""What is known about a consumer as a whole, and when the engine's own chores last ran."""
+
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.db.models.sql import Query
+from django.utils.translation import gettext_lazy as _
+
+from outbox.conf import conf
+from outbox.registry import NAME_LENGTH
+
+M = TypeVar("M", bound=models.Model)
+
+
+class EngineQuerySet(models.QuerySet[M]):
+    """A queryset that acts on ``OUTBOX["DATABASE"]`` unless told otherwise."""
+
+    def __init__(
+        self,
+        model: type[models.Model] | None = None,
+        query: Query | None = None,
+        using: str | None = None,
+        hints: Mapping[str, models.Model] | None = None,
+    ) -> None:
+        super().__init__(model, query, using or conf().database, hints)  # type: ignore[arg-type]  # hints: a dict or None
+
+
+class Breaker(models.TextChoices):
+    """Whether rows of a consumer flow, or one canary at a time."""
+
+    CLOSED = "closed", _("closed")
+    OPEN = "open", _("open")
+
+
+class ConsumerStateQuerySet(EngineQuerySet["ConsumerState"]):
+    """Which consumers are held back."""
+
+    def paused(self) -> Self:
+        """Keep the consumers whose pause is on and not yet over."""
+        return self.filter(Q(paused_until__isnull=True) | Q(paused_until__gt=Now()), paused_at__isnull=False)
+
+
+class ConsumerState(models.Model):
+    """What holds for all rows of one consumer: paused by whom and why, breaker and canary, gone from the code since."""
+
+    consumer = models.CharField(_("consumer"), max_length=NAME_LENGTH, primary_key=True)
+    paused_at = models.DateTimeField(_("paused"), null=True, blank=True)
+    paused_by = models.CharField(_("paused by"), max_length=150, default="", blank=True)
+    paused_reason = models.TextField(_("reason"), default="", blank=True)
+    paused_until = models.DateTimeField(_("resumes by itself"), null=True, blank=True)
+    breaker = models.CharField(_("breaker"), max_length=6, choices=Breaker, default=Breaker.CLOSED)
+    canary = models.BigIntegerField(_("canary"), null=True, blank=True)
+    probe_at = models.DateTimeField(_("next probe"), null=True, blank=True)
+    probe_seconds = models.PositiveSmallIntegerField(_("seconds between probes"), default=0)
+    unavailable = models.JSONField(_("rows in a row that said unavailable"), default=list, blank=True)
+    gone_since = models.DateTimeField(_("not in the code since"), null=True, blank=True)
+
+    objects = ConsumerStateQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("consumer")
+        verbose_name_plural = _("consumers")
+        default_permissions = ("view",)
+        permissions = [("pause_consumer", _("Can pause and resume consumers"))]
+
+    def __str__(self) -> str:
+        return self.consumer
+
+
+class PulseQuerySet(EngineQuerySet["Pulse"]):
+    """When the engine's chores ran."""
+
+    def beat(self, name: str, **data: Any) -> None:
+        """Note that the chore ``name`` has just succeeded."""
+        if not self.filter(name=name).update(at=Now(), data=data):
+            self.bulk_create([Pulse(name=name, data=data)], ignore_conflicts=True)
+
+
+class Pulse(models.Model):
+    """When one of the engine's own chores last succeeded."""
+
+    name = models.CharField(_("chore"), max_length=50, primary_key=True)
+    at = models.DateTimeField(_("last success"), db_default=Now())
+    data = models.JSONField(_("details"), default=dict, blank=True)
+
+    objects = PulseQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("pulse")
+        verbose_name_plural = _("pulses")
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.name

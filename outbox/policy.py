@@ -1,0 +1,154 @@
+"""What follows an attempt: pure decisions, without clock, database or chance of their own."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import assert_never
+
+from outbox.errors import ConsumerError
+
+ZERO = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Retry with growing waits: ``first``, ``first × factor``, … up to ``cap``, at most ``limit`` attempts.
+
+    The defaults are those of the README; ``jitter`` is the share of a wait that is left to luck, so that what
+    failed together does not come back together.
+    """
+
+    limit: int = 8
+    first: timedelta = timedelta(seconds=10)
+    factor: float = 2.0
+    cap: timedelta = timedelta(hours=1)
+    jitter: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= 1000:
+            raise ConsumerError(f"Backoff(limit={self.limit!r}): between 1 and 1000 attempts")
+        if not ZERO <= self.first <= self.cap:
+            raise ConsumerError(f"Backoff(first={self.first!r}, cap={self.cap!r}): 0 <= first <= cap")
+        if self.factor < 1 or not 0 <= self.jitter <= 1:
+            raise ConsumerError(
+                f"Backoff(factor={self.factor!r}, jitter={self.jitter!r}): factor >= 1, 0 <= jitter <= 1"
+            )
+
+    def wait(self, counted: int, *, luck: float) -> timedelta:
+        """Return the wait after the ``counted``-th attempt that counted; ``luck`` in [0, 1) shortens it by jitter."""
+        if not self.first:
+            return ZERO
+        doublings = min(max(counted, 1) - 1, 64)
+        try:
+            seconds = min(self.first.total_seconds() * self.factor**doublings, self.cap.total_seconds())
+        except OverflowError:
+            seconds = self.cap.total_seconds()
+        return timedelta(seconds=seconds * (1 - self.jitter * luck))
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Where a message stands: times started, how often it may be, and losses in a row."""
+
+    attempts: int
+    attempt_limit: int
+    lost: int
+
+    def counted(self, backoff: Backoff) -> int:
+        """Return how many of the attempts counted; what did not has raised the limit."""
+        return backoff.limit - (self.attempt_limit - self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The handler raised, or the row's own transaction failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The handler said that no retry will help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snoozed:
+    """The handler said that it is too early."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class WorldDown:
+    """The handler said that what it needs is down."""
+
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """Started, but the chunk's time was up before its turn came."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """The lease ran out before the worker settled."""
+
+
+Outcome = Succeeded | Failed | Rejected | Snoozed | WorldDown | GivenBack | WorkerLost
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Consumed: the message is a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Pending again, not before ``wait`` from now; ``free`` attempts raise the limit by one."""
+
+    wait: timedelta
+    free: bool
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """The machine has given up; a person is needed. ``lost`` stays, so that a retry is still started alone."""
+
+    reason: str
+    lost: int = 0
+
+
+Verdict = Done | Again | Exhausted
+
+
+def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, luck: float) -> Verdict:
+    """Return what follows an attempt that ended in ``outcome``.
+
+    ``counters`` are those after the attempt was started, ``luck`` in [0, 1) is the jitter's. Every wait is relative
+    to the database's clock at the time of settling.
+    """
+    match outcome:
+        case Succeeded():
+            return Done()
+        case Rejected():
+            return Exhausted("rejected")
+        case Snoozed(after) | WorldDown(after):
+            return Again(after, free=True)
+        case GivenBack():
+            return Again(ZERO, free=True, lost=counters.lost)
+        case WorkerLost() if counters.lost == 0:
+            return Again(ZERO, free=True, lost=1)
+        case WorkerLost() if counters.attempts >= counters.attempt_limit:
+            return Exhausted("worker lost, no tries left", lost=counters.lost + 1)
+        case WorkerLost():
+            return Again(backoff.wait(counters.counted(backoff), luck=luck), free=False, lost=counters.lost + 1)
+        case Failed() if counters.attempts >= counters.attempt_limit:
+            return Exhausted("no tries left")
+        case Failed():
+            return Again(backoff.wait(counters.counted(backoff), luck=luck), free=False)
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,265 @@
+"""``publish``: write one promise for each consumer of a topic, in the caller's own transaction."""
+
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from outbox import courier, registry
+from outbox.conf import conf
+from outbox.errors import InvalidMessage, OutsideTransaction, UnknownTopic
+from outbox.models import Message, Status
+from outbox.models.message import KEY_LENGTH
+from outbox.registry import Consumer
+
+Key = str | int | uuid.UUID
+
+COLUMNS = (
+    *("topic", "consumer", "key", "payload", "headers", "ordering_key"),
+    *("status", "resolution", "evidence", "attempts", "attempt_limit", "lost", "sends"),
+    *("created_at", "not_before", "due_at", "expires_at"),
+    *("worker", "last_error", "failure", "revision"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A message that is not written yet; the fields are the arguments of ``publish``."""
+
+    topic: str
+    key: Key
+    payload: Any
+    delay: timedelta | None = None
+    ordering_key: str = ""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+def publish(
+    topic: str,
+    *,
+    key: Key,
+    payload: Any,
+    delay: timedelta | None = None,
+    ordering_key: str = "",
+    headers: Mapping[str, Any] | None = None,
+) -> list[int]:
+    """Write a message for every consumer of ``topic`` with one INSERT, and return the ids that are new.
+
+    Call it inside ``transaction.atomic()``, beside the business row. ``key`` is the business id; the same topic and
+    key published again is a no-op for the consumers that already have it. ``payload`` and ``headers`` are JSON.
+    ``delay`` keeps the message back; messages with the same ``ordering_key`` reach a consumer strictly in order.
+
+    Raises ``OutsideTransaction``, ``UnknownTopic`` or ``InvalidMessage`` before anything is written.
+    """
+    draft = Draft(topic=topic, key=key, payload=payload, delay=delay, ordering_key=ordering_key, headers=headers or {})
+    return publish_many([draft])
+
+
+def publish_many(drafts: Iterable[Draft]) -> list[int]:
+    """Write many messages in as few statements as the database allows (PostgreSQL: one), and return the new ids.
+
+    The rules are those of ``publish``; if one draft is refused, nothing is written.
+    """
+    connection = connections[conf().database]
+    if not connection.in_atomic_block:
+        raise OutsideTransaction(
+            f"publish() must be called inside transaction.atomic() on the database {conf().database!r}, so that the "
+            "message is committed together with your business row"
+        )
+    promises = sorted(
+        (promise for draft in drafts for promise in _promises(draft)), key=lambda promise: promise.identity
+    )
+    _take_turns(connection, {promise.draft.ordering_key for promise in promises} - {""})
+    written = [row for batch in _batches(connection, promises) for row in _insert(connection, batch)]
+    _hand_to_courier(written)
+    return [id for id, _consumer, _delayed in written]
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """A draft checked and encoded for one of its consumers."""
+
+    draft: Draft
+    consumer: Consumer
+    key: str
+    payload: str
+    headers: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What is unique, in the order of the index: two calls with several keys then never deadlock."""
+        return self.key, self.draft.topic, self.consumer.name
+
+
+def _promises(draft: Draft) -> list[_Promise]:
+    if not registry.is_topic(draft.topic):
+        raise InvalidMessage(
+            f"topic {draft.topic!r}: words of letters, digits, _ and - joined by dots, at most "
+            f"{registry.TOPIC_LENGTH} characters"
+        )
+    consumers = registry.consumers_of(draft.topic)
+    if not consumers:
+        known = ", ".join(f"{entry.name} ({entry.pattern})" for entry in registry.all_consumers()) or "none"
+        raise UnknownTopic(f"no consumer listens to {draft.topic!r}; consumers found: {known}")
+    key = _text("key", str(draft.key) if isinstance(draft.key, int | uuid.UUID) else draft.key)
+    if not key or isinstance(draft.key, bool):
+        raise InvalidMessage(f"key {draft.key!r}: the business id as a non-empty str, an int or a UUID")
+    _text("ordering_key", draft.ordering_key)
+    payload, headers = _encode("payload", draft.payload), _encode("headers", dict(draft.headers))
+    size = len(payload.encode()) + len(headers.encode())
+    if size > conf().payload_limit:
+        raise InvalidMessage(
+            f"payload and headers of {draft.topic} {key} are {size:,} bytes of JSON, the limit is "
+            f'{conf().payload_limit:,} (OUTBOX["PAYLOAD_LIMIT"]); store the data and publish its id'
+        )
+    _check_delay(draft, consumers)
+    return [_Promise(draft, consumer, key, payload, headers) for consumer in consumers]
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or len(value) > KEY_LENGTH:
+        raise InvalidMessage(f"{name} {value!r}: a str of at most {KEY_LENGTH} characters")
+    _check_characters(name, value)
+    return value
+
+
+def _check_delay(draft: Draft, consumers: Sequence[Consumer]) -> None:
+    if draft.delay is None:
+        return
+    if not isinstance(draft.delay, timedelta) or draft.delay < timedelta(0):
+        raise InvalidMessage(f"delay {draft.delay!r}: None or a timedelta that is not negative")
+    for consumer in consumers:
+        if draft.delay >= consumer.deadline:
+            raise InvalidMessage(
+                f"delay {draft.delay} is not shorter than the deadline of {consumer.name} ({consumer.deadline}); "
+                "the message would expire before it starts. Raise the consumer's deadline"
+            )
+
+
+def _encode(name: str, value: Any) -> str:
+    """Return ``value`` as JSON that both databases store and give back unchanged, or say where it is not."""
+    try:
+        _check_json(name, value)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        raise InvalidMessage(f"{name} is nested too deeply to be JSON") from None
+    except ValueError as error:
+        raise InvalidMessage(f"{name} is not JSON: {error}") from error
+
+
+def _check_json(path: str, value: Any) -> None:
+    match value:
+        case None | bool() | int():
+            return
+        case str():
+            _check_characters(path, value)
+        case float():
+            if value != value or value in (float("inf"), float("-inf")):
+                raise InvalidMessage(f"{path} is {value}, which JSON does not have")
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise InvalidMessage(f"{path} has the key {key!r}; JSON keys are str, convert it yourself")
+                _check_characters(f"a key of {path}", key)
+                _check_json(f"{path}[{key!r}]", item)
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _check_json(f"{path}[{index}]", item)
+        case _:
+            raise InvalidMessage(f"{path} is of type {type(value).__name__}, which is not JSON; convert it yourself")
+
+
+def _check_characters(path: str, text: str) -> None:
+    if "\0" in text:
+        raise InvalidMessage(f"{path} contains a NUL character, which PostgreSQL cannot store")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMessage(f"{path} contains a lone surrogate, which is not valid text") from None
+
+
+def _take_turns(connection: BaseDatabaseWrapper, ordering_keys: set[str]) -> None:
+    """Let publishers of one ordering key commit one after the other, as ids do not follow commit order.
+
+    SQLite has one writer at a time anyway.
+    """
+    if not ordering_keys or connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        for ordering_key in sorted(ordering_keys):
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbox'), hashtext(%s))", [ordering_key])
+
+
+def _batches(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> Iterable[list[_Promise]]:
+    """Cut what is to be written into statements: one on PostgreSQL, on SQLite as many parameters as it takes."""
+    limit = connection.features.max_query_params
+    rest = iter(promises)
+    while batch := list(islice(rest, limit // (len(COLUMNS) + 4) if limit else len(promises))):
+        yield batch
+
+
+def _insert(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> list[tuple[int, str, bool]]:
+    """Write the promises that are new; return id, consumer and whether it is delayed, for each of them."""
+    clock = _CLOCKS[connection.vendor]
+    values: list[str] = []
+    params: list[Any] = []
+    for promise in promises:
+        row, given = _row(promise, clock)
+        values.append(row)
+        params.extend(given)
+    quoted = connection.ops.quote_name
+    into = f"{quoted(Message._meta.db_table)} ({', '.join(map(quoted, COLUMNS))})"
+    sql = (
+        f"INSERT INTO {into} VALUES {', '.join(values)} "  # noqa: S608  # names are ours, every value is a parameter
+        "ON CONFLICT DO NOTHING RETURNING id, consumer, not_before > created_at"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return [(int(id), str(consumer), bool(delayed)) for id, consumer, delayed in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """How a database writes its own time plus so many seconds, and JSON."""
+
+    now_plus: str
+    json: str
+
+    def seconds(self, span: timedelta) -> str:
+        """Return ``span`` as both dialects read it."""
+        return f"{span.total_seconds():+.6f} seconds"
+
+
+_CLOCKS = {
+    "postgresql": _Clock(now_plus="STATEMENT_TIMESTAMP() + %s::interval", json="%s::jsonb"),
+    "sqlite": _Clock(now_plus="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", json="%s"),
+}
+
+
+def _row(promise: _Promise, clock: _Clock) -> tuple[str, list[Any]]:
+    draft, consumer = promise.draft, promise.consumer
+    delay = draft.delay or timedelta(0)
+    due = delay or conf().grace
+    plain: list[object] = [Status.PENDING.value, "", "", 0, consumer.retry.limit, 0, 0]
+    times: list[object] = [clock.seconds(span) for span in (timedelta(0), delay, due, consumer.deadline)]
+    sql = ["%s"] * 3 + [clock.json] * 2 + ["%s"] * (1 + len(plain)) + [clock.now_plus] * len(times) + ["%s"] * 4
+    named: list[object] = [draft.topic, consumer.name, promise.key, promise.payload, promise.headers]
+    return f"({', '.join(sql)})", [*named, draft.ordering_key, *plain, *times, "", "", "", 0]
+
+
+def _hand_to_courier(written: Sequence[tuple[int, str, bool]]) -> None:
+    """Send hints once the transaction has committed; a hook of a savepoint that rolls back never fires."""
+    ids: dict[str, list[int]] = defaultdict(list)
+    for id, consumer, delayed in written:
+        if not delayed:
+            ids[consumer].append(id)
+    if ids:
+        transaction.on_commit(partial(courier.offer, dict(ids)), using=conf().database, robust=True)

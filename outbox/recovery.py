@@ -1,0 +1,135 @@
+"""Bringing back what will not move by itself: lost leases, passed deadlines, consumers gone from the code.
+
+This goes on whatever the room in the queues, a pause or a breaker says.
+"""
+
+import logging
+import random
+import threading
+from dataclasses import dataclass, field
+from time import monotonic
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from outbox import registry
+from outbox.conf import conf
+from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
+from outbox.models.message import MessageQuerySet
+from outbox.policy import Again, Counters, Done, Exhausted, WorkerLost, decide
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.rescan")
+
+BATCH = 1000
+"""Rows taken back by one transaction at most."""
+DUTY = 20
+"""A backlog is searched for at most a 20th of the time, however long it is."""
+EXPIRED = "expired: the deadline passed before it succeeded"
+GONE = "the consumer is not in the code any more"
+
+
+@dataclass
+class Recovered:
+    """How many rows were taken back from lost workers, and how many failed for good."""
+
+    lost: int = 0
+    failed: int = 0
+
+    def __add__(self, other: "Recovered") -> "Recovered":
+        return Recovered(self.lost + other.lost, self.failed + other.failed)
+
+
+@dataclass
+class _Rhythm(threading.local):
+    """When each consumer's rows are worth searching again, on this thread's monotonic clock."""
+
+    again_at: dict[str, float] = field(default_factory=dict)
+
+
+_rhythm = _Rhythm()
+
+
+def recover(name: str) -> Recovered:
+    """Look through the due rows of consumer ``name`` and bring back, or fail, what would wait for ever.
+
+    A search takes as long as the backlog is; it is repeated only after 20 times as long.
+    """
+    if monotonic() < _rhythm.again_at.get(name, 0.0):
+        return Recovered()
+    began = monotonic()
+    consumer = registry.get(name)
+    if consumer is not None:
+        ConsumerState.objects.filter(consumer=name, gone_since__isnull=False).update(gone_since=None)
+        recovered = _recover_lost(consumer)
+    else:
+        recovered = _fail_gone(name)
+    recovered += Recovered(failed=_fail(Message.objects.filter(consumer=name, expires_at__lt=Now()), EXPIRED))
+    _rhythm.again_at[name] = monotonic() + (monotonic() - began) * DUTY
+    return recovered
+
+
+def _recover_lost(consumer: Consumer) -> Recovered:
+    recovered = Recovered()
+    batch = BATCH
+    while batch == BATCH:
+        with transaction.atomic(using=conf().database):
+            over = Message.objects.filter(consumer=consumer.name).due().lease_over()
+            rows = list(over.select_for_update(skip_locked=True, no_key=True)[:BATCH])
+            for message in rows:
+                recovered += _take_back(consumer, message)
+            batch = len(rows)
+    return recovered
+
+
+def _take_back(consumer: Consumer, message: Message) -> Recovered:
+    """Settle the attempt of a worker that is gone: pending again, or failed when no tries are left."""
+    error = f"the worker {message.worker} was gone before it settled attempt {message.attempts}"
+    counters = Counters(message.attempts, message.attempt_limit, message.lost)
+    verdict = decide(WorkerLost(), counters, consumer.retry, luck=random.random())  # noqa: S311  # jitter, no secret
+    held = Message.objects.held([message.fence])
+    match verdict:
+        case Again(wait, free, lost):
+            held.mark_pending(wait=wait, free=free, lost=lost, error=error)
+        case Exhausted(reason, lost):
+            held.mark_failed(lost=lost, error=f"{error} ({reason})")
+        case Done():
+            raise AssertionError("a lost worker does not make a success")
+    Attempt.objects.create(
+        message=message,
+        number=message.attempts,
+        outcome=AttemptOutcome.LOST,
+        started_at=message.started_at,
+        error=error,
+        worker=message.worker,
+    )
+    log.warning("message %d of %s: %s", message.pk, consumer.name, error)
+    return Recovered(lost=1, failed=isinstance(verdict, Exhausted))
+
+
+def _fail_gone(name: str) -> Recovered:
+    """Fail the rows of a consumer that has been missing for longer than a rolling deploy takes."""
+    ConsumerState.objects.get_or_create(consumer=name)
+    state = ConsumerState.objects.filter(consumer=name)
+    if state.filter(gone_since__isnull=True).update(gone_since=Now()):
+        log.warning("%s has unfinished messages but is not in the code; they fail after %s", name, conf().gone_after)
+    if not state.filter(gone_since__lt=Now() - conf().gone_after).exists():
+        return Recovered()
+    return Recovered(failed=_fail(Message.objects.filter(consumer=name), GONE))
+
+
+def _fail(rows: MessageQuerySet, reason: str) -> int:
+    """Fail those of ``rows`` that are due and that no worker holds; return how many."""
+    failed = 0
+    batch = BATCH
+    while batch == BATCH:
+        with transaction.atomic(using=conf().database):
+            idle = rows.due().filter(Q(status=Status.PENDING) | Q(lease_until__lt=Now()))
+            locked = idle.select_for_update(skip_locked=True, no_key=True)
+            ids = list(locked.values_list("pk", flat=True)[:BATCH])
+            batch = len(ids)
+            if batch:
+                failed += Message.objects.filter(pk__in=ids).mark_failed(error=reason)
+                log.error("%d messages failed: %s", batch, reason)
+    return failed

@@ -1,0 +1,215 @@
+"""Who listens to what: the consumers of a project, found at start-up in each app's ``consumers.py``."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.apps import apps
+
+from outbox.conf import conf
+from outbox.errors import ConsumerError
+from outbox.policy import Backoff
+
+if TYPE_CHECKING:
+    from outbox.models import Message
+
+Handler = Callable[..., object]
+H = TypeVar("H", bound=Handler)
+
+WORD = re.compile(r"[A-Za-z0-9_-]+")
+NAME_LENGTH = 100
+TOPIC_LENGTH = 200
+SETTLE_MARGIN = timedelta(seconds=10)
+LONGEST_HINT = timedelta(minutes=15)
+"""Half of RabbitMQ's default ``consumer_timeout`` (30 min): a hint that runs longer would stop its worker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """One function that acts on the messages of a topic, and how it wants to be treated."""
+
+    name: str
+    pattern: str
+    handler: Handler = field(repr=False)
+    retry: Backoff
+    timeout: timedelta
+    chunk: int
+    sort: "Callable[[Message], Any] | None"
+    atomic: bool
+    bulk: bool
+    deadline: timedelta
+    high_water: int | None
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a started row belongs to its worker; with ``atomic`` the row lock protects it after that."""
+        return conf().lease if self.atomic else self.timeout + conf().lease
+
+    @property
+    def time_limit(self) -> timedelta:
+        """Celery's hard limit for one hint: the sum of the rows' timeouts with a margin, at least 30 s."""
+        rows = 1 if self.bulk else self.chunk
+        return max(timedelta(seconds=30), rows * (self.timeout + timedelta(seconds=1)) + SETTLE_MARGIN)
+
+    @property
+    def hint_limit(self) -> int:
+        """Hints that may wait in the consumer's queue before no more are sent."""
+        return self.high_water or conf().high_water
+
+    def listens_to(self, topic: str) -> bool:
+        """Tell whether the consumer's pattern matches ``topic``."""
+        return matches(self.pattern, topic)
+
+
+_consumers: dict[str, Consumer] = {}
+
+
+def consumer(
+    pattern: str,
+    *,
+    name: str = "",
+    retry: Backoff | None = None,
+    timeout: timedelta = timedelta(seconds=15),
+    chunk: int = 0,
+    sort: "Callable[[Message], Any] | None" = None,
+    atomic: bool = True,
+    bulk: bool = False,
+    deadline: timedelta = timedelta(days=7),
+    high_water: int | None = None,
+) -> Callable[[H], H]:
+    """Make the decorated function the consumer of every topic that matches ``pattern``.
+
+    In a pattern, as in a topic exchange, ``*`` is exactly one word and ``#`` any number of words. An atomic consumer
+    (the default) runs inside the transaction that settles its message, so what it writes to the engine's database
+    happens exactly once. With ``atomic=False`` it runs outside any transaction, row by row, for talking to others;
+    with ``bulk=True`` it is called once with a list of messages. ``chunk`` is how many rows are delivered together
+    (by default 50, with ``atomic=False`` 5), ``timeout`` is per row, ``sort`` orders a chunk, ``deadline`` counts from
+    publishing, ``high_water`` is the number of hints the queue may hold. The name is ``app_label.function`` unless
+    given; it stands in the table, so renaming a function needs ``name=``.
+
+    Raises ``ConsumerError`` at start-up for a wrong pattern, name or option, and for a name taken twice.
+    """
+    _check_pattern(pattern)
+    if bulk and not atomic:
+        raise ConsumerError(f"consumer({pattern!r}): bulk=True needs atomic=True")
+    if deadline <= timedelta(0) or timeout <= timedelta(0) or chunk < 0 or (high_water is not None and high_water < 1):
+        raise ConsumerError(f"consumer({pattern!r}): deadline, timeout, chunk and high_water must be positive")
+
+    def register(handler: H) -> H:
+        entry = Consumer(
+            name=name or _default_name(handler),
+            pattern=pattern,
+            handler=handler,
+            retry=retry or Backoff(),
+            timeout=timeout,
+            chunk=chunk or (50 if atomic else 5),
+            sort=sort,
+            atomic=atomic,
+            bulk=bulk,
+            deadline=deadline,
+            high_water=high_water,
+        )
+        _check_name(entry)
+        if entry.time_limit > LONGEST_HINT:
+            raise ConsumerError(
+                f"consumer {entry.name}: {entry.chunk} rows of {timeout} take up to {entry.time_limit}, more than "
+                f"{LONGEST_HINT}; lower chunk or timeout"
+            )
+        _consumers[entry.name] = entry
+        _listening.cache_clear()
+        return handler
+
+    return register
+
+
+def get(name: str) -> Consumer | None:
+    """Return the consumer of that name, or None if the code has none."""
+    return _consumers.get(name)
+
+
+def all_consumers() -> Sequence[Consumer]:
+    """Return every consumer, by name."""
+    return [_consumers[name] for name in sorted(_consumers)]
+
+
+def consumers_of(topic: str) -> Sequence[Consumer]:
+    """Return the consumers that listen to ``topic``, by name."""
+    return _listening(topic)
+
+
+def forget(name: str) -> None:
+    """Take a consumer out again; for tests and for code that is unloaded."""
+    _consumers.pop(name, None)
+    _listening.cache_clear()
+
+
+@lru_cache(maxsize=1024)
+def _listening(topic: str) -> tuple[Consumer, ...]:
+    return tuple(entry for entry in all_consumers() if entry.listens_to(topic))
+
+
+def is_topic(topic: object) -> bool:
+    """Tell whether ``topic`` is words of letters, digits, "_" and "-" joined by dots, at most 200 characters."""
+    return (
+        isinstance(topic, str)
+        and 0 < len(topic) <= TOPIC_LENGTH
+        and all(WORD.fullmatch(word) for word in topic.split("."))
+    )
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Tell whether a topic exchange would route ``topic`` to a queue bound by ``pattern``."""
+    reachable = {0}
+    words = pattern.split(".")
+    for word in topic.split("."):
+        reachable = {after for before in reachable for after in _step(words, before, word)}
+    return len(words) in {end for position in reachable for end in _skip_hashes(words, position)}
+
+
+def _step(words: list[str], position: int, word: str) -> set[int]:
+    """Return the pattern positions after one more word of the topic."""
+    after = set()
+    for start in _skip_hashes(words, position):
+        if start < len(words) and words[start] == "#":
+            after.add(start)
+        elif start < len(words) and words[start] in ("*", word):
+            after.add(start + 1)
+    return after
+
+
+def _skip_hashes(words: list[str], position: int) -> set[int]:
+    """Return ``position`` and every later one that is reached by letting ``#`` stand for no word."""
+    reached = {position}
+    while position < len(words) and words[position] == "#":
+        position += 1
+        reached.add(position)
+    return reached
+
+
+def _check_pattern(pattern: str) -> None:
+    if not pattern or not all(word in ("*", "#") or WORD.fullmatch(word) for word in pattern.split(".")):
+        raise ConsumerError(f'consumer({pattern!r}): a pattern is words joined by dots, "*" and "#" among them')
+
+
+def _check_name(entry: Consumer) -> None:
+    if not is_topic(entry.name) or len(entry.name) > NAME_LENGTH or entry.name in ("control", "dead"):
+        raise ConsumerError(
+            f"consumer name {entry.name!r}: words joined by dots, at most {NAME_LENGTH} characters, "
+            'and not "control" or "dead"'
+        )
+    known = _consumers.get(entry.name)
+    if known is not None and _place(known.handler) != _place(entry.handler):
+        raise ConsumerError(f"two consumers are named {entry.name!r}; give one of them name=")
+
+
+def _place(handler: Handler) -> tuple[str, str]:
+    return handler.__module__, handler.__qualname__
+
+
+def _default_name(handler: Handler) -> str:
+    config = apps.get_containing_app_config(handler.__module__)
+    label = config.label if config else handler.__module__.rpartition(".")[0] or handler.__module__
+    return f"{label}.{handler.__name__}"

@@ -1,0 +1,188 @@
+"""The rescan: bring back what was lost, and send again what is unfinished.
+
+Called by celery-beat every second, and by workers when beat is dead. Any number of rescans may overlap: rows are
+claimed with SKIP LOCKED and their ``due_at`` is pushed before anything is sent. No transaction is open across the
+network, and neither an attempt nor a send is spent on a broker that is away.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest, Now
+
+from outbox import registry
+from outbox.broker import Hint, Link
+from outbox.conf import conf
+from outbox.errors import BrokerAway
+from outbox.models import ConsumerState, Message, Pulse, Status
+from outbox.recovery import Recovered, recover
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.rescan")
+
+PULSE = "rescan"
+CLAIM = 1000
+"""Rows claimed by one statement at most."""
+UNCONFIRMED_WAIT = timedelta(seconds=1)
+"""When a row is looked at again whose hint the broker did not take."""
+BEHIND_WAIT = timedelta(seconds=30)
+"""When a message is looked at again that stands behind another of its ordering key; the head's success hints it."""
+NOBODY = "no worker took it: {sends} hints went into an empty queue and none was started"
+
+
+@dataclass
+class Sweep:
+    """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered."""
+
+    lost: int = 0
+    failed: int = 0
+    sent: int = 0
+    broker_away: bool = False
+
+
+def rescan() -> Sweep:
+    """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
+    sweep = Sweep()
+    names = list(_consumers_with_work())
+    recovered = sum((recover(name) for name in names), Recovered())
+    sweep.lost, sweep.failed = recovered.lost, recovered.failed
+    paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
+    _send_due([entry for name in names if name not in paused and (entry := registry.get(name))], sweep)
+    Pulse.objects.beat(PULSE, **asdict(sweep))
+    return sweep
+
+
+def rescan_if_overdue() -> bool:
+    """Make a pass if nobody has for ``rescan_overdue``; tell whether it was us. How workers cover for a dead beat."""
+    pulse = Pulse.objects.filter(name=PULSE)
+    if not pulse.filter(at__lt=Now() - conf().rescan_overdue).update(at=Now()) and pulse.exists():
+        return False
+    rescan()
+    return True
+
+
+def _consumers_with_work() -> Iterator[str]:
+    """Walk the index of unfinished rows from consumer to consumer, without reading the rows between."""
+    names = Message.objects.unfinished().order_by("consumer").values_list("consumer", flat=True)
+    name = names.first()
+    while name is not None:
+        yield name
+        name = names.filter(consumer__gt=name).first()
+
+
+def _send_due(consumers: Iterable[Consumer], sweep: Sweep) -> None:
+    """Send for each consumer in turn, round and round, until nothing is due, queues are full, or time is up."""
+    until = monotonic() + conf().rescan_budget.total_seconds()
+    waiting = deque(consumers)
+    try:
+        while waiting and monotonic() < until:
+            consumer = waiting.popleft()
+            if _send_some(consumer, sweep):
+                waiting.append(consumer)
+    except BrokerAway as error:
+        sweep.broker_away = True
+        log.warning("%s; what is due stays due", error)
+
+
+def _send_some(consumer: Consumer, sweep: Sweep) -> bool:
+    """Claim, commit and send as much as the consumer's queue has room for; tell whether more is waiting."""
+    link = _link_of_thread()
+    depth = link.depth(consumer.name)
+    room = consumer.hint_limit - depth
+    if room <= 0:
+        return False
+    limit = min(room * consumer.chunk, CLAIM)
+    claim = _claim(consumer, limit, counted=depth == 0)
+    hints = _hints(consumer, claim.rows)
+    missing = [*link.send(hints[:room]), *hints[room:]]
+    _unsend(missing, counted=depth == 0)
+    sweep.sent += len(claim.rows) - sum(len(hint.ids) for hint in missing)
+    sweep.failed += claim.failed
+    return claim.full and not missing
+
+
+class Row(NamedTuple):
+    """What sending needs to know of a claimed row."""
+
+    id: int
+    lost: int
+    sends: int
+    ordering_key: str
+
+
+class Claim(NamedTuple):
+    """The rows to be sent, how many failed instead, and whether there may be more."""
+
+    rows: Sequence[Row]
+    failed: int
+    full: bool
+
+
+def _claim(consumer: Consumer, limit: int, *, counted: bool) -> Claim:
+    """Claim due rows by pushing their ``due_at``, oldest first; nobody else sends them in the meantime.
+
+    A send is ``counted`` when it goes into an empty queue; a row with too many of those fails, for no worker is there.
+    """
+    with transaction.atomic(using=conf().database):
+        due = Message.objects.filter(consumer=consumer.name).due().pending()
+        locked = due.select_for_update(skip_locked=True, no_key=True)
+        found = [Row(*row) for row in locked.values_list("pk", "lost", "sends", "ordering_key")[:limit]]
+        unwanted = [row for row in found if counted and row.sends >= conf().send_limit]
+        behind = _behind(found)
+        rows = [row for row in found if row.id not in behind and row not in unwanted]
+        if unwanted:
+            failing = Message.objects.filter(pk__in=[row.id for row in unwanted])
+            failing.mark_failed(error=NOBODY.format(sends=conf().send_limit))
+        if behind:
+            Message.objects.filter(pk__in=behind).update(due_at=Now() + BEHIND_WAIT)
+        if rows:
+            claimed = Message.objects.filter(pk__in=[row.id for row in rows])
+            claimed.update(due_at=Now() + conf().resend_after, sends=F("sends") + (1 if counted else 0))
+    return Claim(rows, len(unwanted), len(found) == limit)
+
+
+def _behind(found: Sequence[Row]) -> set[int]:
+    """Return the ids of rows that must wait for an earlier one of their ordering key."""
+    ordered = {row.id for row in found if row.ordering_key}
+    if not ordered:
+        return set()
+    return ordered - set(Message.objects.filter(pk__in=ordered).at_head().values_list("pk", flat=True))
+
+
+def _hints(consumer: Consumer, rows: Sequence[Row]) -> list[Hint]:
+    """Return the hints for ``rows``: chunks, but each row that a worker was lost over alone."""
+    sound = [row.id for row in rows if not row.lost]
+    chunks = [tuple(sound[start : start + consumer.chunk]) for start in range(0, len(sound), consumer.chunk)]
+    return [Hint(consumer.name, ids) for ids in [*((row.id,) for row in rows if row.lost), *chunks]]
+
+
+def _unsend(missing: Sequence[Hint], *, counted: bool) -> None:
+    """Make rows due again whose hints the broker did not take, and take the counted send back."""
+    ids = [id for hint in missing for id in hint.ids]
+    if ids:
+        Message.objects.filter(pk__in=ids, status=Status.PENDING).update(
+            due_at=Now() + UNCONFIRMED_WAIT, sends=Greatest(F("sends") - (1 if counted else 0), 0)
+        )
+
+
+class _Links(threading.local):
+    """A link of each thread's own, kept open between passes."""
+
+    link: Link | None = None
+
+
+_links = _Links()
+
+
+def _link_of_thread() -> Link:
+    if _links.link is None:
+        _links.link = Link()
+    return _links.link

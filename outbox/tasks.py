@@ -1,0 +1,63 @@
+"""The doors for Celery: a hint to deliver, and the call to rescan."""
+
+import logging
+from typing import Any
+
+from celery import shared_task
+from django.db import connections
+
+from outbox import delivery, rescan
+from outbox.broker import DELIVER_TASK, queue_name
+from outbox.conf import conf
+
+log = logging.getLogger("outbox.tasks")
+
+RESCAN_TASK = "outbox.rescan"
+HINT_LENGTH = 10_000
+
+
+@shared_task(name=DELIVER_TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
+def deliver(consumer: str, ids: list[int]) -> None:
+    """Deliver the rows a hint names. A hint that is no hint is dropped with a log line; the table has the work."""
+    if not _is_hint(consumer, ids):
+        log.error("dropped what is no hint: %.200r for %.200r", ids, consumer)
+        return
+    heal_connection()
+    delivery.deliver(consumer, ids)
+
+
+@shared_task(name=RESCAN_TASK, queue=queue_name("control"), ignore_result=True)
+def run_rescan() -> None:
+    """Make one pass of the rescan; celery-beat calls this every second."""
+    heal_connection()
+    rescan.rescan()
+
+
+def cover_for_beat() -> None:
+    """Rescan if beat has not had it done for too long. Runs in a worker's pool and must not take it down."""
+    try:
+        heal_connection()
+        if rescan.rescan_if_overdue():
+            log.info("the rescan was overdue and was done by a worker; is celery-beat running?")
+    except Exception:
+        # The worker has other work to do, and this one comes round again in a moment.
+        log.exception("covering for beat")
+
+
+def heal_connection() -> None:
+    """Close the engine's connection if it broke; with ``CELERY_DB_REUSE_MAX`` nobody else would."""
+    connection = connections[conf().database]
+    if connection.connection is not None and connection.errors_occurred:
+        if connection.is_usable():
+            connection.errors_occurred = False
+        else:
+            connection.close()
+
+
+def _is_hint(consumer: Any, ids: Any) -> bool:
+    return (
+        isinstance(consumer, str)
+        and isinstance(ids, list)
+        and len(ids) <= HINT_LENGTH
+        and all(type(id) is int and 0 < id < 2**63 for id in ids)
+    )

@@ -1,0 +1,90 @@
+"""Consumers that do on demand what consumers do: write, fail, wait, kill their process."""
+
+import os
+import signal
+import time
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F
+
+from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
+from tests.shop.models import Effect, Stock, Tag
+
+QUICK = Backoff(limit=3, first=timedelta(milliseconds=50), jitter=0)
+
+
+def leave_effect(message: Message) -> None:
+    Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=os.getpid())
+
+
+@consumer("shop.sold", name="shop.book", retry=QUICK)
+def book(message: Message) -> None:
+    """Leave an effect, then do what the payload says."""
+    leave_effect(message)
+    do = message.payload.get("do")
+    if do == "fail" or (do == "fail once" and message.attempts == 1):
+        raise ValueError(message.payload.get("text", "the till is jammed"))
+    if do == "reject":
+        raise Reject("not for sale")
+    if do == "snooze":
+        raise Snooze(timedelta(seconds=message.payload.get("seconds", 60)))
+    if do == "unavailable":
+        raise Unavailable("the bank does not answer")
+    if do == "sleep":
+        time.sleep(message.payload["seconds"])
+    if do == "kill" or (do == "kill once" and message.attempts == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if do == "tag":
+        Tag.objects.create(name=message.payload["name"])
+
+
+@consumer("shop.shared", name="shop.take", retry=QUICK)
+def take(message: Message) -> None:
+    """Take from two stocks in the order that the payload names, as deadlocks need it."""
+    for pk in message.payload["stocks"]:
+        Stock.objects.filter(pk=pk).update(count=F("count") - 1)
+        time.sleep(message.payload.get("between", 0))
+    leave_effect(message)
+
+
+@consumer("shop.sorted", name="shop.take_sorted", sort=lambda message: message.payload["stocks"], retry=QUICK)
+def take_sorted(message: Message) -> None:
+    """The same, with chunks in the order of the stock."""
+    take(message)
+
+
+@consumer("shop.ordered", name="shop.order", atomic=False, timeout=timedelta(seconds=2), retry=QUICK)
+def order(message: Message) -> None:
+    """Act outside any transaction, and settle with the result if asked to."""
+    leave_effect(message)
+    match message.payload.get("do"):
+        case "fail":
+            raise ValueError("the vendor is confused")
+        case "sleep":
+            time.sleep(message.payload["seconds"])
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+    if message.payload.get("settle"):
+        with message.settling():
+            Tag.objects.create(name=f"order {message.key}")
+
+
+@consumer("shop.counted", name="shop.count", bulk=True, chunk=100, retry=QUICK)
+def count(messages: list[Message]) -> None:
+    """Count many sales at once; fail for all if one of them is bad."""
+    for message in messages:
+        if message.payload.get("do") == "fail":
+            raise ValueError("cannot count this")
+    with transaction.atomic():
+        Stock.objects.filter(pk=1).update(count=F("count") + len(messages))
+        Effect.objects.bulk_create(
+            Effect(key=message.key, message_id=message.pk, attempt=message.attempts, pid=os.getpid())
+            for message in messages
+        )
+
+
+@consumer("shop.queue.*", name="shop.keep_order", retry=QUICK)
+def keep_order(message: Message) -> None:
+    """Leave an effect, in order if the messages have an ordering key."""
+    book(message)
