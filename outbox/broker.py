@@ -5,6 +5,7 @@ harmless; all that matters here is to know which hints the broker has surely tak
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -66,6 +67,7 @@ def _queue(name: str, arguments: dict[str, Any]) -> Queue:
 
 
 _apps: list[Celery] = []
+_inherited: list[Any] = []
 
 
 def use(app: Celery) -> None:
@@ -89,6 +91,7 @@ class Link:
         self._channel: Any = None
         self._producer: Producer | None = None
         self._confirms = False
+        self._pid = 0
         self._tag = 0
         self._outstanding: dict[int, tuple[str, Hint]] = {}
         self._refused: dict[str, Hint] = {}
@@ -109,7 +112,7 @@ class Link:
                 hint_queue(consumer)(self._channel).declare()
                 return 0
         except self._errors() as error:
-            self.close()
+            self.abandon()
             raise BrokerAway(f"the broker did not answer for {name}: {error!r}") from error
 
     def send(self, hints: Sequence[Hint]) -> list[Hint]:
@@ -129,7 +132,7 @@ class Link:
             unconfirmed = [hint for _task, hint in self._outstanding.values()]
             missing = [*hints[published:], *unconfirmed, *self._refused.values()]
             log.warning("the broker took %d of %d hints: %r", len(hints) - len(missing), len(hints), error)
-            self.close()
+            self.abandon()
             return missing
         refused = list(self._refused.values())
         if refused:
@@ -149,9 +152,24 @@ class Link:
             # Whatever a dying connection says on its way out, there is nothing left to do with it.
             log.debug("closing the broker connection: %r", error)
 
+    def abandon(self) -> None:
+        """Drop the connection without a farewell, which a broker in trouble would not answer."""
+        wire, amqp = self._wire, self._confirms
+        if not amqp:
+            self.close()
+            return
+        self._forget()
+        if wire is not None:
+            wire.collect()
+
     def _open(self) -> None:
+        if self._wire is not None and self._pid != os.getpid():
+            # Ours by fork: it is the parent's, and is kept from the collector, which would close it.
+            _inherited.append((self._connection, self._wire, self._channel))
+            self._forget()
         if self._wire is not None:
             return
+        self._pid = os.getpid()
         seconds = conf().connect_timeout.total_seconds()
         self._connection = celery_app().connection_for_write(connect_timeout=seconds, heartbeat=0)
         # Not kombu's connect(), which takes three times the timeout.

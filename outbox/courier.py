@@ -67,7 +67,7 @@ class Courier:
             except Exception:
                 # The thread must outlive whatever happens to one batch; the rescan will find its rows.
                 log.exception("hints for %d consumers were dropped", len(batch))
-                self._link.close()
+                self._link.abandon()
             if not go_on:
                 self._link.close()
                 return

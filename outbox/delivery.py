@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
@@ -21,6 +22,7 @@ from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Redo, Report
 from outbox.models import Fence, Message
+from outbox.models.message import MessageQuerySet
 from outbox.policy import Succeeded
 from outbox.registry import Consumer
 
@@ -76,8 +78,7 @@ def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> lis
 
 def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fence]:
     with transaction.atomic(using=conf().database):
-        ready = Message.objects.filter(consumer=consumer.name).pending().at_head().admitted(consumer.name)
-        ready = ready.select_for_update(skip_locked=True, no_key=True)
+        ready = _ready(consumer.name)
         sound = ready.filter(lost=0)
         named = ready if len(ids) == 1 else sound
         rows = list(named.filter(pk__in=ids).values_list("pk", "attempts", "lost"))
@@ -90,6 +91,13 @@ def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fenc
             started = Message.objects.filter(pk__in=[fence.id for fence in fences])
             started.mark_started(worker=worker_name(), lease=consumer.lease)
     return fences
+
+
+@cache
+def _ready(consumer_name: str) -> MessageQuerySet:
+    """Return what may be started of a consumer, to be locked. Built once: that takes longer than running it."""
+    ready = Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name)
+    return ready.select_for_update(skip_locked=True, no_key=True)
 
 
 def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]:

@@ -25,7 +25,9 @@ log = logging.getLogger("outbox.rescan")
 BATCH = 1000
 """Rows taken back by one transaction at most."""
 DUTY = 20
-"""A backlog is searched for at most a 20th of the time, however long it is."""
+"""A long backlog is searched at most a 20th of the time."""
+SHORT = 0.05
+"""Seconds up to which a search is no burden and is made in every pass."""
 EXPIRED = "expired: the deadline passed before it succeeded"
 GONE = "the consumer is not in the code any more"
 
@@ -54,7 +56,7 @@ _rhythm = _Rhythm()
 def recover(name: str) -> Recovered:
     """Look through the due rows of consumer ``name`` and bring back, or fail, what would wait for ever.
 
-    A search takes as long as the backlog is; it is repeated only after 20 times as long.
+    A search takes as long as the backlog is: a long one is repeated only after 20 times what it took.
     """
     if monotonic() < _rhythm.again_at.get(name, 0.0):
         return Recovered()
@@ -66,7 +68,8 @@ def recover(name: str) -> Recovered:
     else:
         recovered = _fail_gone(name)
     recovered += Recovered(failed=_fail(Message.objects.filter(consumer=name, expires_at__lt=Now()), EXPIRED))
-    _rhythm.again_at[name] = monotonic() + (monotonic() - began) * DUTY
+    took = monotonic() - began
+    _rhythm.again_at[name] = monotonic() + (took * DUTY if took > SHORT else 0.0)
     return recovered
 
 

@@ -29,6 +29,7 @@ from outbox.registry import Consumer
 log = logging.getLogger("outbox.rescan")
 
 PULSE = "rescan"
+COVER = "rescan by a worker"
 CLAIM = 1000
 """Rows claimed by one statement at most."""
 UNCONFIRMED_WAIT = timedelta(seconds=1)
@@ -62,8 +63,8 @@ def rescan() -> Sweep:
 
 def rescan_if_overdue() -> bool:
     """Make a pass if nobody has for ``rescan_overdue``; tell whether it was us. How workers cover for a dead beat."""
-    pulse = Pulse.objects.filter(name=PULSE)
-    if not pulse.filter(at__lt=Now() - conf().rescan_overdue).update(at=Now()) and pulse.exists():
+    overdue = conf().rescan_overdue
+    if Pulse.objects.ran_within(PULSE, overdue) or not Pulse.objects.claim(COVER, every=overdue):
         return False
     rescan()
     return True

@@ -58,7 +58,7 @@ class MessageQuerySet(EngineQuerySet["Message"]):
 
     def pending(self) -> Self:
         """Keep what may be started as far as its own row says."""
-        return self.filter(status=Status.PENDING, not_before__lte=Now())
+        return self.filter(status=Status.PENDING, not_before__lte=Now(), expires_at__gt=Now())
 
     def at_head(self) -> Self:
         """Keep what has no ordering key, or stands first among the unsettled of its consumer and key."""

@@ -1,6 +1,7 @@
 """What is known about a consumer as a whole, and when the engine's own chores last ran."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Self, TypeVar
 
 from django.db import models
@@ -72,6 +73,16 @@ class ConsumerState(models.Model):
 
 class PulseQuerySet(EngineQuerySet["Pulse"]):
     """When the engine's chores ran."""
+
+    def ran_within(self, name: str, span: timedelta) -> bool:
+        """Tell whether the chore ``name`` has succeeded in the last ``span``."""
+        return self.filter(name=name, at__gt=Now() - span).exists()
+
+    def claim(self, name: str, *, every: timedelta) -> bool:
+        """Take the next turn at ``name``, of which there is one in ``every``; only one of many callers gets it."""
+        if self.filter(name=name, at__lt=Now() - every).update(at=Now()):
+            return True
+        return self.get_or_create(name=name)[1]
 
     def beat(self, name: str, **data: Any) -> None:
         """Note that the chore ``name`` has just succeeded."""
