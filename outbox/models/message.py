@@ -13,7 +13,6 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from outbox.conf import conf
 from outbox.models.state import ConsumerState, EngineQuerySet
 from outbox.registry import NAME_LENGTH, TOPIC_LENGTH
 
@@ -259,8 +258,12 @@ class Message(models.Model):
 
     @property
     def idempotency_key(self) -> str:
-        """A key for systems outside that stays the same over retries, edits and a lost database connection."""
-        identity = [conf().prefix, self.topic, self.consumer, self.key]
+        """A key for systems outside: the same over retries and edits of this row, and no other row's anywhere.
+
+        It is made of what never changes in the row. The settings have no part in it: a renamed queue must not make a
+        second order. The time of creation keeps two installations apart that share a vendor.
+        """
+        identity = [self.pk, self.created_at.isoformat(), self.topic, self.consumer, self.key]
         return str(uuid.uuid5(NAMESPACE, json.dumps(identity)))
 
     def settling(self) -> AbstractContextManager[None]:
