@@ -17,7 +17,7 @@ from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
-from outbox import courier, handling, registry, settling
+from outbox import breaker, courier, handling, registry, settling
 from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Redo, Report
@@ -78,12 +78,12 @@ def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> lis
 
 def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fence]:
     with transaction.atomic(using=conf().database):
-        ready = _ready(consumer.name)
-        sound = ready.filter(lost=0)
-        named = ready if len(ids) == 1 else sound
+        ready = _ready(consumer.name, canary=True)
+        named = ready if len(ids) == 1 else ready.filter(lost=0)
         rows = list(named.filter(pk__in=ids).values_list("pk", "attempts", "lost"))
         alone = any(lost for _id, _attempts, lost in rows)
         if not alone and (room := fill_up_to - len(rows)) > 0:
+            sound = _ready(consumer.name, canary=False).filter(lost=0)
             more = sound.due(within=conf().grace).exclude(pk__in=[id for id, _attempts, _lost in rows])
             rows += more.values_list("pk", "attempts", "lost")[:room]
         fences = [Fence(id, attempts + 1) for id, attempts, _lost in rows]
@@ -94,9 +94,9 @@ def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fenc
 
 
 @cache
-def _ready(consumer_name: str) -> MessageQuerySet:
+def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
     """Return what may be started of a consumer, to be locked. Built once: that takes longer than running it."""
-    ready = Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name)
+    ready = Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)
     return ready.select_for_update(skip_locked=True, no_key=True)
 
 
@@ -122,7 +122,7 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
                     redo = [waiting.fence for waiting in messages[turn:]]
                     break
         settling.settle(consumer, reports)
-    _hint_followers(consumer, *_succeeded(reports))
+    _after_commit(consumer, reports)
     return redo
 
 
@@ -161,7 +161,7 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
             problem = error
             break
         else:
-            _hint_followers(consumer, *_succeeded(reports))
+            _after_commit(consumer, reports)
             return
     if problem is not None:
         _settle_failed(consumer, fence, problem)
@@ -191,7 +191,7 @@ def _deliver_outside(consumer: Consumer, id: int) -> None:
             return
         if not isinstance(report.outcome, Succeeded):
             log.error("message %d was settled as a success, then its handler failed: %s", id, report.error)
-        _hint_followers(consumer, report.message)
+        _after_commit(consumer, [Report(message, Succeeded())])
 
 
 class _Settlement:
@@ -232,8 +232,7 @@ def _settle_outside(consumer: Consumer, report: Report) -> None:
         # The connection broke while the handler talked to the world; what it did must not be forgotten for that.
         connections[conf().database].close()
         _settle_outside_again(consumer, report)
-    if isinstance(report.outcome, Succeeded):
-        _hint_followers(consumer, report.message)
+    _after_commit(consumer, [report])
 
 
 def _settle_outside_again(consumer: Consumer, report: Report) -> None:
@@ -250,12 +249,10 @@ def _in_one_transaction(consumer: Consumer, report: Report) -> None:
         settling.settle(consumer, [report])
 
 
-def _succeeded(reports: Sequence[Report]) -> list[Message]:
-    return [report.message for report in reports if isinstance(report.outcome, Succeeded)]
-
-
-def _hint_followers(consumer: Consumer, *succeeded: Message) -> None:
-    """Send on the next message of every ordering key whose head has just succeeded."""
+def _after_commit(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Do what follows from settled rows but is shared with other workers, and so is no part of their transaction."""
+    breaker.note(consumer, reports)
+    succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
     keys = {message.ordering_key for message in succeeded if message.ordering_key}
     if keys:
         heads = Message.objects.filter(consumer=consumer.name, ordering_key__in=keys).unfinished().at_head()

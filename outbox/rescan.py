@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from outbox import registry
+from outbox import breaker, registry
 from outbox.broker import Hint, Link
 from outbox.conf import conf
 from outbox.errors import BrokerAway
@@ -56,7 +56,8 @@ def rescan() -> Sweep:
     recovered = sum((recover(name) for name in names), Recovered())
     sweep.lost, sweep.failed = recovered.lost, recovered.failed
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
-    _send_due([entry for name in names if name not in paused and (entry := registry.get(name))], sweep)
+    flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
+    _send_due(flowing, set(ConsumerState.objects.open().values_list("consumer", flat=True)), sweep)
     Pulse.objects.beat(PULSE, **asdict(sweep))
     return sweep
 
@@ -79,14 +80,19 @@ def _consumers_with_work() -> Iterator[str]:
         name = names.filter(consumer__gt=name).first()
 
 
-def _send_due(consumers: Iterable[Consumer], sweep: Sweep) -> None:
-    """Send for each consumer in turn, round and round, until nothing is due, queues are full, or time is up."""
+def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> None:
+    """Send for each consumer in turn, round and round, until nothing is due, queues are full, or time is up.
+
+    A consumer in ``broken``, whose breaker is open, gets one canary when it is time for a probe.
+    """
     until = monotonic() + conf().rescan_budget.total_seconds()
     waiting = deque(consumers)
     try:
         while waiting and monotonic() < until:
             consumer = waiting.popleft()
-            if _send_some(consumer, sweep):
+            if consumer.name in broken:
+                _send_canary(consumer, sweep)
+            elif _send_some(consumer, sweep):
                 waiting.append(consumer)
     except BrokerAway as error:
         sweep.broker_away = True
@@ -100,14 +106,30 @@ def _send_some(consumer: Consumer, sweep: Sweep) -> bool:
     room = consumer.hint_limit - depth
     if room <= 0:
         return False
-    limit = min(room * consumer.chunk, CLAIM)
-    claim = _claim(consumer, limit, counted=depth == 0)
-    hints = _hints(consumer, claim.rows)
-    missing = [*link.send(hints[:room]), *hints[room:]]
-    _unsend(missing, counted=depth == 0)
-    sweep.sent += len(claim.rows) - sum(len(hint.ids) for hint in missing)
+    claim = _claim(consumer, min(room * consumer.chunk, CLAIM), counted=depth == 0)
     sweep.failed += claim.failed
+    missing = _send(link, _hints(consumer, claim.rows), room, sweep, counted=depth == 0)
     return claim.full and not missing
+
+
+def _send_canary(consumer: Consumer, sweep: Sweep) -> None:
+    """Send the oldest due row alone, if it is time for a probe and the row becomes the canary."""
+    link = _link_of_thread()
+    link.depth(consumer.name)
+    with transaction.atomic(using=conf().database):
+        claim = _claim(consumer, 1, counted=False)
+        if claim.rows and not breaker.take_turn(consumer, claim.rows[0].id):
+            transaction.set_rollback(True, using=conf().database)
+            return
+    _send(link, _hints(consumer, claim.rows), 1, sweep, counted=False)
+
+
+def _send(link: Link, hints: Sequence[Hint], room: int, sweep: Sweep, *, counted: bool) -> list[Hint]:
+    """Send hints as far as there is room, make the rows of the others due again, and return those others."""
+    missing = [*link.send(hints[:room]), *hints[room:]]
+    _unsend(missing, counted=counted)
+    sweep.sent += sum(len(hint.ids) for hint in hints) - sum(len(hint.ids) for hint in missing)
+    return missing
 
 
 class Row(NamedTuple):

@@ -69,9 +69,13 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         ).exclude(ordering_key="")
         return self.filter(Q(ordering_key="") | ~Exists(ahead))
 
-    def admitted(self, consumer: str) -> Self:
-        """Keep nothing while the consumer is paused."""
-        return self.filter(~Exists(ConsumerState.objects.paused().filter(consumer=consumer)))
+    def admitted(self, consumer: str, *, canary: bool) -> Self:
+        """Keep nothing while the consumer is paused or its breaker open, but for the ``canary`` where that is asked."""
+        states = ConsumerState.objects.filter(consumer=consumer)
+        flows = Q(~Exists(states.open()))
+        if canary:
+            flows = flows | Q(pk__in=states.open().filter(canary__isnull=False).values("canary"))
+        return self.filter(~Exists(states.paused()), flows)
 
     def lease_over(self) -> Self:
         """Keep what was started by a worker whose time is up."""

@@ -43,6 +43,14 @@ class ConsumerStateQuerySet(EngineQuerySet["ConsumerState"]):
         """Keep the consumers whose pause is on and not yet over."""
         return self.filter(Q(paused_until__isnull=True) | Q(paused_until__gt=Now()), paused_at__isnull=False)
 
+    def open(self) -> Self:
+        """Keep the consumers whose breaker is open."""
+        return self.filter(breaker=Breaker.OPEN)
+
+    def troubled(self) -> Self:
+        """Keep the consumers whose breaker is open, or whose last row said that the world is down."""
+        return self.exclude(breaker=Breaker.CLOSED, unavailable=[])
+
 
 class ConsumerState(models.Model):
     """What holds for all rows of one consumer: paused by whom and why, breaker and canary, gone from the code since."""
