@@ -44,6 +44,8 @@ class Conf:
     """How long a row waits when its handler said ``Unavailable``."""
     gone_after: timedelta = timedelta(hours=24)
     """How long a row whose consumer is not in the code waits before it fails (a rolling deploy)."""
+    keep_finished: timedelta = timedelta(days=30)
+    """How long settled messages are kept; as long is a topic and key known to have been published."""
     connect_timeout: timedelta = timedelta(seconds=2)
     """How long opening a connection to the broker may take."""
     confirm_timeout: timedelta = timedelta(seconds=5)

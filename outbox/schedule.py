@@ -1,31 +1,62 @@
 """The entries of celery-beat, as rows that operators can see and change in the admin."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 
-from outbox.tasks import RESCAN_TASK
+from outbox.tasks import PRUNE_TASK, RESCAN_TASK
 
-ENTRY = "outbox: rescan"
-EXPIRES_SECONDS = 10
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A chore, how often beat calls for it, and after how many seconds an unheard call is void."""
+
+    name: str
+    task: str
+    every_seconds: int
+    expire_seconds: int
+    description: str
+
+
+ENTRIES = [
+    Entry(
+        name="outbox: rescan",
+        task=RESCAN_TASK,
+        every_seconds=1,
+        expire_seconds=10,
+        description="Brings back what was lost and sends again what is unfinished. Workers cover if it stops.",
+    ),
+    Entry(
+        name="outbox: prune",
+        task=PRUNE_TASK,
+        every_seconds=60,
+        expire_seconds=60,
+        description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody.',
+    ),
+]
 
 
 def ensure_entries(**_kwargs: Any) -> None:
     """Make the entries that are missing, after ``migrate``; an operator's change to one stays."""
     if not apps.is_installed("django_celery_beat"):
         return
+    for entry in ENTRIES:
+        _ensure(entry)
+
+
+def _ensure(entry: Entry) -> None:
     periodic_task = apps.get_model("django_celery_beat", "PeriodicTask")
-    if periodic_task.objects.filter(name=ENTRY).exists():
+    if periodic_task.objects.filter(name=entry.name).exists():
         return
-    interval, _made = apps.get_model("django_celery_beat", "IntervalSchedule").objects.get_or_create(
-        every=1, period="seconds"
-    )
+    intervals = apps.get_model("django_celery_beat", "IntervalSchedule").objects
+    interval = intervals.filter(every=entry.every_seconds, period="seconds").first()
     periodic_task.objects.get_or_create(
-        name=ENTRY,
+        name=entry.name,
         defaults={
-            "task": RESCAN_TASK,
-            "interval": interval,
-            "expire_seconds": EXPIRES_SECONDS,
-            "description": "Brings back what was lost and sends again what is unfinished. Workers cover if it stops.",
+            "task": entry.task,
+            "interval": interval or intervals.create(every=entry.every_seconds, period="seconds"),
+            "expire_seconds": entry.expire_seconds,
+            "description": entry.description,
         },
     )

@@ -6,13 +6,14 @@ from typing import Any
 from celery import shared_task
 from django.db import connections
 
-from outbox import delivery, rescan
+from outbox import delivery, rescan, upkeep
 from outbox.broker import DELIVER_TASK, queue_name
 from outbox.conf import conf
 
 log = logging.getLogger("outbox.tasks")
 
 RESCAN_TASK = "outbox.rescan"
+PRUNE_TASK = "outbox.prune"
 HINT_LENGTH = 10_000
 
 
@@ -31,6 +32,13 @@ def run_rescan() -> None:
     """Make one pass of the rescan; celery-beat calls this every second."""
     heal_connection()
     rescan.rescan()
+
+
+@shared_task(name=PRUNE_TASK, queue=queue_name("control"), ignore_result=True)
+def run_prune() -> None:
+    """Delete finished messages that are old enough; celery-beat calls this every minute."""
+    heal_connection()
+    upkeep.prune()
 
 
 def cover_for_beat() -> None:

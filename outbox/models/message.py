@@ -95,6 +95,11 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         """Keep what waits for a person."""
         return self.filter(exhausted_at__isnull=False)
 
+    def prunable(self, *, older_than: timedelta) -> Self:
+        """Keep what was settled longer ago than ``older_than``: never the unfinished, never the exhausted."""
+        settled = self.filter(finished_at__isnull=False, exhausted_at__isnull=True)
+        return settled.filter(finished_at__lt=Now() - older_than).order_by("finished_at")
+
     def mark_started(self, *, worker: str, lease: timedelta) -> int:
         """Pending → started: one more attempt, leased to ``worker``. Touches no indexed column (a HOT update)."""
         return self.filter(status=Status.PENDING).update(
