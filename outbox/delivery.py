@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,7 +18,7 @@ from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
-from outbox import breaker, courier, handling, registry, settling
+from outbox import breaker, courier, groups, handling, registry, settling
 from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Redo, Report
@@ -65,8 +66,8 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
 def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> list[Fence]:
     """Start what may be started of ``ids`` and commit, so that a crash from here on is counted.
 
-    Rows above ``fill_up_to`` are not added; rows that a worker was lost over are started only if the hint names one
-    row, and then alone. Returns the fences of the started rows.
+    No more than ``fill_up_to`` rows are started, whatever the hint names (0: those of ``ids`` only); rows that a
+    worker was lost over are started only if the hint names one row, and then alone. Returns the fences.
     """
     try:
         return _start(consumer, ids, fill_up_to)
@@ -80,7 +81,7 @@ def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fenc
     with transaction.atomic(using=conf().database):
         ready = _ready(consumer.name, canary=True)
         named = ready if len(ids) == 1 else ready.filter(lost=0)
-        rows = list(named.filter(pk__in=ids).values_list("pk", "attempts", "lost"))
+        rows = list(named.filter(pk__in=ids).values_list("pk", "attempts", "lost")[: fill_up_to or None])
         alone = any(lost for _id, _attempts, lost in rows)
         if not alone and (room := fill_up_to - len(rows)) > 0:
             sound = _ready(consumer.name, canary=False).filter(lost=0)
@@ -104,16 +105,17 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
     """Handle and settle a chunk in one transaction; return the rows that must be redone alone."""
     redo: list[Fence] = []
     reports: list[Report] = []
-    until = monotonic() + _chunk_time().total_seconds()
     with transaction.atomic(using=conf().database, durable=True):
         _wait_for_locks(conf().chunk_lock_timeout)
         messages = lock(consumer, fences)
+        # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
+        until = monotonic() + _chunk_time().total_seconds()
         whole = handling.call_bulk(consumer, messages) if consumer.bulk and len(messages) > 1 else None
         if whole is not None:
             reports = whole
         else:
             for turn, message in enumerate(messages):
-                if monotonic() >= until:
+                if turn and monotonic() >= until:
                     reports += handling.give_back(messages[turn:])
                     break
                 try:
@@ -211,6 +213,7 @@ class _Settlement:
             if not Message.objects.held([message.fence]).mark_success():
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
             yield
+            handling.refuse_silent_rollback()
         self.done = True
 
 
@@ -252,6 +255,7 @@ def _in_one_transaction(consumer: Consumer, report: Report) -> None:
 def _after_commit(consumer: Consumer, reports: Sequence[Report]) -> None:
     """Do what follows from settled rows but is shared with other workers, and so is no part of their transaction."""
     breaker.note(consumer, reports)
+    groups.note(Counter(report.failure for report in reports if report.failure))
     succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
     keys = {message.ordering_key for message in succeeded if message.ordering_key}
     if keys:

@@ -38,6 +38,10 @@ class Superseded(OutboxError):
     """The attempt is no longer ours: another worker holds the message, or an operator acted. Do not retry."""
 
 
+class SwallowedError(OutboxError):
+    """A handler returned after an error that spoilt its transaction: a failed attempt, not a success without effect."""
+
+
 class OperatorError(OutboxError):
     """An operator's act could not be carried out; the text says why and what to do."""
 

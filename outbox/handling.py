@@ -8,7 +8,8 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.utils import OperationalError
 
 from outbox.conf import conf
-from outbox.errors import Reject, Snooze, Superseded, Unavailable
+from outbox.errors import Reject, Snooze, Superseded, SwallowedError, Unavailable
+from outbox.fingerprint import Fingerprint, fingerprint
 from outbox.models import Message
 from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
 from outbox.registry import Consumer
@@ -28,6 +29,7 @@ class Report:
     outcome: Outcome
     error: str = ""
     traceback: str = ""
+    failure: Fingerprint | None = None
 
 
 class Redo(Exception):
@@ -42,6 +44,7 @@ def call(consumer: Consumer, message: Message) -> Report:
     try:
         with transaction.atomic(using=conf().database):
             consumer.handler([message] if consumer.bulk else message)
+            refuse_silent_rollback()
     except Exception as error:
         if _is_conflict(error):
             raise Redo(_text(error)) from error
@@ -54,6 +57,7 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message]) -> list[Report] |
     try:
         with transaction.atomic(using=conf().database):
             consumer.handler(list(messages))
+            refuse_silent_rollback()
     except Exception as error:
         if _is_conflict(error):
             raise Redo(_text(error)) from error
@@ -61,19 +65,29 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message]) -> list[Report] |
     return [Report(message, Succeeded()) for message in messages]
 
 
+def refuse_silent_rollback() -> None:
+    """Raise ``SwallowedError`` where Django would roll back what a handler wrote, although the handler returned."""
+    if transaction.get_rollback(using=conf().database):
+        raise SwallowedError(
+            "the handler caught a database error (or called set_rollback) outside a transaction.atomic() of its own, so "
+            "what it wrote cannot be committed; put the statement that may fail into one"
+        )
+
+
 def judge(message: Message, error: Exception) -> Report:
     """Return the report on an attempt that ended in ``error``. The loop's boundary: every exception ends here."""
     text = _text(error)
     match error:
         case Reject():
-            return Report(message, Rejected(), text)
+            return Report(message, Rejected(), text, failure=fingerprint(message.consumer, error))
         case Snooze():
             return Report(message, Snoozed(error.after), text)
         case Unavailable():
             return Report(message, WorldDown(conf().probe_after), text)
         case _:
             lines = "".join(traceback.format_exception(error))
-            return Report(message, Failed(), text, storable(lines[-TRACEBACK_LENGTH:]))
+            failure = fingerprint(message.consumer, error)
+            return Report(message, Failed(), text, storable(lines[-TRACEBACK_LENGTH:]), failure)
 
 
 def give_back(messages: Sequence[Message]) -> list[Report]:
@@ -88,7 +102,10 @@ def storable(text: str) -> str:
 
 def _text(error: BaseException) -> str:
     name = type(error).__name__
-    said = str(error)
+    try:
+        said = str(error)
+    except Exception:  # it comes from somebody's __str__, and must not cost the neighbours their turn
+        said = "(its text cannot be read)"
     return storable(f"{name}: {said}" if said else name)[:ERROR_LENGTH]
 
 

@@ -13,8 +13,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from outbox import registry
+from outbox import groups, registry
 from outbox.conf import conf
+from outbox.fingerprint import without_error
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.message import MessageQuerySet
 from outbox.policy import Again, Counters, Done, Exhausted, WorkerLost, decide
@@ -29,6 +30,7 @@ DUTY = 20
 SHORT = 0.05
 """Seconds up to which a search is no burden and is made in every pass."""
 EXPIRED = "expired: the deadline passed before it succeeded"
+LOST = "its worker was gone before it settled, again and again"
 GONE = "the consumer is not in the code any more"
 
 
@@ -67,7 +69,7 @@ def recover(name: str) -> Recovered:
         recovered = _recover_lost(consumer)
     else:
         recovered = _fail_gone(name)
-    recovered += Recovered(failed=_fail(Message.objects.filter(consumer=name, expires_at__lt=Now()), EXPIRED))
+    recovered += Recovered(failed=_fail(name, Message.objects.filter(consumer=name, expires_at__lt=Now()), EXPIRED))
     took = monotonic() - began
     _rhythm.again_at[name] = monotonic() + (took * DUTY if took > SHORT else 0.0)
     return recovered
@@ -83,6 +85,8 @@ def _recover_lost(consumer: Consumer) -> Recovered:
             for message in rows:
                 recovered += _take_back(consumer, message)
             batch = len(rows)
+    if recovered.failed:
+        groups.note({without_error(consumer.name, LOST): recovered.failed})
     return recovered
 
 
@@ -96,7 +100,8 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
         case Again(wait, free, lost):
             held.mark_pending(wait=wait, free=free, lost=lost, error=error)
         case Exhausted(reason, lost):
-            held.mark_failed(lost=lost, error=f"{error} ({reason})")
+            failure = without_error(consumer.name, LOST)
+            held.mark_failed(lost=lost, error=f"{error} ({reason})", failure=failure.digest)
         case Done():
             raise AssertionError("a lost worker does not make a success")
     Attempt.objects.create(
@@ -119,11 +124,12 @@ def _fail_gone(name: str) -> Recovered:
         log.warning("%s has unfinished messages but is not in the code; they fail after %s", name, conf().gone_after)
     if not state.filter(gone_since__lt=Now() - conf().gone_after).exists():
         return Recovered()
-    return Recovered(failed=_fail(Message.objects.filter(consumer=name), GONE))
+    return Recovered(failed=_fail(name, Message.objects.filter(consumer=name), GONE))
 
 
-def _fail(rows: MessageQuerySet, reason: str) -> int:
+def _fail(consumer: str, rows: MessageQuerySet, reason: str) -> int:
     """Fail those of ``rows`` that are due and that no worker holds; return how many."""
+    failure = without_error(consumer, reason)
     failed = 0
     batch = BATCH
     while batch == BATCH:
@@ -133,6 +139,8 @@ def _fail(rows: MessageQuerySet, reason: str) -> int:
             ids = list(locked.values_list("pk", flat=True)[:BATCH])
             batch = len(ids)
             if batch:
-                failed += Message.objects.filter(pk__in=ids).mark_failed(error=reason)
+                failed += Message.objects.filter(pk__in=ids).mark_failed(error=reason, failure=failure.digest)
                 log.error("%d messages failed: %s", batch, reason)
+    if failed:
+        groups.note({failure: failed})
     return failed

@@ -18,10 +18,11 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
-from outbox import breaker, registry
+from outbox import breaker, groups, registry
 from outbox.broker import Hint, Link
 from outbox.conf import conf
 from outbox.errors import BrokerAway
+from outbox.fingerprint import without_error
 from outbox.models import ConsumerState, Message, Pulse, Status
 from outbox.recovery import Recovered, recover
 from outbox.registry import Consumer
@@ -36,7 +37,7 @@ UNCONFIRMED_WAIT = timedelta(seconds=1)
 """When a row is looked at again whose hint the broker did not take."""
 BEHIND_WAIT = timedelta(seconds=30)
 """When a message is looked at again that stands behind another of its ordering key; the head's success hints it."""
-NOBODY = "no worker took it: {sends} hints went into an empty queue and none was started"
+NOBODY = "no worker took it: its hints went into an empty queue, again and again, and it was never started"
 
 
 @dataclass
@@ -106,8 +107,10 @@ def _send_some(consumer: Consumer, sweep: Sweep) -> bool:
     room = consumer.hint_limit - depth
     if room <= 0:
         return False
-    claim = _claim(consumer, min(room * consumer.chunk, CLAIM), counted=depth == 0)
-    sweep.failed += claim.failed
+    claim = _claim(consumer, min(room * consumer.chunk, CLAIM), room=room, counted=depth == 0)
+    if claim.failed:
+        sweep.failed += claim.failed
+        groups.note({without_error(consumer.name, NOBODY): claim.failed})
     missing = _send(link, _hints(consumer, claim.rows), room, sweep, counted=depth == 0)
     return claim.full and not missing
 
@@ -117,7 +120,7 @@ def _send_canary(consumer: Consumer, sweep: Sweep) -> None:
     link = _link_of_thread()
     link.depth(consumer.name)
     with transaction.atomic(using=conf().database):
-        claim = _claim(consumer, 1, counted=False)
+        claim = _claim(consumer, 1, room=1, counted=False)
         if claim.rows and not breaker.take_turn(consumer, claim.rows[0].id):
             transaction.set_rollback(True, using=conf().database)
             return
@@ -149,27 +152,38 @@ class Claim(NamedTuple):
     full: bool
 
 
-def _claim(consumer: Consumer, limit: int, *, counted: bool) -> Claim:
-    """Claim due rows by pushing their ``due_at``, oldest first; nobody else sends them in the meantime.
+def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool) -> Claim:
+    """Claim due rows for ``room`` hints by pushing their ``due_at``, oldest first; nobody else sends them meanwhile.
 
     A send is ``counted`` when it goes into an empty queue; a row with too many of those fails, for no worker is there.
     """
     with transaction.atomic(using=conf().database):
         due = Message.objects.filter(consumer=consumer.name).due().pending()
         locked = due.select_for_update(skip_locked=True, no_key=True)
-        found = [Row(*row) for row in locked.values_list("pk", "lost", "sends", "ordering_key")[:limit]]
+        ready = [Row(*row) for row in locked.values_list("pk", "lost", "sends", "ordering_key")[:limit]]
+        found = list(_fitting(ready, consumer.chunk, room))
         unwanted = [row for row in found if counted and row.sends >= conf().send_limit]
         behind = _behind(found)
         rows = [row for row in found if row.id not in behind and row not in unwanted]
         if unwanted:
             failing = Message.objects.filter(pk__in=[row.id for row in unwanted])
-            failing.mark_failed(error=NOBODY.format(sends=conf().send_limit))
+            failing.mark_failed(error=NOBODY, failure=without_error(consumer.name, NOBODY).digest)
         if behind:
             Message.objects.filter(pk__in=behind).update(due_at=Now() + BEHIND_WAIT)
         if rows:
             claimed = Message.objects.filter(pk__in=[row.id for row in rows])
             claimed.update(due_at=Now() + conf().resend_after, sends=F("sends") + (1 if counted else 0))
-    return Claim(rows, len(unwanted), len(found) == limit)
+    return Claim(rows, len(unwanted), len(ready) == limit or len(found) < len(ready))
+
+
+def _fitting(rows: Iterable[Row], chunk: int, room: int) -> Iterator[Row]:
+    """Yield as many rows as ``room`` hints carry: a row that a worker was lost over takes a hint of its own."""
+    places = room * chunk
+    for row in rows:
+        places -= chunk if row.lost else 1
+        if places < 0:
+            return
+        yield row
 
 
 def _behind(found: Sequence[Row]) -> set[int]:

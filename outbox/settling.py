@@ -56,7 +56,8 @@ def _settle_other(consumer: Consumer, report: Report) -> None:
         case Again(wait, free, lost):
             changed = held.mark_pending(wait=wait, free=free, lost=lost, error=report.error or None)
         case Exhausted(reason, lost):
-            changed = held.mark_failed(lost=lost, error=f"{report.error} ({reason})" if report.error else reason)
+            error = f"{report.error} ({reason})" if report.error else reason
+            changed = held.mark_failed(lost=lost, error=error, failure=report.failure.digest if report.failure else "")
         case _:
             assert_never(verdict)
     if not changed:

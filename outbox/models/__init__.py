@@ -1,17 +1,26 @@
 """The tables of the outbox: the message table is the truth, everything else serves it."""
 
+from outbox.models.alarm import Alarm
 from outbox.models.audit import AuditEntry
+from outbox.models.failure import FailureCount, FailureGroup, GroupState
 from outbox.models.message import Attempt, AttemptOutcome, Fence, Message, Resolution, Status
 from outbox.models.state import ConsumerState, Pulse
+from outbox.models.stats import MinuteStat, TotalStat
 
 __all__ = [
+    "Alarm",
     "Attempt",
     "AttemptOutcome",
     "AuditEntry",
     "ConsumerState",
+    "FailureCount",
+    "FailureGroup",
     "Fence",
+    "GroupState",
     "Message",
+    "MinuteStat",
     "Pulse",
     "Resolution",
     "Status",
+    "TotalStat",
 ]

@@ -134,7 +134,7 @@ class MessageQuerySet(EngineQuerySet["Message"]):
             **changes,
         )
 
-    def mark_failed(self, *, error: str, lost: int | None = None) -> int:
+    def mark_failed(self, *, error: str, failure: str, lost: int | None = None) -> int:
         """Unfinished → failed: exhausted, and visible until a person has handled it. None keeps the losses."""
         changes = {} if lost is None else {"lost": lost}
         return self.unfinished().update(
@@ -143,6 +143,7 @@ class MessageQuerySet(EngineQuerySet["Message"]):
             exhausted_at=Now(),
             lease_until=None,
             last_error=error,
+            failure=failure,
             **changes,
         )
 
@@ -245,6 +246,9 @@ class Message(models.Model):
             ),
             models.Index(fields=["resolution", "id"], condition=~Q(resolution=""), name="outbox_message_by_hand"),
             models.Index(
+                fields=["exhausted_at"], condition=Q(exhausted_at__isnull=False), name="outbox_message_exhausted"
+            ),
+            models.Index(
                 fields=["consumer", "ordering_key", "id"],
                 condition=~Q(ordering_key="") & (Q(finished_at__isnull=True) | Q(exhausted_at__isnull=False)),
                 name="outbox_message_order",
@@ -320,6 +324,7 @@ class Attempt(models.Model):
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         default_permissions = ("view",)
+        indexes = [models.Index(fields=["ended_at"], name="outbox_attempt_ended")]
 
     def __str__(self) -> str:
         return f"{self.number}: {self.outcome}"

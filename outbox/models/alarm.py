@@ -1,0 +1,49 @@
+"""What is wrong at the moment, and what people have been told of it."""
+
+from datetime import timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from outbox.models.state import EngineQuerySet
+
+
+class AlarmQuerySet(EngineQuerySet["Alarm"]):
+    """Which alarms are news."""
+
+    def on(self, *, calm: timedelta) -> Self:
+        """Keep what was found in the last ``calm``."""
+        return self.filter(seen_at__gte=Now() - calm)
+
+    def over(self, *, calm: timedelta) -> Self:
+        """Keep what was not found again for longer than ``calm``."""
+        return self.filter(seen_at__lt=Now() - calm)
+
+    def untold(self, *, again: timedelta) -> Self:
+        """Keep what nobody was told of, or only of a milder level, or ``again`` ago or earlier."""
+        return self.filter(Q(told_level__lt=F("level")) | Q(told_at__lt=Now() - again))
+
+
+class Alarm(models.Model):
+    """One finding of the health check that is not in order, from its first sight until some time after its last."""
+
+    about = models.CharField(_("about"), max_length=150, primary_key=True)
+    level = models.PositiveSmallIntegerField(_("level"))
+    sentence = models.TextField(_("what a person must do"))
+    since = models.DateTimeField(_("since"), db_default=Now())
+    seen_at = models.DateTimeField(_("last seen"), db_default=Now())
+    told_level = models.PositiveSmallIntegerField(_("level people were told"), default=0)
+    told_at = models.DateTimeField(_("people were told"), null=True, blank=True)
+
+    objects = AlarmQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("alarm")
+        verbose_name_plural = _("alarms")
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return self.sentence

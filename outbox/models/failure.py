@@ -1,0 +1,78 @@
+"""Failures that are one and the same: what they are, how many, and what people are doing about them."""
+
+from django.db import models
+from django.db.models import Sum
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from outbox.models.state import EngineQuerySet
+from outbox.registry import NAME_LENGTH
+
+
+class GroupState(models.TextChoices):
+    """What people have decided about a group of failures."""
+
+    NEW = "new", _("new")
+    INVESTIGATING = "investigating", _("being looked into")
+    WAITING = "waiting", _("waiting for a fix")
+    IGNORED = "ignored", _("ignored until it grows")
+    FIXED = "fixed", _("fixed")
+
+
+class FailureGroupQuerySet(EngineQuerySet["FailureGroup"]):
+    """Groups of failures, on the engine's database."""
+
+    def with_totals(self) -> "models.QuerySet[FailureGroup]":
+        """Add ``total``, how many attempts ended this way, and ``last_at``, when the last one did."""
+        return self.annotate(total=Sum("counts__count"), last_at=models.Max("counts__last_at"))
+
+
+class FailureGroup(models.Model):
+    """One kind of failure, recognised by its fingerprint."""
+
+    fingerprint = models.CharField(_("fingerprint"), max_length=64, primary_key=True)
+    consumer = models.CharField(_("consumer"), max_length=NAME_LENGTH)
+    exception = models.CharField(_("exception"), max_length=200, default="", blank=True)
+    place = models.CharField(_("place"), max_length=200, default="", blank=True)
+    title = models.CharField(_("what happened"), max_length=300)
+    state = models.CharField(_("state"), max_length=13, choices=GroupState, default=GroupState.NEW)
+    ignored_up_to = models.PositiveIntegerField(_("ignored up to"), null=True, blank=True)
+    regressions = models.PositiveIntegerField(_("came back"), default=0)
+    owner = models.CharField(_("owner"), max_length=150, default="", blank=True)
+    ticket = models.CharField(_("ticket"), max_length=300, default="", blank=True)
+    note = models.TextField(_("note"), default="", blank=True)
+    first_at = models.DateTimeField(_("first"), db_default=Now())
+    revision = models.PositiveIntegerField(_("operator changes"), default=0)
+
+    objects = FailureGroupQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("failure group")
+        verbose_name_plural = _("failure groups")
+        default_permissions = ("view", "change")
+
+    def __str__(self) -> str:
+        return f"{self.consumer}: {self.title}"
+
+
+class FailureCountQuerySet(EngineQuerySet["FailureCount"]):
+    """The counters of failure groups, on the engine's database."""
+
+
+class FailureCount(models.Model):
+    """A share of a group's count. Worker processes count in different slots, so that a storm makes no hot row."""
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(FailureGroup, on_delete=models.CASCADE, related_name="counts")
+    slot = models.PositiveSmallIntegerField()
+    count = models.BigIntegerField(default=0)
+    last_at = models.DateTimeField()
+
+    objects = FailureCountQuerySet.as_manager()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["group", "slot"], name="outbox_failurecount_once")]
+
+    def __str__(self) -> str:
+        return f"{self.group_id} {self.slot}: {self.count}"
