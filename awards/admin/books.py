@@ -1,0 +1,125 @@
+"""The books: draws, awards and ledgers, to be read and searched. What happened is not edited."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from awards import services
+from awards.errors import AwardChanged
+from awards.models import Award, Draw, PointsAccount, PointsEntry, VendorOrder
+
+
+class BookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    """A book that is read and searched by exact keys, at any size."""
+
+    show_full_result_count = False
+    ordering = ("-pk",)
+    list_per_page = 50
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Nobody changes a row by hand."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Nobody takes a row away."""
+        return False
+
+
+@admin.register(Award)
+class AwardAdmin(BookAdmin):
+    """What was won and how far it has come. An award that was not issued yet can be revoked."""
+
+    list_display = ("public_id", "person", "prize", "value", "status", "won_at", "issued_at")
+    list_select_related = ("prize",)
+    search_fields = ("=public_id", "=person")
+    search_help_text = _("Award id or person, in full")
+    actions = ("revoke",)
+
+    @admin.action(description=_("Revoke awards that are not issued yet"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, chosen: QuerySet[Award]) -> None:
+        """Revoke what was chosen, and say how many could not be."""
+        revoked = late = 0
+        for award in chosen:
+            try:
+                services.revoke(award)
+            except AwardChanged:
+                late += 1
+            else:
+                revoked += 1
+        if revoked:
+            said = ngettext("%(count)d award was revoked.", "%(count)d awards were revoked.", revoked)
+            self.message_user(request, said % {"count": revoked}, messages.SUCCESS)
+        if late:
+            said = ngettext(
+                "%(count)d award had been settled before and stays as it is.",
+                "%(count)d awards had been settled before and stay as they are.",
+                late,
+            )
+            self.message_user(request, said % {"count": late}, messages.WARNING)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Tell who may revoke."""
+        return request.user.has_perm("awards.revoke_award")
+
+
+@admin.register(Draw)
+class DrawAdmin(BookAdmin):
+    """Who drew, and by which request."""
+
+    list_display = ("public_id", "campaign", "person", "request_id", "drawn_at")
+    list_select_related = ("campaign",)
+    search_fields = ("=public_id", "=person")
+    search_help_text = _("Draw id or person, in full")
+
+
+class EntryInline(admin.TabularInline):  # type: ignore[type-arg]  # generic for the type checker only
+    """The latest entries, on their account's page."""
+
+    model = PointsEntry
+    fields = ("award", "points", "booked_at")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+    show_change_link = True
+    ordering = ("-pk",)
+
+    def has_add_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Nobody adds an entry by hand."""
+        return False
+
+
+@admin.register(PointsAccount)
+class PointsAccountAdmin(BookAdmin):
+    """How many points somebody has, and by which entries."""
+
+    list_display = ("person", "balance", "opened_at")
+    ordering = ("person",)
+    search_fields = ("=person",)
+    search_help_text = _("Person, in full")
+    inlines = (EntryInline,)
+
+
+@admin.register(PointsEntry)
+class PointsEntryAdmin(BookAdmin):
+    """The points' ledger."""
+
+    list_display = ("id", "account", "points", "award", "booked_at")
+    list_select_related = ("account", "award")
+    search_fields = ("=account__person", "=award__public_id")
+    search_help_text = _("Person or award id, in full")
+
+
+@admin.register(VendorOrder)
+class VendorOrderAdmin(BookAdmin):
+    """What was ordered from the vendor."""
+
+    list_display = ("number", "sku", "award", "recorded_at")
+    list_select_related = ("award",)
+    search_fields = ("=number", "=idempotency_key", "=award__public_id")
+    search_help_text = _("Order number, idempotency key or award id, in full")

@@ -1,0 +1,72 @@
+"""Gifts: ordered from the vendor outside any transaction, and never twice for one award.
+
+What makes it safe is one idempotency key per award, and that the vendor is asked first whenever an order may already
+be on its books.
+"""
+
+from awards.channels import vendor
+from awards.channels.vendor import KeyTaken, Order, Wish
+from awards.errors import AwardChanged, VendorAway, VendorError, VendorRefused, VendorSilent
+from awards.models import Award, VendorOrder
+from outbox import Reject, Unavailable
+
+
+def order(award: Award, *, idempotency_key: str, ask_first: bool) -> Order:
+    """Return the vendor's order for ``award``, placing it if the vendor has none yet.
+
+    ``ask_first`` says that an earlier try may have reached the vendor. Raises ``outbox.Reject`` when the vendor says
+    no for good, ``outbox.Unavailable`` when it is down or busy, and a ``VendorError`` when the try failed and the
+    next one must ask.
+    """
+    wish = Wish(
+        idempotency_key=idempotency_key,
+        sku=award.vendor_sku,
+        recipient=award.person,
+        award=str(award.public_id),
+    )
+    try:
+        found = vendor.ask(idempotency_key) if ask_first else None
+        return _fulfilling(found or _place(wish), wish)
+    except VendorRefused as error:
+        raise Reject(str(error)) from error
+    except VendorAway as error:
+        raise Unavailable(str(error)) from error
+
+
+def _place(wish: Wish) -> Order:
+    """Place the order; if the vendor falls silent or knows the key, ask at once what it has."""
+    try:
+        return vendor.place(wish)
+    except (VendorSilent, KeyTaken) as problem:
+        try:
+            found = vendor.ask(wish.idempotency_key)
+        except VendorError:
+            raise problem from None
+        if found is None:
+            raise
+        return found
+
+
+def _fulfilling(order: Order, wish: Wish) -> Order:
+    if not order.fulfils(wish):
+        raise VendorRefused(
+            f"under our key {wish.idempotency_key} the vendor has order {order.number} for article {order.sku!r} and "
+            f"award {order.award!r}, not what we asked for; settle it with the vendor"
+        )
+    return order
+
+
+def record(award: Award, order: Order, *, idempotency_key: str) -> None:
+    """Write down the vendor's order and mark ``award`` as issued.
+
+    Call it inside the settling transaction. Raises ``AwardChanged`` if the award is no longer as it was read.
+    """
+    if not Award.objects.issue(award):
+        raise AwardChanged(f"award {award.public_id} was changed while its gift was being ordered")
+    VendorOrder.objects.create(award=award, number=order.number, idempotency_key=idempotency_key, sku=award.vendor_sku)
+
+
+def keep_evidence(award: Award, order: Order, *, idempotency_key: str) -> None:
+    """Write down an order that exists although its award may no longer be issued, so that a person can cancel it."""
+    evidence = VendorOrder(award=award, number=order.number, idempotency_key=idempotency_key, sku=award.vendor_sku)
+    VendorOrder.objects.bulk_create([evidence], ignore_conflicts=True)

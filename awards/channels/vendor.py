@@ -1,0 +1,144 @@
+"""The gifts' vendor, over HTTP: place an order, ask for one. Every answer is checked before it is believed."""
+
+import json
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from time import monotonic
+from typing import Any
+
+import httpx
+
+from awards import conf
+from awards.errors import VendorAway, VendorFailed, VendorRefused, VendorSilent
+from awards.models.ledger import ORDER_NUMBER_LENGTH
+
+ANSWER_LIMIT = 64 * 1024
+"""Bytes of an answer that we read."""
+BUSY = frozenset({httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+QUOTE_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What we want from the vendor: the same words at every try, under the same idempotency key."""
+
+    idempotency_key: str
+    sku: str
+    recipient: str
+    award: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the vendor says it has taken."""
+
+    number: str
+    sku: str
+    award: str
+
+    def fulfils(self, wish: Wish) -> bool:
+        """Tell whether this is the order that was wished for."""
+        return self.sku == wish.sku and self.award == wish.award
+
+
+class KeyTaken(VendorRefused):
+    """The vendor holds an order with other data under our idempotency key. Ask which one; do not retry."""
+
+
+def place(wish: Wish) -> Order:
+    """Order what is wished for.
+
+    Raises ``VendorRefused`` (``KeyTaken`` for a 409) for good, ``VendorAway`` if the vendor took nothing, and
+    ``VendorFailed`` or ``VendorSilent`` if nobody knows.
+    """
+    body = {"sku": wish.sku, "recipient": wish.recipient, "award": wish.award}
+    status, answer = _call("POST", "/orders", headers={"Idempotency-Key": wish.idempotency_key}, body=body)
+    if status == httpx.codes.CONFLICT:
+        raise KeyTaken(f"the vendor has another order under our key {wish.idempotency_key}: {_quote(answer)}")
+    if 400 <= status < 500:
+        raise VendorRefused(f"the vendor refused article {wish.sku}: {status} {_quote(answer)}")
+    if status not in (httpx.codes.OK, httpx.codes.CREATED):
+        raise VendorFailed(f"the vendor answered {status} {_quote(answer)}")
+    return _order(answer)
+
+
+def ask(idempotency_key: str) -> Order | None:
+    """Ask which order the vendor has under ``idempotency_key``; None if it has none. Nothing is ordered.
+
+    Raises ``VendorAway``, ``VendorFailed`` or ``VendorSilent`` if the vendor did not say.
+    """
+    status, answer = _call("GET", f"/orders/{idempotency_key}")
+    if status == httpx.codes.NOT_FOUND:
+        return None
+    if status != httpx.codes.OK:
+        raise VendorFailed(f"asked about an order, the vendor answered {status} {_quote(answer)}")
+    return _order(answer)
+
+
+def _call(
+    method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Send one request and return status and body. No redirect is followed, and no proxy of the environment used."""
+    vendor = conf.vendor()
+    deadline = monotonic() + vendor.connect_timeout + vendor.timeout
+    timeout = httpx.Timeout(vendor.timeout, connect=vendor.connect_timeout, pool=vendor.connect_timeout)
+    try:
+        with _client().stream(method, vendor.url + path, headers=headers, json=body, timeout=timeout) as response:
+            answer = _read(response, deadline)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise VendorAway(f"the vendor cannot be reached: {error}") from error
+    except httpx.TransportError as error:
+        raise VendorSilent(f"no answer from the vendor to {method} {path}: {error or type(error).__name__}") from error
+    except httpx.DecodingError as error:
+        raise VendorFailed(f"the vendor's answer cannot be decoded: {error}") from error
+    if response.status_code in BUSY:
+        raise VendorAway(f"the vendor is busy: {response.status_code} {_quote(answer)}")
+    if response.status_code == httpx.codes.REQUEST_TIMEOUT:
+        raise VendorSilent(f"the vendor gave up reading {method} {path}: 408")
+    return response.status_code, answer
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes:
+    """Read the body up to the limit, however slowly it drips in."""
+    answer = b""
+    for chunk in response.iter_bytes():
+        answer += chunk
+        if len(answer) > ANSWER_LIMIT:
+            raise VendorFailed(f"the vendor's answer is longer than {ANSWER_LIMIT} bytes")
+        if monotonic() > deadline:
+            raise VendorSilent("the vendor's answer took too long")
+    return answer
+
+
+def _order(answer: bytes) -> Order:
+    try:
+        said: Any = json.loads(answer)
+    except (ValueError, RecursionError) as error:
+        raise VendorFailed(f"the vendor's answer is not JSON: {_quote(answer)}") from error
+    match said:
+        case {"order_number": str(number), "sku": str(sku), "award": str(award)} if _is_number(number):
+            return Order(number=number, sku=sku, award=award)
+        case _:
+            raise VendorFailed(f"the vendor's answer is not an order: {_quote(answer)}")
+
+
+def _is_number(text: str) -> bool:
+    return 0 < len(text) <= ORDER_NUMBER_LENGTH and text.isprintable()
+
+
+def _quote(answer: bytes) -> str:
+    """Return the beginning of an answer as one printable line."""
+    text = answer[:QUOTE_LENGTH].decode(errors="replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+@cache
+def _client() -> httpx.Client:
+    """Return the process's own client, whose open connections serve the next order too."""
+    return httpx.Client(verify=ssl.create_default_context(), follow_redirects=False, trust_env=False)
+
+
+os.register_at_fork(after_in_child=_client.cache_clear)

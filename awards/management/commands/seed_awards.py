@@ -1,0 +1,59 @@
+"""``manage.py seed_awards``: a campaign to try things with."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import transaction
+from django.utils import timezone
+
+from awards.management.vendor.modes import DISCONTINUED
+from awards.models import Campaign, Kind, Prize
+
+SLUG = "summer-raffle"
+LOSING_WEIGHT = 120
+
+
+class Command(BaseCommand):
+    """Make the demo campaign and its prizes, where they are not there yet."""
+
+    help = "Makes a running campaign with prizes of every kind. What is there already stays as it is."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the campaign's address and the stock of each gift."""
+        parser.add_argument("--slug", default=SLUG)
+        parser.add_argument("--stock", type=int, default=10_000, help="how many of each gift there are")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Make what is missing, and say where it is."""
+        with transaction.atomic():
+            campaign, new = Campaign.objects.get_or_create(
+                slug=options["slug"],
+                defaults={
+                    "name": "Summer raffle",
+                    "description": "Points in three sizes, a mug, a rucksack, and a kettle that is no longer made.",
+                    "starts_at": timezone.now() - timedelta(days=1),
+                    "ends_at": timezone.now() + timedelta(days=365),
+                    "losing_weight": LOSING_WEIGHT,
+                },
+            )
+            for name, fields in _prizes(options["stock"]).items():
+                Prize.objects.get_or_create(campaign=campaign, name=name, defaults=fields)
+        self.stdout.write(f"campaign {campaign.slug}: {'made' if new else 'was there already'}")
+
+
+def _prizes(stock: int) -> dict[str, dict[str, Any]]:
+    return {
+        "10 points": {"kind": Kind.POINTS, "weight": 480, "value": Decimal(10)},
+        "50 points": {"kind": Kind.POINTS, "weight": 250, "value": Decimal(50)},
+        "500 points": {"kind": Kind.POINTS, "weight": 50, "value": Decimal(500), "stock": stock},
+        "Enamel mug": _gift("MUG-01", weight=70, worth="12.50", stock=stock),
+        "Canvas rucksack": _gift("RUCKSACK-07", weight=20, worth="79.00", stock=stock),
+        "Travel kettle": _gift(DISCONTINUED, weight=10, worth="35.90", stock=stock),
+    }
+
+
+def _gift(sku: str, *, weight: int, worth: str, stock: int) -> dict[str, Any]:
+    return {"kind": Kind.GIFT, "vendor_sku": sku, "weight": weight, "value": Decimal(worth), "stock": stock}

@@ -1,0 +1,90 @@
+"""What was won: one row per award, frozen as it was promised."""
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from awards.models.campaign import Kind, Prize
+from awards.models.draw import PERSON_LENGTH, Draw
+
+if TYPE_CHECKING:
+    from awards.models.ledger import PointsEntry, VendorOrder
+
+
+class AwardStatus(models.TextChoices):
+    """From won to issued; or revoked by a person, or expired, and then never issued."""
+
+    WON = "won", _("won")
+    ISSUED = "issued", _("issued")
+    REVOKED = "revoked", _("revoked")
+    EXPIRED = "expired", _("expired")
+
+
+class AwardQuerySet(models.QuerySet["Award"]):
+    """Awards, and the ways out of the status *won*. Each asks for the version that was read."""
+
+    def issue(self, award: "Award") -> bool:
+        """Mark ``award`` as issued if it still is as it was read; tell whether it was."""
+        return self._settle(award, status=AwardStatus.ISSUED, issued_at=Now())
+
+    def revoke(self, award: "Award") -> bool:
+        """Mark ``award`` as revoked if it still is as it was read; tell whether it was."""
+        return self._settle(award, status=AwardStatus.REVOKED)
+
+    def _settle(self, award: "Award", **changes: object) -> bool:
+        unchanged = self.filter(pk=award.pk, status=AwardStatus.WON, version=award.version)
+        return unchanged.update(version=F("version") + 1, **changes) == 1
+
+
+class Award(models.Model):
+    """One thing won by one person. Kind, value and article number are those of the day it was won.
+
+    Nothing that issuing changes is indexed, so that an award becomes *issued* by a HOT update.
+    """
+
+    public_id = models.UUIDField(_("public id"), unique=True, default=uuid.uuid4, editable=False)
+    draw = models.OneToOneField(Draw, on_delete=models.PROTECT, verbose_name=_("draw"))
+    prize = models.ForeignKey(Prize, on_delete=models.PROTECT, verbose_name=_("prize"))
+    person = models.CharField(_("person"), max_length=PERSON_LENGTH)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    value = models.DecimalField(_("value"), max_digits=12, decimal_places=2)
+    vendor_sku = models.CharField(_("vendor's article number"), max_length=64, blank=True, default="")
+    status = models.CharField(_("status"), max_length=8, choices=AwardStatus, default=AwardStatus.WON)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    won_at = models.DateTimeField(_("won at"), db_default=Now())
+    issued_at = models.DateTimeField(_("issued at"), null=True, blank=True)
+
+    objects = AwardQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        pointsentry: "PointsEntry"
+        vendororder: "VendorOrder"
+
+    class Meta:
+        verbose_name = _("award")
+        verbose_name_plural = _("awards")
+        default_permissions = ("view",)
+        permissions = [("revoke_award", _("Can revoke awards"))]
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="awards_award_kind"),
+            models.CheckConstraint(condition=Q(value__gte=0), name="awards_award_value"),
+            models.CheckConstraint(condition=Q(status__in=AwardStatus.values), name="awards_award_status"),
+            models.CheckConstraint(
+                condition=Q(status="issued", issued_at__isnull=False)
+                | Q(status__in=["won", "revoked", "expired"], issued_at__isnull=True),
+                name="awards_award_issued",
+            ),
+        ]
+        indexes = [models.Index(fields=["person"], name="awards_award_person_idx")]
+
+    def __str__(self) -> str:
+        return str(self.public_id)
+
+    @property
+    def points(self) -> int:
+        """How many points the award is worth, if it is one of points."""
+        return int(self.value)

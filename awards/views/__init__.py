@@ -1,0 +1,1 @@
+"""The doors to the awards: JSON for programs, pages for people."""

@@ -1,0 +1,137 @@
+"""The JSON endpoints: ``POST /api/campaigns/<slug>/draws`` and ``GET /api/awards/<id>``."""
+
+import json
+import random
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+
+from awards import selectors, services
+from awards.errors import DrawError, DrawRefused, RequestReused
+from awards.models import Award, Draw, Prize
+from awards.views.problems import allow, answer, problem
+from awards.views.words import explain
+
+BODY_LIMIT = 4 * 1024
+LUCK = random.SystemRandom()
+
+
+class _Malformed(Exception):
+    """The request cannot be read."""
+
+    def __init__(self, code: str, detail: str, *, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.status = code, detail, status
+
+
+@csrf_exempt
+@allow("POST")
+def draws(request: HttpRequest, slug: str) -> HttpResponse:
+    """Draw: 201 with the draw; 200 with the same content for the same request again."""
+    campaign = selectors.campaign_at(slug)
+    if campaign is None:
+        return problem(HTTPStatus.NOT_FOUND, "unknown_campaign", _("There is no campaign of that name."))
+    try:
+        drawn = services.draw(campaign, person=_person(request), request_id=_key(request), luck=LUCK)
+    except _Malformed as error:
+        return problem(error.status, error.code, error.detail)
+    except RequestReused as error:
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, explain(error))
+    except DrawRefused as error:
+        return problem(HTTPStatus.CONFLICT, error.code, explain(error, campaign))
+    except DrawError as error:
+        return problem(HTTPStatus.BAD_REQUEST, error.code, explain(error))
+    won = drawn.won
+    location = {"Location": _address(won)} if won else {}
+    return answer(_draw(drawn), status=HTTPStatus.OK if drawn.repeated else HTTPStatus.CREATED, headers=location)
+
+
+@allow("GET", "HEAD")
+def award(_request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Tell how an award stands, and what issuing it left behind."""
+    found = selectors.award_with(public_id)
+    if found is None:
+        return problem(HTTPStatus.NOT_FOUND, "unknown_award", _("There is no award of that id."))
+    return answer(
+        {
+            "id": str(found.public_id),
+            "status": found.status,
+            "prize": _prize(found, found.prize),
+            "won_at": found.won_at.isoformat(),
+            "issued_at": found.issued_at.isoformat() if found.issued_at else None,
+            "points_entry": _points_entry(found),
+            "vendor_order": _vendor_order(found),
+        }
+    )
+
+
+@csrf_exempt
+def unknown(_request: HttpRequest) -> HttpResponse:
+    """Answer 404 in JSON for every other address below /api/."""
+    return problem(HTTPStatus.NOT_FOUND, "unknown_address", _("There is nothing at this address."))
+
+
+def _key(request: HttpRequest) -> str:
+    """Return the request's idempotency key: a bare token, or a quoted string as the IETF draft has it."""
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not key:
+        detail = _("Send the header Idempotency-Key: one new id for each draw, the same one to repeat a request.")
+        raise _Malformed("idempotency_key_missing", detail)
+    return key
+
+
+def _person(request: HttpRequest) -> str:
+    """Return who draws, from the body ``{"person": "..."}`` and nothing else."""
+    size = request.META.get("CONTENT_LENGTH") or "0"
+    if size.isdecimal() and int(size) > BODY_LIMIT:
+        detail = _("The body may have at most %(limit)d bytes.") % {"limit": BODY_LIMIT}
+        raise _Malformed("body_too_large", detail, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    if request.content_type != "application/json":
+        detail = _("Send the body as application/json.")
+        raise _Malformed("not_json", detail, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    try:
+        body: Any = json.loads(request.body)
+    except (ValueError, RecursionError) as error:
+        raise _Malformed("malformed_json", _("The body is not JSON.")) from error
+    match body:
+        case {"person": str(person), **others} if not others:
+            return person
+        case _:
+            raise _Malformed("wrong_body", _('The body must be {"person": "..."} with a text, and nothing else.'))
+
+
+def _draw(drawn: Draw) -> dict[str, Any]:
+    """Return the draw as it will be answered for ever; the award's status has an address of its own."""
+    won = drawn.won
+    return {
+        "id": str(drawn.public_id),
+        "campaign": drawn.campaign.slug,
+        "person": drawn.person,
+        "outcome": "won" if won else "lost",
+        "award": {"id": str(won.public_id), "prize": _prize(won, won.prize), "url": _address(won)} if won else None,
+    }
+
+
+def _prize(won: Award, prize: Prize) -> dict[str, str]:
+    return {"name": prize.name, "kind": won.kind, "value": f"{won.value:.2f}"}
+
+
+def _address(won: Award) -> str:
+    return reverse("awards:api-award", args=[won.public_id])
+
+
+def _points_entry(found: Award) -> dict[str, Any] | None:
+    entry = getattr(found, "pointsentry", None)
+    return {"points": entry.points, "booked_at": entry.booked_at.isoformat()} if entry else None
+
+
+def _vendor_order(found: Award) -> dict[str, Any] | None:
+    order = getattr(found, "vendororder", None)
+    return {"number": order.number, "recorded_at": order.recorded_at.isoformat()} if order else None

@@ -1,0 +1,84 @@
+"""The public pages: what is running, a campaign to draw in, and what a draw came to. They work without JavaScript."""
+
+import random
+import uuid
+from http import HTTPStatus
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from awards import selectors, services
+from awards.errors import DrawError, DrawRefused
+from awards.models import AwardStatus, Campaign
+from awards.views.forms import DrawForm
+from awards.views.words import explain
+
+LUCK = random.SystemRandom()
+
+
+@require_safe
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    """List the campaigns in which one can draw now."""
+    return render(request, "awards/home.html", {"campaigns": selectors.running_campaigns()})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def campaign(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a campaign and its form; take the form, draw, and go on to the result."""
+    found = selectors.campaign_at(slug)
+    if found is None:
+        raise Http404
+    if request.method != "POST":
+        refusal = services.closed(found)
+        return _campaign_page(request, found, _fresh_form(), said=explain(refusal) if refusal else "")
+    form = DrawForm(request.POST)
+    if not form.is_valid():
+        if "request_id" in form.errors:
+            form = _fresh_form(person=request.POST.get("person", ""))
+        return _campaign_page(request, found, form, status=HTTPStatus.BAD_REQUEST)
+    person = form.cleaned_data["person"]
+    try:
+        drawn = services.draw(found, person=person, request_id=str(form.cleaned_data["request_id"]), luck=LUCK)
+    except DrawError as error:
+        status = HTTPStatus.CONFLICT if isinstance(error, DrawRefused) else HTTPStatus.UNPROCESSABLE_ENTITY
+        return _campaign_page(request, found, _fresh_form(person=person), said=explain(error, found), status=status)
+    return redirect("awards:draw", drawn.public_id)
+
+
+@require_safe
+@never_cache
+def draw(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
+    """Say plainly what a draw came to, and how far the prize has come."""
+    found = selectors.draw_with(public_id)
+    if found is None:
+        raise Http404
+    award = found.won and selectors.award_with(found.won.public_id)
+    context = {
+        "draw": found,
+        "campaign": found.campaign,
+        "award": award,
+        "waiting": award is not None and award.status == AwardStatus.WON,
+    }
+    return render(request, "awards/draw.html", context)
+
+
+def _campaign_page(
+    request: HttpRequest, found: Campaign, form: DrawForm, *, said: str = "", status: HTTPStatus = HTTPStatus.OK
+) -> HttpResponse:
+    context = {
+        "campaign": found,
+        "prizes": selectors.prizes_of(found),
+        "form": form,
+        "open": services.closed(found) is None,
+        "said": said,
+    }
+    return render(request, "awards/campaign.html", context, status=status)
+
+
+def _fresh_form(*, person: str = "") -> DrawForm:
+    """Return a form with a one-time id of its own."""
+    return DrawForm(initial={"request_id": uuid.uuid4(), "person": person})

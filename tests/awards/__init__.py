@@ -1,0 +1,1 @@
+"""The awards, from a draw to an issued award."""

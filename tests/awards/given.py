@@ -1,0 +1,66 @@
+"""What a test begins with: campaigns, prizes, awards, and luck that is known beforehand."""
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+
+from django.utils import timezone
+
+from awards import services
+from awards.models import Award, Campaign, Draw, Kind, Prize
+from outbox import Message
+
+SKU = "MUG-01"
+
+
+class Sequence:
+    """Luck that gives the numbers it was made with, as far as there are tickets, then noughts."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = list(numbers)
+
+    def randrange(self, stop: int, /) -> int:
+        return self.numbers.pop(0) % stop if self.numbers else 0
+
+
+class Highest:
+    """Luck that always gives the last ticket."""
+
+    def randrange(self, stop: int, /) -> int:
+        return stop - 1
+
+
+def a_campaign(slug: str = "raffle", **fields) -> Campaign:
+    now = timezone.now()
+    defaults = {"name": "Raffle", "starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=1)}
+    return Campaign.objects.create(slug=slug, **{**defaults, **fields})
+
+
+def points(campaign: Campaign, value: int = 50, **fields) -> Prize:
+    defaults = {"name": f"{value} points", "kind": Kind.POINTS, "value": Decimal(value)}
+    return Prize.objects.create(campaign=campaign, **{**defaults, **fields})
+
+
+def a_gift(campaign: Campaign, sku: str = SKU, **fields) -> Prize:
+    defaults = {"name": f"Gift {sku}", "kind": Kind.GIFT, "value": Decimal("12.50"), "vendor_sku": sku}
+    return Prize.objects.create(campaign=campaign, **{**defaults, **fields})
+
+
+def a_draw(campaign: Campaign, person: str = "anna@example.com", request_id: str = "", luck=None) -> Draw:
+    return services.draw(campaign, person=person, request_id=request_id or str(uuid.uuid4()), luck=luck or Highest())
+
+
+def an_award_of_points(person: str = "anna@example.com", value: int = 50) -> Award:
+    campaign = a_campaign(slug=f"raffle-{uuid.uuid4()}")
+    points(campaign, value)
+    return a_draw(campaign, person).award
+
+
+def an_award_of_a_gift(sku: str = SKU) -> Award:
+    campaign = a_campaign(slug=f"raffle-{uuid.uuid4()}")
+    a_gift(campaign, sku)
+    return a_draw(campaign).award
+
+
+def message_of(award: Award) -> Message:
+    return Message.objects.get(topic=f"award.won.{award.kind}", key=str(award.pk))
