@@ -1,14 +1,23 @@
 """The project's own settings with a small shop beside it, whose consumers the engine's tests deliver to."""
 
+import json
 import os
+from datetime import timedelta
 
 os.environ.setdefault("SECRET_KEY", "only for tests")
 os.environ.setdefault("OUTBOX_PREFIX", f"test-{os.getpid()}")
 
 from config.settings import *  # noqa: E402, F403  # the environment must be set first
-from config.settings import INSTALLED_APPS  # noqa: E402
+from config.settings import INSTALLED_APPS, OUTBOX, STORAGES  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 SECURE_SSL_REDIRECT = False
+
+# Real processes are told here to wait less: {"LEASE": 3} is a lease of three seconds.
+for _name, _seconds in json.loads(os.environ.get("OUTBOX_SECONDS", "{}")).items():
+    OUTBOX[_name] = timedelta(seconds=_seconds)
+
+# Pages are rendered without `collectstatic`, so without its manifest.
+STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

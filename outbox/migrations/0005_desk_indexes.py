@@ -1,4 +1,4 @@
-"""Two indexes for the desk. A row enters them when the machine gives up or a person acts, so the rest costs nothing more."""
+"""Two indexes for the desk. A row enters them when the machine gives up or a person acts; the rest costs no more."""
 
 from django.db import migrations, models
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import UTC
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -44,7 +45,7 @@ class AuditEntry(models.Model):
         """Return the SHA-256 over the entry's content and the hash of the entry before, as 64 hex digits."""
         content = [
             self.previous,
-            self.at.isoformat(),
+            self.at.astimezone(UTC).isoformat(),
             self.actor,
             self.origin,
             self.action,

@@ -1,0 +1,73 @@
+"""What people do to messages: the acts by name, the permission each takes, and how they are told of in words."""
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from outbox.models import AuditEntry, Message, Status
+
+EVIDENCE_LENGTH = 250
+
+
+class Act(TextChoices):
+    """What can be done to a message by hand, under the names the audit keeps."""
+
+    RETRY = "retry", gettext_lazy("retry")
+    HANDLE = "handle", gettext_lazy("mark as handled")
+    DISCARD = "discard", gettext_lazy("discard")
+    REOPEN = "reopen", gettext_lazy("reopen")
+    REVEAL = "reveal", gettext_lazy("reveal the payload")
+
+
+DEEDS = {
+    Act.RETRY: gettext_lazy("%(actor)s retried the message"),
+    Act.HANDLE: gettext_lazy("%(actor)s marked the message as handled"),
+    Act.DISCARD: gettext_lazy("%(actor)s discarded the message"),
+    Act.REOPEN: gettext_lazy("%(actor)s reopened the message"),
+    Act.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
+}
+
+
+PERMISSIONS = {
+    Act.RETRY: "outbox.retry_message",
+    Act.HANDLE: "outbox.resolve_message",
+    Act.DISCARD: "outbox.discard_message",
+    Act.REOPEN: "outbox.resolve_message",
+    Act.REVEAL: "outbox.view_payload",
+}
+
+
+class HandledAs(TextChoices):
+    """How a promise was kept, or why it need not be, when a person marks it as handled."""
+
+    ISSUED = "issued", gettext_lazy("issued outside the system")
+    COMPENSATED = "compensated", gettext_lazy("compensated otherwise")
+    NOT_DUE = "not_due", gettext_lazy("not due")
+
+
+def read_evidence(evidence: str) -> str:
+    """Return how a message was handled and the proof, in words."""
+    outcome, _colon, proof = evidence.partition(": ")
+    return f"{HandledAs(outcome).label}: {proof}" if outcome in HandledAs.values else evidence
+
+
+def tell(entry: AuditEntry) -> str:
+    """Return who did what to a message, in words."""
+    if entry.action in Act.values:
+        return DEEDS[Act(entry.action)] % {"actor": entry.actor}
+    return f"{entry.actor}: {entry.action}"
+
+
+def why_not(act: Act, message: Message) -> str:
+    """Return why the message's state does not permit the act, in words; empty if it does."""
+    if act is Act.REVEAL:
+        return ""
+    if act is Act.REOPEN:
+        return "" if message.resolution else _("Only what was handled or discarded by hand can be reopened.")
+    if message.exhausted_at is not None:
+        return ""
+    if message.resolution:
+        return _("The message was already closed by hand. Reopen it first.")
+    if message.status == Status.SUCCESS:
+        return _("The machine has done this one; nothing is left to do.")
+    return _("The machine is not done with it: this is for messages it has given up on.")

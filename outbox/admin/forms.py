@@ -1,0 +1,125 @@
+"""The forms by which an operator acts on a message: each asks for what ``operate`` needs and then calls it."""
+
+from typing import Any
+
+from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from outbox import operate
+from outbox.acts import EVIDENCE_LENGTH, Act, HandledAs
+from outbox.operate import Actor
+
+
+class ActForm(forms.Form):
+    """A reason, and the revision of the message that the operator was looking at."""
+
+    act: Act
+    title: Promise
+    button: Promise
+    promise: Promise
+    done: Promise
+    confirm_text: Promise | None = None
+    template_name = "outbox/desk/act_form.html"
+
+    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=1000,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 40}),
+        help_text=_("Kept in the audit, for whoever asks later."),
+    )
+    confirm = forms.BooleanField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("auto_id", f"{self.act.value}-%s")
+        super().__init__(*args, **kwargs)
+        if self.confirm_text is None:
+            del self.fields["confirm"]
+        else:
+            self.fields["confirm"].label = str(self.confirm_text)
+
+    def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
+        """Call ``operate`` with what was entered."""
+        raise NotImplementedError
+
+    def _common(self) -> dict[str, Any]:
+        return {"revision": self.cleaned_data["revision"], "reason": self.cleaned_data["reason"]}
+
+
+class RetryForm(ActForm):
+    """Retry a message whose failed attempts left nothing behind."""
+
+    act = Act.RETRY
+    title = _("Retry")
+    button = _("Retry now")
+    promise = _("A fresh set of tries, starting now, with the same idempotency key.")
+    done = _("Pending again: a worker takes it up now.")
+
+    def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
+        """Retry."""
+        operate.retry(message_id, actor=actor, origin=origin, **self._common())
+
+
+class AskedRetryForm(RetryForm):
+    """Retry a message although the other side may have acted: only after it was asked."""
+
+    confirm_text = _("I have asked the other side: it has not acted")
+
+
+class HandleForm(ActForm):
+    """Say that the matter is settled, how, and what proves it."""
+
+    act = Act.HANDLE
+    title = _("Mark as handled")
+    button = _("Mark as handled")
+    promise = _("You have settled the matter outside; the machine will leave it alone. Can be reopened.")
+    done = _("Marked as handled.")
+
+    outcome = forms.ChoiceField(label=_("Outcome"), choices=[("", "---------"), *HandledAs.choices])
+    evidence = forms.CharField(
+        label=_("Evidence"),
+        max_length=EVIDENCE_LENGTH,
+        help_text=_("An order number, a link or a note that proves it."),
+    )
+    field_order = ["revision", "outcome", "evidence", "reason"]
+
+    def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
+        """Mark as handled."""
+        operate.mark_handled(
+            message_id,
+            actor=actor,
+            origin=origin,
+            outcome=HandledAs(self.cleaned_data["outcome"]),
+            evidence=self.cleaned_data["evidence"],
+            **self._common(),
+        )
+
+
+class DiscardForm(ActForm):
+    """Give the promise up."""
+
+    act = Act.DISCARD
+    title = _("Discard")
+    button = _("Discard the message")
+    promise = _("The promise will not be kept. Only for what should never have been promised.")
+    done = _("Discarded.")
+    confirm_text = _("I understand that nobody will get what was promised")
+
+    def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
+        """Discard."""
+        operate.discard(message_id, actor=actor, origin=origin, **self._common())
+
+
+class ReopenForm(ActForm):
+    """Take a decision back."""
+
+    act = Act.REOPEN
+    title = _("Reopen")
+    button = _("Reopen")
+    promise = _("The message waits for a person again, as before it was closed by hand.")
+    done = _("Reopened: it waits for a person again.")
+
+    def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
+        """Reopen."""
+        operate.reopen(message_id, actor=actor, origin=origin, **self._common())

@@ -1,0 +1,115 @@
+"""The story of a message: every attempt that did not simply succeed, and everything a person did, in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from outbox.acts import Act, read_evidence
+from outbox.acts import tell as tell_act
+from outbox.models import Attempt, AttemptOutcome, AuditEntry, Message, Resolution, Status
+
+SHOWN = 100
+"""Attempts and acts shown at most; the newest are kept."""
+
+TONES = {
+    AttemptOutcome.FAILED: "bad",
+    AttemptOutcome.REJECTED: "bad",
+    AttemptOutcome.LOST: "bad",
+    AttemptOutcome.LATE: "bad",
+    AttemptOutcome.SNOOZED: "wait",
+    AttemptOutcome.UNAVAILABLE: "wait",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the story."""
+
+    at: datetime
+    tone: str
+    title: str
+    text: str = ""
+    took: timedelta | None = None
+    worker: str = ""
+    traceback: str = ""
+    changes: Sequence[str] = field(default_factory=list)
+
+
+def attempts_of(message: Message) -> list[Attempt]:
+    """Return the newest attempts on record, oldest first."""
+    return list(Attempt.objects.filter(message_id=message.pk).order_by("-id")[:SHOWN])[::-1]
+
+
+def acts_on(message: Message) -> list[AuditEntry]:
+    """Return the newest acts on record, oldest first."""
+    return list(AuditEntry.objects.filter(message_id=message.pk).order_by("-id")[:SHOWN])[::-1]
+
+
+def tell(message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntry]) -> list[Event]:
+    """Return the story from publishing to now."""
+    events = [
+        Event(message.created_at, "good", _("Published, in the transaction of the business row")),
+        *(_attempt(attempt) for attempt in attempts),
+        *(_act(entry) for entry in acts),
+    ]
+    if message.exhausted_at is not None and not any(entry.action == Act.REOPEN for entry in acts[-1:]):
+        events.append(Event(message.exhausted_at, "bad", _("The machine gave up; a person is needed")))
+    if message.status == Status.STARTED and message.started_at is not None:
+        title = _("Attempt %(number)d: under way") % {"number": message.attempts}
+        events.append(Event(message.started_at, "busy", title, worker=message.worker))
+    if message.status == Status.SUCCESS and not message.resolution and message.finished_at is not None:
+        events.append(_success(message, message.finished_at))
+    return sorted(events, key=lambda event: event.at)
+
+
+def _attempt(attempt: Attempt) -> Event:
+    took = attempt.ended_at - attempt.started_at if attempt.started_at else None
+    outcome = attempt.get_outcome_display()
+    return Event(
+        attempt.ended_at,
+        TONES.get(AttemptOutcome(attempt.outcome), "bad"),
+        _("Attempt %(number)d: %(outcome)s") % {"number": attempt.number, "outcome": outcome},
+        attempt.error,
+        took=took,
+        worker=attempt.worker,
+        traceback=attempt.traceback,
+    )
+
+
+def _success(message: Message, finished_at: datetime) -> Event:
+    return Event(
+        finished_at,
+        "good",
+        _("Attempt %(number)d: success") % {"number": message.attempts},
+        took=finished_at - message.started_at if message.started_at else None,
+        worker=message.worker,
+    )
+
+
+def _act(entry: AuditEntry) -> Event:
+    return Event(entry.at, "person", tell_act(entry), entry.reason, changes=_changes(entry.before, entry.after))
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return what an act changed, ``field: before → after``, leaving out what always changes."""
+    told = {
+        "status": _("status"),
+        "resolution": _("resolution"),
+        "evidence": _("evidence"),
+        "attempt_limit": _("attempt limit"),
+    }
+    return [
+        f"{label}: {_value(name, before.get(name))} → {_value(name, after.get(name))}"
+        for name, label in told.items()
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _value(name: str, value: object) -> str:
+    choices = {"status": Status, "resolution": Resolution}.get(name)
+    if choices is not None and value in choices.values:
+        return str(choices(value).label)
+    return read_evidence(str(value)) if value else "–"

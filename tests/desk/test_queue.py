@@ -1,0 +1,177 @@
+"""The queue's pages: right at any depth, and never more of an index than is allowed."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from outbox.admin import queue
+from outbox.models import Message
+from tests.desk import rows
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def short_pages(monkeypatch) -> None:
+    monkeypatch.setattr(queue, "PAGE", 3)
+    monkeypatch.setattr(queue, "LOOK", 7)
+    monkeypatch.setattr(queue, "COUNT", 5)
+
+
+def keys(page: queue.Page) -> list[str]:
+    return [message.key for message in page.rows]
+
+
+def walk(tab: queue.Tab, **where: str) -> list[str]:
+    """Return the keys of all pages, from the first to the last, and make sure that the way back is the same."""
+    page = queue.read_page(tab, **where)
+    seen = keys(page)
+    while page.older:
+        page = queue.read_page(tab, after=page.older, **where)
+        seen += keys(page)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("slug", "make"),
+    [
+        ("failed", rows.failed),
+        ("pending", rows.pending),
+        ("started", rows.started),
+        ("success", rows.success),
+        ("handled", rows.handled),
+        ("discarded", rows.discarded),
+    ],
+)
+def test_each_tab_shows_every_message_of_its_kind_once_and_no_other(slug: str, make, short_pages: None) -> None:
+    makers = [rows.failed, rows.pending, rows.started, rows.success, rows.handled, rows.discarded]
+    for n in range(4):
+        for maker in makers:
+            for consumer in (rows.ISSUE, rows.ORDER):
+                maker(f"{maker.__name__} {n}", consumer=consumer)
+
+    both = walk(queue.find_tab(slug))
+    one = walk(queue.find_tab(slug), consumer=rows.ORDER)
+
+    assert sorted(both) == sorted([f"{make.__name__} {n}" for n in range(4)] * 2)
+    assert sorted(one) == [f"{make.__name__} {n}" for n in range(4)]
+
+
+def test_the_newest_failed_comes_first_and_the_way_back_shows_the_same_pages(short_pages: None) -> None:
+    for n in range(8):
+        rows.failed(str(n))
+    tab = queue.find_tab("failed")
+
+    first = queue.read_page(tab)
+    second = queue.read_page(tab, after=first.older)
+    third = queue.read_page(tab, after=second.older)
+    back = queue.read_page(tab, before=third.newer)
+    start = queue.read_page(tab, before=back.newer)
+
+    assert [keys(page) for page in (first, second, third)] == [["7", "6", "5"], ["4", "3", "2"], ["1", "0"]]
+    assert (keys(back), keys(start)) == (keys(second), keys(first))
+    assert (first.newer, start.newer, third.older) == ("", "", "")
+
+
+def test_pending_messages_of_all_consumers_are_merged_by_the_time_they_are_due(short_pages: None) -> None:
+    made = [rows.pending(str(n), consumer=f"desk.{n % 3}") for n in range(8)]
+    Message.objects.filter(pk=made[5].pk).update(due_at=made[0].due_at)
+
+    shown = walk(queue.find_tab("pending"))
+
+    assert shown == ["0", "5", "1", "2", "3", "4", "6", "7"]
+
+
+def test_many_messages_due_at_the_same_moment_are_all_shown(short_pages: None) -> None:
+    for n in range(8):
+        rows.pending(str(n))
+    Message.objects.update(due_at=Message.objects.first().due_at)
+
+    assert walk(queue.find_tab("pending")) == [str(n) for n in range(8)]
+
+
+def test_what_is_rare_is_looked_for_piece_by_piece(short_pages: None) -> None:
+    rows.success("rare", consumer=rows.ORDER)
+    for n in range(9):
+        rows.success(str(n))
+    tab = queue.find_tab("success")
+
+    first = queue.read_page(tab, consumer=rows.ORDER)
+    second = queue.read_page(tab, consumer=rows.ORDER, after=first.older)
+
+    assert (keys(first), first.cut_short) == ([], True)
+    assert (keys(second), second.cut_short, second.older) == (["rare"], False, "")
+
+
+def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: None) -> None:
+    near = [rows.started(f"near {n}") for n in range(9)]
+    far = [rows.started(f"far {n}", consumer=rows.ORDER) for n in range(9)]
+    limit = queue.LOOK
+
+    page = queue.read_page(queue.find_tab("pending"))
+
+    assert (keys(page), page.cut_short) == ([], True)
+    assert page.older.endswith(f"_{near[limit].pk}")
+    assert near[limit].due_at < far[0].due_at
+
+
+@pytest.mark.parametrize("made", [0, 5, 6])
+def test_counting_stops(made: int, short_pages: None) -> None:
+    for n in range(made):
+        rows.failed(str(n))
+
+    assert queue.tally(queue.find_tab("failed")) == queue.Tally(min(made, 5), more=made > 5)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1_2", "-1", "9" * 30, "2026-01-01_5", "2026-13-45T00:00:00_5", "٣"])
+@pytest.mark.parametrize("slug", ["failed", "pending"])
+def test_a_cursor_that_makes_no_sense_shows_the_first_page(cursor: str, slug: str) -> None:
+    rows.failed("a")
+    rows.pending("b")
+    tab = queue.find_tab(slug)
+
+    assert keys(queue.read_page(tab, after=cursor)) == keys(queue.read_page(tab))
+    assert keys(queue.read_page(tab, before=cursor)) == keys(queue.read_page(tab))
+
+
+def test_search_finds_the_exact_business_id_in_any_status_and_a_message_by_its_own() -> None:
+    rows.failed("17")
+    rows.success("17", consumer=rows.ORDER)
+    other = rows.pending("170")
+
+    assert sorted(keys(queue.search("17"))) == ["17", "17"]
+    assert keys(queue.search(str(other.pk))) == ["170"]
+    assert keys(queue.search("1x")) == keys(queue.search("9" * 40)) == keys(queue.search("'")) == []
+
+
+def test_the_next_failed_message_is_the_one_below_and_then_the_topmost() -> None:
+    low, middle, high = (rows.failed(key) for key in "abc")
+
+    assert queue.next_failed(high.pk) == middle.pk
+    assert queue.next_failed(low.pk) == high.pk
+    assert queue.next_failed(low.pk, consumer=rows.ORDER) is None
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("consumer", ["", rows.ORDER])
+@pytest.mark.parametrize("tab", queue.TABS, ids=lambda tab: tab.slug)
+def test_an_index_answers_every_tab(tab: queue.Tab, consumer: str) -> None:
+    """A sequential scan or a sort that appears although it is forbidden has no index to take its place."""
+    rows.failed("a")
+    rows.pending("b")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+
+    with CaptureQueriesContext(connection) as queries:
+        page = queue.read_page(tab, consumer=consumer)
+        queue.read_page(tab, consumer=consumer, after=page.older or "1")
+        queue.tally(tab, consumer=consumer)
+
+    for query in queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {query['sql']}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        assert "Seq Scan on outbox_message" not in plan, query["sql"]
+        assert "Sort  (" not in plan.replace("Incremental Sort  (", ""), query["sql"]
