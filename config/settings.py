@@ -147,10 +147,16 @@ VENDOR_ALLOWED_HOSTS = env.list("VENDOR_ALLOWED_HOSTS", ["127.0.0.1", "localhost
 VENDOR_CONNECT_TIMEOUT = env.float("VENDOR_CONNECT_TIMEOUT", 2.0)
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", 5.0)
 
-OUTBOX: dict[str, Any] = {"PREFIX": env.str("OUTBOX_PREFIX", "makegood")}
+OUTBOX: dict[str, Any] = {
+    "PREFIX": env.str("OUTBOX_PREFIX", "makegood"),
+    "METRICS_TOKEN": env.str("METRICS_TOKEN", ""),
+    "ALERT_WEBHOOK": env.str("ALERT_WEBHOOK", ""),
+}
+ADMINS = [("", address) for address in env.list("ADMINS", [])]
 
 if not DEBUG and not EMBEDDED:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", True)
     SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", True)

@@ -1,5 +1,6 @@
 """The host's settings: one dict ``OUTBOX``, every key with a default, read once and typed."""
 
+import re
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cache
@@ -8,6 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+WEBHOOK = re.compile(r"https://[^/\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,36 @@ class Conf:
     """How long a row whose consumer is not in the code waits before it fails (a rolling deploy)."""
     keep_finished: timedelta = timedelta(days=30)
     """How long settled messages are kept; as long is a topic and key known to have been published."""
+    keep_stats: timedelta = timedelta(days=90)
+    """How long the figures per minute are kept from which charts are drawn."""
+    rescan_limit: timedelta = timedelta(seconds=15)
+    """Age of the last rescan at which health is critical: nothing unfinished is sent again."""
+    chore_limit: timedelta = timedelta(minutes=10)
+    """Age of the last success of any other chore (pruning, statistics, alerts) at which health warns."""
+    oldest_warning: timedelta = timedelta(minutes=5)
+    """How long a consumer's oldest unfinished message may have waited before health warns."""
+    oldest_critical: timedelta = timedelta(minutes=30)
+    """The same, before health is critical."""
+    exhausted_warning: int = 1
+    """Failed messages of one consumer, waiting for a person, at which health warns."""
+    exhausted_critical: int = 100
+    """The same, at which health is critical."""
+    burst_critical: int = 20
+    """Messages of one consumer that failed for good within ten minutes, at which health is critical."""
+    snapshot_warning: timedelta = timedelta(minutes=2)
+    """Age of the oldest snapshot that a session holds (PostgreSQL) at which health warns; vacuum is powerless."""
+    snapshot_critical: timedelta = timedelta(minutes=10)
+    """The same, at which health is critical."""
+    idle_warning: timedelta = timedelta(minutes=1)
+    """How long a session may be idle in a transaction (PostgreSQL) before health warns."""
+    alert_again: timedelta = timedelta(hours=4)
+    """After how long an alert is sent again that is not over."""
+    alert_webhook: str = ""
+    """Where alerts are posted as JSON: an https address, or http on this machine. Empty: nowhere."""
+    alert_hook: str = ""
+    """Dotted path of a function that is called with every batch of alerts. Empty: none."""
+    metrics_token: str = ""
+    """Bearer token for /metrics and the reasons in /readyz. Empty: only callers on this machine see them."""
     connect_timeout: timedelta = timedelta(seconds=2)
     """How long opening a connection to the broker may take."""
     confirm_timeout: timedelta = timedelta(seconds=5)
@@ -62,6 +95,10 @@ class Conf:
                 )
             if kind is not str and value <= kind(0):
                 raise ImproperlyConfigured(f'OUTBOX["{field.name.upper()}"] must be greater than zero.')
+        if self.alert_webhook and not WEBHOOK.match(self.alert_webhook):
+            raise ImproperlyConfigured(
+                'OUTBOX["ALERT_WEBHOOK"] must begin with https://, or with http:// and a name of this machine.'
+            )
         if not self.prefix or not self.prefix.replace("-", "").replace("_", "").isalnum():
             raise ImproperlyConfigured('OUTBOX["PREFIX"] must be letters, digits, "-" and "_".')
 

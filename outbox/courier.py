@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from queue import Empty, Full, Queue
 from typing import Any
 
+from django.db import transaction
+
 from outbox import registry
 from outbox.broker import Hint, Link
 from outbox.conf import conf
@@ -119,6 +121,14 @@ def offer(ids: Ids) -> None:
     """Send hints for these ids, by consumer, soon. Never waits for the broker and never raises because of it."""
     if not _of_this_process().offer(ids):
         log.warning("too many hints are waiting; the rescan will find these rows")
+
+
+def offer_on_commit(ids: Ids) -> None:
+    """Offer these ids once the engine's transaction has committed; whatever comes of it, the commit stands.
+
+    Not with ``functools.partial``: Django asks a robust hook that fails for its ``__qualname__``; a partial has none.
+    """
+    transaction.on_commit(lambda: offer(ids), using=conf().database, robust=True)
 
 
 def drain(seconds: float = DRAIN) -> None:

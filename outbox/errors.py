@@ -66,8 +66,8 @@ class Snooze(HandlerSignal):
     """Not ready yet: try again after ``after``. No attempt is spent."""
 
     def __init__(self, after: timedelta, reason: str = "") -> None:
-        if after <= timedelta(0):
-            raise ValueError(f"Snooze takes a positive timedelta, not {after!r}")
+        if not timedelta(0) < after <= timedelta(days=365):
+            raise ValueError(f"Snooze takes a positive timedelta of at most a year, not {after!r}")
         super().__init__(reason or f"not ready, again in {after}")
         self.after = after
 

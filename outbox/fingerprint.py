@@ -51,8 +51,8 @@ def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
     An exception may carry a ``failure_code`` (say, the code a vendor answered with); it then stands for the place.
     """
     exception = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    place = str(getattr(error, "failure_code", "") or _own_place(error))[:PLACE_LENGTH]
-    title = parameterised(str(error)[:SAMPLE_LENGTH])[:TITLE_LENGTH]
+    place = storable(str(getattr(error, "failure_code", "") or _own_place(error)))[:PLACE_LENGTH]
+    title = parameterised(said(error)[:SAMPLE_LENGTH])[:TITLE_LENGTH]
     identity = "\0".join([str(VERSION), consumer, exception, place, title])
     digest = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
     return Fingerprint(digest, consumer, exception, place, title)
@@ -63,6 +63,20 @@ def without_error(consumer: str, reason: str) -> Fingerprint:
     title = parameterised(reason)[:TITLE_LENGTH]
     digest = hashlib.sha256("\0".join([str(VERSION), consumer, "", "", title]).encode()).hexdigest()
     return Fingerprint(digest, consumer, "", "", title)
+
+
+def said(error: BaseException) -> str:
+    """Return the text of ``error``, storable; somebody's broken ``__str__`` must not cost the neighbours their turn."""
+    try:
+        return storable(str(error))
+    except Exception:
+        # Whatever it raises: the attempt has failed already, and this is only its name.
+        return "(its text cannot be read)"
+
+
+def storable(text: str) -> str:
+    """Return ``text`` without what no database stores: NUL characters and lone surrogates are written out."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
 
 
 def parameterised(text: str) -> str:

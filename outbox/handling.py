@@ -9,7 +9,7 @@ from django.db.utils import OperationalError
 
 from outbox.conf import conf
 from outbox.errors import Reject, Snooze, Superseded, SwallowedError, Unavailable
-from outbox.fingerprint import Fingerprint, fingerprint
+from outbox.fingerprint import Fingerprint, fingerprint, said, storable
 from outbox.models import Message
 from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
 from outbox.registry import Consumer
@@ -69,8 +69,8 @@ def refuse_silent_rollback() -> None:
     """Raise ``SwallowedError`` where Django would roll back what a handler wrote, although the handler returned."""
     if transaction.get_rollback(using=conf().database):
         raise SwallowedError(
-            "the handler caught a database error (or called set_rollback) outside a transaction.atomic() of its own, so "
-            "what it wrote cannot be committed; put the statement that may fail into one"
+            "the handler caught a database error (or called set_rollback) outside a transaction.atomic() of its own, "
+            "so what it wrote cannot be committed; put the statement that may fail into one"
         )
 
 
@@ -95,18 +95,9 @@ def give_back(messages: Sequence[Message]) -> list[Report]:
     return [Report(message, GivenBack()) for message in messages]
 
 
-def storable(text: str) -> str:
-    """Return ``text`` without what no database stores: NUL characters and lone surrogates are written out."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
-
-
 def _text(error: BaseException) -> str:
-    name = type(error).__name__
-    try:
-        said = str(error)
-    except Exception:  # it comes from somebody's __str__, and must not cost the neighbours their turn
-        said = "(its text cannot be read)"
-    return storable(f"{name}: {said}" if said else name)[:ERROR_LENGTH]
+    name, text = storable(type(error).__name__), said(error)
+    return (f"{name}: {text}" if text else name)[:ERROR_LENGTH]
 
 
 def _is_conflict(error: Exception) -> bool:

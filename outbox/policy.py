@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import assert_never
 
 from outbox.errors import ConsumerError
 
 ZERO = timedelta(0)
+YEAR = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,11 @@ class Backoff:
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= 1000:
             raise ConsumerError(f"Backoff(limit={self.limit!r}): between 1 and 1000 attempts")
-        if not ZERO <= self.first <= self.cap:
-            raise ConsumerError(f"Backoff(first={self.first!r}, cap={self.cap!r}): 0 <= first <= cap")
-        if self.factor < 1 or not 0 <= self.jitter <= 1:
+        if not ZERO <= self.first <= self.cap <= YEAR:
+            raise ConsumerError(f"Backoff(first={self.first!r}, cap={self.cap!r}): 0 <= first <= cap <= a year")
+        if not 1 <= self.factor < inf or not 0 <= self.jitter <= 1:
             raise ConsumerError(
-                f"Backoff(factor={self.factor!r}, jitter={self.jitter!r}): factor >= 1, 0 <= jitter <= 1"
+                f"Backoff(factor={self.factor!r}, jitter={self.jitter!r}): a finite factor >= 1, 0 <= jitter <= 1"
             )
 
     def wait(self, counted: int, *, luck: float) -> timedelta:

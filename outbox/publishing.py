@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from itertools import islice
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from outbox import courier, registry
@@ -21,6 +20,11 @@ from outbox.models.message import KEY_LENGTH
 from outbox.registry import Consumer
 
 Key = str | int | uuid.UUID
+
+DEPTH_LIMIT = 100
+"""Levels of a payload. Python reads JSON by recursion: what only just fits at the publisher may not at the worker."""
+FLOAT_LIMIT = 1e16
+"""From here on Python writes a float as digits with an exponent, and does not get the same float back."""
 
 COLUMNS = (
     *("topic", "consumer", "key", "payload", "headers", "ordering_key"),
@@ -74,9 +78,7 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
             f"publish() must be called inside transaction.atomic() on the database {conf().database!r}, so that the "
             "message is committed together with your business row"
         )
-    promises = sorted(
-        (promise for draft in drafts for promise in _promises(draft)), key=lambda promise: promise.identity
-    )
+    promises = sorted((promise for draft in drafts for promise in _promises(draft)), key=_turn)
     _take_turns(connection, {promise.draft.ordering_key for promise in promises} - {""})
     written = [row for batch in _batches(connection, promises) for row in _insert(connection, batch)]
     _hand_to_courier(written)
@@ -99,6 +101,15 @@ class _Promise:
         return self.key, self.draft.topic, self.consumer.name
 
 
+def _turn(promise: _Promise) -> tuple[str, tuple[str, ...]]:
+    """Sort what is written by its identity, but leave the messages of one ordering key as they were given.
+
+    Publishers of one ordering key go one after the other, so that they cannot deadlock over their keys.
+    """
+    ordering_key = promise.draft.ordering_key
+    return ordering_key, () if ordering_key else promise.identity
+
+
 def _promises(draft: Draft) -> list[_Promise]:
     if not registry.is_topic(draft.topic):
         raise InvalidMessage(
@@ -109,10 +120,10 @@ def _promises(draft: Draft) -> list[_Promise]:
     if not consumers:
         known = ", ".join(f"{entry.name} ({entry.pattern})" for entry in registry.all_consumers()) or "none"
         raise UnknownTopic(f"no consumer listens to {draft.topic!r}; consumers found: {known}")
-    key = _text("key", str(draft.key) if isinstance(draft.key, int | uuid.UUID) else draft.key)
-    if not key or isinstance(draft.key, bool):
-        raise InvalidMessage(f"key {draft.key!r}: the business id as a non-empty str, an int or a UUID")
+    key = _key(draft.key)
     _text("ordering_key", draft.ordering_key)
+    if not isinstance(draft.headers, Mapping):
+        raise InvalidMessage(f"headers {draft.headers!r:.100}: a dict")
     payload, headers = _encode("payload", draft.payload), _encode("headers", dict(draft.headers))
     size = len(payload.encode()) + len(headers.encode())
     if size > conf().payload_limit:
@@ -124,9 +135,20 @@ def _promises(draft: Draft) -> list[_Promise]:
     return [_Promise(draft, consumer, key, payload, headers) for consumer in consumers]
 
 
+def _key(value: Key) -> str:
+    try:
+        key = _text("key", str(value) if isinstance(value, int | uuid.UUID) else value)
+    except ValueError:  # an int of more digits than Python writes out
+        key = ""
+    if not key or isinstance(value, bool):
+        shown = repr(value) if key else "''"
+        raise InvalidMessage(f"key {shown}: the business id as a non-empty str, an int or a UUID")
+    return key
+
+
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > KEY_LENGTH:
-        raise InvalidMessage(f"{name} {value!r}: a str of at most {KEY_LENGTH} characters")
+        raise InvalidMessage(f"{name} {value!r:.250}: a str of at most {KEY_LENGTH} characters")
     _check_characters(name, value)
     return value
 
@@ -147,15 +169,13 @@ def _check_delay(draft: Draft, consumers: Sequence[Consumer]) -> None:
 def _encode(name: str, value: Any) -> str:
     """Return ``value`` as JSON that both databases store and give back unchanged, or say where it is not."""
     try:
-        _check_json(name, value)
+        _check_json(name, value, 0)
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except RecursionError:
-        raise InvalidMessage(f"{name} is nested too deeply to be JSON") from None
     except ValueError as error:
         raise InvalidMessage(f"{name} is not JSON: {error}") from error
 
 
-def _check_json(path: str, value: Any) -> None:
+def _check_json(path: str, value: Any, depth: int) -> None:
     match value:
         case None | bool() | int():
             return
@@ -164,15 +184,21 @@ def _check_json(path: str, value: Any) -> None:
         case float():
             if value != value or value in (float("inf"), float("-inf")):
                 raise InvalidMessage(f"{path} is {value}, which JSON does not have")
+            if abs(value) >= FLOAT_LIMIT:
+                # PostgreSQL keeps the decimal digits and gives them back as an int, which is another number.
+                raise InvalidMessage(f"{path} is {value}, which would not come back as the same number; use int or str")
+        case dict() | list() | tuple() if depth == DEPTH_LIMIT:
+            name = path.partition("[")[0]
+            raise InvalidMessage(f"{name} is nested too deeply: at most {DEPTH_LIMIT} levels of lists and dicts")
         case dict():
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise InvalidMessage(f"{path} has the key {key!r}; JSON keys are str, convert it yourself")
                 _check_characters(f"a key of {path}", key)
-                _check_json(f"{path}[{key!r}]", item)
+                _check_json(f"{path}[{key!r:.50}]", item, depth + 1)
         case list() | tuple():
             for index, item in enumerate(value):
-                _check_json(f"{path}[{index}]", item)
+                _check_json(f"{path}[{index}]", item, depth + 1)
         case _:
             raise InvalidMessage(f"{path} is of type {type(value).__name__}, which is not JSON; convert it yourself")
 
@@ -262,4 +288,4 @@ def _hand_to_courier(written: Sequence[tuple[int, str, bool]]) -> None:
         if not delayed:
             ids[consumer].append(id)
     if ids:
-        transaction.on_commit(partial(courier.offer, dict(ids)), using=conf().database, robust=True)
+        courier.offer_on_commit(dict(ids))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.apps import apps
 
-from outbox.tasks import PRUNE_TASK, RESCAN_TASK
+from outbox.tasks import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,20 @@ ENTRIES = [
         every_seconds=60,
         expire_seconds=60,
         description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody.',
+    ),
+    Entry(
+        name="outbox: roll up",
+        task=ROLL_UP_TASK,
+        every_seconds=60,
+        expire_seconds=60,
+        description="Counts the last minutes for charts and metrics, and catches up after a pause.",
+    ),
+    Entry(
+        name="outbox: alerts",
+        task=ALERT_TASK,
+        every_seconds=30,
+        expire_seconds=30,
+        description="Tells people what is newly wrong, or over. Workers cover if it stops.",
     ),
 ]
 

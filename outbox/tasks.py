@@ -6,7 +6,7 @@ from typing import Any
 from celery import shared_task
 from django.db import connections
 
-from outbox import delivery, rescan, upkeep
+from outbox import alerts, delivery, rescan, rollup, upkeep
 from outbox.broker import DELIVER_TASK, queue_name
 from outbox.conf import conf
 
@@ -14,6 +14,8 @@ log = logging.getLogger("outbox.tasks")
 
 RESCAN_TASK = "outbox.rescan"
 PRUNE_TASK = "outbox.prune"
+ROLL_UP_TASK = "outbox.roll_up"
+ALERT_TASK = "outbox.alert"
 HINT_LENGTH = 10_000
 
 
@@ -41,6 +43,20 @@ def run_prune() -> None:
     upkeep.prune()
 
 
+@shared_task(name=ROLL_UP_TASK, queue=queue_name("control"), ignore_result=True)
+def run_roll_up() -> None:
+    """Count the last minutes for charts and metrics; celery-beat calls this every minute."""
+    heal_connection()
+    rollup.roll_up()
+
+
+@shared_task(name=ALERT_TASK, queue=queue_name("control"), ignore_result=True)
+def run_alerts() -> None:
+    """Tell people what is newly wrong, or over; celery-beat calls this every 30 s."""
+    heal_connection()
+    alerts.watch()
+
+
 def cover_for_beat() -> None:
     """Rescan if beat has not had it done for too long. Runs in a worker's pool and must not take it down."""
     try:
@@ -50,6 +66,12 @@ def cover_for_beat() -> None:
     except Exception:
         # The worker has other work to do, and this one comes round again in a moment.
         log.exception("covering for beat")
+    try:
+        # When the control worker is gone, somebody must say so.
+        alerts.watch_if_overdue()
+    except Exception:
+        # As above.
+        log.exception("covering for the alerts")
 
 
 def heal_connection() -> None:

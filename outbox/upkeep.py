@@ -61,7 +61,8 @@ def _prune_batch() -> int | None:
     with transaction.atomic(using=conf().database):
         if not list(Pulse.objects.select_for_update(skip_locked=True).filter(name=PULSE)):
             return None
-        ids = list(Message.objects.prunable(older_than=conf().keep_finished).values_list("pk", flat=True)[:BATCH])
+        settled = Message.objects.prunable(older_than=conf().keep_finished).select_for_update(skip_locked=True)
+        ids = list(settled.values_list("pk", flat=True)[:BATCH])
         # Not delete(): that reads every row first, payload included, to look for what hangs on it.
         for rows in (Attempt.objects.filter(message_id__in=ids), Message.objects.filter(pk__in=ids)):
             rows._raw_delete(conf().database)

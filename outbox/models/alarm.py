@@ -14,17 +14,17 @@ from outbox.models.state import EngineQuerySet
 class AlarmQuerySet(EngineQuerySet["Alarm"]):
     """Which alarms are news."""
 
-    def on(self, *, calm: timedelta) -> Self:
-        """Keep what was found in the last ``calm``."""
-        return self.filter(seen_at__gte=Now() - calm)
-
     def over(self, *, calm: timedelta) -> Self:
         """Keep what was not found again for longer than ``calm``."""
         return self.filter(seen_at__lt=Now() - calm)
 
-    def untold(self, *, again: timedelta) -> Self:
-        """Keep what nobody was told of, or only of a milder level, or ``again`` ago or earlier."""
-        return self.filter(Q(told_level__lt=F("level")) | Q(told_at__lt=Now() - again))
+    def untold(self, *, at_once: int, wait: timedelta, again: timedelta) -> Self:
+        """Keep what nobody was told of, or only of a milder level, or ``again`` ago or earlier.
+
+        What is below the level ``at_once`` must have been there for ``wait``, so that nobody is told of what passes.
+        """
+        ripe = self.filter(Q(level__gte=at_once) | Q(since__lt=Now() - wait))
+        return ripe.filter(Q(told_level__lt=F("level")) | Q(told_at__lt=Now() - again))
 
 
 class Alarm(models.Model):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Least, Now
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.state import ConsumerState, EngineQuerySet
@@ -128,7 +128,8 @@ class MessageQuerySet(EngineQuerySet["Message"]):
             status=Status.PENDING,
             attempt_limit=F("attempt_limit") + (1 if free else 0),
             not_before=Now() + wait,
-            due_at=Now() + wait,
+            # The rescan must see the deadline pass, however long the wait.
+            due_at=Least(Now() + wait, F("expires_at")),
             lease_until=None,
             lost=lost,
             **changes,
@@ -246,7 +247,7 @@ class Message(models.Model):
             ),
             models.Index(fields=["resolution", "id"], condition=~Q(resolution=""), name="outbox_message_by_hand"),
             models.Index(
-                fields=["exhausted_at"], condition=Q(exhausted_at__isnull=False), name="outbox_message_exhausted"
+                fields=["exhausted_at"], condition=Q(exhausted_at__isnull=False), name="outbox_message_stuck_at"
             ),
             models.Index(
                 fields=["consumer", "ordering_key", "id"],

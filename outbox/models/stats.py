@@ -6,7 +6,7 @@ counters that may only grow. ``outbox.rollup`` writes both in one transaction.
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Max, Sum
@@ -17,7 +17,7 @@ from outbox.models.state import EngineQuerySet
 from outbox.registry import NAME_LENGTH
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
-"""Upper bounds of the latency buckets, in seconds; one more bucket takes the rest. Stored lists depend on their order."""
+"""Upper bounds of the latency buckets, in seconds; one more takes the rest. What is stored depends on their order."""
 
 COUNTED = ("successes", "failed", "rejected", "snoozed", "unavailable", "lost", "late", "exhausted")
 """The counters of a minute. Success and exhaustion are counted in messages, the others in attempts."""
@@ -54,18 +54,18 @@ class MinuteStatQuerySet(EngineQuerySet["MinuteStat"]):
         """Keep the minutes that began in the last ``span``."""
         return self.filter(minute__gt=Now() - span)
 
-    def per_minute(self) -> Self:
-        """Sum over the consumers: one dict per minute, with every counter, ``slowest`` and ``seconds`` (summed)."""
-        return self._summed("minute").order_by("minute")
+    def per_minute(self) -> list[dict[str, Any]]:
+        """Sum over the consumers: for each minute the counters, and ``seconds`` and ``slowest`` of the successes."""
+        return self._summed("minute")
 
-    def per_consumer(self) -> Self:
-        """Sum over the minutes: one dict per consumer, with the same keys."""
-        return self._summed("consumer").order_by("consumer")
+    def per_consumer(self) -> list[dict[str, Any]]:
+        """Sum over the minutes: for each consumer the same keys."""
+        return self._summed("consumer")
 
-    def _summed(self, by: str) -> Self:
+    def _summed(self, by: str) -> list[dict[str, Any]]:
         sums = {f"{name}_sum": Sum(name) for name in COUNTED}
-        grouped = self.values(by).annotate(slowest=Max("latency_max"), seconds=Sum("latency_sum"), **sums)
-        return grouped  # type: ignore[return-value]  # dicts instead of rows, which Self cannot say
+        rows = self.values(by).annotate(seconds=Sum("latency_sum"), slowest=Max("latency_max"), **sums).order_by(by)
+        return [{name.removesuffix("_sum"): value for name, value in row.items()} for row in rows]
 
     def latencies(self) -> list[int]:
         """Return the histogram of all minutes kept, to be read with ``quantile``."""

@@ -1,0 +1,61 @@
+"""What is measured of the outbox as a whole, as plain values, before anybody judges it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+CAP = 10_001
+"""Rows counted at most; more are "more than 10,000"."""
+BURST = timedelta(minutes=10)
+"""The span within which messages that failed for good make a burst."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerFigures:
+    """One consumer: what waits for it, how long, and what holds it back. Counts end at ``CAP``."""
+
+    name: str
+    in_code: bool = True
+    pending: int = 0
+    started: int = 0
+    oldest: timedelta | None = None
+    exhausted: int = 0
+    new_exhausted: int = 0
+    paused_for: timedelta | None = None
+    paused_by: str = ""
+    paused_reason: str = ""
+    resumes_in: timedelta | None = None
+    breaker_open: bool = False
+    probe_in: timedelta | None = None
+    gone_for: timedelta | None = None
+
+    @property
+    def depth(self) -> int:
+        """Messages that are not finished."""
+        return self.pending + self.started
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A database session, as PostgreSQL shows it to us, how old its transaction is, and how many have come since."""
+
+    pid: int
+    who: str
+    age: timedelta
+    transactions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Everything that was measured. ``chores`` are the ages of each chore's last success, None if it had none."""
+
+    consumers: tuple[ConsumerFigures, ...] = ()
+    rescan: timedelta | None = None
+    broker_away: bool = False
+    chores: Mapping[str, timedelta | None] = field(default_factory=dict)
+    behind: timedelta = timedelta(0)
+    deaf_channels: tuple[str, ...] = ()
+    exhausted: int = 0
+    sessions_seen: bool = False
+    snapshot: Session | None = None
+    idle: int = 0

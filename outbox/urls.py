@@ -1,0 +1,12 @@
+"""The addresses that machines ask; include them at the root: ``path("", include("outbox.urls"))``."""
+
+from django.urls import path
+
+from outbox import views
+
+app_name = "outbox"
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.metrics, name="metrics"),
+]

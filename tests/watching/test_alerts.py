@@ -1,0 +1,262 @@
+"""Telling people: once, again after hours, once when it is over; whatever channel is broken."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core import mail
+
+from outbox import alerts, rescan, tasks
+from outbox.alerts import Kind, News
+from outbox.findings import Level
+from outbox.health import measure
+from outbox.models import Alarm, Pulse
+from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, all_is_well, clock, failed, let_pass, message, rescanned
+
+pytestmark = pytest.mark.django_db
+
+TOLD: list[News] = []
+
+
+def hook(news: list[News]) -> None:
+    """The host's own function, as ``ALERT_HOOK`` names it."""
+    TOLD.extend(news)
+
+
+def broken_hook(news: list[News]) -> None:
+    raise RuntimeError("no reception")
+
+
+class Killed(BaseException):
+    """As if the process died."""
+
+
+def deadly_hook(news: list[News]) -> None:
+    raise Killed
+
+
+@pytest.fixture(autouse=True)
+def told(configure: Any) -> list[News]:
+    """What people were told, by way of the host's own function."""
+    TOLD.clear()
+    configure(ALERT_HOOK="tests.watching.test_alerts.hook")
+    return TOLD
+
+
+@pytest.fixture(autouse=True)
+def _all_is_well(db: None) -> None:
+    all_is_well()
+
+
+def look(after: timedelta = 30 * SECOND) -> list[tuple[str, str]]:
+    """Let time pass, look, and return what was new."""
+    let_pass(after, Alarm)
+    let_pass(MINUTE, Pulse)
+    all_pulses_fresh()
+    return [(news.kind.value, news.about) for news in alerts.watch()]
+
+
+def all_pulses_fresh() -> None:
+    for chore in ("prune", "rollup", "alerts"):
+        data = Pulse.objects.get(name=chore).data
+        Pulse.objects.beat(chore, **data)
+    rescanned(broker_away=Pulse.objects.get(name="rescan").data["broker_away"])
+
+
+def break_broker() -> None:
+    rescanned(broker_away=True)
+
+
+def test_nothing_is_told_while_everything_is_in_order(told):
+    assert look() == []
+    assert told == []
+    assert measure().chores["alerts"] is not None
+
+
+def test_what_is_critical_is_told_at_once_and_once(told):
+    break_broker()
+
+    assert [look(), look(), look()] == [[("new", "broker")], [], []]
+    (news,) = told
+    assert (news.kind, news.level, news.about) == (Kind.NEW, Level.CRITICAL, "broker")
+    assert news.line().startswith("CRITICAL: The broker did not answer")
+
+
+def test_it_is_told_again_after_hours(told):
+    break_broker()
+    look()
+
+    assert look(4 * HOUR + SECOND) == [("again", "broker")]
+    assert look() == []
+    assert told[-1].line().startswith("Still: The broker did not answer")
+
+
+def test_when_it_is_over_that_is_told_once(told):
+    break_broker()
+    look()
+    rescanned()
+
+    assert [look(MINUTE), look(MINUTE), look(MINUTE)] == [[], [("over", "broker")], []]
+    assert told[-1].line().startswith("Over: The broker did not answer")
+    assert not Alarm.objects.exists()
+
+
+def test_what_flickers_is_told_once(told):
+    for _ in range(5):
+        break_broker()
+        look()
+        rescanned()
+        look()
+
+    assert [news.kind for news in told] == [Kind.NEW]
+
+
+def test_a_warning_is_told_when_it_has_lasted():
+    failed(clock())
+
+    assert [look(), look(MINUTE), look(MINUTE), look()] == [[], [], [("new", f"exhausted:{BOOK}")], []]
+
+
+def test_a_warning_that_passes_is_never_told(told):
+    stuck = failed(clock())
+    look()
+    stuck.delete()
+
+    assert [look(MINUTE) for _ in range(4)] == [[]] * 4
+    assert told == []
+
+
+def test_what_gets_worse_is_told_again_at_once(configure, told):
+    failed(clock())
+    look()
+    look(2 * MINUTE)
+    configure(EXHAUSTED_CRITICAL=1)
+
+    assert [look(), look()] == [[("new", f"exhausted:{BOOK}")], []]
+    assert [news.level for news in told] == [Level.WARNING, Level.CRITICAL]
+
+
+def test_what_gets_milder_is_not_told_as_new(configure):
+    configure(EXHAUSTED_CRITICAL=1)
+    failed(clock())
+    look()
+    configure(EXHAUSTED_CRITICAL=100)
+
+    assert [look(), look(MINUTE)] == [[], []]
+    assert Alarm.objects.get().level == Level.WARNING
+
+
+def test_the_sentence_is_kept_up_to_date():
+    break_broker()
+    look()
+    since = Alarm.objects.get().since
+    Alarm.objects.update(sentence="old words")
+
+    alerts.watch()
+    let_pass(MINUTE, Pulse)
+    rescanned(broker_away=True)
+    alerts.watch()
+
+    assert (Alarm.objects.get().sentence != "old words", Alarm.objects.get().since) == (True, since)
+
+
+def test_only_one_process_looks_at_a_time():
+    break_broker()
+    first = alerts.watch()
+
+    failed(clock())
+    Alarm.objects.update(told_level=0)
+
+    assert ([news.about for news in first], alerts.watch()) == (["broker"], [])
+
+
+def test_workers_look_when_nobody_else_has(told):
+    break_broker()
+    assert not alerts.watch_if_overdue()
+    assert told == []
+    let_pass(2 * MINUTE + SECOND, Pulse)
+    rescanned(broker_away=True)
+
+    assert alerts.watch_if_overdue()
+    assert [news.about for news in told] == ["broker"]
+    assert not alerts.watch_if_overdue()
+
+
+def test_a_worker_covers_for_the_alerts_even_when_its_rescan_fails(monkeypatch, told):
+    def fail() -> bool:
+        raise RuntimeError("the broker is on fire")
+
+    break_broker()
+    let_pass(2 * MINUTE + SECOND, Pulse)
+    rescanned(broker_away=True)
+    monkeypatch.setattr(rescan, "rescan_if_overdue", fail)
+
+    tasks.cover_for_beat()
+
+    assert [news.about for news in told] == ["broker"]
+
+
+def test_a_process_that_dies_before_telling_leaves_it_to_the_next(configure, told):
+    break_broker()
+    configure(ALERT_HOOK="tests.watching.test_alerts.deadly_hook")
+    with pytest.raises(Killed):
+        look()
+    configure(ALERT_HOOK="tests.watching.test_alerts.hook")
+
+    assert [look(), look()] == [[("new", "broker")], []]
+    assert [news.about for news in told] == ["broker"]
+
+
+def test_what_nobody_could_be_told_is_tried_again(configure, told):
+    break_broker()
+    configure(ALERT_HOOK="tests.watching.test_alerts.broken_hook")
+    look()
+    configure(ALERT_HOOK="tests.watching.test_alerts.hook")
+
+    assert [look(), look()] == [[("new", "broker")], []]
+
+
+def test_a_broken_channel_keeps_no_other_from_telling_and_is_a_finding_itself(configure, settings, told):
+    settings.ADMINS = [("Ada", "ada@example.org")]
+    configure(ALERT_HOOK="tests.watching.test_alerts.broken_hook")
+    break_broker()
+
+    assert [look(), look()] == [[("new", "broker")], []]
+    assert len(mail.outbox) == 1
+    assert measure().deaf_channels == ("hook",)
+
+
+def test_all_news_go_to_the_admins_in_one_mail(settings):
+    settings.ADMINS = [("Ada", "ada@example.org")]
+    break_broker()
+    for _ in range(100):
+        failed(clock())
+
+    look()
+
+    (sent,) = mail.outbox
+    assert sent.to == ["ada@example.org"]
+    assert "CRITICAL: The broker did not answer" in sent.subject
+    assert "(and 2 more)" in sent.subject
+    assert "\n" not in sent.subject
+    assert [line.partition(":")[0] for line in sent.body.split("\n\n")] == ["CRITICAL"] * 3
+
+
+def test_everything_stands_in_the_log(caplog):
+    break_broker()
+    with caplog.at_level(logging.INFO, "outbox.alerts"):
+        look()
+
+    assert [(record.levelname, record.message[:40]) for record in caplog.records] == [
+        ("ERROR", "CRITICAL: The broker did not answer at t")
+    ]
+
+
+def test_an_old_message_is_told_with_its_consumer(told):
+    message(at=clock() - 31 * MINUTE)
+
+    look()
+
+    assert [news.about for news in told] == [f"oldest:{BOOK}"]
+    assert told[0].sentence.startswith("shop.book: oldest pending 31 min, limit 30 min, waiting: 1 message.")

@@ -1,0 +1,242 @@
+"""Counting minutes: everything once, whatever the order of commits, passes, prunings and pauses."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from outbox import rollup
+from outbox.models import AttemptOutcome, Message, MinuteStat, Pulse, Status, TotalStat
+from outbox.models.stats import BOUNDS, COUNTED, quantile
+from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, TAKE, attempt, clock, failed, handled, message, success
+
+pytestmark = pytest.mark.django_db
+
+
+def minute_of(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def counted(model: Any = MinuteStat) -> dict[Any, dict[str, int]]:
+    """Read the counters that are not zero, by minute and consumer, or by consumer for the totals."""
+    keys = ("minute", "consumer") if model is MinuteStat else ("consumer",)
+    return {
+        tuple(getattr(stat, key) for key in keys): {name: n for name in COUNTED if (n := getattr(stat, name))}
+        for stat in model.objects.all()
+    }
+
+
+def buckets(stat: Any) -> dict[float, int]:
+    """Read the latency buckets that are not empty, by their upper bound."""
+    bounds = [*BOUNDS, float("inf")]
+    return {bound: many for bound, many in zip(bounds, stat.latency_counts, strict=True) if many}
+
+
+def test_a_success_is_counted_in_the_minute_in_which_it_finished():
+    then = minute_of(clock()) - 30 * MINUTE
+    success(then + 59 * SECOND)
+    success(then + 60 * SECOND)
+    success(then + 61 * SECOND, TAKE)
+
+    rollup.roll_up()
+
+    assert counted() == {
+        (then, BOOK): {"successes": 1},
+        (then + MINUTE, BOOK): {"successes": 1},
+        (then + MINUTE, TAKE): {"successes": 1},
+    }
+    assert counted(TotalStat) == {(BOOK,): {"successes": 2}, (TAKE,): {"successes": 1}}
+
+
+def test_attempts_are_counted_by_how_they_ended_and_messages_when_they_are_exhausted():
+    then = minute_of(clock()) - 5 * MINUTE
+    waiting = message()
+    for many, outcome in enumerate(AttemptOutcome.values, start=1):
+        for _ in range(many):
+            attempt(waiting, outcome, then)
+    failed(then)
+
+    rollup.roll_up()
+
+    counters = {"failed": 1, "rejected": 2, "snoozed": 3, "unavailable": 4, "lost": 5, "late": 6, "exhausted": 1}
+    assert counted() == {(then, BOOK): counters}
+
+
+def test_the_time_to_success_is_kept_as_a_histogram_with_sum_and_maximum():
+    then = minute_of(clock()) - 5 * MINUTE
+    for took in (0.004, 0.005, 0.02, 0.02, 4000):
+        success(then, took=timedelta(seconds=took))
+
+    rollup.roll_up()
+
+    stat = MinuteStat.objects.get()
+    assert buckets(stat) == {0.005: 2, 0.025: 2, float("inf"): 1}
+    assert stat.latency_max == pytest.approx(4000)
+    assert stat.latency_sum == pytest.approx(4000.049)
+
+
+def test_a_delay_is_no_latency_but_the_waits_between_attempts_are():
+    then = minute_of(clock()) - 5 * MINUTE
+    success(then, took=HOUR, not_before=then - 2 * SECOND)
+    success(then, took=20 * SECOND, not_before=then - SECOND, attempts=2)
+
+    rollup.roll_up()
+
+    assert buckets(MinuteStat.objects.get()) == {2.5: 1, 30.0: 1}
+
+
+def test_what_a_person_closed_is_no_success_of_the_machine():
+    handled(minute_of(clock()) - 5 * MINUTE)
+
+    rollup.roll_up()
+
+    assert counted() == {}
+
+
+def test_counting_again_counts_nothing_twice():
+    then = minute_of(clock()) - MINUTE
+    success(then)
+    attempt(failed(then), "failed", then)
+
+    for _ in range(3):
+        rollup.roll_up()
+
+    assert counted(TotalStat) == {(BOOK,): {"successes": 1, "failed": 1, "exhausted": 1}}
+    assert buckets(TotalStat.objects.get()) == {1.0: 1}
+    assert TotalStat.objects.get().latency_sum == pytest.approx(1)
+
+
+def test_a_row_committed_after_its_minute_was_counted_is_added():
+    then = minute_of(clock()) - 2 * MINUTE
+    success(then)
+    rollup.roll_up()
+
+    success(then)
+    rollup.roll_up()
+
+    assert counted() == {(then, BOOK): {"successes": 2}}
+    assert counted(TotalStat) == {(BOOK,): {"successes": 2}}
+    assert buckets(TotalStat.objects.get()) == {1.0: 2}
+
+
+def test_what_was_pruned_or_retried_meanwhile_has_happened_all_the_same():
+    then = minute_of(clock()) - MINUTE
+    pruned, retried = success(then), failed(then)
+    success(then)
+    rollup.roll_up()
+
+    pruned.delete()
+    Message.objects.filter(pk=retried.pk).update(
+        status=Status.PENDING, attempt_limit=16, finished_at=None, exhausted_at=None
+    )
+    rollup.roll_up()
+
+    assert counted() == {(then, BOOK): {"successes": 2, "exhausted": 1}}
+    assert counted(TotalStat) == {(BOOK,): {"successes": 2, "exhausted": 1}}
+    assert buckets(MinuteStat.objects.get()) == {1.0: 2}
+
+
+def test_after_a_pause_it_goes_on_where_it_stopped_in_bounded_steps():
+    now = minute_of(clock())
+    for back in (60, 40, 1):
+        success(now - back * MINUTE)
+
+    passes = [rollup.roll_up(budget=timedelta(0)) for _ in range(21)]
+
+    assert [done.minutes for done in passes] == [1] * 21
+    assert passes[0].behind >= 59 * MINUTE
+    assert counted(TotalStat) == {(BOOK,): {"successes": 2}}
+    assert rollup.roll_up().behind == timedelta(0)
+    assert counted(TotalStat) == {(BOOK,): {"successes": 3}}
+
+
+def test_a_pass_without_a_backlog_looks_at_the_last_few_minutes_only():
+    success(minute_of(clock()) - HOUR)
+    rollup.roll_up()
+
+    assert rollup.roll_up().minutes in (4, 5)
+
+
+def test_a_clock_that_was_set_back_stops_nothing():
+    Pulse.objects.beat("rollup", next=(clock() + 3 * HOUR).isoformat())
+    success(minute_of(clock()) - MINUTE)
+
+    rollup.roll_up()
+
+    assert counted(TotalStat) == {(BOOK,): {"successes": 1}}
+
+
+def test_minutes_are_forgotten_after_a_time_and_totals_are_not(configure):
+    success(minute_of(clock()) - 5 * MINUTE)
+    rollup.roll_up()
+    MinuteStat.objects.update(minute=Now() - timedelta(days=91))
+
+    rollup.roll_up()
+
+    assert counted() == {}
+    assert counted(TotalStat) == {(BOOK,): {"successes": 1}}
+
+
+def test_charts_read_sums_per_minute_and_per_consumer():
+    then = minute_of(clock()) - 5 * MINUTE
+    success(then, took=2 * SECOND)
+    success(then, TAKE, took=3 * SECOND)
+    success(then + MINUTE, TAKE)
+    rollup.roll_up()
+
+    per_minute = MinuteStat.objects.within(HOUR).per_minute()
+    per_consumer = MinuteStat.objects.within(HOUR).per_consumer()
+
+    assert [(row["minute"], row["successes"], row["seconds"], row["slowest"]) for row in per_minute] == [
+        (then, 2, pytest.approx(5), pytest.approx(3)),
+        (then + MINUTE, 1, pytest.approx(1), pytest.approx(1)),
+    ]
+    assert [(row["consumer"], row["successes"]) for row in per_consumer] == [(BOOK, 1), (TAKE, 2)]
+    assert sum(MinuteStat.objects.within(HOUR).latencies()) == 3
+    assert MinuteStat.objects.within(SECOND).per_minute() == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "seconds"),
+    [
+        ({}, 0.5, None),
+        ({0.005: 10}, 0.5, 0.0025),
+        ({0.005: 10}, 1.0, 0.005),
+        ({0.25: 1, 0.5: 1}, 0.5, 0.25),
+        ({0.25: 1, 0.5: 2}, 1.0, 0.5),
+        ({0.25: 99, 10.0: 1}, 0.99, 0.25),
+        ({float("inf"): 1}, 0.5, 3600.0),
+    ],
+)
+def test_a_quantile_is_read_from_the_buckets(counts, share, seconds):
+    histogram = [counts.get(bound, 0) for bound in [*BOUNDS, float("inf")]]
+
+    assert quantile(histogram, share) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.services
+def test_a_minute_is_counted_through_indexes_whatever_the_size_of_the_tables():
+    plans: list[str] = []
+
+    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("SELECT") and ("outbox_message" in sql or "outbox_attempt" in sql):
+            with context["connection"].connection.cursor() as cursor:
+                cursor.execute("SET LOCAL enable_seqscan = off")
+                cursor.execute(f"EXPLAIN {sql}", params)
+                plans.append("\n".join(line for (line,) in cursor.fetchall()))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        rollup._count(minute_of(clock()))
+
+    used = Counter(
+        index
+        for plan in plans
+        for index in ("outbox_message_prune", "outbox_attempt_ended", "outbox_message_stuck_at")
+        if f"using {index}" in plan or f"on {index}" in plan
+    )
+    assert used == {"outbox_message_prune": 1, "outbox_attempt_ended": 1, "outbox_message_stuck_at": 1}
+    assert not [plan for plan in plans if "Seq Scan" in plan]
