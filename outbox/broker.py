@@ -36,17 +36,36 @@ class Hint:
     ids: tuple[int, ...]
 
 
+class EngineQueue(Queue):
+    """A quorum queue of ours: its arguments are given when it is declared, and Celery does not see them.
+
+    Seeing a quorum queue, Celery would treat the host's own tasks differently (``intake``), and a host's
+    ``task_queue_max_priority`` would put an argument among them that RabbitMQ refuses.
+    """
+
+    attrs = (*Queue.attrs, ("declared_with", dict))
+    declared_with: dict[str, Any]
+
+    def queue_declare(self, nowait: bool = False, passive: bool = False, channel: Any = None) -> Any:
+        """Declare the queue on the server, durable."""
+        on: Any = channel or self.channel
+        arguments = self.declared_with
+        return on.queue_declare(
+            queue=self.name, passive=passive, durable=True, auto_delete=False, arguments=arguments, nowait=nowait
+        )
+
+
 def queue_name(consumer: str) -> str:
     """Return the name of the queue that carries the hints for ``consumer``."""
     return f"{conf().prefix}.{consumer}"
 
 
-def control_queue() -> Queue:
+def control_queue() -> EngineQueue:
     """Return the queue of the engine's own chores; its worker is a process of its own."""
     return _queue(queue_name("control"), {"x-queue-type": "quorum", "x-max-length": 1000})
 
 
-def hint_queue(consumer: str) -> Queue:
+def hint_queue(consumer: str) -> EngineQueue:
     """Return the durable quorum queue of ``consumer``. Its arguments never change under the same name."""
     arguments = {
         "x-queue-type": "quorum",
@@ -57,13 +76,14 @@ def hint_queue(consumer: str) -> Queue:
     return _queue(queue_name(consumer), arguments)
 
 
-def dead_letter_queue() -> Queue:
+def dead_letter_queue() -> EngineQueue:
     """Return the bounded queue of hints that killed their workers: a curiosity, the table is the truth."""
     return _queue(queue_name("dead"), {"x-queue-type": "quorum", "x-max-length": DEAD_LETTERS_KEPT})
 
 
-def _queue(name: str, arguments: dict[str, Any]) -> Queue:
-    return Queue(name, exchange=Exchange("", type="direct"), routing_key=name, durable=True, queue_arguments=arguments)
+def _queue(name: str, arguments: dict[str, Any]) -> EngineQueue:
+    exchange = Exchange("", type="direct")
+    return EngineQueue(name, exchange=exchange, routing_key=name, durable=True, declared_with=arguments)
 
 
 _apps: list[Celery] = []
@@ -171,7 +191,10 @@ class Link:
             return
         self._pid = os.getpid()
         seconds = conf().connect_timeout.total_seconds()
-        self._connection = celery_app().connection_for_write(connect_timeout=seconds, heartbeat=0)
+        # With the host's confirm_publish, kombu would wait for each confirm itself and take ours away.
+        self._connection = celery_app().connection_for_write(
+            connect_timeout=seconds, heartbeat=0, transport_options={"confirm_publish": False}
+        )
         # Not kombu's connect(), which takes three times the timeout.
         self._wire = self._connection.transport.establish_connection()
         self._confirms = self._connection.transport.driver_type == "amqp"
@@ -193,6 +216,7 @@ class Link:
             DELIVER_TASK,
             args=[hint.consumer, list(hint.ids)],
             task_id=task_id,
+            exchange="",  # whatever a route of the host's says
             queue=hint_queue(hint.consumer),  # type: ignore[arg-type]  # the stubs know only names
             producer=self._producer,
             declare=[],

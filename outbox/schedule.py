@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
+from django.db import router
 
 from outbox.tasks import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 
@@ -51,9 +52,12 @@ ENTRIES = [
 ]
 
 
-def ensure_entries(**_kwargs: Any) -> None:
+def ensure_entries(*, using: str = "", **_kwargs: Any) -> None:
     """Make the entries that are missing, after ``migrate``; an operator's change to one stays."""
     if not apps.is_installed("django_celery_beat"):
+        return
+    if using and using != router.db_for_write(apps.get_model("django_celery_beat", "PeriodicTask")):
+        # Another database was migrated; beat's tables may not even exist yet.
         return
     for entry in ENTRIES:
         _ensure(entry)

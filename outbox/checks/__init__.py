@@ -1,0 +1,25 @@
+"""``manage.py check``: what is unsafe in the host's settings, each with what to do about it.
+
+What matters only where it is run for real is said under ``check --deploy``. What you have considered and want as it is,
+Django's ``SILENCED_SYSTEM_CHECKS`` keeps quiet.
+"""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, register
+
+from outbox.checks import celery, consumers, database
+
+__all__ = ["check_deployment", "check_settings"]
+
+
+@register("outbox")
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """Look at the database, the Celery app and the consumers."""
+    return [*database.unsafe(), *celery.unsafe(), *consumers.unsafe()]
+
+
+@register("outbox", deploy=True)
+def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
+    """Look at what is fine for trying out, but not for running it for real."""
+    return [*database.unsafe_when_deployed(), *celery.unsafe_when_deployed()]

@@ -1,0 +1,161 @@
+"""The host's Celery app: what the engine's queues, hints and chores need of it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Info, Warning
+
+from outbox import broker, registry
+from outbox.conf import Conf, conf
+from outbox.integration import FILES, NEEDED, REUSE
+
+Found = Iterable[CheckMessage]
+
+LONGEST_CHORE = 60.0
+"""Seconds that pruning may take with its rests; Celery's own limit must not be shorter."""
+RABBITMQ = frozenset({"amqp", "amqps", "pyamqp"})
+PICKLE = frozenset({"pickle", "application/x-python-serialize"})
+JSON = frozenset({"json", "application/json"})
+POSITIVE = frozenset({"broker_heartbeat", "worker_soft_shutdown_timeout"})
+"""Needed settings of which any positive value will do."""
+
+WHY_NEEDED = {
+    "broker_heartbeat": "a connection that broke unnoticed is never made anew",
+    "broker_connection_max_retries": "a worker gives up, and ends, when the broker is away for long",
+    "broker_connection_retry_on_startup": "a worker that is started while the broker is away ends",
+    "broker_channel_error_retry": "a worker ends when it meets its own half-open connection again",
+    "control_queue_exclusive": "a worker ends when it meets its own half-open connection again",
+    "event_queue_exclusive": "a worker ends when it meets its own half-open connection again",
+    "worker_cancel_long_running_tasks_on_connection_loss": "handlers that run are killed when the broker is cut off",
+    "worker_soft_shutdown_timeout": "a worker that is told to stop cuts off the handlers that run",
+    REUSE: "every task opens a database connection of its own: 146 tasks/s instead of 629",
+}
+
+
+def unsafe() -> Found:
+    """Yield what is unsafe anywhere."""
+    yield from _settings()
+    yield from _content()
+    yield from _transport()
+    yield from _chores()
+
+
+def unsafe_when_deployed() -> Found:
+    """Yield what is unsafe where it is run for real."""
+    app = broker.celery_app()
+    if _scheme(app.conf) in (FILES, "memory"):
+        yield Warning(
+            "The broker is for trying out and for tests: it lives in one machine, or in one process.",
+            hint="Use RabbitMQ (amqp://).",
+            id="outbox.W023",
+        )
+    if app.conf.task_always_eager:
+        yield Warning(
+            "task_always_eager runs your tasks inside the request; the outbox's hints go to workers all the same.",
+            hint="Set it in the settings of your tests only.",
+            id="outbox.W022",
+        )
+    if not apps.is_installed("django_celery_beat") and not _beat_calls(app.conf):
+        yield Warning(
+            "Beat calls none of the outbox's chores. Workers cover for the rescan, but nothing is pruned or counted.",
+            hint='Add "django_celery_beat" to INSTALLED_APPS and migrate, or give outbox.rescan (every second) and the '
+            "other entries of outbox/schedule.py to Celery's beat_schedule.",
+            id="outbox.W021",
+        )
+    if conf().prefix == Conf.__dataclass_fields__["prefix"].default:
+        yield Info(
+            f'OUTBOX["PREFIX"] is {conf().prefix!r}, as everywhere where nobody has set it.',
+            hint="Give each installation that shares a broker a prefix of its own, or they take each other's hints.",
+            id="outbox.I001",
+        )
+
+
+def _settings() -> Found:
+    given = broker.celery_app().conf
+    for name, why in WHY_NEEDED.items():
+        value, needed = given.get(name), NEEDED.get(name)
+        if not value if name in POSITIVE or name == REUSE else value != needed:
+            yield Warning(
+                f"The Celery setting {name} is {value!r}; so {why}.",
+                hint="Remove your own value; outbox.configure() sets what is needed.",
+                id="outbox.W003",
+            )
+
+
+def _content() -> Found:
+    given = broker.celery_app().conf
+    accepted = {str(kind) for kind in given.accept_content}
+    if not accepted & JSON:
+        yield Error(
+            "The workers do not accept JSON, so they would drop every hint.",
+            hint='Add "json" to Celery\'s accept_content.',
+            id="outbox.E004",
+        )
+    if accepted & PICKLE:
+        yield Warning(
+            "The workers accept pickle: whoever can write to a queue of yours can run any code.",
+            hint='Take "pickle" out of Celery\'s accept_content. The outbox needs JSON only.',
+            id="outbox.W011",
+        )
+    if given.task_reject_on_worker_lost and given.task_default_queue_type != "quorum":
+        yield Warning(
+            "A task of yours that kills its worker comes back from a classic queue for ever, and kills the next one.",
+            hint="Take task_reject_on_worker_lost back (our tasks have it of their own), or use quorum queues.",
+            id="outbox.W012",
+        )
+
+
+def _transport() -> Found:
+    given = broker.celery_app().conf
+    transport = _scheme(given)
+    if transport not in RABBITMQ | {FILES, "memory"}:
+        yield Error(
+            f"{transport} is not offered as a broker: after a crash or a reconnect it delivers late, or twice, or not.",
+            hint="Use RabbitMQ (amqp://).",
+            id="outbox.E005",
+        )
+
+
+def _chores() -> Found:
+    """Look at what would stop, or slow down, the engine's own tasks."""
+    given = broker.celery_app().conf
+    longest = max((entry.time_limit.total_seconds() for entry in registry.all_consumers()), default=30.0)
+    if given.task_soft_time_limit and given.task_soft_time_limit < longest:
+        yield Warning(
+            f"task_soft_time_limit ({given.task_soft_time_limit} s) strikes anywhere in a hint, which may take "
+            f"{longest:.0f} s by its consumers' timeouts.",
+            hint="Give soft limits to your own tasks, one by one, instead of to all.",
+            id="outbox.W014",
+        )
+    if given.task_time_limit and given.task_time_limit < LONGEST_CHORE:
+        yield Warning(
+            f"task_time_limit ({given.task_time_limit} s) kills the process that prunes or rescans.",
+            hint=f"Make it {LONGEST_CHORE:.0f} s or more, or give limits to your own tasks, one by one.",
+            id="outbox.W015",
+        )
+    if given.task_default_rate_limit:
+        yield Warning(
+            f"task_default_rate_limit ({given.task_default_rate_limit}) holds up the outbox's hints as well.",
+            hint="Give rate limits to your own tasks, one by one, instead of to all.",
+            id="outbox.W016",
+        )
+    if apps.is_installed("django_celery_beat") and _beat_calls(given):
+        yield Warning(
+            f"Every start of beat sets {', '.join(_beat_calls(given))} back to what beat_schedule says.",
+            hint="Take it out of beat_schedule: migrate has made the entry, and operators change it in the admin.",
+            id="outbox.W017",
+        )
+
+
+def _scheme(given: Any) -> str:
+    """Return the kind of broker, read from its address without loading what it is reached by."""
+    address = given.broker_write_url or "amqp://"
+    first = str(address if isinstance(address, str) else address[0]).partition(";")[0]
+    return str(given.broker_transport or first.partition("://")[0])
+
+
+def _beat_calls(given: Any) -> list[str]:
+    """Return which of our tasks the host's own ``beat_schedule`` calls."""
+    schedule: Mapping[str, Mapping[str, Any]] = given.beat_schedule or {}
+    return sorted({task for entry in schedule.values() if (task := str(entry.get("task"))).startswith("outbox.")})

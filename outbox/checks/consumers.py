@@ -1,0 +1,58 @@
+"""The consumers, and the spans of time they are given."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.core.checks import CheckMessage, Warning
+
+from outbox import registry
+from outbox.checks.database import milliseconds, session, vendor
+from outbox.conf import conf
+
+Found = Iterable[CheckMessage]
+
+SAVEPOINTS_CACHED = 64
+"""More writing savepoints in one transaction overflow PostgreSQL's cache of subtransactions."""
+
+
+def unsafe() -> Found:
+    """Yield what is unsafe anywhere."""
+    yield from _consumers()
+    yield from _spans()
+
+
+def _consumers() -> Found:
+    consumers = registry.all_consumers()
+    if not consumers:
+        yield Warning(
+            "There are no consumers, so publish() refuses every topic.",
+            hint="Write a consumers.py in one of your INSTALLED_APPS, with an @outbox.consumer in it.",
+            id="outbox.W018",
+        )
+    idle = milliseconds(session().get("idle_in_transaction_session_timeout", "0"))
+    for entry in consumers:
+        if entry.atomic and not entry.bulk and entry.chunk > SAVEPOINTS_CACHED:
+            yield Warning(
+                f"{entry.name} handles up to {entry.chunk} rows in a transaction, each in its savepoint.",
+                hint=f"More than {SAVEPOINTS_CACHED} slow down the whole server; lower chunk, or use bulk=True.",
+                id="outbox.W004",
+            )
+        if entry.atomic and 0 < idle < entry.timeout / timedelta(milliseconds=1):
+            yield Warning(
+                f"{entry.name} may take {entry.timeout.total_seconds():.0f} s inside a transaction, but a session that "
+                f"is idle in one is ended after {idle / 1000:.0f} s.",
+                hint="Use atomic=False for what waits for others, or a shorter timeout.",
+                id="outbox.W019",
+            )
+
+
+def _spans() -> Found:
+    given = conf()
+    chunk_time = given.chunk_time_sqlite if vendor() == "sqlite3" else given.chunk_time
+    if given.lease <= chunk_time + given.chunk_lock_timeout:
+        yield Warning(
+            f"LEASE ({given.lease}) is over before a chunk is (CHUNK_TIME {chunk_time}); rows would be taken back from "
+            "workers that are alive.",
+            hint='Make OUTBOX["LEASE"] several times as long as CHUNK_TIME.',
+            id="outbox.W020",
+        )

@@ -1,0 +1,148 @@
+"""The database that the engine is on, and how its sessions are opened."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+
+from outbox.conf import conf
+
+Found = Iterable[CheckMessage]
+
+SQLITE_PATIENCE = 10.0
+"""Seconds that a SQLite connection should wait for the one writer; with 20 no draw of 3,000 met a lock."""
+
+
+def unsafe() -> Found:
+    """Yield what is unsafe anywhere."""
+    yield from _apps()
+    yield from _alias()
+
+
+def unsafe_when_deployed() -> Found:
+    """Yield what is unsafe where it is run for real."""
+    if vendor() == "sqlite3":
+        yield Warning(
+            "SQLite is for trying out: one machine, one writer at a time.",
+            hint='Put the alias in OUTBOX["DATABASE"] on PostgreSQL.',
+            id="outbox.W024",
+        )
+    host = str(settings.DATABASES.get(conf().database, {}).get("HOST") or "")
+    remote = vendor() == "postgresql" and host and not host.startswith("/")
+    if remote and not {"keepalives_idle", "tcp_user_timeout"} & _options().keys():
+        yield Warning(
+            "When the database's machine vanishes, a worker waits for it for hours.",
+            hint=f'Add "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3 to '
+            f'DATABASES["{conf().database}"]["OPTIONS"].',
+            id="outbox.W006",
+        )
+
+
+def _apps() -> Found:
+    missing = [name for name in ("django.contrib.auth", "django.contrib.contenttypes") if not apps.is_installed(name)]
+    if missing:
+        yield Error(
+            f"The outbox needs {' and '.join(missing)}: its groups and permissions are rows of those apps.",
+            hint="Add them to INSTALLED_APPS, before migrate.",
+            id="outbox.E003",
+        )
+    if not settings.USE_TZ:
+        yield Warning(
+            "With USE_TZ = False the times in idempotency keys and in the sealed audit depend on TIME_ZONE.",
+            hint="Set USE_TZ = True, or never change TIME_ZONE again.",
+            id="outbox.W010",
+        )
+
+
+def _alias() -> Found:
+    alias = conf().database
+    if alias not in settings.DATABASES:
+        yield Error(
+            f'OUTBOX["DATABASE"] names {alias!r}, which is not in DATABASES.',
+            hint="Name the alias that your business rows are on.",
+            id="outbox.E001",
+        )
+        return
+    match vendor():
+        case "postgresql":
+            yield from _postgresql(f'DATABASES["{alias}"]["OPTIONS"]')
+        case "sqlite3":
+            yield from _sqlite(f'DATABASES["{alias}"]["OPTIONS"]')
+        case other:
+            yield Error(
+                f"The outbox works on PostgreSQL and SQLite, not on {other}.",
+                hint='Name an alias on PostgreSQL in OUTBOX["DATABASE"]; your business rows must be there too.',
+                id="outbox.E002",
+            )
+
+
+def _postgresql(where: str) -> Found:
+    opened = session()
+    if not milliseconds(opened.get("client_connection_check_interval", "0")):
+        yield Warning(
+            "A killed worker's row locks may live on for half a minute.",
+            hint=f'Add "-c client_connection_check_interval=2s" to {where}["options"].',
+            id="outbox.W001",
+        )
+    if not milliseconds(opened.get("idle_in_transaction_session_timeout", "0")):
+        yield Warning(
+            "A process that hangs inside a transaction holds its row locks for ever.",
+            hint=f'Add "-c idle_in_transaction_session_timeout=30s" to {where}["options"].',
+            id="outbox.W005",
+        )
+    level = _options().get("isolation_level", opened.get("default_transaction_isolation", ""))
+    if re.search("repeatable|serializable", str(getattr(level, "name", level)), re.IGNORECASE):
+        yield Warning(
+            "The outbox claims rows under READ COMMITTED; under SERIALIZABLE half of the rows failed and were redone.",
+            hint=f"Take the isolation level out of {where}, and ask for a stricter one where your business needs it.",
+            id="outbox.W007",
+        )
+
+
+def _sqlite(where: str) -> Found:
+    options = _options()
+    if options.get("transaction_mode") != "IMMEDIATE":
+        yield Warning(
+            "SQLite with deferred transactions fails under concurrent writers.",
+            hint=f'Set {where} to {{"transaction_mode": "IMMEDIATE", "timeout": 20}}.',
+            id="outbox.W002",
+        )
+    if float(options.get("timeout", 5.0)) < SQLITE_PATIENCE:
+        yield Warning(
+            "SQLite has one writer at a time, and a connection gives up too soon when it waits for its turn.",
+            hint=f'Set {where}["timeout"] to 20 seconds.',
+            id="outbox.W008",
+        )
+    in_memory = re.search(r"^:memory:|mode=memory", str(settings.DATABASES[conf().database].get("NAME")))
+    if not in_memory and "wal" not in str(options.get("init_command", "")).lower():
+        yield Warning(
+            "Without a write-ahead log SQLite's readers and its writer wait for each other.",
+            hint=f'Set {where}["init_command"] to "PRAGMA journal_mode=WAL;".',
+            id="outbox.W009",
+        )
+
+
+def vendor() -> str:
+    """Return what the engine's database is: "postgresql", "sqlite3", or the name of another backend."""
+    engine = str(settings.DATABASES.get(conf().database, {}).get("ENGINE", ""))
+    return {"postgis": "postgresql", "spatialite": "sqlite3"}.get(name := engine.rpartition(".")[2], name)
+
+
+def _options() -> dict[str, Any]:
+    options: dict[str, Any] = settings.DATABASES.get(conf().database, {}).get("OPTIONS", {})
+    return options
+
+
+def session() -> dict[str, str]:
+    """Return the server settings that a session is opened with: ``-c name=value`` in the options of libpq."""
+    return dict(re.findall(r"(?:-c\s*|--)(\w+)=(\S+)", str(_options().get("options", ""))))
+
+
+def milliseconds(span: str) -> float:
+    """Return a time as PostgreSQL reads it, in milliseconds; 0 is off."""
+    parts = re.fullmatch(r"([\d.]+)(us|ms|s|min|h|d)?", span)
+    units = {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+    return float(parts[1]) * units[parts[2] or "ms"] if parts else 0.0

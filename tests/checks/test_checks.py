@@ -1,0 +1,209 @@
+"""Each check fires on the setting it is for, and is silent on a good one."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.core.checks import CheckMessage
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+import outbox
+from outbox import broker, consumer, registry
+from outbox.checks import check_deployment, check_settings
+from outbox.checks.celery import WHY_NEEDED
+from outbox.integration import NEEDED, REUSE
+
+SESSION = "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s"
+POSTGRESQL = {
+    "ENGINE": "django.db.backends.postgresql",
+    "HOST": "db",
+    "OPTIONS": {"options": SESSION, "keepalives_idle": 10},
+}
+SQLITE = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": "/somewhere/db.sqlite3",
+    "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"},
+}
+RABBITMQ = {"broker_url": "amqp://broker//"}
+OUTBOX = {"PREFIX": "checked"}
+APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_celery_beat", "outbox"]
+
+Found = set[str]
+
+
+def sell(message: Any) -> None: ...
+
+
+@pytest.fixture
+def only() -> Iterator[Callable[..., None]]:
+    """Return a function that makes one consumer, in place of all others."""
+    before = dict(registry._consumers)
+
+    def make(**options: Any) -> None:
+        clear()
+        consumer("test.sold", name="test.sell", **options)(sell)
+
+    def clear() -> None:
+        for entry in registry.all_consumers():
+            registry.forget(entry.name)
+
+    make.clear = clear
+    yield make
+    clear()
+    registry._consumers.update(before)
+    registry._listening.cache_clear()
+
+
+@pytest.fixture
+def look(settings: Any, only: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Found]]:
+    """Return a function that looks at a host that is well set up but for what it is given; it answers with ids."""
+    project = broker.celery_app()
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+
+    def check(
+        *,
+        deploy: bool = False,
+        database: dict[str, Any] = POSTGRESQL,
+        celery: dict[str, Any] | None = None,
+        outbox_settings: dict[str, Any] | None = None,
+        consumer: dict[str, Any] | None = None,
+        **django: Any,
+    ) -> Found:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Django warns against exchanging DATABASES; nobody connects
+            settings.DATABASES = {"default": database}
+        settings.INSTALLED_APPS = APPS
+        settings.OUTBOX = OUTBOX | (outbox_settings or {})
+        for name, value in django.items():
+            setattr(settings, name, value)
+        app = Celery("checked", set_as_current=False, fixups=[])
+        app.conf.update(RABBITMQ | (celery or {}))
+        outbox.configure(app)
+        only(**consumer or {})
+        found: list[CheckMessage] = (check_deployment if deploy else check_settings)()
+        assert all(message.hint for message in found)
+        return {str(message.id).removeprefix("outbox.") for message in found}
+
+    yield check
+    broker.use(project)
+
+
+def changed(database: dict[str, Any], **options: Any) -> dict[str, Any]:
+    merged = {name: value for name, value in {**database["OPTIONS"], **options}.items() if value is not None}
+    return {**database, "OPTIONS": merged}
+
+
+@pytest.mark.parametrize("deploy", [False, True])
+def test_a_host_that_is_well_set_up_hears_nothing(look: Any, deploy: bool) -> None:
+    assert look(deploy=deploy) == set()
+
+
+def test_sqlite_for_trying_out_is_well_set_up_too(look: Any) -> None:
+    assert look(database=SQLITE, celery={"broker_url": "outbox-files://"}) == set()
+
+
+UNSAFE = [
+    ("E001", {"outbox_settings": {"DATABASE": "elsewhere"}}),
+    ("E002", {"database": {"ENGINE": "django.db.backends.mysql"}}),
+    ("E003", {"INSTALLED_APPS": ["outbox"]}),
+    ("E004", {"celery": {"accept_content": ["yaml"]}}),
+    ("E005", {"celery": {"broker_url": "redis://broker/0"}}),
+    ("E005", {"celery": {"broker_url": "sqs://"}}),
+    ("W001", {"database": changed(POSTGRESQL, options="-c idle_in_transaction_session_timeout=30s")}),
+    ("W001", {"database": changed(POSTGRESQL, options=SESSION.replace("interval=2s", "interval=0"))}),
+    ("W002", {"database": changed(SQLITE, transaction_mode=None)}),
+    ("W002", {"database": changed(SQLITE, transaction_mode="DEFERRED")}),
+    ("W004", {"consumer": {"chunk": 65, "timeout": timedelta(seconds=5)}}),
+    ("W005", {"database": changed(POSTGRESQL, options="-c client_connection_check_interval=2s")}),
+    ("W007", {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.SERIALIZABLE)}),
+    ("W007", {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.REPEATABLE_READ)}),
+    ("W007", {"database": changed(POSTGRESQL, options=f"{SESSION} -c default_transaction_isolation=serializable")}),
+    ("W008", {"database": changed(SQLITE, timeout=None)}),
+    ("W009", {"database": changed(SQLITE, init_command=None)}),
+    ("W010", {"USE_TZ": False}),
+    ("W011", {"celery": {"accept_content": ["json", "pickle"]}}),
+    ("W012", {"celery": {"task_reject_on_worker_lost": True}}),
+    ("W014", {"celery": {"task_soft_time_limit": 20}}),
+    ("W015", {"celery": {"task_time_limit": 30}}),
+    ("W016", {"celery": {"task_default_rate_limit": "100/s"}}),
+    ("W017", {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}}),
+    ("W019", {"consumer": {"chunk": 1, "timeout": timedelta(seconds=31)}}),
+    ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
+]
+
+UNSAFE_WHEN_DEPLOYED = [
+    ("W006", {"database": changed(POSTGRESQL, keepalives_idle=None)}),
+    ("W021", {"INSTALLED_APPS": [name for name in APPS if name != "django_celery_beat"]}),
+    ("W022", {"celery": {"task_always_eager": True}}),
+    ("W023", {"celery": {"broker_url": "memory://"}}),
+    ("W023", {"celery": {"broker_url": "outbox-files://"}}),
+    ("W024", {"database": SQLITE}),
+    ("I001", {"outbox_settings": {"PREFIX": "outbox"}}),
+]
+
+FINE = [
+    {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.READ_COMMITTED)},
+    {"database": {**POSTGRESQL, "ATOMIC_REQUESTS": True}},
+    {"database": {**POSTGRESQL, "ENGINE": "django.contrib.gis.db.backends.postgis"}},
+    {"database": {**changed(SQLITE, init_command=None), "NAME": ":memory:"}},
+    {"celery": {"broker_url": "amqps://broker//", "task_acks_late": True, "worker_prefetch_multiplier": 8}},
+    {"celery": {"task_reject_on_worker_lost": True, "task_default_queue_type": "quorum"}},
+    {"celery": {"broker_heartbeat": 30, "worker_soft_shutdown_timeout": 60.0, REUSE: 100}},
+    {"celery": {"task_time_limit": 120, "task_soft_time_limit": 900}},
+    {"celery": {"beat_schedule": {"hosts": {"task": "orders.close", "schedule": 60.0}}, "broker_url": "memory://"}},
+    {"consumer": {"chunk": 200, "bulk": True}},
+    {"consumer": {"chunk": 1, "timeout": timedelta(seconds=60), "atomic": False}},
+]
+
+FINE_WHEN_DEPLOYED = [
+    {"database": {**changed(POSTGRESQL, keepalives_idle=None), "HOST": "/var/run/postgresql"}},
+    {
+        "INSTALLED_APPS": ["django.contrib.auth", "django.contrib.contenttypes", "outbox"],
+        "celery": {"beat_schedule": {"rescan": {"task": "outbox.rescan", "schedule": 1.0}}},
+    },
+]
+
+
+@pytest.mark.parametrize(("id", "host"), UNSAFE)
+def test_what_is_unsafe_is_found_and_nothing_else(look: Any, id: str, host: dict[str, Any]) -> None:
+    assert look(**host) == {id}
+
+
+@pytest.mark.parametrize(("id", "host"), UNSAFE_WHEN_DEPLOYED)
+def test_what_is_unsafe_when_deployed_is_found_only_then(look: Any, id: str, host: dict[str, Any]) -> None:
+    assert look(deploy=True, **host) == {id}
+    assert look(deploy=False, **host) == set()
+
+
+@pytest.mark.parametrize("host", FINE)
+def test_what_is_fine_is_left_alone(look: Any, host: dict[str, Any]) -> None:
+    assert look(**host) == set()
+
+
+@pytest.mark.parametrize("host", FINE_WHEN_DEPLOYED)
+def test_what_is_fine_when_deployed_is_left_alone(look: Any, host: dict[str, Any]) -> None:
+    assert look(deploy=True, **host) == set()
+
+
+@pytest.mark.parametrize("name", WHY_NEEDED)
+def test_a_needed_setting_that_the_host_has_turned_off_is_found(look: Any, name: str) -> None:
+    off = {True: False, False: True, None: 3}.get(NEEDED.get(name, 1), 0)
+
+    assert look(celery={name: off}) == {"W003"}
+
+
+def test_every_needed_setting_says_what_it_is_needed_for() -> None:
+    assert set(WHY_NEEDED) == {*NEEDED, REUSE}
+
+
+def test_a_host_without_consumers_is_told_how_to_write_one(look: Any, only: Any) -> None:
+    look()
+    only.clear()
+
+    [message] = check_settings()
+
+    assert message.id == "outbox.W018"
+    assert "consumers.py" in str(message.hint)
