@@ -39,6 +39,12 @@ def book(message: Message) -> None:
         Tag.objects.create(name=message.payload["name"])
 
 
+@consumer("shop.sold_slowly", name="shop.book_few", retry=QUICK, chunk=10)
+def book_few(message: Message) -> None:
+    """The same, in small chunks."""
+    book(message)
+
+
 @consumer("shop.shared", name="shop.take", retry=QUICK)
 def take(message: Message) -> None:
     """Take from two stocks in the order that the payload names, as deadlocks need it."""
