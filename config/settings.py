@@ -86,6 +86,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = DEBUG or EMBEDDED
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -142,6 +143,17 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = env.str("OUTBOX_PREFIX", "makegood") + ".tasks"
 
+EMAIL_BACKEND = env.str("EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
+EMAIL_HOST = env.str("EMAIL_HOST", "localhost")
+EMAIL_PORT = env.int("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", False)
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", 10.0)
+EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", "")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "makegood@localhost")
+SITE_URL = env.str("SITE_URL", "")
+
 VENDOR_URL = env.str("VENDOR_URL", "http://127.0.0.1:8900")
 VENDOR_ALLOWED_HOSTS = env.list("VENDOR_ALLOWED_HOSTS", ["127.0.0.1", "localhost"])
 VENDOR_CONNECT_TIMEOUT = env.float("VENDOR_CONNECT_TIMEOUT", 2.0)
@@ -152,7 +164,7 @@ OUTBOX: dict[str, Any] = {
     "METRICS_TOKEN": env.str("METRICS_TOKEN", ""),
     "ALERT_WEBHOOK": env.str("ALERT_WEBHOOK", ""),
 }
-ADMINS = [("", address) for address in env.list("ADMINS", [])]
+ADMINS: list[tuple[str, str]] = [("", address) for address in env.list("ADMINS", [])]
 
 if not DEBUG and not EMBEDDED:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)

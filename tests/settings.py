@@ -7,8 +7,8 @@ from datetime import timedelta
 os.environ.setdefault("SECRET_KEY", "only for tests")
 os.environ.setdefault("OUTBOX_PREFIX", f"test-{os.getpid()}")
 
-from config.settings import *  # noqa: E402, F403  # the environment must be set first
-from config.settings import INSTALLED_APPS, OUTBOX, STORAGES  # noqa: E402
+from config.settings import *  # noqa: F403  # the environment must be set first
+from config.settings import INSTALLED_APPS, OUTBOX, STORAGES
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

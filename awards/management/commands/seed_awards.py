@@ -1,5 +1,6 @@
 """``manage.py seed_awards``: a campaign to try things with."""
 
+import secrets
 from argparse import ArgumentParser
 from datetime import timedelta
 from decimal import Decimal
@@ -9,11 +10,15 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
+from awards import campaigning
 from awards.management.vendor.modes import DISCONTINUED
 from awards.models import Campaign, Kind, Prize
 
 SLUG = "summer-raffle"
 LOSING_WEIGHT = 120
+MOST_VOUCHERS = 2_000
+"""Each has a code in the pool, so that a demo comes to its end; after the last of them other prizes are drawn."""
+ALPHABET = "ACDEFGHJKLMNPQRTUVWXY34679"
 
 
 class Command(BaseCommand):
@@ -25,6 +30,9 @@ class Command(BaseCommand):
         """Take the campaign's address and the stock of each gift."""
         parser.add_argument("--slug", default=SLUG)
         parser.add_argument("--stock", type=int, default=10_000, help="how many of each gift there are")
+        parser.add_argument(
+            "--empty-pool", action="store_true", help="add no codes, to see vouchers wait until somebody adds some"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Make what is missing, and say where it is."""
@@ -33,22 +41,31 @@ class Command(BaseCommand):
                 slug=options["slug"],
                 defaults={
                     "name": "Summer raffle",
-                    "description": "Points in three sizes, a mug, a rucksack, and a kettle that is no longer made.",
+                    "description": "Points in three sizes, cinema vouchers, a mug, a rucksack, and a kettle that is "
+                    "no longer made.",
                     "starts_at": timezone.now() - timedelta(days=1),
                     "ends_at": timezone.now() + timedelta(days=365),
                     "losing_weight": LOSING_WEIGHT,
                 },
             )
             for name, fields in _prizes(options["stock"]).items():
-                Prize.objects.get_or_create(campaign=campaign, name=name, defaults=fields)
+                prize, made = Prize.objects.get_or_create(campaign=campaign, name=name, defaults=fields)
+                if made and prize.kind == Kind.COUPON and not options["empty_pool"]:
+                    campaigning.add_codes(prize, _codes(prize.stock or 0))
         self.stdout.write(f"campaign {campaign.slug}: {'made' if new else 'was there already'}")
 
 
 def _prizes(stock: int) -> dict[str, dict[str, Any]]:
     return {
-        "10 points": {"kind": Kind.POINTS, "weight": 480, "value": Decimal(10)},
+        "10 points": {"kind": Kind.POINTS, "weight": 420, "value": Decimal(10)},
         "50 points": {"kind": Kind.POINTS, "weight": 250, "value": Decimal(50)},
         "500 points": {"kind": Kind.POINTS, "weight": 50, "value": Decimal(500), "stock": stock},
+        "Cinema voucher": {
+            "kind": Kind.COUPON,
+            "weight": 60,
+            "value": Decimal("11.00"),
+            "stock": min(stock, MOST_VOUCHERS),
+        },
         "Enamel mug": _gift("MUG-01", weight=70, worth="12.50", stock=stock),
         "Canvas rucksack": _gift("RUCKSACK-07", weight=20, worth="79.00", stock=stock),
         "Travel kettle": _gift(DISCONTINUED, weight=10, worth="35.90", stock=stock),
@@ -57,3 +74,11 @@ def _prizes(stock: int) -> dict[str, dict[str, Any]]:
 
 def _gift(sku: str, *, weight: int, worth: str, stock: int) -> dict[str, Any]:
     return {"kind": Kind.GIFT, "vendor_sku": sku, "weight": weight, "value": Decimal(worth), "stock": stock}
+
+
+def _codes(number: int) -> list[str]:
+    """Return codes that nobody can guess, each its own."""
+    codes: set[str] = set()
+    while len(codes) < number:
+        codes.add("-".join("".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(3)))
+    return sorted(codes)

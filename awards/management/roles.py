@@ -1,0 +1,61 @@
+"""The processes of Makegood, each as the supervisor should run it."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from awards import conf
+from awards.management.supervisor import Role
+
+MANAGE = [sys.executable, "manage.py"]
+CELERY = [sys.executable, "-m", "celery", "-A", "config"]
+QUIET = ["--without-gossip", "--without-mingle"]
+
+
+def web(*, bind: str, workers: int = 2) -> Role:
+    """Gunicorn with threads: unlike the faster servers, it lets a process send its last hints when it ends."""
+    argv = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", bind, "--worker-class", "gthread"]
+    argv += ["--workers", str(workers), "--threads", "4", "--graceful-timeout", "5", "--no-control-socket"]
+    return Role("web", argv, ready="Listening at")
+
+
+def worker(*, concurrency: int, site_url: str = "") -> Role:
+    """The worker on every queue but the engine's own chores: processes on real services, threads when embedded.
+
+    ``site_url`` is what its mails lead to, if it is not what the environment says.
+    """
+    pool = "threads" if settings.EMBEDDED else "prefork"
+    argv = [*CELERY, "worker", "-n", _node("worker"), "-P", pool, "-c", str(concurrency), "-X", _control_queue()]
+    env = {"SITE_URL": site_url} if site_url else {}
+    return Role("worker", [*argv, *QUIET, "-l", "INFO"], ready=r"ready\.$", env=env, grace=timedelta(seconds=30))
+
+
+def control() -> Role:
+    """The worker of the engine's own chores, so that slow work never keeps the rescan waiting."""
+    argv = [*CELERY, "worker", "-n", _node("control"), "-P", "solo", "-Q", _control_queue()]
+    return Role("control", [*argv, *QUIET, "-l", "INFO"], ready=r"ready\.$")
+
+
+def beat() -> Role:
+    """Celery-beat, whose schedule stands in the database."""
+    return Role("beat", [*CELERY, "beat", "--pidfile=", "-l", "INFO"], ready="beat: Starting")
+
+
+def vendor(*, book: Path, seed: int) -> Role:
+    """The vendor to practise on, at the address that the settings name; it fails now and then."""
+    address = urlsplit(conf.vendor().url)
+    argv = [*MANAGE, "fake_vendor", "--host", str(address.hostname), "--port", str(address.port or 80)]
+    argv += ["--book", str(book), "--seed", str(seed), "--delay", "0.05"]
+    argv += ["--busy", "0.02", "--fail", "0.03", "--cut", "0.03", "--hang", "0.01", "--hang-seconds", "6"]
+    return Role("vendor", argv, ready="fake vendor ready", last=True)
+
+
+def _node(name: str) -> str:
+    return f"{settings.OUTBOX['PREFIX']}-{name}@%h"
+
+
+def _control_queue() -> str:
+    return f"{settings.OUTBOX['PREFIX']}.control"

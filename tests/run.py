@@ -1,0 +1,198 @@
+"""``make test``: run the suite on PostgreSQL and RabbitMQ where they answer, then embedded, and say what ran where.
+
+With CI=true the services must answer and nothing may be skipped on them.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+from kombu import Connection
+
+ROOT = Path(__file__).resolve().parent.parent
+DATABASE = "postgres://postgres@127.0.0.1:5432/test"
+BROKER = "amqp://guest:guest@127.0.0.1:5672//"
+PATIENCE_SECONDS = 3
+NO_TESTS_COLLECTED = 5
+
+KNOWN_QUEUES = "import django; django.setup(); from config import celery_app; print(*celery_app.amqp.queues)"
+
+RUN = f"test-{secrets.token_hex(4)}"
+STATE_DIR = ROOT / ".makegood" / RUN
+
+
+@dataclass
+class Result:
+    """What one run of the suite came to."""
+
+    title: str
+    status: int
+    passed: int = 0
+    failed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def sentence(self) -> str:
+        """Return the result in plain words."""
+        words = f"{self.title}: {self.passed} {'test' if self.passed == 1 else 'tests'} passed"
+        if self.failed:
+            words += f", {self.failed} FAILED"
+        if self.status and not self.failed:
+            words += f", and pytest ended with status {self.status}"
+        if not self.skipped:
+            return f"{words}, none was skipped."
+        reasons = "".join(f"\n    {count} × {reason}" for reason, count in self.skipped.most_common())
+        return f"{words}, skipped {self.skipped.total()}:{reasons}"
+
+
+def main(pytest_args: Sequence[str]) -> int:
+    """Run both suites and return the exit status."""
+    must_not_skip = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+    database = os.environ.get("TEST_DATABASE_URL") or os.environ.get("DATABASE_URL") or DATABASE
+    broker = os.environ.get("CELERY_BROKER_URL") or BROKER
+    missing = [*why_no_database(database), *why_no_broker(broker)]
+    STATE_DIR.mkdir(parents=True)
+    results: list[Result] = []
+    try:
+        if not missing:
+            results.append(run_on_services(database, broker, pytest_args))
+        results.append(run_embedded(pytest_args, browser=not results))
+    finally:
+        shutil.rmtree(STATE_DIR, ignore_errors=True)
+    print("\n" + "=" * 30 + " what ran where " + "=" * 30)
+    for reason in missing:
+        print(f"Not run on PostgreSQL and RabbitMQ: {reason}")
+    for result in results:
+        print(result.sentence())
+    if must_not_skip and missing:
+        print("FAILED: with CI=true the services must answer.")
+        return 1
+    if must_not_skip and results[0].skipped:
+        print("FAILED: with CI=true no test may be skipped on the services.")
+        return 1
+    return max(result.status for result in results)
+
+
+def run_on_services(database: str, broker: str, pytest_args: Sequence[str]) -> Result:
+    """Run everything on PostgreSQL and RabbitMQ, with a database and queues of this run's own, and clean them up."""
+    name = RUN.replace("-", "_")
+    environment = {"DATABASE_URL": _with_name(database, name), "CELERY_BROKER_URL": broker, "OUTBOX_PREFIX": RUN}
+    try:
+        return run("PostgreSQL and RabbitMQ", "services", environment, pytest_args)
+    finally:
+        drop_databases(database, f"test_{name}")
+        delete_queues(broker, RUN)
+
+
+def run_embedded(pytest_args: Sequence[str], *, browser: bool) -> Result:
+    """Run what does not need services on SQLite and files; the pages in a browser only if they have not been seen."""
+    environment = {"EMBEDDED": "1", "OUTBOX_PREFIX": RUN}
+    title = "Embedded (SQLite and files)" + ("" if browser else ", all but the pages in a browser")
+    # What needs services is skipped by conftest.py, which says so; a line for each would bury the failures.
+    chosen = ["-rfE"] if browser else ["-rfE", "-m", "not browser"]
+    return run(title, "embedded", environment, [*chosen, *pytest_args])
+
+
+def run(title: str, name: str, environment: dict[str, str], pytest_args: Sequence[str]) -> Result:
+    """Run pytest as a process of its own and read its report."""
+    print("\n" + "=" * 30 + f" {title} " + "=" * 30, flush=True)
+    report = STATE_DIR / f"{name}.xml"
+    inherited = {key: value for key, value in os.environ.items() if key not in ("EMBEDDED", "DATABASE_URL")}
+    status = subprocess.call(
+        [sys.executable, "-m", "pytest", f"--junitxml={report}", *pytest_args],
+        cwd=ROOT,
+        env={**inherited, "STATE_DIR": str(STATE_DIR), **environment},
+    )
+    result = Result(title, 0 if status == NO_TESTS_COLLECTED and pytest_args else status)
+    if report.exists():
+        for case in ElementTree.parse(report).iter("testcase"):
+            count(case, result)
+    return result
+
+
+def count(case: ElementTree.Element, result: Result) -> None:
+    """Add one test of the report to the result."""
+    skipped = case.find("skipped")
+    if skipped is not None and skipped.get("type") == "pytest.skip":
+        result.skipped[skipped.get("message") or "no reason given"] += 1
+    elif case.find("failure") is not None or case.find("error") is not None:
+        result.failed += 1
+    else:
+        result.passed += 1
+
+
+def why_no_database(url: str) -> list[str]:
+    """Connect to PostgreSQL; return what is wrong, or nothing."""
+    try:
+        psycopg2.connect(url, connect_timeout=PATIENCE_SECONDS).close()
+    except psycopg2.Error as error:
+        return [f"PostgreSQL at {_shown(url)} does not answer: {str(error).strip()}"]
+    return []
+
+
+def why_no_broker(url: str) -> list[str]:
+    """Connect to RabbitMQ; return what is wrong, or nothing."""
+    connection = Connection(url, connect_timeout=PATIENCE_SECONDS)
+    try:
+        connection.transport.close_connection(connection.transport.establish_connection())
+    except Exception as error:  # whatever it is, there is no RabbitMQ to test on
+        return [f"RabbitMQ at {_shown(url)} does not answer: {error!r}"]
+    return []
+
+
+def drop_databases(url: str, prefix: str) -> None:
+    """Drop what a killed run left behind."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix])
+        for (name,) in cursor.fetchall():
+            cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    connection.close()
+
+
+def delete_queues(url: str, prefix: str) -> None:
+    """Delete the queues of this run, so that they do not pile up on the broker."""
+    with Connection(url) as connection:
+        for name in queue_names(prefix):
+            connection.channel().queue_delete(name)
+
+
+def queue_names(prefix: str) -> list[str]:
+    """Return which queues begin with ``prefix``.
+
+    AMQP cannot tell, so the broker's own tool is asked; a broker elsewhere is left with the names that the code knows.
+    """
+    ask_broker = ["rabbitmqctl", "--quiet", "list_queues", "--no-table-headers", "name"]
+    ask_code = [sys.executable, "-c", KNOWN_QUEUES]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "EMBEDDED": "1", "OUTBOX_PREFIX": prefix}
+    for command in [ask_broker, ask_code] if shutil.which("rabbitmqctl") else [ask_code]:
+        listed = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        if listed.returncode == 0:
+            return [name for name in listed.stdout.split() if name.startswith(prefix)]
+    return []
+
+
+def _with_name(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def _shown(url: str) -> str:
+    """Return the address without its password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}{parts.path}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
