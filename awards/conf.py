@@ -41,6 +41,17 @@ def vendor() -> Vendor:
     return Vendor(url, _seconds("VENDOR_CONNECT_TIMEOUT", default=2.0), _seconds("VENDOR_TIMEOUT", default=5.0))
 
 
+def site_url() -> str:
+    """Return ``SITE_URL``, the address under which people reach the public pages, without a slash; empty if not set.
+
+    ``ImproperlyConfigured`` says what is wrong with it.
+    """
+    url = str(getattr(settings, "SITE_URL", "")).rstrip("/")
+    if url and not url.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"SITE_URL {url!r} must be http://host or https://host")
+    return url
+
+
 def _seconds(name: str, *, default: float) -> float:
     value = getattr(settings, name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 60:

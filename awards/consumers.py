@@ -1,15 +1,25 @@
-"""What is done about a promise: the consumers of the topics ``award.won.<kind>``, found by the outbox at start-up."""
+"""What is done about a promise: the consumers of the topics ``award.won.<kind>``, found by the outbox at start-up.
 
+Each kind has the consumer that issues it; two more listen to every kind, to tell the winner and to count the win. None
+of them knows of the others: each has a row of its own, which succeeds, waits or fails for itself.
+"""
+
+from collections.abc import Sequence
 from datetime import timedelta
 
-from awards import conf
-from awards.channels import gift, points
-from awards.errors import AwardChanged
+from awards import conf, counting
+from awards.channels import coupon, gift, mail, points
+from awards.errors import AwardChanged, MailDelayed, MailRefused, MailServerAway, PoolEmpty
 from awards.models import Award, AwardStatus
-from outbox import Backoff, Message, Reject, consumer
+from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
 
 CALLS = 3
 """Calls to the vendor that one try may need: ask, order, and ask again if the order is not answered."""
+
+POOL_WAITS = Backoff(first=timedelta(seconds=30), cap=timedelta(minutes=15), jitter=0)
+"""How long an award waits for codes to be added; each wait leaves a row behind, so they grow."""
+MAIL_WAITS = Backoff(first=timedelta(minutes=2), cap=timedelta(hours=1), jitter=0)
+"""How long a mail waits that the server puts off. Greylisting ends within minutes, a full mailbox within days."""
 
 
 def _account(message: Message) -> str:
@@ -48,9 +58,61 @@ def order_gift(message: Message) -> None:
         raise Reject(f"{error}; cancel the vendor's order {order.number} or issue it by hand") from error
 
 
-def _award(message: Message) -> Award:
+@consumer("award.won.coupon", name="awards.hand_out_coupon", deadline=timedelta(days=90))
+def hand_out_coupon(message: Message) -> None:
+    """Hand out a code, in the settling transaction. While the pool is empty the award waits, and spends no try."""
+    award = _award(message)
+    if award.status == AwardStatus.ISSUED:
+        return
+    _insist_on_won(award)
+    try:
+        coupon.issue(award)
+    except PoolEmpty as empty:
+        raise Snooze(POOL_WAITS.wait(message.attempts, luck=0), str(empty)) from empty
+
+
+@consumer(
+    "award.won.*",
+    name="awards.tell_winner",
+    atomic=False,
+    timeout=timedelta(seconds=60),
+    retry=Backoff(limit=8, first=timedelta(seconds=30), cap=timedelta(hours=1)),
+    deadline=timedelta(days=3),
+)
+def tell_winner(message: Message) -> None:
+    """Send the winner a mail. Who gave a name and no e-mail address gets none, and neither does a revoked award."""
+    award = _award(message, "draw__campaign", "prize")
+    if award.status not in (AwardStatus.WON, AwardStatus.ISSUED) or not mail.address_of(award.person):
+        return
+    try:
+        mail.tell(award, idempotency_key=message.idempotency_key, language=_language(message))
+    except MailServerAway as error:
+        raise Unavailable(str(error)) from error
+    except MailDelayed as error:
+        raise Snooze(MAIL_WAITS.wait(message.attempts, luck=0), str(error)) from error
+    except MailRefused as error:
+        raise Reject(str(error)) from error
+
+
+@consumer("award.won.*", name="awards.count_win", bulk=True, chunk=200)
+def count_win(messages: Sequence[Message]) -> None:
+    """Count what was won, in the settling transaction: one statement for each prize and day of the chunk."""
+    awards = Award.objects.in_bulk([int(message.key) for message in messages if message.key.isdecimal()])
+    for message in messages:
+        if not message.key.isdecimal() or int(message.key) not in awards:
+            raise Reject(f"there is no award {message.key}")
+    counting.count_wins(awards.values())
+
+
+def _language(message: Message) -> str:
+    """Return the language of the draw, as far as the payload says."""
+    return str(message.payload.get("language")) if isinstance(message.payload, dict) else ""
+
+
+def _award(message: Message, *related: str) -> Award:
     """Return the award that a message is about: the one of its key, which, unlike the payload, nobody can edit."""
-    award = Award.objects.filter(pk=int(message.key)).first() if message.key.isdecimal() else None
+    awards = Award.objects.select_related(*related) if related else Award.objects.all()
+    award = awards.filter(pk=int(message.key)).first() if message.key.isdecimal() else None
     if award is None:
         raise Reject(f"there is no award {message.key}")
     return award

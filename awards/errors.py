@@ -1,6 +1,7 @@
 """Everything that can go wrong with awards, as one tree.
 
-Three branches: what somebody who draws is told, what happens to an award, and how a call to the vendor ended.
+Five branches: what somebody who draws is told, what happens to an award, how a call to the vendor ended, how a mail
+ended, and what somebody who manages campaigns is told.
 """
 
 
@@ -72,6 +73,10 @@ class AwardChanged(AwardsError):
     """The award is no longer as it was read: somebody else settled or changed it first. Look again."""
 
 
+class PoolEmpty(AwardsError):
+    """The prize has no free code left. Try again once codes were added."""
+
+
 class VendorError(AwardsError):
     """A call to the vendor did not bring an order."""
 
@@ -90,3 +95,51 @@ class VendorFailed(VendorError):
 
 class VendorSilent(VendorError):
     """The vendor was sent the order and did not answer in time. It may have taken the order: ask before retrying."""
+
+
+class MailError(AwardsError):
+    """A mail was not sent."""
+
+
+class MailServerAway(MailError):
+    """No mail can be sent now: the server is away, busy, or does not let us in. Try later."""
+
+
+class MailDelayed(MailError):
+    """The server does not take this mail now, for its recipient's sake or its own. Try later; others may pass."""
+
+
+class MailRefused(MailError):
+    """The server refused this mail for good. Retrying the same mail would not help."""
+
+
+class ManagingError(AwardsError):
+    """An act of a campaign's manager was refused and nothing was written."""
+
+
+class StockTooSmall(ManagingError):
+    """There is less in stock than was to be taken off; ``left`` is what there is."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(f"only {left} are left in stock")
+        self.left = left
+
+
+class StockTooLarge(ManagingError):
+    """The stock would become larger than can be written down."""
+
+
+class StockHasNoLimit(ManagingError):
+    """There is nothing to add to or take from: the stock has no limit."""
+
+
+class StockHasALimit(ManagingError):
+    """The stock has a limit already: add to it or take from it instead."""
+
+
+class CodesKnown(ManagingError):
+    """Some of the codes are in the pool already, issued or not; ``codes`` says which."""
+
+    def __init__(self, codes: set[str]) -> None:
+        super().__init__(f"{len(codes)} codes are in the pool already")
+        self.codes = codes

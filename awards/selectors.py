@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from awards.models import Award, AwardStatus, Campaign, Draw, Kind, PointsAccount, PointsEntry, Prize, VendorOrder
+from awards.models import (
+    Award,
+    AwardStatus,
+    Campaign,
+    Coupon,
+    Draw,
+    Kind,
+    PointsAccount,
+    PointsEntry,
+    Prize,
+    VendorOrder,
+)
+from outbox import Message
 
 
 def running_campaigns() -> QuerySet[Campaign]:
@@ -33,15 +45,29 @@ def draw_with(public_id: uuid.UUID) -> Draw | None:
 
 def award_with(public_id: uuid.UUID) -> Award | None:
     """Return the award with its prize and what issuing it left behind, or None."""
-    whole = Award.objects.select_related("prize", "pointsentry", "vendororder")
-    return whole.filter(public_id=public_id).first()
+    return _whole_awards().filter(public_id=public_id).first()
 
 
 def awards_by_key(keys: Iterable[str]) -> dict[str, Award]:
     """Return the awards that messages with these keys are about, by key, with all that a person wants to see."""
     pks = [int(key) for key in keys if key.isdecimal()]
-    whole = Award.objects.select_related("prize", "pointsentry", "vendororder")
-    return {str(award.pk): award for award in whole.filter(pk__in=pks)}
+    return {str(award.pk): award for award in _whole_awards().filter(pk__in=pks)}
+
+
+def draws_with(public_ids: Iterable[uuid.UUID], campaign: Campaign) -> list[Draw]:
+    """Return those of the draws that were made in ``campaign``, with their awards and prizes, the latest first."""
+    mine = Draw.objects.with_award().filter(public_id__in=list(public_ids), campaign=campaign)
+    return list(mine.order_by("-id"))
+
+
+def promises_of(award: Award) -> QuerySet[Message]:
+    """Return the messages that must follow from ``award``, one for each consumer, without what they carry."""
+    messages = Message.objects.filter(key=str(award.pk), topic=f"award.won.{award.kind}")
+    return messages.defer("payload", "headers").order_by("consumer")
+
+
+def _whole_awards() -> QuerySet[Award]:
+    return Award.objects.select_related("prize", "pointsentry", "vendororder", "coupon")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +79,10 @@ class KindSummary:
     issued: int
     """Awards that say they are issued."""
     delivered: int
-    """Awards with an effect: an entry in the points' ledger, or an order that the vendor has shipped."""
+    """Awards with an effect: an entry in the points' ledger, an order that the vendor has shipped, or a code."""
     doubled: int
-    """Effects beyond the first of an award, and accounts whose balance is not the sum of their entries."""
+    """Effects beyond the first of an award, accounts whose balance is not the sum of their entries, and codes of
+    another prize than the award's."""
     missing: int
     """Awards that say they are issued, and have no effect."""
     unrecorded: int
@@ -73,7 +100,7 @@ def ledger_summary(shipped: Iterable[str] | None = None) -> dict[str, KindSummar
     issued: dict[str, set[uuid.UUID]] = {kind: set() for kind in Kind.values}
     for kind, public_id in Award.objects.filter(status=AwardStatus.ISSUED).values_list("kind", "public_id"):
         issued[kind].add(public_id)
-    crooked = {Kind.POINTS.value: _crooked_accounts()}
+    crooked = {Kind.POINTS.value: _crooked_accounts(), Kind.COUPON.value: _crooked_coupons()}
     return {
         kind: KindSummary(
             won=totals[kind]["won"] if kind in totals else 0,
@@ -101,9 +128,14 @@ def _effects(shipped: Iterable[str] | None) -> dict[str, Counter[uuid.UUID]]:
     else:
         orders = Counter(uuid.UUID(award) for award in shipped)
     entries = Counter(PointsEntry.objects.values_list("award__public_id", flat=True))
-    return {Kind.POINTS.value: entries, Kind.GIFT.value: orders}
+    codes = Counter(Coupon.objects.filter(award__isnull=False).values_list("award__public_id", flat=True))
+    return {Kind.POINTS.value: entries, Kind.GIFT.value: orders, Kind.COUPON.value: codes}
 
 
 def _crooked_accounts() -> int:
     summed = PointsAccount.objects.annotate(booked=Coalesce(Sum("pointsentry__points"), 0))
     return summed.filter(~Q(balance=F("booked"))).count()
+
+
+def _crooked_coupons() -> int:
+    return Coupon.objects.filter(award__isnull=False).exclude(prize=F("award__prize")).count()

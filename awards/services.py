@@ -6,6 +6,7 @@ import unicodedata
 
 from django.db import IntegrityError, transaction
 
+from awards import counting
 from awards import luck as lots
 from awards.errors import (
     AwardChanged,
@@ -20,17 +21,17 @@ from awards.errors import (
     SoldOut,
 )
 from awards.luck import Luck, Ticket
-from awards.models import Award, Campaign, Draw, Participation, Prize
+from awards.models import Award, Campaign, Draw, Participation, Phase, Prize
 from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
 from outbox import publish
 
 
-def draw(campaign: Campaign, *, person: str, request_id: str, luck: Luck) -> Draw:
-    """Draw once for ``person``: the draw, the award and its message are committed together, or nothing is.
+def draw(campaign: Campaign, *, person: str, request_id: str, luck: Luck, language: str = "") -> Draw:
+    """Draw once for ``person``: the draw, the award and its messages are committed together, or nothing is.
 
     A request id that was answered before gets the same draw again (``draw.repeated``), whatever has become of the
-    campaign. Raises ``InvalidPerson``, ``InvalidRequestId``, ``RequestReused`` if the id came with other data, or a
-    ``DrawRefused`` that says why the campaign does not allow it.
+    campaign. ``language`` is the one in which the winner is to be told. Raises ``InvalidPerson``, ``InvalidRequestId``,
+    ``RequestReused`` if the id came with other data, or a ``DrawRefused`` that says why the campaign does not allow it.
     """
     person, request_id = identity(person), _request_id(request_id)
     digest = _digest(person)
@@ -38,7 +39,10 @@ def draw(campaign: Campaign, *, person: str, request_id: str, luck: Luck) -> Dra
         return earlier
     try:
         with transaction.atomic():
-            return _draw_now(campaign, person, request_id, digest, luck)
+            drawn, prize = _draw_now(campaign, person, request_id, digest, luck)
+            if prize is not None:
+                _promise(drawn, prize, language)
+            return drawn
     except (IntegrityError, DrawRefused):
         # The same request at the same moment: its twin was faster, and has drawn or used up what we were refused.
         earlier = _earlier(campaign, request_id, digest)
@@ -52,19 +56,23 @@ def revoke(award: Award) -> None:
 
     Raises ``AwardChanged`` if it has been issued, revoked or changed since it was read.
     """
-    if not Award.objects.revoke(award):
-        raise AwardChanged(f"award {award.public_id} is no longer waiting to be issued, or was changed meanwhile")
+    with transaction.atomic():
+        if not Award.objects.revoke(award):
+            raise AwardChanged(f"award {award.public_id} is no longer waiting to be issued, or was changed meanwhile")
+        counting.count_revoked(award)
 
 
 def closed(campaign: Campaign) -> DrawRefused | None:
     """Return why nobody can draw in ``campaign``, or None if one can. It must have been read ``with_clock``."""
-    if not campaign.active:
-        return CampaignInactive("this campaign is switched off")
-    if campaign.clock < campaign.starts_at:
-        return CampaignNotBegun(f"this campaign begins at {campaign.starts_at.isoformat()}")
-    if campaign.clock >= campaign.ends_at:
-        return CampaignOver(f"this campaign ended at {campaign.ends_at.isoformat()}")
-    return None
+    match campaign.phase:
+        case Phase.OFF:
+            return CampaignInactive("this campaign is switched off")
+        case Phase.NOT_BEGUN:
+            return CampaignNotBegun(f"this campaign begins at {campaign.starts_at.isoformat()}")
+        case Phase.OVER:
+            return CampaignOver(f"this campaign ended at {campaign.ends_at.isoformat()}")
+        case Phase.RUNNING:
+            return None
 
 
 def identity(person: str) -> str:
@@ -105,15 +113,13 @@ def _earlier(campaign: Campaign, request_id: str, digest: str) -> Draw | None:
     return earlier
 
 
-def _draw_now(campaign: Campaign, person: str, request_id: str, digest: str, luck: Luck) -> Draw:
+def _draw_now(campaign: Campaign, person: str, request_id: str, digest: str, luck: Luck) -> tuple[Draw, Prize | None]:
     campaign = _open_campaign(campaign)
     if not Participation.objects.count_one(campaign, person):
         raise LimitReached(f"each person may draw {campaign.draws_per_person} times in this campaign")
     prize = _take_a_prize(campaign, luck)
     drawn = Draw.objects.create(campaign=campaign, request_id=request_id, person=person, digest=digest)
-    if prize is not None:
-        _promise(drawn, prize)
-    return drawn
+    return drawn, prize
 
 
 def _open_campaign(campaign: Campaign) -> Campaign:
@@ -139,8 +145,8 @@ def _take_a_prize(campaign: Campaign, luck: Luck) -> Prize | None:
     raise SoldOut("every prize of this campaign has been won")
 
 
-def _promise(drawn: Draw, prize: Prize) -> None:
-    """Write down the award as it is worth today, and the message that will have it issued."""
+def _promise(drawn: Draw, prize: Prize, language: str) -> None:
+    """Write down the award as it is worth today, and what must follow: a message for each consumer."""
     award = Award.objects.create(
         draw=drawn,
         prize=prize,
@@ -154,5 +160,6 @@ def _promise(drawn: Draw, prize: Prize) -> None:
         "person": award.person,
         "prize": prize.name,
         "value": str(award.value),
+        "language": language,
     }
     publish(f"award.won.{prize.kind}", key=award.pk, payload=payload)

@@ -1,14 +1,19 @@
 """The books: draws, awards and ledgers, to be read and searched. What happened is not edited."""
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from awards import services
+from awards import selectors, services
 from awards.errors import AwardChanged
-from awards.models import Award, Draw, PointsAccount, PointsEntry, VendorOrder
+from awards.models import Award, AwardStatus, Draw, PointsAccount, PointsEntry, VendorOrder
+
+OUTCOMES = ("pointsentry", "vendororder", "coupon")
+"""What issuing leaves behind, one of them for each award."""
 
 
 class BookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
@@ -40,6 +45,28 @@ class AwardAdmin(BookAdmin):
     search_fields = ("=public_id", "=person")
     search_help_text = _("Award id or person, in full")
     actions = ("revoke",)
+
+    fields = ("kind", "value", "vendor_sku", "status", "version")
+
+    class Media:
+        css = {"all": ["awards/admin.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Award]:
+        """Read with an award what its page shows of it; the list leaves it alone."""
+        awards = super().get_queryset(request)
+        shown = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
+        return awards.select_related("draw__campaign", "prize", *OUTCOMES) if shown else awards
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show the whole chain: the draw, the award, its messages, and what came of them."""
+        award = context["original"]
+        context |= {
+            "promises": selectors.promises_of(award),
+            "may_revoke": award.status == AwardStatus.WON and self.has_revoke_permission(request),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.action(description=_("Revoke awards that are not issued yet"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, chosen: QuerySet[Award]) -> None:

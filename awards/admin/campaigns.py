@@ -1,25 +1,188 @@
-"""Campaigns and their prizes, to be edited."""
+"""Campaigns and their prizes: how they stand, and how they are set up."""
 
-from django.contrib import admin
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
-from awards.models import Campaign, Prize
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from awards import campaigning, figures
+from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
+from awards.models import Campaign, Draw, Phase, Prize
+from awards.models.campaign import CampaignQuerySet
+
+MARKS = {Phase.RUNNING: "▶", Phase.NOT_BEGUN: "◷", Phase.OVER: "■", Phase.OFF: "✕"}
 
 
 class PrizeInline(admin.TabularInline):  # type: ignore[type-arg]  # generic for the type checker only
-    """The prizes, on their campaign's page."""
+    """The prizes, on their campaign's page. What somebody may have won is deleted on its own page, if at all."""
 
     model = Prize
+    form = PrizeForm
+    formset = PrizeFormSet
     extra = 0
     fields = ("name", "kind", "value", "vendor_sku", "weight", "stock")
+    show_change_link = True
+    can_delete = False
+    ordering = ("-weight", "pk")
+
+
+class PhaseFilter(admin.SimpleListFilter):
+    """Campaigns that stand in one way; the choices are those of the code."""
+
+    title = gettext_lazy("state")
+    parameter_name = "phase"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
+        """Offer every state."""
+        return [(phase.value, str(phase.label)) for phase in Phase]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Campaign]) -> QuerySet[Campaign]:
+        """Keep the state that was chosen."""
+        phase = self.value()
+        if phase not in Phase.values or not isinstance(queryset, CampaignQuerySet):
+            return queryset
+        return queryset.in_phase(Phase(phase))
 
 
 @admin.register(Campaign)
 class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """Campaigns with their prizes."""
 
-    list_display = ("name", "slug", "active", "starts_at", "ends_at", "draws_per_person")
-    list_editable = ("active",)
+    list_display = ("name", "state", "when", "awards_won", "money_at_stake")
+    list_filter = (PhaseFilter,)
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
     ordering = ("-starts_at",)
     inlines = (PrizeInline,)
+    form = CampaignForm
+    show_facets = admin.ShowFacets.NEVER
+    actions = ("switch_on", "switch_off", "copy")
+
+    class Media:
+        css = {"all": ["awards/admin.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        """Read the database's clock and the totals with each campaign, in the order of the list."""
+        campaigns = figures.with_totals(Campaign.objects.with_clock())
+        return campaigns.order_by(*self.get_ordering(request))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer no deletion by the dozen: what people have drawn in cannot go, and looking for that reads all of it."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Let nobody delete a campaign in which somebody has drawn."""
+        if not super().has_delete_permission(request, obj):
+            return False
+        return obj is None or not Draw.objects.filter(campaign=obj).exists()
+
+    @admin.display(description=gettext_lazy("state"))
+    def state(self, campaign: Campaign) -> SafeString:
+        """Show the state as mark, word and colour."""
+        return phase_mark(campaign.phase)
+
+    @admin.display(description=gettext_lazy("begins and ends"), ordering="starts_at")
+    def when(self, campaign: Campaign) -> SafeString:
+        """Show the days, with the exact times in the tooltip."""
+        return format_html("{} –<br>{}", _day(campaign.starts_at), _day(campaign.ends_at))
+
+    @admin.display(description=gettext_lazy("awards won"))
+    def awards_won(self, campaign: Any) -> str:
+        """Show how many awards were won, as far as they are counted."""
+        return number_format(campaign.won or 0, force_grouping=True)
+
+    @admin.display(description=gettext_lazy("money at stake"))
+    def money_at_stake(self, campaign: Any) -> str:
+        """Show what the limited stocks are worth, points left aside."""
+        return number_format(campaign.money or Decimal(0), decimal_pos=2, force_grouping=True)
+
+    @admin.action(description=gettext_lazy("Switch on"), permissions=["change"])
+    def switch_on(self, request: HttpRequest, chosen: QuerySet[Campaign]) -> None:
+        """Let people draw again."""
+        self._switch(request, chosen, active=True)
+
+    @admin.action(description=gettext_lazy("Switch off: stop all draws at once"), permissions=["change"])
+    def switch_off(self, request: HttpRequest, chosen: QuerySet[Campaign]) -> None:
+        """Stop all draws."""
+        self._switch(request, chosen, active=False)
+
+    def _switch(self, request: HttpRequest, chosen: QuerySet[Campaign], *, active: bool) -> None:
+        changed = [campaign for campaign in chosen if campaign.active != active]
+        Campaign.objects.filter(pk__in=[campaign.pk for campaign in changed]).update(active=active)
+        for campaign in changed:
+            self.log_change(request, campaign, "switched on" if active else "switched off")
+        on = ngettext("%(count)d campaign was switched on.", "%(count)d campaigns were switched on.", len(changed))
+        off = ngettext("%(count)d campaign was switched off.", "%(count)d campaigns were switched off.", len(changed))
+        messages.success(request, (on if active else off) % {"count": len(changed)})
+
+    @admin.action(description=gettext_lazy("Copy, with prizes, switched off"), permissions=["add"])
+    def copy(self, request: HttpRequest, chosen: QuerySet[Campaign]) -> HttpResponse | None:
+        """Copy the campaigns; with one only, go on to the copy."""
+        copies = [campaigning.copy(campaign) for campaign in chosen]
+        for twin in copies:
+            self.log_addition(request, twin, "copied")
+        said = ngettext(
+            "%(count)d campaign was copied. The copy is switched off and has no codes; check dates and stocks.",
+            "%(count)d campaigns were copied. The copies are switched off and have no codes; check dates and stocks.",
+            len(copies),
+        )
+        messages.success(request, said % {"count": len(copies)})
+        return redirect("admin:awards_campaign_change", copies[0].pk) if len(copies) == 1 else None
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show how the campaign stands above its fields."""
+        campaign = context["original"]
+        if campaign is not None:
+            standing = figures.standing(campaign)
+            context |= {
+                "standing": standing,
+                "phase": phase_mark(campaign.phase),
+                "warnings": list(_warnings(campaign, standing)),
+                "issued_by": figures.ISSUED_BY,
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def phase_mark(phase: Phase) -> SafeString:
+    """Return a state as mark, word and colour."""
+    return format_html(
+        '<span class="mg-state mg-{}"><span aria-hidden="true">{}</span> {}</span>', phase, MARKS[phase], phase.label
+    )
+
+
+def _day(moment: datetime) -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(timespec="seconds"),
+        f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        date_format(timezone.localtime(moment), "DATE_FORMAT"),
+    )
+
+
+def _warnings(campaign: Campaign, standing: figures.Standing) -> list[str]:
+    said = []
+    if campaign.phase in (Phase.RUNNING, Phase.NOT_BEGUN) and not standing.drawable:
+        said.append(_("Nothing can be won: every prize is out of stock or has the weight 0. Draws are refused."))
+    for line in standing.lines:
+        if line.codes_missing:
+            text = ngettext(
+                "%(prize)s: the pool lacks %(count)d code for what is in stock and what waits.",
+                "%(prize)s: the pool lacks %(count)d codes for what is in stock and what waits.",
+                line.codes_missing,
+            )
+            said.append(text % {"prize": line.prize.name, "count": line.codes_missing})
+    return said

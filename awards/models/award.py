@@ -12,6 +12,7 @@ from awards.models.campaign import Kind, Prize
 from awards.models.draw import PERSON_LENGTH, Draw
 
 if TYPE_CHECKING:
+    from awards.models.coupon import Coupon
     from awards.models.ledger import PointsEntry, VendorOrder
 
 
@@ -63,6 +64,7 @@ class Award(models.Model):
     if TYPE_CHECKING:
         pointsentry: "PointsEntry"
         vendororder: "VendorOrder"
+        coupon: "Coupon"
 
     class Meta:
         verbose_name = _("award")

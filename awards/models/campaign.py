@@ -11,12 +11,25 @@ from django.db.models import F, Q
 from django.db.models.functions import Now, Round
 from django.utils.translation import gettext_lazy as _
 
+MOST_STOCK = 2**31 - 1
+"""What the column can hold."""
+
 
 class Kind(models.TextChoices):
     """The ways in which an award is issued; each has its channel, its topic and its consumer."""
 
     POINTS = "points", _("points")
     GIFT = "gift", _("gift")
+    COUPON = "coupon", _("coupon")
+
+
+class Phase(models.TextChoices):
+    """Where a campaign stands; one can draw in it only while it is running."""
+
+    OFF = "off", _("switched off")
+    NOT_BEGUN = "not_begun", _("not begun")
+    RUNNING = "running", _("running")
+    OVER = "over", _("over")
 
 
 class CampaignQuerySet(models.QuerySet["Campaign"]):
@@ -24,7 +37,20 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
 
     def running(self) -> Self:
         """Keep the campaigns in which one can draw now; the one that ends first comes first."""
-        return self.filter(active=True, starts_at__lte=Now(), ends_at__gt=Now()).order_by("ends_at", "id")
+        return self.in_phase(Phase.RUNNING).order_by("ends_at", "id")
+
+    def in_phase(self, phase: Phase) -> Self:
+        """Keep the campaigns that stand so now."""
+        active = self.filter(active=True)
+        match phase:
+            case Phase.OFF:
+                return self.filter(active=False)
+            case Phase.NOT_BEGUN:
+                return active.filter(starts_at__gt=Now())
+            case Phase.OVER:
+                return active.filter(ends_at__lte=Now())
+            case Phase.RUNNING:
+                return active.filter(starts_at__lte=Now(), ends_at__gt=Now())
 
     def with_clock(self) -> Self:
         """Read the database's time with each campaign, as ``clock``."""
@@ -75,6 +101,15 @@ class Campaign(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def phase(self) -> Phase:
+        """Where the campaign stood when it was read, which must have been ``with_clock``."""
+        if not self.active:
+            return Phase.OFF
+        if self.clock < self.starts_at:
+            return Phase.NOT_BEGUN
+        return Phase.OVER if self.clock >= self.ends_at else Phase.RUNNING
+
 
 class PrizeQuerySet(models.QuerySet["Prize"]):
     """Prizes, and how their stock is taken."""
@@ -88,6 +123,19 @@ class PrizeQuerySet(models.QuerySet["Prize"]):
         if prize.stock is None:
             return True
         return self.filter(pk=prize.pk, stock__gt=0).update(stock=F("stock") - 1) == 1
+
+    def add(self, prize: "Prize", pieces: int) -> bool:
+        """Put ``pieces`` on a limited stock, or take as many off if negative; tell whether it allowed that."""
+        fits = self.filter(pk=prize.pk, stock__gte=-pieces, stock__lte=MOST_STOCK - pieces)
+        return fits.update(stock=F("stock") + pieces) == 1
+
+    def limit(self, prize: "Prize", pieces: int) -> bool:
+        """Limit a stock that had no limit; tell whether it had none."""
+        return self.filter(pk=prize.pk, stock__isnull=True).update(stock=pieces) == 1
+
+    def unlimit(self, prize: "Prize") -> bool:
+        """Take the limit off a stock; tell whether it had one."""
+        return self.filter(pk=prize.pk, stock__isnull=False).update(stock=None) == 1
 
 
 class Prize(models.Model):
@@ -107,7 +155,7 @@ class Prize(models.Model):
         max_digits=12,
         decimal_places=2,
         validators=[MinValueValidator(Decimal(0))],
-        help_text=_("Points: how many. Gifts: what one is worth in money."),
+        help_text=_("Points: how many. Gifts and coupons: what one is worth in money."),
     )
     vendor_sku = models.CharField(
         _("vendor's article number"), max_length=64, blank=True, default="", help_text=_("Gifts only.")
@@ -118,6 +166,7 @@ class Prize(models.Model):
     class Meta:
         verbose_name = _("prize")
         verbose_name_plural = _("prizes")
+        permissions = [("change_stock", _("Can change the stock of prizes"))]
         constraints = [
             models.UniqueConstraint(fields=["campaign", "name"], name="awards_prize_name_once"),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="awards_prize_kind"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
@@ -37,7 +38,9 @@ def draws(request: HttpRequest, slug: str) -> HttpResponse:
     if campaign is None:
         return problem(HTTPStatus.NOT_FOUND, "unknown_campaign", _("There is no campaign of that name."))
     try:
-        drawn = services.draw(campaign, person=_person(request), request_id=_key(request), luck=LUCK)
+        drawn = services.draw(
+            campaign, person=_person(request), request_id=_key(request), luck=LUCK, language=get_language() or ""
+        )
     except _Malformed as error:
         return problem(error.status, error.code, error.detail)
     except RequestReused as error:
@@ -66,6 +69,7 @@ def award(_request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
             "issued_at": found.issued_at.isoformat() if found.issued_at else None,
             "points_entry": _points_entry(found),
             "vendor_order": _vendor_order(found),
+            "coupon": _coupon(found),
         }
     )
 
@@ -135,3 +139,9 @@ def _points_entry(found: Award) -> dict[str, Any] | None:
 def _vendor_order(found: Award) -> dict[str, Any] | None:
     order = getattr(found, "vendororder", None)
     return {"number": order.number, "recorded_at": order.recorded_at.isoformat()} if order else None
+
+
+def _coupon(found: Award) -> dict[str, Any] | None:
+    """Return the award's code masked, as answers are logged on the way; the draw's page shows it to its winner."""
+    coupon = getattr(found, "coupon", None)
+    return {"code": coupon.masked, "issued_at": coupon.issued_at.isoformat()} if coupon else None

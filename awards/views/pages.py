@@ -6,16 +6,20 @@ from http import HTTPStatus
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from awards import selectors, services
-from awards.errors import DrawError, DrawRefused
-from awards.models import AwardStatus, Campaign
+from awards.errors import DrawError, DrawRefused, SoldOut
+from awards.models import AwardStatus, Campaign, Draw
 from awards.views.forms import DrawForm
 from awards.views.words import explain
 
 LUCK = random.SystemRandom()
+MINE = "draws"
+"""Under which name the session keeps the ids of the draws made in it."""
+KEPT = 20
 
 
 @require_safe
@@ -33,8 +37,7 @@ def campaign(request: HttpRequest, slug: str) -> HttpResponse:
     if found is None:
         raise Http404
     if request.method != "POST":
-        refusal = services.closed(found)
-        return _campaign_page(request, found, _fresh_form(), said=explain(refusal) if refusal else "")
+        return _campaign_page(request, found, _fresh_form())
     form = DrawForm(request.POST)
     if not form.is_valid():
         if "request_id" in form.errors:
@@ -42,10 +45,17 @@ def campaign(request: HttpRequest, slug: str) -> HttpResponse:
         return _campaign_page(request, found, form, status=HTTPStatus.BAD_REQUEST)
     person = form.cleaned_data["person"]
     try:
-        drawn = services.draw(found, person=person, request_id=str(form.cleaned_data["request_id"]), luck=LUCK)
+        drawn = services.draw(
+            found,
+            person=person,
+            request_id=str(form.cleaned_data["request_id"]),
+            luck=LUCK,
+            language=get_language() or "",
+        )
     except DrawError as error:
         status = HTTPStatus.CONFLICT if isinstance(error, DrawRefused) else HTTPStatus.UNPROCESSABLE_ENTITY
         return _campaign_page(request, found, _fresh_form(person=person), said=explain(error, found), status=status)
+    _remember(request, drawn)
     return redirect("awards:draw", drawn.public_id)
 
 
@@ -69,12 +79,17 @@ def draw(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
 def _campaign_page(
     request: HttpRequest, found: Campaign, form: DrawForm, *, said: str = "", status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
+    prizes = list(selectors.prizes_of(found))
+    refusal = services.closed(found)
+    if refusal is None and not any(prize.stock != 0 for prize in prizes):
+        refusal = SoldOut("every prize of this campaign has been won")
     context = {
         "campaign": found,
-        "prizes": selectors.prizes_of(found),
+        "prizes": prizes,
         "form": form,
-        "open": services.closed(found) is None,
-        "said": said,
+        "open": refusal is None,
+        "said": said or (explain(refusal) if refusal else ""),
+        "mine": _draws_of_mine(request, found),
     }
     return render(request, "awards/campaign.html", context, status=status)
 
@@ -82,3 +97,19 @@ def _campaign_page(
 def _fresh_form(*, person: str = "") -> DrawForm:
     """Return a form with a one-time id of its own."""
     return DrawForm(initial={"request_id": uuid.uuid4(), "person": person})
+
+
+def _remember(request: HttpRequest, drawn: Draw) -> None:
+    """Keep the draw in the session, so that whoever made it finds the way back to it."""
+    earlier = [id for id in _remembered(request) if id != str(drawn.public_id)]
+    request.session[MINE] = [*earlier, str(drawn.public_id)][-KEPT:]
+
+
+def _remembered(request: HttpRequest) -> list[str]:
+    return list(request.session.get(MINE, []))
+
+
+def _draws_of_mine(request: HttpRequest, found: Campaign) -> list[Draw]:
+    """Return the draws made in this session in the campaign, the latest first."""
+    ids = _remembered(request)
+    return selectors.draws_with(map(uuid.UUID, ids), found) if ids else []

@@ -4,13 +4,18 @@ import uuid
 from datetime import timedelta
 from decimal import Decimal
 
+from django.db import transaction
 from django.utils import timezone
 
 from awards import services
-from awards.models import Award, Campaign, Draw, Kind, Prize
+from awards.consumers import hand_out_coupon
+from awards.figures import ISSUED_BY
+from awards.models import Award, Campaign, Coupon, Draw, Kind, Prize
 from outbox import Message
 
 SKU = "MUG-01"
+LISTENERS = ["awards.count_win", "awards.tell_winner"]
+"""Who hears of every award, beside the consumer that issues it."""
 
 
 class Sequence:
@@ -46,6 +51,18 @@ def a_gift(campaign: Campaign, sku: str = SKU, **fields) -> Prize:
     return Prize.objects.create(campaign=campaign, **{**defaults, **fields})
 
 
+def a_coupon_prize(campaign: Campaign, codes: int = 0, **fields) -> Prize:
+    defaults = {"name": "Cinema voucher", "kind": Kind.COUPON, "value": Decimal(11)}
+    prize = Prize.objects.create(campaign=campaign, **{**defaults, **fields})
+    fill_pool(prize, codes)
+    return prize
+
+
+def fill_pool(prize: Prize, codes: int) -> None:
+    have = Coupon.objects.filter(prize=prize).count()
+    Coupon.objects.bulk_create(Coupon(prize=prize, code=f"CODE-{have + n:04}-ABCD") for n in range(1, codes + 1))
+
+
 def a_draw(campaign: Campaign, person: str = "anna@example.com", request_id: str = "", luck=None) -> Draw:
     return services.draw(campaign, person=person, request_id=request_id or str(uuid.uuid4()), luck=luck or Highest())
 
@@ -62,5 +79,19 @@ def an_award_of_a_gift(sku: str = SKU) -> Award:
     return a_draw(campaign).award
 
 
-def message_of(award: Award) -> Message:
-    return Message.objects.get(topic=f"award.won.{award.kind}", key=str(award.pk))
+def an_award_of_a_coupon(person: str = "anna@example.com", codes: int = 1) -> Award:
+    campaign = a_campaign(slug=f"raffle-{uuid.uuid4()}")
+    a_coupon_prize(campaign, codes)
+    return a_draw(campaign, person).award
+
+
+def hand_out(award: Award) -> None:
+    """Give an award its code, in a transaction as the engine does."""
+    with transaction.atomic():
+        hand_out_coupon(message_of(award))
+
+
+def message_of(award: Award, consumer: str = "") -> Message:
+    """Return the message by which the award is issued, or that of another consumer."""
+    topic = f"award.won.{award.kind}"
+    return Message.objects.get(topic=topic, key=str(award.pk), consumer=consumer or ISSUED_BY[Kind(award.kind)])

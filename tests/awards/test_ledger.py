@@ -6,9 +6,9 @@ import pytest
 
 from awards import selectors
 from awards.consumers import issue_points
-from awards.models import Award, AwardStatus, PointsAccount, PointsEntry, VendorOrder
+from awards.models import Award, AwardStatus, Coupon, PointsAccount, PointsEntry, VendorOrder
 from awards.selectors import KindSummary, ledger_summary, undelivered_awards
-from tests.awards.given import an_award_of_a_gift, an_award_of_points, message_of
+from tests.awards.given import an_award_of_a_coupon, an_award_of_a_gift, an_award_of_points, hand_out, message_of
 
 pytestmark = pytest.mark.django_db
 
@@ -21,25 +21,32 @@ def issue_gift(award: Award) -> None:
 
 
 def test_nothing_won_is_nothing_owed():
-    assert ledger_summary([]) == {"points": NOTHING, "gift": NOTHING}
+    assert ledger_summary([]) == {"points": NOTHING, "gift": NOTHING, "coupon": NOTHING}
     assert undelivered_awards([]) == set()
 
 
 def test_awards_issued_and_awards_still_owed_are_counted_by_kind():
-    points, owed_points, gift, owed_gift = (
-        an_award_of_points(),
-        an_award_of_points(),
-        an_award_of_a_gift(),
-        an_award_of_a_gift(),
-    )
+    points, owed_points = an_award_of_points(), an_award_of_points()
+    gift, owed_gift = an_award_of_a_gift(), an_award_of_a_gift()
+    coupon, owed_coupon = an_award_of_a_coupon(), an_award_of_a_coupon()
     issue_points(message_of(points))
     issue_gift(gift)
+    hand_out(coupon)
 
     summary = ledger_summary([str(gift.public_id)])
 
     whole = KindSummary(won=2, issued=1, delivered=1, doubled=0, missing=0, unrecorded=0)
-    assert summary == ledger_summary() == {"points": whole, "gift": whole}
-    assert undelivered_awards() == {owed_points.pk, owed_gift.pk}
+    assert summary == ledger_summary() == {"points": whole, "gift": whole, "coupon": whole}
+    assert undelivered_awards() == {owed_points.pk, owed_gift.pk, owed_coupon.pk}
+
+
+def test_a_code_of_another_prize_is_doubled():
+    coupon, other = an_award_of_a_coupon(), an_award_of_a_coupon()
+    hand_out(coupon)
+
+    Coupon.objects.filter(award=coupon).update(prize=other.prize, code="MOVED")
+
+    assert ledger_summary()["coupon"].doubled == 1
 
 
 def test_a_gift_shipped_twice_is_doubled():

@@ -15,8 +15,10 @@ from tests.awards.given import (
     a_campaign,
     a_draw,
     a_gift,
+    an_award_of_a_coupon,
     an_award_of_a_gift,
     an_award_of_points,
+    hand_out,
     message_of,
     points,
 )
@@ -147,6 +149,72 @@ def test_a_gift_on_its_way_shows_the_order_number_once_it_is_issued(client):
     VendorOrder.objects.create(award=award, number="V-7", idempotency_key="key", sku=award.vendor_sku)
 
     assert "order number V-7" in text(client.get(f"/draws/{award.draw.public_id}/"))
+
+
+def test_a_code_is_shown_to_whoever_knows_the_draw_s_address_once_it_is_issued_and_not_before(client):
+    award = an_award_of_a_coupon()
+    address = f"/draws/{award.draw.public_id}/"
+
+    before = client.get(address).content.decode()
+    hand_out(award)
+    after = client.get(address)
+
+    assert "CODE-0001-ABCD" not in before
+    assert "This is your code: CODE-0001-ABCD" in text(after)
+    assert '<meta name="robots" content="noindex">' in after.content.decode()
+    assert "no-store" in after["Cache-Control"]
+
+
+def test_whoever_draws_finds_the_way_back_and_nobody_else_does(client):
+    campaign = a_campaign()
+    points(campaign)
+    other = a_campaign("other")
+    points(other)
+    a_draw(campaign, "somebody else")
+    for slug in ("raffle", "raffle", "other"):
+        client.post(f"/campaigns/{slug}/", {"person": "anna", "request_id": uuid.uuid4()})
+    issue_points(message_of(Award.objects.filter(person="anna").earliest("pk")))
+
+    mine = client.get(PAGE)
+    theirs = Client().get(PAGE)
+
+    assert "Your draws 50 points ◔ On its way 50 points ✓ Issued" in text(mine)
+    assert mine.content.decode().count('href="/draws/') == 2
+    assert "Your draws" not in text(theirs)
+
+
+def test_a_repeated_request_is_one_line_and_only_the_latest_draws_are_kept(client, monkeypatch):
+    monkeypatch.setattr("awards.views.pages.KEPT", 3)
+    points(a_campaign())
+    same = uuid.uuid4()
+    for request_id in [same, same, *(uuid.uuid4() for _ in range(3))]:
+        client.post(PAGE, {"person": "anna", "request_id": request_id})
+
+    assert client.get(PAGE).content.decode().count('href="/draws/') == 3
+    assert len(client.session["draws"]) == 3
+
+
+def test_just_looking_leaves_no_session_behind(client):
+    points(a_campaign())
+
+    assert "sessionid" not in client.get(PAGE).cookies
+
+
+def test_a_campaign_that_is_sold_out_says_so_before_anybody_types_a_name(client):
+    a_gift(a_campaign(), stock=0)
+
+    page = client.get(PAGE)
+
+    assert "Sold out: every prize of this campaign has been won." in text(page)
+    assert "<form" not in re.search(r"<main.*</main>", page.content.decode(), re.DOTALL).group()
+
+
+def test_a_campaign_that_has_not_begun_or_is_over_says_when(client):
+    points(a_campaign("later", starts_at="2098-03-04T05:06:00Z", ends_at="2099-01-01T00:00:00Z"))
+    points(a_campaign("past", starts_at="2020-01-01T00:00:00Z", ends_at="2021-03-04T05:06:00Z"))
+
+    assert "has not begun yet. It begins on March 4, 2098, 05:06 UTC" in text(client.get("/campaigns/later/"))
+    assert "is over. It ended on March 4, 2021, 05:06 UTC" in text(client.get("/campaigns/past/"))
 
 
 def test_a_revoked_award_does_not_pretend_to_be_on_its_way(client):

@@ -1,52 +1,18 @@
 """The public pages in a real browser: no violation of the policy, nothing for axe to find, and the script's manners."""
 
-import os
-import shutil
+import re
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
-from django.test import override_settings
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect
 
 from awards.consumers import issue_points
 from awards.models import Draw
-from tests.awards.given import Sequence, a_campaign, a_draw, a_gift, message_of, points
+from tests.awards.browsing import LOOKS, browser, complaints, over_http, page
+from tests.awards.given import Sequence, a_campaign, a_coupon_prize, a_draw, a_gift, hand_out, message_of, points
+
+__all__ = ["browser", "over_http", "page"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = "async () => (await axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})).violations"
-LOOKS = [
-    {"viewport": {"width": 1200, "height": 900}},
-    {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
-    {"viewport": {"width": 390, "height": 800}, "locale": "zh-CN"},
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium, which is not installed")
-    # Playwright's synchronous interface runs a loop in this thread; the tests use the database from it all the same.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def page(browser, live_server):
-    context = browser.new_context(base_url=live_server.url)
-    yield context.new_page()
-    context.close()
-
-
-@pytest.fixture(autouse=True)
-def over_http():
-    with override_settings(SESSION_COOKIE_SECURE=False, CSRF_COOKIE_SECURE=False):
-        yield
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=["desktop", "phone-dark", "phone-chinese"])
@@ -58,7 +24,11 @@ def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(browser, li
     issued = a_draw(campaign)
     issue_points(message_of(issued.award))
     a_campaign("over", active=False)
-    draws = [f"/draws/{drawn.public_id}/" for drawn in (won, lost, issued)]
+    vouchers = a_campaign("vouchers")
+    a_coupon_prize(vouchers, codes=1)
+    coupon = a_draw(vouchers)
+    hand_out(coupon.award)
+    draws = [f"/draws/{drawn.public_id}/" for drawn in (won, lost, issued, coupon)]
     context = browser.new_context(base_url=live_server.url, **look)
     page, said, found = context.new_page(), [], {}
     page.on("console", lambda message: said.append(message.text))
@@ -66,10 +36,7 @@ def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(browser, li
     for path in ["/", "/campaigns/raffle/", "/campaigns/over/", *draws]:
         page.goto(path)
         page.wait_for_timeout(600)
-        page.evaluate(AXE_FILE_PATH.read_text())
-        violations = [f"{each['id']}: {each['nodes'][0]['html']}" for each in page.evaluate(AXE)]
-        too_wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        found[path] = (violations, max(too_wide, 0))
+        found[path] = complaints(page)
     context.close()
 
     assert found == dict.fromkeys(found, ([], 0))
@@ -84,10 +51,69 @@ def test_a_double_click_draws_once_and_the_result_changes_by_itself(page):
     page.get_by_role("button", name="Draw").dblclick()
     page.wait_for_url("**/draws/**")
     page.get_by_text("On its way").wait_for()
+    page.evaluate("window.stillTheSamePage = true")
     issue_points(message_of(Draw.objects.get().award))
-    page.get_by_text("50 points are in your account.").wait_for(timeout=20_000)
+    page.get_by_role("status").get_by_text("50 points are in your account.").wait_for(timeout=20_000)
 
     assert Draw.objects.count() == 1
+    assert page.evaluate("window.stillTheSamePage")
+    expect(page.get_by_text("On its way")).to_have_count(0)
+
+
+def test_a_draw_that_is_under_way_says_so(page):
+    points(a_campaign())
+    page.goto("/campaigns/raffle/")
+    page.evaluate("document.querySelector('form.draw').addEventListener('submit', (event) => event.preventDefault())")
+    page.get_by_label("Your e-mail address or name").fill("anna")
+
+    page.get_by_role("button", name="Draw", exact=True).click()
+
+    expect(page.get_by_role("button", name="Drawing…")).to_have_attribute("aria-disabled", "true")
+
+
+def test_a_code_appears_by_itself_and_can_be_copied(browser, live_server):
+    campaign = a_campaign()
+    a_coupon_prize(campaign, codes=1)
+    drawn = a_draw(campaign)
+    context = browser.new_context(base_url=live_server.url, permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"/draws/{drawn.public_id}/")
+    hand_out(drawn.award)
+
+    page.get_by_role("button", name="Copy").click(timeout=20_000)
+    page.get_by_role("button", name="Copied").wait_for()
+
+    assert page.evaluate("navigator.clipboard.readText()") == "CODE-0001-ABCD"
+    context.close()
+
+
+@pytest.mark.parametrize(("motion", "confetti"), [("no-preference", 1), ("reduce", 0)])
+def test_a_prize_is_celebrated_once_and_not_at_all_for_who_wants_no_motion(browser, live_server, motion, confetti):
+    campaign = a_campaign()
+    points(campaign)
+    drawn = a_draw(campaign)
+    context = browser.new_context(base_url=live_server.url, reduced_motion=motion)
+    page = context.new_page()
+
+    page.goto(f"/draws/{drawn.public_id}/")
+    first = page.locator(".confetti").count()
+    page.reload()
+    again = page.locator(".confetti").count()
+    context.close()
+
+    assert (first, again) == (confetti, 0)
+
+
+def test_times_are_told_where_the_reader_is_with_utc_in_the_tooltip(browser, live_server):
+    points(a_campaign(ends_at="2099-01-05T12:00:00Z"))
+    context = browser.new_context(base_url=live_server.url, timezone_id="Asia/Shanghai", locale="en-GB")
+    page = context.new_page()
+    page.goto("/campaigns/raffle/")
+
+    until = page.locator("time")
+    expect(until).to_contain_text(re.compile("January 5, 2099.*8:00"))
+    expect(until).to_have_attribute("title", re.compile(r"12:00 UTC$"))
+    context.close()
 
 
 def test_without_javascript_one_can_draw_and_look_again(browser, live_server):

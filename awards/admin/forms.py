@@ -1,0 +1,212 @@
+"""The forms by which campaigns are managed: prizes, changes of stock, and lists of codes."""
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.core.validators import ProhibitNullCharactersValidator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from awards import campaigning
+from awards import codes as lists
+from awards.admin.words import tell
+from awards.campaigning import Wish
+from awards.codes import Fault, Finding, Reading
+from awards.models import Award, Coupon, Prize, StockAct
+from awards.models.campaign import MOST_STOCK
+from awards.models.coupon import CODE_LENGTH
+from awards.models.stock import REASON_LENGTH
+
+LIST_LIMIT = 1024 * 1024
+"""Bytes of a list of codes, pasted or uploaded."""
+MOST_CODES = 20_000
+TOLD = 50
+"""Faulty lines that are told; more are counted."""
+
+
+class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+    """A campaign, whose dates and times are labelled for those who do not see where they stand."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in {"starts_at", "ends_at"} & self.fields.keys():
+            for widget, part in zip(self.fields[name].widget.widgets, (_("date"), _("time")), strict=True):
+                widget.attrs["aria-label"] = f"{self.fields[name].label}: {part}"
+
+
+class PrizeForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+    """A prize. Its stock is given once, and changed afterwards by acts alone, as draws take from it all the time."""
+
+    class Meta:
+        model = Prize
+        fields = ("name", "kind", "value", "vendor_sku", "weight", "stock")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = str(field.label)
+        if self.instance.pk and "stock" in self.fields:
+            self.fields["stock"].disabled = True
+            self.fields["stock"].widget.attrs["title"] = _("Changed on the prize's own page")
+
+    def clean_kind(self) -> str:
+        """Refuse to turn a prize into another kind once anybody has won it, or codes are there for it."""
+        kind = str(self.cleaned_data["kind"])
+        if self.instance.pk and kind != self.initial.get("kind") and _is_in_use(self.instance):
+            raise forms.ValidationError(
+                _("It has been won, or has codes, so its kind stays. Give it the weight 0 and add another prize.")
+            )
+        return kind
+
+
+def _is_in_use(prize: Prize) -> bool:
+    return Award.objects.filter(prize=prize).exists() or Coupon.objects.filter(prize=prize).exists()
+
+
+class PrizeFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # the same
+    """The prizes of a campaign, of which only what was changed is written: never a stock that draws have changed."""
+
+    def save_existing(self, form: Any, obj: Any, commit: bool = True) -> Any:
+        """Write the fields that were changed in the form, and no other."""
+        if commit:
+            obj.save(update_fields=form.changed_data)
+        return obj
+
+
+class StockForm(forms.Form):
+    """An act on a stock: which, how much, and why."""
+
+    request_id = forms.UUIDField(widget=forms.HiddenInput)
+    act = forms.ChoiceField(label=gettext_lazy("What to do"))
+    pieces = forms.IntegerField(label=gettext_lazy("Pieces"), min_value=0, max_value=MOST_STOCK, required=False)
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=REASON_LENGTH,
+        help_text=gettext_lazy("Kept with the change, for whoever asks later."),
+    )
+
+    def __init__(self, *args: Any, limited: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["request_id"] = uuid.uuid4()
+        acts = [StockAct.ADD, StockAct.REMOVE, StockAct.UNLIMIT] if limited else [StockAct.LIMIT]
+        labels = {
+            StockAct.ADD: _("Add to the stock"),
+            StockAct.REMOVE: _("Remove from the stock"),
+            StockAct.LIMIT: _("Set a limit"),
+            StockAct.UNLIMIT: _("Take the limit off"),
+        }
+        choice = self.fields["act"]
+        assert isinstance(choice, forms.ChoiceField)  # noqa: S101  # for the type checker
+        # Another act may have become the right one meanwhile; then the refusal says more than "invalid choice".
+        offered = [*acts, *(act for act in StockAct if act not in acts)] if self.is_bound else acts
+        choice.choices = [(act.value, labels[act]) for act in offered]
+
+    def clean(self) -> dict[str, Any]:
+        """Insist on a number where one is needed."""
+        cleaned = super().clean() or self.cleaned_data
+        act, pieces = cleaned.get("act"), cleaned.get("pieces")
+        if "pieces" not in self.errors and act and act != StockAct.UNLIMIT:
+            if pieces is None:
+                self.add_error("pieces", _("Say how many."))
+            elif not pieces and act != StockAct.LIMIT:
+                self.add_error("pieces", _("Give at least 1."))
+        return cleaned
+
+    @property
+    def wish(self) -> Wish:
+        """What was entered."""
+        act = StockAct(self.cleaned_data["act"])
+        return Wish(
+            act=act,
+            pieces=None if act is StockAct.UNLIMIT else self.cleaned_data["pieces"],
+            reason=self.cleaned_data["reason"],
+            request_id=self.cleaned_data["request_id"],
+        )
+
+
+class CodesForm(forms.Form):
+    """A list of codes, pasted or as a file. It is valid only if every line of it can be taken."""
+
+    codes = forms.CharField(
+        label=gettext_lazy("Codes"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 12, "cols": 40, "spellcheck": "false", "autocomplete": "off"}),
+        help_text=gettext_lazy("One a line."),
+    )
+    file = forms.FileField(
+        label=gettext_lazy("Or a file"),
+        required=False,
+        widget=forms.FileInput(attrs={"accept": ".csv,.txt,text/csv,text/plain"}),
+        help_text=gettext_lazy("CSV or TXT, UTF-8, one code a line, at most 1 MiB and 20,000 codes."),
+    )
+
+    def __init__(self, *args: Any, prize: Prize, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prize = prize
+        self.reading: Reading | None = None
+        self.faults: list[str] = []
+        # Told with its line, like everything else that cannot be printed.
+        field = self.fields["codes"]
+        field.validators = [each for each in field.validators if not isinstance(each, ProhibitNullCharactersValidator)]
+
+    def clean(self) -> dict[str, Any]:
+        """Read the list; whatever is wrong with it is said line by line, in ``faults``."""
+        cleaned = super().clean() or self.cleaned_data
+        pasted, file = cleaned.get("codes", ""), cleaned.get("file")
+        if "file" in self.errors:
+            return cleaned
+        if bool(pasted.strip()) == bool(file):
+            raise forms.ValidationError(_("Paste the codes, or choose a file."))
+        self.reading = self._with_known(lists.read(_text(file) if file else _within(pasted), longest=CODE_LENGTH))
+        self._judge(self.reading)
+        return cleaned
+
+    def _with_known(self, reading: Reading) -> Reading:
+        """Return the reading with a finding for each code that is in the pool already."""
+        known = campaigning.known_codes(self.prize, reading.codes)
+        found = [Finding(reading.lines[code], Fault.KNOWN) for code in known]
+        return replace(reading, findings=tuple(sorted([*reading.findings, *found], key=lambda each: each.line)))
+
+    def _judge(self, reading: Reading) -> None:
+        if number := len(reading.findings):
+            self.faults = [tell(finding) for finding in reading.findings[:TOLD]]
+            if number > TOLD:
+                more = ngettext("And %(count)d line more.", "And %(count)d lines more.", number - TOLD)
+                self.faults.append(more % {"count": number - TOLD})
+            said = ngettext(
+                "Nothing was added: %(count)d line cannot be taken.",
+                "Nothing was added: %(count)d lines cannot be taken.",
+                number,
+            )
+            raise forms.ValidationError(said % {"count": number})
+        if not reading.codes:
+            raise forms.ValidationError(_("There is no code in it."))
+        if len(reading.codes) > MOST_CODES:
+            raise forms.ValidationError(
+                _("These are %(count)d codes. Add at most %(limit)d at once.")
+                % {
+                    "count": len(reading.codes),
+                    "limit": MOST_CODES,
+                }
+            )
+
+
+def _within(text: str) -> str:
+    if len(text.encode(errors="replace")) > LIST_LIMIT:
+        raise forms.ValidationError(_("The list is larger than 1 MiB. Add it in parts."))
+    return text
+
+
+def _text(file: "UploadedFile[bytes]") -> str:
+    if (file.size or 0) > LIST_LIMIT:
+        raise forms.ValidationError(_("The list is larger than 1 MiB. Add it in parts."))
+    try:
+        return str(file.read(), "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise forms.ValidationError(
+            _("The file is not text in UTF-8. Save it as “CSV UTF-8” and try again.")
+        ) from error

@@ -1,0 +1,250 @@
+"""One prize: its figures, its fields, and the acts on its stock and its pool of codes."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from awards import campaigning, figures
+from awards.admin.forms import CodesForm, PrizeForm, StockForm
+from awards.admin.words import explain
+from awards.errors import CodesKnown, ManagingError
+from awards.models import Award, Coupon, Kind, Prize, StockChange
+from awards.models.coupon import masked
+
+DAYS = 14
+
+
+class StockChangeInline(admin.TabularInline):  # type: ignore[type-arg]  # generic for the type checker only
+    """Who changed the stock and why, the latest first."""
+
+    model = StockChange
+    fields = ("at", "act", "pieces", "actor", "reason")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+    ordering = ("-pk",)
+
+    def has_add_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Changes come from acts alone."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """What happened is not edited."""
+        return False
+
+
+@admin.register(Prize)
+class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    """Prizes. They are added on their campaign's page."""
+
+    form = PrizeForm
+    list_display = ("name", "campaign", "kind", "value", "weight", "stock")
+    list_select_related = ("campaign",)
+    search_fields = ("name", "campaign__name")
+    ordering = ("-campaign__starts_at", "-weight", "pk")
+    fields = ("campaign", "name", "kind", "value", "vendor_sku", "weight")
+    readonly_fields = ("campaign",)
+    inlines = (StockChangeInline,)
+    actions = None
+
+    class Media:
+        css = {"all": ["awards/admin.css"]}
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Prizes are added on their campaign's page."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Prize | None = None) -> bool:
+        """Let nobody delete what somebody has won, or what has codes; without looking at all of them."""
+        if not super().has_delete_permission(request, obj):
+            return False
+        return obj is None or not (
+            Award.objects.filter(prize=obj).exists() or Coupon.objects.filter(prize=obj).exists()
+        )
+
+    def save_model(self, _request: HttpRequest, obj: Prize, form: Any, _change: bool) -> None:
+        """Write what was changed in the form and nothing else: draws change the stock meanwhile."""
+        obj.save(update_fields=form.changed_data)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the acts."""
+        acts = [("<int:pk>/stock/", self.stock_view, "stock"), ("<int:pk>/codes/", self.codes_view, "codes")]
+        own = [path(at, self.admin_site.admin_view(view), name=f"awards_prize_{act}") for at, view, act in acts]
+        return [*own, *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show the figures above the fields."""
+        prize = context["original"]
+        if prize is not None:
+            standing = figures.standing(prize.campaign, [prize])
+            context |= {
+                "line": standing.lines[0],
+                "complete": standing.complete,
+                "days": figures.days(prize, DAYS),
+                "issuer": figures.ISSUED_BY[Kind(prize.kind)],
+                "may_change_stock": request.user.has_perm("awards.change_stock"),
+                "may_keep_codes": request.user.has_perm("awards.keep_codes"),
+                "is_coupon": prize.kind == Kind.COUPON,
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def stock_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take a change of stock."""
+        prize = self._prize(request, pk, "awards.change_stock")
+        limited = prize.stock is not None
+        form = (
+            StockForm(request.POST or None, limited=limited) if request.method == "POST" else StockForm(limited=limited)
+        )
+        if form.is_valid():
+            try:
+                self._change_stock(request, prize, form)
+            except ManagingError as error:
+                form.add_error(None, explain(error))
+            else:
+                return redirect("admin:awards_prize_change", pk)
+        context = {"form": form, "waiting": figures.standing(prize.campaign, [prize]).lines[0].waiting}
+        return self._page(request, prize, "admin/awards/prize/stock.html", _("Change the stock"), context)
+
+    @transaction.atomic
+    def _change_stock(self, request: HttpRequest, prize: Prize, form: StockForm) -> None:
+        done = campaigning.change_stock(prize, form.wish, actor=request.user.get_username())
+        self.log_change(request, prize, f"{done.get_act_display()} {done.pieces or ''}: {done.reason}")
+        prize.refresh_from_db(fields=["stock"])
+        if prize.stock is None:
+            messages.success(request, _("The stock has no limit now."))
+        else:
+            messages.success(request, _("The stock is %(stock)d now.") % {"stock": prize.stock})
+
+    def codes_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Take a list of codes: first to look it through, then to add it."""
+        prize = self._prize(request, pk, "awards.keep_codes")
+        if prize.kind != Kind.COUPON:
+            raise Http404
+        posted = request.method == "POST"
+        form = CodesForm(request.POST, request.FILES, prize=prize) if posted else CodesForm(prize=prize)
+        context: dict[str, Any] = {"form": form, "line": figures.standing(prize.campaign, [prize]).lines[0]}
+        if posted and form.is_valid() and form.reading is not None:
+            codes = form.reading.codes
+            if "add" in request.POST and self._add_codes(request, prize, form, codes):
+                return redirect("admin:awards_prize_change", pk)
+            if not form.errors:
+                context |= {"reading": form.reading, "first": masked(codes[0]), "last": masked(codes[-1])}
+                context["listed"] = "\n".join(codes)
+        return self._page(request, prize, "admin/awards/prize/codes.html", _("Add codes"), context)
+
+    def _add_codes(self, request: HttpRequest, prize: Prize, form: CodesForm, codes: list[str]) -> bool:
+        try:
+            with transaction.atomic():
+                added = campaigning.add_codes(prize, codes)
+                self.log_change(request, prize, f"{added} codes added")
+        except CodesKnown:
+            form.add_error(None, _("Nothing was added: somebody else has just added some of these codes."))
+            return False
+        said = ngettext("%(count)d code was added.", "%(count)d codes were added.", added)
+        messages.success(request, said % {"count": added})
+        return True
+
+    def _prize(self, request: HttpRequest, pk: int, permission: str) -> Prize:
+        if not request.user.has_perm(permission):
+            raise PermissionDenied
+        prize = Prize.objects.select_related("campaign").filter(pk=pk).first()
+        if prize is None:
+            raise Http404
+        return prize
+
+    def _page(
+        self, request: HttpRequest, prize: Prize, template: str, title: str, context: dict[str, Any]
+    ) -> HttpResponse:
+        whole = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "subtitle": str(prize),
+            "opts": self.opts,
+            "prize": prize,
+            "media": self.media,
+            "back": reverse("admin:awards_prize_change", args=[prize.pk]),
+            **context,
+        }
+        return TemplateResponse(request, template, whole)
+
+
+class FreeFilter(admin.SimpleListFilter):
+    """Codes that somebody has, or nobody."""
+
+    title = gettext_lazy("belongs to")
+    parameter_name = "free"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
+        """Offer both."""
+        return [("yes", _("nobody: free")), ("no", _("an award: issued"))]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Coupon]) -> QuerySet[Coupon]:
+        """Keep what was chosen."""
+        return queryset.filter(award__isnull=self.value() == "yes") if self.value() else queryset
+
+
+@admin.register(Coupon)
+class CouponAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    """The pools of codes, masked. A code in full is found by searching for it, and seen by whoever won it."""
+
+    list_display = ("masked_code", "prize", "award", "added_at", "issued_at")
+    list_select_related = ("prize", "award")
+    list_filter = (FreeFilter,)
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ("=code", "=award__public_id")
+    search_help_text = gettext_lazy("Code or award id, in full")
+    show_full_result_count = False
+    list_per_page = 50
+    ordering = ("-pk",)
+
+    class Media:
+        css = {"all": ["awards/admin.css"]}
+
+    fields = ("masked_code", "prize", "award", "added_at", "issued_at")
+    readonly_fields = fields
+    actions = ("withdraw",)
+
+    @admin.display(description=gettext_lazy("code"))
+    def masked_code(self, coupon: Coupon) -> str:
+        """Show the end of the code."""
+        return coupon.masked
+
+    @admin.action(description=gettext_lazy("Withdraw codes that nobody has"), permissions=["keep_codes"])
+    def withdraw(self, request: HttpRequest, chosen: QuerySet[Coupon]) -> None:
+        """Delete the codes chosen that nobody has, and say how many stay."""
+        number = chosen.count()
+        withdrawn = campaigning.withdraw_codes(Coupon.objects.filter(pk__in=list(chosen.values_list("pk", flat=True))))
+        said = ngettext("%(count)d code was withdrawn.", "%(count)d codes were withdrawn.", withdrawn)
+        messages.success(request, said % {"count": withdrawn})
+        if stay := number - withdrawn:
+            said = ngettext(
+                "%(count)d code belongs to an award and stays.", "%(count)d codes belong to awards and stay.", stay
+            )
+            messages.warning(request, said % {"count": stay})
+
+    def has_keep_codes_permission(self, request: HttpRequest) -> bool:
+        """Tell who may withdraw."""
+        return request.user.has_perm("awards.keep_codes")
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Codes are added on their prize's page."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Nobody changes a code."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Codes are withdrawn, not deleted one by one."""
+        return False

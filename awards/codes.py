@@ -1,0 +1,85 @@
+"""Reading a list of codes as somebody pastes or uploads it: one code a line, every fault told with its line. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+HEADINGS = frozenset({"code", "codes", "coupon", "coupon code", "voucher", "voucher code"})
+LINE_END = re.compile(r"\r\n|\r|\n")
+COLUMN_END = re.compile(r"[,;\t]")
+
+
+class Fault(StrEnum):
+    """What can be wrong with a line."""
+
+    UNPRINTABLE = "unprintable"
+    TOO_LONG = "too_long"
+    SEVERAL = "several"
+    DOUBLED = "doubled"
+    KNOWN = "known"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One faulty line; ``first`` is the line whose code it repeats."""
+
+    line: int
+    fault: Fault
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a list holds: its sound codes with their lines, what is wrong, and what was passed over."""
+
+    lines: dict[str, int]
+    findings: tuple[Finding, ...]
+    blank: int
+    heading: bool
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes, in their order."""
+        return list(self.lines)
+
+
+def read(text: str, *, longest: int) -> Reading:
+    """Read a list of codes of at most ``longest`` characters.
+
+    Space around a code, quotation marks around it, empty columns beside it and blank lines are passed over, and so is
+    a heading such as ``code`` in the first line.
+    """
+    lines: dict[str, int] = {}
+    findings: list[Finding] = []
+    blank, heading = 0, False
+    for number, cells in _rows(text):
+        if not cells:
+            blank += 1
+        elif not lines and not findings and not heading and cells[0].casefold() in HEADINGS:
+            heading = True
+        elif fault := _fault(cells, longest):
+            findings.append(Finding(number, fault))
+        elif cells[0] in lines:
+            findings.append(Finding(number, Fault.DOUBLED, first=lines[cells[0]]))
+        else:
+            lines[cells[0]] = number
+    return Reading(lines, tuple(findings), blank, heading)
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each line's number and its cells that are not empty. The end of the last line begins no further one."""
+    lines = LINE_END.split(text.removeprefix("\ufeff"))
+    if lines[-1] == "":
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        cells = [cell.strip(" ").removeprefix('"').removesuffix('"').strip(" ") for cell in COLUMN_END.split(line)]
+        yield number, [cell for cell in cells if cell]
+
+
+def _fault(cells: list[str], longest: int) -> Fault | None:
+    if len(cells) > 1:
+        return Fault.SEVERAL
+    if not cells[0].isprintable():
+        return Fault.UNPRINTABLE
+    return Fault.TOO_LONG if len(cells[0]) > longest else None

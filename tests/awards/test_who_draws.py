@@ -1,0 +1,38 @@
+"""Who draws, and by which request: what can be written down, and what is the same."""
+
+import pytest
+
+from awards import services
+from awards.errors import InvalidPerson, InvalidRequestId
+from tests.awards.given import Highest, a_campaign, a_draw
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("person", ["", "   ", "a\0b", "a\x1bb", "\ud800", "x" * 201])
+def test_a_person_who_cannot_be_written_down_is_refused(person):
+    campaign = a_campaign()
+
+    with pytest.raises(InvalidPerson):
+        a_draw(campaign, person)
+
+
+@pytest.mark.parametrize("request_id", ["", "x" * 101, "with space", "umläut", "a\nb"])
+def test_a_request_id_that_cannot_be_kept_is_refused(request_id):
+    campaign = a_campaign()
+
+    with pytest.raises(InvalidRequestId):
+        services.draw(campaign, person="anna", request_id=request_id, luck=Highest())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (" Anna  Maria ", "Anna Maria"),
+        ("ANNA@Example.COM", "anna@example.com"),
+        ("Jose\u0301", "José"),
+        ("王小明", "王小明"),
+    ],
+)
+def test_a_person_is_the_same_however_the_name_is_typed(given, kept):
+    assert services.identity(given) == kept

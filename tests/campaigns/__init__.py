@@ -1,0 +1,1 @@
+"""Running campaigns: what their managers see and do."""

@@ -1,0 +1,119 @@
+"""The managers' pages in a real browser: under the policy, nothing for axe to find, and all of it on a phone."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from awards.models import Coupon, Prize
+from tests.awards.browsing import LOOKS, browser, complaints, over_http
+from tests.awards.given import a_campaign, a_coupon_prize, a_draw, a_gift, hand_out, points
+from tests.campaigns.test_campaigns_in_the_admin import page_of
+
+__all__ = ["browser", "over_http"]
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def open_page(browser, live_server, django_user_model):
+    """Open pages as somebody who may do everything; at the end the console must have stayed silent."""
+    user = django_user_model.objects.create_superuser("root", password="x")
+    said, contexts = [], []
+
+    def open_page(path, **look):
+        client = Client()
+        client.force_login(user)
+        context = browser.new_context(base_url=live_server.url, **look)
+        contexts.append(context)
+        cookie = client.cookies["sessionid"].value
+        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+@pytest.fixture
+def campaign():
+    campaign = a_campaign(losing_weight=10, name="A raffle with a name that is a good deal longer than most of them")
+    points(campaign, 50, weight=5)
+    a_gift(campaign, name="An enamel mug in blue with a white rim", stock=1_000_000, weight=1)
+    a_coupon_prize(campaign, codes=3, stock=10, weight=1_000)
+    a_campaign("off", active=False)
+    return campaign
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=["desktop", "phone-dark", "phone-chinese"])
+def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(open_page, campaign, look):
+    won = a_draw(campaign)
+    hand_out(won.award)
+    voucher = Prize.objects.get(kind="coupon")
+    paths = [
+        reverse("admin:awards_campaign_changelist"),
+        reverse("admin:awards_campaign_add"),
+        page_of(campaign),
+        reverse("admin:awards_prize_changelist"),
+        page_of(voucher),
+        reverse("admin:awards_prize_stock", args=[voucher.pk]),
+        reverse("admin:awards_prize_codes", args=[voucher.pk]),
+        reverse("admin:awards_coupon_changelist"),
+        page_of(Coupon.objects.first()),
+        reverse("admin:awards_award_changelist"),
+        page_of(won.award),
+    ]
+    page, found = open_page(paths[0], **look), {}
+    messages = []
+    for path in paths:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        found[path] = complaints(page)
+        messages.append(page.title())
+
+    assert {path: complaint for path, complaint in found.items() if complaint != ([], 0)} == {}
+    assert all(messages)
+
+
+def test_a_manager_adds_codes_on_a_phone(open_page, campaign):
+    voucher = Prize.objects.get(kind="coupon")
+    page = open_page(page_of(voucher), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+
+    page.get_by_role("link", name="Add codes").click()
+    page.get_by_label("Codes").fill("NEW-CODE-0001\nNEW-CODE-0002\n")
+    page.get_by_role("button", name="Look through").click()
+    expect(page.get_by_role("heading", name="2 codes will be added")).to_be_visible()
+    page.get_by_role("button", name="Add them").click()
+
+    expect(page.locator(".messagelist")).to_contain_text("2 codes were added.")
+    assert Coupon.objects.free().count() == 5
+
+
+def test_a_manager_is_told_what_is_wrong_and_finds_the_list_as_it_was(open_page, campaign):
+    voucher = Prize.objects.get(kind="coupon")
+    page = open_page(reverse("admin:awards_prize_codes", args=[voucher.pk]))
+
+    page.get_by_label("Codes").fill("A\nB\nA")
+    page.get_by_role("button", name="Look through").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was added: 1 line cannot be taken.")
+    expect(page.get_by_label("Codes")).to_have_value("A\nB\nA")
+    assert complaints(page) == ([], 0)
+
+
+def test_a_manager_changes_a_stock_by_keyboard(open_page, campaign):
+    mug = Prize.objects.get(kind="gift")
+    page = open_page(reverse("admin:awards_prize_stock", args=[mug.pk]))
+
+    page.get_by_label("What to do").select_option("Remove from the stock")
+    page.get_by_label("Pieces").press_sequentially("5")
+    page.get_by_label("Reason").press_sequentially("broken")
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".messagelist")).to_contain_text("The stock is 999995 now.")
+    expect(page.locator("#stockchange_set-group")).to_contain_text("broken")
