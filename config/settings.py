@@ -164,7 +164,8 @@ OUTBOX: dict[str, Any] = {
     "METRICS_TOKEN": env.str("METRICS_TOKEN", ""),
     "ALERT_WEBHOOK": env.str("ALERT_WEBHOOK", ""),
 }
-ADMINS: list[tuple[str, str]] = [("", str(address)) for address in env.list("ADMINS", [])]
+_admins: list[str] = env.list("ADMINS", [])
+ADMINS = [("", address) for address in _admins]
 
 if not DEBUG and not EMBEDDED:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", True)

@@ -68,7 +68,7 @@ def _prizes(stock: int) -> dict[str, dict[str, Any]]:
         },
         "Enamel mug": _gift("MUG-01", weight=70, worth="12.50", stock=stock),
         "Canvas rucksack": _gift("RUCKSACK-07", weight=20, worth="79.00", stock=stock),
-        "Travel kettle": _gift(DISCONTINUED, weight=10, worth="35.90", stock=stock),
+        "Travel kettle": _gift(DISCONTINUED, weight=25, worth="35.90", stock=stock),
     }
 
 
