@@ -1,22 +1,29 @@
-"""What people do to messages: the acts by name, the permission each takes, and how they are told of in words."""
+"""What people do at the desk: the acts by name, the permission each takes, and how they are told of in words."""
+
+from datetime import datetime
 
 from django.db.models import TextChoices
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from outbox.models import AuditEntry, Message, Status
+from outbox.models import AuditEntry, FailureGroup, Message, Status
 
 EVIDENCE_LENGTH = 250
 
 
 class Act(TextChoices):
-    """What can be done to a message by hand, under the names the audit keeps."""
+    """What can be done by hand, under the names the audit keeps."""
 
     RETRY = "retry", gettext_lazy("retry")
     HANDLE = "handle", gettext_lazy("mark as handled")
     DISCARD = "discard", gettext_lazy("discard")
     REOPEN = "reopen", gettext_lazy("reopen")
     REVEAL = "reveal", gettext_lazy("reveal the payload")
+    PAUSE = "pause", gettext_lazy("pause the consumer")
+    RESUME = "resume", gettext_lazy("resume the consumer")
+    TRIAGE = "triage", gettext_lazy("change the failure group")
 
 
 DEEDS = {
@@ -25,6 +32,9 @@ DEEDS = {
     Act.DISCARD: gettext_lazy("%(actor)s discarded the message"),
     Act.REOPEN: gettext_lazy("%(actor)s reopened the message"),
     Act.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
+    Act.PAUSE: gettext_lazy("%(actor)s paused the consumer"),
+    Act.RESUME: gettext_lazy("%(actor)s resumed the consumer"),
+    Act.TRIAGE: gettext_lazy("%(actor)s changed the failure group"),
 }
 
 
@@ -34,7 +44,13 @@ PERMISSIONS = {
     Act.DISCARD: "outbox.discard_message",
     Act.REOPEN: "outbox.resolve_message",
     Act.REVEAL: "outbox.view_payload",
+    Act.PAUSE: "outbox.pause_consumer",
+    Act.RESUME: "outbox.pause_consumer",
+    Act.TRIAGE: "outbox.change_failuregroup",
 }
+
+NEED_NO_REASON = frozenset({Act.REVEAL, Act.TRIAGE})
+"""Looking changes nothing, and what is written down about a group of failures is its own reason."""
 
 
 class HandledAs(TextChoices):
@@ -51,11 +67,21 @@ def read_evidence(evidence: str) -> str:
     return f"{HandledAs(outcome).label}: {proof}" if outcome in HandledAs.values else evidence
 
 
+def written(at: datetime, how: str = "DATETIME_FORMAT") -> str:
+    """Return a moment in local time as people write it; a host without time zones has local moments anyway."""
+    return date_format(timezone.localtime(at) if timezone.is_aware(at) else at, how)
+
+
 def tell(entry: AuditEntry) -> str:
-    """Return who did what to a message, in words."""
+    """Return who did what, in words."""
     if entry.action in Act.values:
         return DEEDS[Act(entry.action)] % {"actor": entry.actor}
     return f"{entry.actor}: {entry.action}"
+
+
+def subject_of_group(group: FailureGroup) -> str:
+    """Return the name under which the audit knows a group of failures: its title, and what tells it from its like."""
+    return f"{group} #{group.pk[:12]}"
 
 
 def why_not(act: Act, message: Message) -> str:

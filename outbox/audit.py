@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connections
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Coalesce, Now
 
 from outbox.conf import conf
@@ -61,6 +61,16 @@ def last_digest() -> str:
 def last_act_on(message_id: int) -> AuditEntry | None:
     """Return the newest entry about a message that changed it, if there is one."""
     return AuditEntry.objects.filter(message_id=message_id).exclude(after={}).order_by("-id").first()
+
+
+def acts_about(subject: str, *actions: str) -> QuerySet[AuditEntry]:
+    """Return the entries of these actions about something that is no message, newest first."""
+    return AuditEntry.objects.filter(message_id__isnull=True, subject=subject, action__in=actions).order_by("-id")
+
+
+def last_act_about(subject: str, *actions: str) -> AuditEntry | None:
+    """Return the newest of ``acts_about``, if there is one."""
+    return acts_about(subject, *actions).first()
 
 
 def verify_chain() -> AuditEntry | None:

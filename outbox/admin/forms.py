@@ -1,38 +1,49 @@
-"""The forms by which an operator acts on a message: each asks for what ``operate`` needs and then calls it."""
+"""The forms by which an operator acts: each asks for what ``operate`` needs. Those on a message then call it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.acts import EVIDENCE_LENGTH, Act, HandledAs
-from outbox.operate import Actor
+from outbox.acts import EVIDENCE_LENGTH, PERMISSIONS, Act, HandledAs
+from outbox.operate import Actor, Person
 
 
-class ActForm(forms.Form):
-    """A reason, and the revision of the message that the operator was looking at."""
+class ReasonedForm(forms.Form):
+    """One act, in words, and the reason for it."""
 
     act: Act
     title: Promise
     button: Promise
     promise: Promise
     done: Promise
-    confirm_text: Promise | None = None
     template_name = "outbox/desk/act_form.html"
 
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     reason = forms.CharField(
         label=_("Reason"),
         max_length=1000,
         widget=forms.Textarea(attrs={"rows": 2, "cols": 40}),
         help_text=_("Kept in the audit, for whoever asks later."),
     )
-    confirm = forms.BooleanField()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("auto_id", f"{self.act.value}-%s")
+        super().__init__(*args, **kwargs)
+
+
+class ActForm(ReasonedForm):
+    """An act on a message, and the revision of the message that the operator was looking at."""
+
+    confirm_text: Promise | None = None
+
+    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    confirm = forms.BooleanField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.confirm_text is None:
             del self.fields["confirm"]
@@ -45,6 +56,22 @@ class ActForm(forms.Form):
 
     def _common(self) -> dict[str, Any]:
         return {"revision": self.cleaned_data["revision"], "reason": self.cleaned_data["reason"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One act as a page offers it: its form, and why it is not open to this person now, if it is not."""
+
+    form: ReasonedForm
+    refusal: str
+    is_open: bool
+
+
+def lacks(act: Act, user: Person) -> str:
+    """Return that this person may not do this, in words; empty if they may. ``operate`` checks it again."""
+    if user.has_perm(PERMISSIONS[act]):
+        return ""
+    return gettext("You may not do this; it takes the permission “%(permission)s”.") % {"permission": PERMISSIONS[act]}
 
 
 class RetryForm(ActForm):

@@ -14,17 +14,18 @@ from django.utils.translation import gettext_lazy, ngettext
 from outbox import operate, registry
 from outbox.acts import PERMISSIONS, Act
 from outbox.admin import business, page, queue, selection
+from outbox.admin.desk import DeskAdmin, origin_of
 from outbox.admin.forms import ActForm
-from outbox.admin.readonly import ReadOnlyAdmin
+from outbox.admin.tabs import TABS, Scope, Tab, find_tab
 from outbox.errors import OperatorError
-from outbox.models import Message
+from outbox.models import FailureGroup, Message
 
 FILTERS = "_changelist_filters"
 """The query parameter in which Django's admin keeps the list's filters while one looks at a row."""
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnlyAdmin):
+class MessageAdmin(DeskAdmin):
     """Messages: looked at here, changed through ``operate`` alone."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -38,28 +39,28 @@ class MessageAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the work queue."""
-        self._check_view_permission(request)
+        self.check_view_permission(request)
         text = request.GET.get("q", "").strip()
-        consumer = request.GET.get("consumer", "")
-        tab = queue.find_tab(request.GET.get("tab", ""))
+        tab = find_tab(request.GET.get("tab", ""))
+        group = _group(request.GET.get("group", ""))
+        consumer = group.consumer if group else request.GET.get("consumer", "")
+        scope = _scope(tab, consumer, group)
         found = (
             queue.search(text)
             if text
-            else queue.read_page(
-                tab,
-                consumer=consumer,
-                after=request.GET.get("after", ""),
-                before=request.GET.get("before", ""),
-            )
+            else queue.read_page(tab, scope, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
         )
         described = business.descriptions(found.rows)
         may_pick = request.user.has_perm(PERMISSIONS[Act.RETRY])
         context = {
-            **self._context(request, gettext_lazy("Work queue")),
+            **self.page_context(request, gettext_lazy("Work queue")),
             "tab": None if text else tab,
             "tabs": [
-                (each, queue.tally(each, consumer=consumer), self._tab_url(each, consumer)) for each in queue.TABS
+                (each, queue.tally(each, narrowed), _tab_url(each, narrowed))
+                for each in TABS
+                for narrowed in [_scope(each, consumer, group)]
             ],
+            "group": group if scope.failure and not text else None,
             "query": text,
             "consumer": consumer,
             "consumers": sorted({*(entry.name for entry in registry.all_consumers()), consumer} - {""}),
@@ -67,7 +68,7 @@ class MessageAdmin(ReadOnlyAdmin):
             "page": found,
             "newer_url": self._page_url(request, before=found.newer),
             "older_url": self._page_url(request, after=found.older),
-            "first_url": self._tab_url(tab, consumer),
+            "first_url": _tab_url(tab, scope),
             "is_first": not (request.GET.get("after") or request.GET.get("before")),
             "may_pick": may_pick and tab.slug == "failed" and not text,
             "page_query": urlencode({FILTERS: request.GET.urlencode()}) if request.GET else "",
@@ -79,7 +80,7 @@ class MessageAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, _form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show a message, or do to it what was posted and show it again."""
-        self._check_view_permission(request)
+        self.check_view_permission(request)
         found = page.find(int(object_id)) if object_id.isascii() and object_id.isdigit() else None
         if found is None:
             messages.warning(
@@ -97,13 +98,13 @@ class MessageAdmin(ReadOnlyAdmin):
             found = page.find(found.message.pk) or found
         filters = parse_qs(request.GET.get(FILTERS, ""))
         context = {
-            **self._context(request, f"{found.message.topic} {found.message.key}"),
+            **self.page_context(request, f"{found.message.topic} {found.message.key}"),
             **page.context(
                 found,
                 user=request.user,
                 bound=bound,
                 payload=payload,
-                consumer=filters.get("consumer", [""])[0],
+                scope=_scope(TABS[0], filters.get("consumer", [""])[0], _group(filters.get("group", [""])[0])),
             ),
             "list_url": self._list_url(request),
             "page_query": request.GET.urlencode(),
@@ -114,7 +115,7 @@ class MessageAdmin(ReadOnlyAdmin):
 
     def retry_selected_view(self, request: HttpRequest) -> HttpResponse:
         """Show what was picked in the list and ask for a reason; with one, retry each row and tell the result."""
-        self._check_view_permission(request)
+        self.check_view_permission(request)
         if request.method != "POST" or not (picked := selection.read(request.POST.getlist("pick"))):
             messages.warning(request, _("Nothing was selected."))
             return HttpResponseRedirect(self._list_url(request))
@@ -122,7 +123,7 @@ class MessageAdmin(ReadOnlyAdmin):
         reason = request.POST.get("reason", "").strip()
         refused: list[selection.Refused] = []
         if reason and wanted.able:
-            refused = selection.retry(wanted, actor=request.user, origin=_origin(request), reason=reason)
+            refused = selection.retry(wanted, actor=request.user, origin=origin_of(request), reason=reason)
             done = len(wanted.able) - len(refused)
             if done:
                 text = ngettext("%(count)d message is pending again.", "%(count)d messages are pending again.", done)
@@ -130,7 +131,7 @@ class MessageAdmin(ReadOnlyAdmin):
             if not refused:
                 return HttpResponseRedirect(self._list_url(request))
         context = {
-            **self._context(request, gettext_lazy("Retry selected messages")),
+            **self.page_context(request, gettext_lazy("Retry selected messages")),
             "wanted": wanted,
             "refused": refused,
             "tried": bool(reason and wanted.able),
@@ -149,7 +150,7 @@ class MessageAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             return form
         try:
-            form.carry_out(found.message.pk, actor=request.user, origin=_origin(request))
+            form.carry_out(found.message.pk, actor=request.user, origin=origin_of(request))
         except OperatorError as refusal:
             form.add_error(None, str(refusal))
             form.data = request.POST.copy()
@@ -161,33 +162,35 @@ class MessageAdmin(ReadOnlyAdmin):
     def _reveal(self, request: HttpRequest, message: Message) -> Any:
         """Return the payload in a tuple of its own, as it may be null; None if the person may not see it."""
         try:
-            return (operate.reveal(message.pk, actor=request.user, origin=_origin(request)),)
+            return (operate.reveal(message.pk, actor=request.user, origin=origin_of(request)),)
         except OperatorError as refusal:
             messages.error(request, str(refusal))
             return None
-
-    def _check_view_permission(self, request: HttpRequest) -> None:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-
-    def _context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
 
     def _list_url(self, request: HttpRequest) -> str:
         filters = request.GET.get(FILTERS, "")
         url = reverse("admin:outbox_message_changelist", current_app=self.admin_site.name)
         return f"{url}?{filters}" if filters else url
 
-    def _tab_url(self, tab: queue.Tab, consumer: str) -> str:
-        return "?" + urlencode({"tab": tab.slug, **({"consumer": consumer} if consumer else {})})
-
     def _page_url(self, request: HttpRequest, **cursor: str) -> str:
         if not all(cursor.values()):
             return ""
-        kept = {name: request.GET[name] for name in ("tab", "consumer") if request.GET.get(name)}
+        kept = {name: request.GET[name] for name in ("tab", "consumer", "group") if request.GET.get(name)}
         return "?" + urlencode({**kept, **cursor})
 
 
-def _origin(request: HttpRequest) -> str:
-    """Return the address the request came from, as the server saw it; forwarded headers can be forged."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+def _tab_url(tab: Tab, scope: Scope) -> str:
+    """Return the address of a tab; a group of failures is only among what failed."""
+    narrowed = {"consumer": scope.consumer, "group": scope.failure if tab.slug == "failed" else ""}
+    return "?" + urlencode({"tab": tab.slug, **{name: value for name, value in narrowed.items() if value}})
+
+
+def _scope(tab: Tab, consumer: str, group: FailureGroup | None) -> Scope:
+    """Return what a tab is narrowed down to; a group of failures knows its consumer."""
+    if group is not None and tab.slug == "failed":
+        return Scope(group.consumer, group.pk)
+    return Scope(consumer)
+
+
+def _group(fingerprint: str) -> FailureGroup | None:
+    return FailureGroup.objects.filter(pk=fingerprint).first() if fingerprint else None

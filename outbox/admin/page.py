@@ -9,23 +9,24 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from outbox import registry
-from outbox.acts import PERMISSIONS, Act, why_not
+from outbox.acts import Act, why_not
 from outbox.admin import business, queue, timeline, verdict
-from outbox.admin.forms import ActForm, AskedRetryForm, DiscardForm, HandleForm, ReopenForm, RetryForm
-from outbox.models import AuditEntry, ConsumerState, Message
+from outbox.admin.forms import (
+    ActForm,
+    AskedRetryForm,
+    DiscardForm,
+    HandleForm,
+    Panel,
+    ReopenForm,
+    RetryForm,
+    lacks,
+)
+from outbox.admin.tabs import Scope
+from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message
 from outbox.operate import Person
 
 MASK = "•••"
 SIBLINGS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One act: its form, and why it is not open to this person or this message, if it is not."""
-
-    form: ActForm
-    refusal: str
-    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def revision_of(message_id: int) -> int:
     return Message.objects.filter(pk=message_id).values_list("revision", flat=True).first() or 0
 
 
-def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, consumer: str) -> dict[str, Any]:
+def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, scope: Scope) -> dict[str, Any]:
     """Return what the template shows; ``bound`` is a form that was refused, ``payload`` holds the revealed one."""
     message = found.message
     described = business.descriptions([message]).get(message.pk)
@@ -84,6 +85,7 @@ def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, 
         "business": described.label if described else f"{message.topic} {message.key}",
         "events": timeline.tell(message, found.case.attempts, found.acts),
         "siblings": _siblings(message),
+        "group": _group(message, user),
         "panels": panels,
         "common_refusal": refusals.pop() if len(refusals) == 1 else "",
         "revealed": payload is not None,
@@ -92,7 +94,7 @@ def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, 
         if message.headers
         else "",
         "reveal_refusal": refusal(Act.REVEAL, message, user),
-        "next_failed": queue.next_failed(message.pk, consumer=consumer),
+        "next_failed": queue.next_failed(message.pk, scope),
     }
 
 
@@ -100,8 +102,8 @@ def refusal(act: Act, message: Message, user: Person) -> str:
     """Return why this person cannot do this to this message now; empty if they can. ``operate`` checks it again."""
     if reason := why_not(act, message):
         return reason
-    if not user.has_perm(PERMISSIONS[act]):
-        return _("You may not do this; it takes the permission “%(permission)s”.") % {"permission": PERMISSIONS[act]}
+    if reason := lacks(act, user):
+        return reason
     if act is Act.RETRY and registry.get(message.consumer) is None:
         return _("The running code has no consumer of this name.")
     return ""
@@ -132,6 +134,13 @@ def _panels(found: Found, user: Person, bound: ActForm | None) -> list[Panel]:
         first_choice = bound is None and not panels and not reason
         panels.append(Panel(form, reason, is_open=form is bound or first_choice))
     return panels
+
+
+def _group(message: Message, user: Person) -> FailureGroup | None:
+    """Return the kind of failure that stopped the message, for those who may see it."""
+    if not message.failure or message.exhausted_at is None or not user.has_perm("outbox.view_failuregroup"):
+        return None
+    return FailureGroup.objects.with_totals().filter(pk=message.failure).first()
 
 
 def _siblings(message: Message) -> list[Message]:

@@ -1,10 +1,10 @@
-"""The work queue's rows: tabs that an index answers, keyset paging, and counts that stop counting.
+"""The work queue's rows: pages by keyset, and counts that stop counting.
 
 No page reads more than ``LOOK`` rows of an index, however large the table is and however rare what it looks for. Where
 a page stops for that reason it says so, and its "next" goes on from there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import merge
@@ -19,117 +19,17 @@ from django.db.models.fields.tuple_lookups import (
 )
 from django.db.models.functions import Left
 from django.utils.dateparse import parse_datetime
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
-from outbox.models import Message, Resolution, Status
+from outbox.admin.tabs import EVERYTHING, Scope, Tab, stuck
+from outbox.models import Message
 from outbox.models.message import MessageQuerySet
 
 PAGE = 50
 LOOK = 10_000
 COUNT = 10_000
 BIGGEST_ID = 2**63 - 1
-NEWER, OLDER = _("Newer"), _("Older")
 
 Position = tuple[Any, ...]
-Streams = Callable[[str], list[MessageQuerySet]]
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One view of the queue: which index it walks, in which order, and what it keeps of the rows it meets."""
-
-    slug: str
-    label: Promise
-    empty: Promise
-    order: tuple[str, ...]
-    streams: Streams
-    among: Q
-    knows_consumer: bool = False
-    newer: Promise = NEWER
-    older: Promise = OLDER
-
-    def kept(self, consumer: str) -> Q:
-        """Return what is kept of the rows met; the consumer is part of it where the index does not lead with it."""
-        return self.among & Q(consumer=consumer) if consumer and not self.knows_consumer else self.among
-
-
-def _stuck(consumer: str) -> list[MessageQuerySet]:
-    rows = Message.objects.exhausted()
-    return [rows.filter(consumer=consumer) if consumer else rows]
-
-
-def _waiting(consumer: str) -> list[MessageQuerySet]:
-    """Walk the index of the unfinished, which leads with the consumer: one stream for each that has any."""
-    names = [consumer] if consumer else consumers_with_work()
-    return [Message.objects.unfinished().filter(consumer=name) for name in names]
-
-
-def _finished(_consumer: str) -> list[MessageQuerySet]:
-    return [Message.objects.filter(finished_at__isnull=False, exhausted_at__isnull=True)]
-
-
-def _closed(resolution: Resolution) -> Streams:
-    return lambda _consumer: [Message.objects.filter(resolution=resolution)]
-
-
-def _everything(_consumer: str) -> list[MessageQuerySet]:
-    return [Message.objects.all()]
-
-
-TABS = [
-    Tab(
-        "failed",
-        _("Failed, unresolved"),
-        _("Nothing waits for a person: every message the machine gave up on has been dealt with."),
-        ("-id",),
-        _stuck,
-        Q(),
-        knows_consumer=True,
-    ),
-    Tab(
-        "pending",
-        _("Pending"),
-        _("Nothing is waiting: every message has been taken up."),
-        ("due_at", "id"),
-        _waiting,
-        Q(status=Status.PENDING),
-        knows_consumer=True,
-        newer=_("Due sooner"),
-        older=_("Due later"),
-    ),
-    Tab(
-        "started",
-        _("Started"),
-        _("No worker is busy at this moment. Messages are often started only for some milliseconds."),
-        ("due_at", "id"),
-        _waiting,
-        Q(status=Status.STARTED),
-        knows_consumer=True,
-        newer=_("Due sooner"),
-        older=_("Due later"),
-    ),
-    Tab(
-        "success",
-        _("Success"),
-        _("The machine has finished no message yet, or they have been removed in time."),
-        ("-finished_at", "-id"),
-        _finished,
-        Q(status=Status.SUCCESS, resolution=""),
-    ),
-    Tab(
-        "handled",
-        _("Handled by hand"),
-        _("Nobody has marked a message as handled."),
-        ("-id",),
-        _closed(Resolution.HANDLED),
-        Q(),
-    ),
-    Tab(
-        "discarded", _("Discarded"), _("Nobody has discarded a message."), ("-id",), _closed(Resolution.DISCARDED), Q()
-    ),
-    Tab("all", _("All"), _("There are no messages yet."), ("-id",), _everything, Q()),
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,33 +50,17 @@ class Tally:
     more: bool
 
 
-def find_tab(slug: str) -> Tab:
-    """Return the tab of that name, or the one the queue opens on."""
-    return next((tab for tab in TABS if tab.slug == slug), TABS[0])
-
-
-def consumers_with_work() -> list[str]:
-    """Return the consumers that have unfinished rows, in the code or not, by one short step of the index for each."""
-    names = Message.objects.unfinished().order_by("consumer").values_list("consumer", flat=True)
-    found: list[str] = []
-    name = names.first()
-    while name is not None:
-        found.append(name)
-        name = names.filter(consumer__gt=name).first()
-    return found
-
-
-def read_page(tab: Tab, *, consumer: str = "", after: str = "", before: str = "") -> Page:
+def read_page(tab: Tab, scope: Scope = EVERYTHING, *, after: str = "", before: str = "") -> Page:
     """Return the page that follows the cursor ``after``, or the one that ends before the cursor ``before``."""
     start = _position(tab, before or after)
     if before and start:
-        places, stopped = _walk(tab, consumer, start, backwards=True)
+        places, stopped = _walk(tab, scope, start, backwards=True)
         if len(places) > PAGE or stopped:
             shown = places[:PAGE][::-1]
             newer = _written(shown[0]) if len(places) > PAGE else stopped
             return Page(_rows(shown), newer=newer, older=before if not shown else _written(shown[-1]))
         start = None  # the beginning was reached: show a full first page
-    places, stopped = _walk(tab, consumer, start, backwards=False)
+    places, stopped = _walk(tab, scope, start, backwards=False)
     shown = places[:PAGE]
     return Page(
         _rows(shown),
@@ -194,12 +78,12 @@ def search(text: str) -> Page:
     return Page(list(_light(Message.objects.filter(wanted)).order_by("-id")[:PAGE]))
 
 
-def tally(tab: Tab, *, consumer: str = "") -> Tally:
+def tally(tab: Tab, scope: Scope = EVERYTHING) -> Tally:
     """Count a tab's rows, looking at no more than ``COUNT`` + 1 of them in each of its streams."""
     counted, more = 0, False
-    kept = tab.kept(consumer)
+    kept = tab.kept(scope)
     columns = ["pk", "status", "resolution", "consumer"] if kept else ["pk"]  # the id alone is in the index
-    for stream in tab.streams(consumer):
+    for stream in tab.streams(scope):
         looked_at = stream.order_by(*tab.order).values(*columns)[: COUNT + 1]
         found = looked_at.aggregate(all=Count("pk"), kept=Count("pk", filter=kept or None))
         counted += found["kept"]
@@ -207,21 +91,21 @@ def tally(tab: Tab, *, consumer: str = "") -> Tally:
     return Tally(min(counted, COUNT), more or counted > COUNT)
 
 
-def next_failed(message_id: int, *, consumer: str = "") -> int | None:
+def next_failed(message_id: int, scope: Scope = EVERYTHING) -> int | None:
     """Return the failed message below this one in the queue, else the topmost one; None if no other is left."""
-    stuck = _stuck(consumer)[0].exclude(pk=message_id).order_by("-id").values_list("pk", flat=True)
-    return stuck.filter(pk__lt=message_id).first() or stuck.first()
+    others = stuck(scope)[0].exclude(pk=message_id).order_by("-id").values_list("pk", flat=True)
+    return others.filter(pk__lt=message_id).first() or others.first()
 
 
-def _walk(tab: Tab, consumer: str, start: Position | None, *, backwards: bool) -> tuple[list[Position], str]:
+def _walk(tab: Tab, scope: Scope, start: Position | None, *, backwards: bool) -> tuple[list[Position], str]:
     """Return the places of up to ``PAGE`` + 1 rows from ``start`` on, and the cursor where looking stopped early.
 
     Places alone, as an index holds them: PostgreSQL then takes the index that knows the consumer, and of several
     streams only the rows that are shown are read.
     """
     order = [_turned(name) for name in tab.order] if backwards else list(tab.order)
-    kept = tab.kept(consumer)
-    streams = [stream.filter(_beyond(order, start)) if start else stream for stream in tab.streams(consumer)]
+    kept = tab.kept(scope)
+    streams = [stream.filter(_beyond(order, start)) if start else stream for stream in tab.streams(scope)]
     boundary = _boundary(streams, order) if kept else None
     found: list[list[Position]] = []
     for stream in streams:

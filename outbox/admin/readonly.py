@@ -1,4 +1,4 @@
-"""What is only looked at: consumers, the engine's pulses, and the audit with the check of its chain."""
+"""What is only looked at: the engine's pulses, and the audit with the check of its chain."""
 
 from typing import Any
 
@@ -14,28 +14,10 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.acts import Act
-from outbox.models import AuditEntry, ConsumerState, Pulse
+from outbox.admin.desk import ReadOnlyAdmin
+from outbox.models import AuditEntry, Pulse
 
 COUNTED = 10_000
-
-
-def _never(*_args: object, **_kwargs: object) -> bool:
-    return False
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
-    """An admin that shows and never changes, whatever permissions somebody may have been given."""
-
-    class Media:
-        css = {"all": ["outbox/desk.css"]}
-
-    actions = None
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-
-    has_add_permission = _never
-    has_change_permission = _never
-    has_delete_permission = _never
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # the same
@@ -45,13 +27,6 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # the same
     def count(self) -> int:
         """The number of rows, or ``COUNTED`` if there are more."""
         return int(self.object_list[:COUNTED].count())  # type: ignore[attr-defined]  # the admin gives a queryset
-
-
-@admin.register(ConsumerState)
-class ConsumerStateAdmin(ReadOnlyAdmin):
-    """What holds each consumer back, if anything."""
-
-    list_display = ("consumer", "paused_at", "paused_by", "paused_until", "breaker", "probe_at", "gone_since")
 
 
 @admin.register(Pulse)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from outbox.acts import Act, read_evidence
+from outbox.acts import Act, read_evidence, written
 from outbox.acts import tell as tell_act
-from outbox.models import Attempt, AttemptOutcome, AuditEntry, Message, Resolution, Status
+from outbox.models import Attempt, AttemptOutcome, AuditEntry, GroupState, Message, Resolution, Status
 
 SHOWN = 100
 """Attempts and acts shown at most; the newest are kept."""
@@ -53,7 +54,7 @@ def tell(message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntr
     events = [
         Event(message.created_at, "good", _("Published, in the transaction of the business row")),
         *(_attempt(attempt) for attempt in attempts),
-        *(_act(entry) for entry in acts),
+        *(act(entry) for entry in acts),
     ]
     if message.exhausted_at is not None and not any(entry.action == Act.REOPEN for entry in acts[-1:]):
         events.append(Event(message.exhausted_at, "bad", _("The machine gave up; a person is needed")))
@@ -89,7 +90,8 @@ def _success(message: Message, finished_at: datetime) -> Event:
     )
 
 
-def _act(entry: AuditEntry) -> Event:
+def act(entry: AuditEntry) -> Event:
+    """Return what a person did, as one line of a story."""
     return Event(entry.at, "person", tell_act(entry), entry.reason, changes=_changes(entry.before, entry.after))
 
 
@@ -100,6 +102,12 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         "resolution": _("resolution"),
         "evidence": _("evidence"),
         "attempt_limit": _("attempt limit"),
+        "paused_until": _("resumes by itself"),
+        "state": _("state"),
+        "owner": _("owner"),
+        "ticket": _("ticket"),
+        "note": _("note"),
+        "ignored_up_to": _("ignored up to"),
     }
     return [
         f"{label}: {_value(name, before.get(name))} → {_value(name, after.get(name))}"
@@ -109,7 +117,9 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _value(name: str, value: object) -> str:
-    choices = {"status": Status, "resolution": Resolution}.get(name)
+    if name == "paused_until" and (moment := parse_datetime(str(value))):
+        return written(moment)
+    choices = {"status": Status, "resolution": Resolution, "state": GroupState}.get(name)
     if choices is not None and value in choices.values:
         return str(choices(value).label)
     return read_evidence(str(value)) if value else "–"

@@ -1,11 +1,13 @@
 """How the desk writes a status, a moment, a span and a count, the same on every page."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import template
-from django.utils import timezone
-from django.utils.formats import date_format
+from django.db import DatabaseError, transaction
+from django.template import Context
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -13,10 +15,15 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from outbox.acts import written
+from outbox.admin.operations import context as read_operations
 from outbox.admin.queue import Tally
+from outbox.conf import conf
+from outbox.findings import in_words
 from outbox.models import Message, Resolution, Status
 
 register = template.Library()
+log = logging.getLogger("outbox.desk")
 
 LOOKS: dict[tuple[str, str], tuple[str, str, Promise]] = {
     (Status.PENDING, ""): ("pending", "wait", gettext_lazy("Pending")),
@@ -28,11 +35,37 @@ LOOKS: dict[tuple[str, str], tuple[str, str, Promise]] = {
 }
 
 
-@register.inclusion_tag("outbox/desk/_status.html")
+@register.inclusion_tag("outbox/desk/_state.html")
 def status(message: Message) -> dict[str, Any]:
     """Show a status as icon, word and colour."""
     icon, tone, word = LOOKS[message.status, message.resolution]
     return {"icon": icon, "tone": tone, "word": word}
+
+
+ICONS = {"bad": "failed", "wait": "pending", "busy": "started", "good": "success", "closed": "discarded"}
+
+
+@register.inclusion_tag("outbox/desk/_state.html")
+def state(tone: str, word: str) -> dict[str, Any]:
+    """Show how something stands as icon, word and colour."""
+    return {"icon": ICONS[tone], "tone": tone, "word": word}
+
+
+@register.inclusion_tag("outbox/desk/_state.html")
+def tone(tone: str) -> dict[str, Any]:
+    """Show a tone's icon beside a sentence that says the same."""
+    return {"icon": ICONS[tone], "tone": tone, "word": ""}
+
+
+@register.inclusion_tag("outbox/desk/_operations.html", takes_context=True)
+def operations(context: Context) -> dict[str, Any]:
+    """Show the whole of Operations; if its figures cannot be read, say so and leave the rest of the page alone."""
+    try:
+        with transaction.atomic(using=conf().database):  # an error must not spoil a transaction around the request
+            return {**read_operations(context["user"]), "perms": context.get("perms")}
+    except DatabaseError:
+        log.exception("the figures of Operations could not be read")
+        return {"broken": True}
 
 
 @register.simple_tag
@@ -45,7 +78,7 @@ def moment(at: datetime | None) -> str | SafeString:
         '<time datetime="{}" title="{}">{}</time>',
         utc.isoformat(timespec="milliseconds"),
         f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        date_format(timezone.localtime(at), "DATETIME_FORMAT"),
+        written(at),
     )
 
 
@@ -59,6 +92,36 @@ def age(at: datetime) -> SafeString:
         f"{utc:%Y-%m-%d %H:%M:%S} UTC",
         timesince(at, depth=1),
     )
+
+
+@register.simple_tag
+def clock(at: datetime) -> SafeString:
+    """Show the hour of a day in local time, with UTC in the tooltip."""
+    utc = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" data-clock title="{}">{}</time>',
+        utc.isoformat(timespec="milliseconds"),
+        f"{utc:%Y-%m-%d %H:%M} UTC",
+        written(at, "D H:i"),
+    )
+
+
+@register.filter
+def plain(number: int) -> str:
+    """Write a number as a drawing needs it: no locale puts a comma in."""
+    return str(int(number))
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """Write a count as the reader's language groups it."""
+    return number_format(number, force_grouping=True)
+
+
+@register.filter
+def ago(span: timedelta | None) -> str:
+    """Write a span as health's sentences do; a dash for none."""
+    return "–" if span is None else in_words(span)
 
 
 @register.filter
@@ -75,13 +138,17 @@ def span(took: timedelta) -> str:
 
 @register.filter
 def short(tally: Tally) -> str:
-    """Show a count, with a plus where counting stopped."""
-    return f"{tally.counted:,}+" if tally.more else f"{tally.counted:,}"
+    """Show a count, with a plus where counting stopped; a question mark if it stopped before it found any."""
+    if tally.more and not tally.counted:
+        return "?"
+    return grouped(tally.counted) + ("+" if tally.more else "")
 
 
 @register.filter
 def spoken(tally: Tally) -> str:
     """Say a count in words, for the tooltip and for those who listen."""
+    if tally.more and not tally.counted:
+        return _("none among those looked through; there are too many to look through all")
     if tally.more:
-        return _("more than %(count)s") % {"count": f"{tally.counted:,}"}
-    return ngettext("%(count)s message", "%(count)s messages", tally.counted) % {"count": f"{tally.counted:,}"}
+        return _("more than %(count)s") % {"count": grouped(tally.counted)}
+    return ngettext("%(count)s message", "%(count)s messages", tally.counted) % {"count": grouped(tally.counted)}

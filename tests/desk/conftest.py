@@ -10,7 +10,10 @@ from django.test import Client
 
 from outbox import courier, registry
 from outbox.policy import Backoff
+from tests.desk.browsing import browser, open_page
 from tests.desk.rows import ISSUE, LIMIT, ORDER, TOPIC, user
+
+__all__ = ["browser", "open_page"]
 
 
 def _nothing(message: object) -> None:
@@ -54,6 +57,9 @@ def lead(db: None) -> User:
         "view_consumerstate",
         "view_pulse",
         "view_audit",
+        "pause_consumer",
+        "view_failuregroup",
+        "change_failuregroup",
     )
 
 

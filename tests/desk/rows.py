@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from outbox.models import Attempt, AttemptOutcome, Message, Resolution, Status
+from outbox.models import Attempt, AttemptOutcome, FailureCount, FailureGroup, Message, Resolution, Status
 
 LIMIT = 3
 ISSUE, ORDER = "desk.issue", "desk.order"
@@ -83,6 +83,19 @@ def attempt(message: Message, number: int, outcome: str = AttemptOutcome.FAILED,
         "worker": "celery@shop-1",
     }
     return Attempt.objects.create(message=message, number=number, outcome=outcome, **{**values, **fields})
+
+
+def group(name: str = "jam", *, failures: int = 1, stuck: int = 0, **fields: Any) -> FailureGroup:
+    """Make a kind of failure with so many failed attempts, in two slots, and so many messages that are stuck."""
+    fingerprint = name.ljust(64, "-")
+    values = {"consumer": ISSUE, "exception": "ValueError", "place": "shop/till.py:open", "title": f"the {name} jams"}
+    made = FailureGroup.objects.create(fingerprint=fingerprint, **{**values, **fields})
+    now = timezone.now()
+    made.counts.create(slot=1, count=failures - failures // 2, last_at=now - timedelta(hours=1))
+    FailureCount.objects.create(group=made, slot=2, count=failures // 2, last_at=now)
+    for n in range(stuck):
+        failed(f"{name} {n}", consumer=made.consumer, failure=fingerprint)
+    return made
 
 
 def user(name: str, *permissions: str, **fields: Any) -> User:

@@ -1,71 +1,25 @@
 """The desk in a real browser: reachable by keyboard and on a phone, readable for everybody, and under a strict CSP."""
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from django.contrib.auth.models import User
-from django.test import Client
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from pytest_django.live_server_helper import LiveServer
+from django.db.models.functions import Now
+from django.utils import timezone
+from playwright.sync_api import expect
 
 from outbox import operate
 from outbox.acts import HandledAs
-from outbox.models import AttemptOutcome, Message, Status
+from outbox.models import AttemptOutcome, ConsumerState, GroupState, Message, MinuteStat, Status
 from tests.desk import rows
+from tests.desk.browsing import AXE, OPTIONS, PHONE, Open
 from tests.desk.test_translation import FILES, strings_of_code, strings_of_template
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 LIST = "/admin/outbox/message/"
-AXE = AXE_FILE_PATH.read_text()
-OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Chromium; Playwright's loop then runs in this thread, which Django would take for async code."""
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        chromium = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, live_server: LiveServer, lead: User) -> Iterator[Open]:
-    """Open a page as the lead; at the end nothing may have been refused by the content security policy."""
-    complaints: list[str] = []
-    contexts = []
-
-    def listen(message: Any) -> None:
-        if message.type == "error" and "favicon" not in message.location.get("url", ""):
-            complaints.append(message.text)
-
-    def open_page(path: str, *, user: User = lead, **how: Any) -> Page:
-        client = Client()
-        client.force_login(user)
-        context = browser.new_context(base_url=live_server.url, **how)
-        contexts.append(context)
-        cookie = client.cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
-        page = context.new_page()
-        page.on("console", listen)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 @pytest.fixture
@@ -94,7 +48,34 @@ def story(lead: User) -> dict[str, str]:
         "empty": f"{LIST}?tab=discarded&consumer={rows.ORDER}",
         "search": f"{LIST}?q=A-1",
         "audit": "/admin/outbox/auditentry/",
+        **watching(order, lead),
+    }
+
+
+def watching(order: Message, lead: User) -> dict[str, str]:
+    """Make the other pages' contents: a pause, an open breaker, kinds of failures, a day of figures."""
+    operate.pause(rows.ISSUE, seen=None, actor=lead, reason="R", lasting=timedelta(hours=1))
+    ConsumerState.objects.create(consumer=rows.ORDER, breaker="open", canary=order.pk, probe_at=Now())
+    group = rows.group("vendor", stuck=2, failures=40, regressions=1, ticket="https://tracker.example/7", owner="ada")
+    rows.attempt(Message.objects.latest("id"), 3, traceback="File till.py, line 7: " + "z" * 300)
+    rows.group("drawer", state=GroupState.FIXED, stuck=1, consumer=rows.ORDER)
+    rows.group("printer", state=GroupState.IGNORED, ignored_up_to=1, failures=5, ticket="SHOP-7")
+    rows.group("belt", state=GroupState.WAITING)
+    rows.group("light", state=GroupState.INVESTIGATING)
+    operate.set_group(group.pk, revision=0, was=GroupState.NEW, actor=lead, state=GroupState.NEW, note="N " * 90)
+    for hours in range(5):
+        at = timezone.now().replace(second=0, microsecond=0) - timedelta(hours=hours)
+        MinuteStat.objects.create(minute=at, consumer=rows.ISSUE, successes=900 * hours, failed=hours, snoozed=1)
+    return {
+        "home": "/admin/",
+        "operations": "/admin/outbox/",
         "consumers": "/admin/outbox/consumerstate/",
+        "paused": f"/admin/outbox/consumerstate/{rows.ISSUE}/change/",
+        "breaker open": f"/admin/outbox/consumerstate/{rows.ORDER}/change/",
+        "groups": "/admin/outbox/failuregroup/",
+        "no groups": f"/admin/outbox/failuregroup/?tab=fixed&consumer={rows.ISSUE}",
+        "group": f"/admin/outbox/failuregroup/{group.pk}/change/",
+        "queue of a group": f"{LIST}?tab=failed&group={group.pk}",
     }
 
 

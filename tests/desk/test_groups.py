@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.db import connection
 
@@ -13,14 +13,17 @@ pytestmark = pytest.mark.django_db
 
 
 def test_four_groups_stand_ready_each_with_its_permissions() -> None:
-    migration = import_module("outbox.migrations.0003_groups")
+    first = import_module("outbox.migrations.0003_groups")
+    failures = import_module("outbox.migrations.0008_groups_see_failures")
 
-    migration.make_groups(apps, SimpleNamespace(connection=connection))
+    first.make_groups(apps, SimpleNamespace(connection=connection))
+    failures.add_permissions(apps, SimpleNamespace(connection=connection))
 
-    found = {group.name: set(group.permissions.values_list("codename", flat=True)) for group in Group.objects.all()}
-    assert found == {name: set(codenames) for name, codenames in migration.GROUPS.items()}
-    assert "retry_message" not in found["Viewer"] | found["Auditor"]
-    assert "discard_message" not in found["Operator"]
+    ours = Permission.objects.filter(content_type__app_label="outbox")
+    found = {name: set(ours.filter(group__name=name).values_list("codename", flat=True)) for name in first.GROUPS}
+    assert found == {name: {*first.GROUPS[name], *failures.GROUPS[name]} for name in first.GROUPS}
+    assert not {"retry_message", "change_failuregroup"} & (found["Viewer"] | found["Auditor"])
+    assert not {"discard_message", "pause_consumer"} & found["Operator"]
 
 
 def test_what_a_host_took_from_a_group_stays_taken_when_it_migrates() -> None:

@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from outbox.admin import queue
+from outbox.admin.tabs import EVERYTHING, TABS, Scope, Tab, find_tab
 from outbox.models import Message
 from tests.desk import rows
 
@@ -22,12 +23,12 @@ def keys(page: queue.Page) -> list[str]:
     return [message.key for message in page.rows]
 
 
-def walk(tab: queue.Tab, **where: str) -> list[str]:
+def walk(tab: Tab, scope: Scope = EVERYTHING) -> list[str]:
     """Return the keys of all pages, from the first to the last, and make sure that the way back is the same."""
-    page = queue.read_page(tab, **where)
+    page = queue.read_page(tab, scope)
     seen = keys(page)
     while page.older:
-        page = queue.read_page(tab, after=page.older, **where)
+        page = queue.read_page(tab, scope, after=page.older)
         seen += keys(page)
     return seen
 
@@ -50,8 +51,8 @@ def test_each_tab_shows_every_message_of_its_kind_once_and_no_other(slug: str, m
             for consumer in (rows.ISSUE, rows.ORDER):
                 maker(f"{maker.__name__} {n}", consumer=consumer)
 
-    both = walk(queue.find_tab(slug))
-    one = walk(queue.find_tab(slug), consumer=rows.ORDER)
+    both = walk(find_tab(slug))
+    one = walk(find_tab(slug), Scope(rows.ORDER))
 
     assert sorted(both) == sorted([f"{make.__name__} {n}" for n in range(4)] * 2)
     assert sorted(one) == [f"{make.__name__} {n}" for n in range(4)]
@@ -60,7 +61,7 @@ def test_each_tab_shows_every_message_of_its_kind_once_and_no_other(slug: str, m
 def test_the_newest_failed_comes_first_and_the_way_back_shows_the_same_pages(short_pages: None) -> None:
     for n in range(8):
         rows.failed(str(n))
-    tab = queue.find_tab("failed")
+    tab = find_tab("failed")
 
     first = queue.read_page(tab)
     second = queue.read_page(tab, after=first.older)
@@ -77,7 +78,7 @@ def test_pending_messages_of_all_consumers_are_merged_by_the_time_they_are_due(s
     made = [rows.pending(str(n), consumer=f"desk.{n % 3}") for n in range(8)]
     Message.objects.filter(pk=made[5].pk).update(due_at=made[0].due_at)
 
-    shown = walk(queue.find_tab("pending"))
+    shown = walk(find_tab("pending"))
 
     assert shown == ["0", "5", "1", "2", "3", "4", "6", "7"]
 
@@ -87,17 +88,17 @@ def test_many_messages_due_at_the_same_moment_are_all_shown(short_pages: None) -
         rows.pending(str(n))
     Message.objects.update(due_at=Message.objects.first().due_at)
 
-    assert walk(queue.find_tab("pending")) == [str(n) for n in range(8)]
+    assert walk(find_tab("pending")) == [str(n) for n in range(8)]
 
 
 def test_what_is_rare_is_looked_for_piece_by_piece(short_pages: None) -> None:
     rows.success("rare", consumer=rows.ORDER)
     for n in range(9):
         rows.success(str(n))
-    tab = queue.find_tab("success")
+    tab = find_tab("success")
 
-    first = queue.read_page(tab, consumer=rows.ORDER)
-    second = queue.read_page(tab, consumer=rows.ORDER, after=first.older)
+    first = queue.read_page(tab, Scope(rows.ORDER))
+    second = queue.read_page(tab, Scope(rows.ORDER), after=first.older)
 
     assert (keys(first), first.cut_short) == ([], True)
     assert (keys(second), second.cut_short, second.older) == (["rare"], False, "")
@@ -108,7 +109,7 @@ def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: N
     far = [rows.started(f"far {n}", consumer=rows.ORDER) for n in range(9)]
     limit = queue.LOOK
 
-    page = queue.read_page(queue.find_tab("pending"))
+    page = queue.read_page(find_tab("pending"))
 
     assert (keys(page), page.cut_short) == ([], True)
     assert page.older.endswith(f"_{near[limit].pk}")
@@ -120,7 +121,7 @@ def test_counting_stops(made: int, short_pages: None) -> None:
     for n in range(made):
         rows.failed(str(n))
 
-    assert queue.tally(queue.find_tab("failed")) == queue.Tally(min(made, 5), more=made > 5)
+    assert queue.tally(find_tab("failed")) == queue.Tally(min(made, 5), more=made > 5)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1_2", "-1", "9" * 30, "2026-01-01_5", "2026-13-45T00:00:00_5", "٣"])
@@ -128,7 +129,7 @@ def test_counting_stops(made: int, short_pages: None) -> None:
 def test_a_cursor_that_makes_no_sense_shows_the_first_page(cursor: str, slug: str) -> None:
     rows.failed("a")
     rows.pending("b")
-    tab = queue.find_tab(slug)
+    tab = find_tab(slug)
 
     assert keys(queue.read_page(tab, after=cursor)) == keys(queue.read_page(tab))
     assert keys(queue.read_page(tab, before=cursor)) == keys(queue.read_page(tab))
@@ -149,13 +150,13 @@ def test_the_next_failed_message_is_the_one_below_and_then_the_topmost() -> None
 
     assert queue.next_failed(high.pk) == middle.pk
     assert queue.next_failed(low.pk) == high.pk
-    assert queue.next_failed(low.pk, consumer=rows.ORDER) is None
+    assert queue.next_failed(low.pk, Scope(rows.ORDER)) is None
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("consumer", ["", rows.ORDER])
-@pytest.mark.parametrize("tab", queue.TABS, ids=lambda tab: tab.slug)
-def test_an_index_answers_every_tab(tab: queue.Tab, consumer: str) -> None:
+@pytest.mark.parametrize("scope", [Scope(), Scope(rows.ORDER), Scope(rows.ORDER, "f" * 64)], ids=str)
+@pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.slug)
+def test_an_index_answers_every_tab(tab: Tab, scope: Scope) -> None:
     """A sequential scan or a sort that appears although it is forbidden has no index to take its place."""
     rows.failed("a")
     rows.pending("b")
@@ -165,9 +166,9 @@ def test_an_index_answers_every_tab(tab: queue.Tab, consumer: str) -> None:
         cursor.execute("SET LOCAL enable_sort = off")
 
     with CaptureQueriesContext(connection) as queries:
-        page = queue.read_page(tab, consumer=consumer)
-        queue.read_page(tab, consumer=consumer, after=page.older or "1")
-        queue.tally(tab, consumer=consumer)
+        page = queue.read_page(tab, scope)
+        queue.read_page(tab, scope, after=page.older or "1")
+        queue.tally(tab, scope)
 
     for query in queries:
         with connection.cursor() as cursor:
@@ -175,3 +176,18 @@ def test_an_index_answers_every_tab(tab: queue.Tab, consumer: str) -> None:
             plan = "\n".join(line for (line,) in cursor.fetchall())
         assert "Seq Scan on outbox_message" not in plan, query["sql"]
         assert "Sort  (" not in plan.replace("Incremental Sort  (", ""), query["sql"]
+
+
+def test_a_group_of_failures_is_shown_whole_and_alone(short_pages: None) -> None:
+    for n in range(4):
+        rows.failed(f"ours {n}", failure="a" * 64)
+        rows.failed(f"other {n}", failure="b" * 64)
+        rows.failed(f"elsewhere {n}", consumer=rows.ORDER, failure="a" * 64)
+    scope, tab = Scope(rows.ISSUE, "a" * 64), find_tab("failed")
+
+    shown = walk(tab, scope)
+    newest = Message.objects.get(key="ours 3")
+
+    assert shown == ["ours 3", "ours 2", "ours 1", "ours 0"]
+    assert queue.tally(tab, scope) == queue.Tally(4, more=False)
+    assert queue.next_failed(newest.pk, scope) == Message.objects.get(key="ours 2").pk

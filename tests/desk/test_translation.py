@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 from django.utils.translation.template import templatize
 
 import outbox
@@ -48,3 +49,13 @@ def test_strings_are_found_at_all() -> None:
     found = [text for path in FILES if path.suffix == ".html" for text in strings_of_template(path)]
 
     assert {"Work queue", "What to do:", "took %(span)s"} <= set(found)
+
+
+@pytest.mark.parametrize("name", ["base_site.html", "index.html"])
+def test_the_site_s_own_head_is_translated_too(name: str) -> None:
+    strings = set(strings_of_template(HOME.parent / "templates" / "admin" / name))
+
+    with translation.override("zh-hans"):
+        missing = {text for text in strings if translation.gettext(text) == text}
+
+    assert missing == set()

@@ -5,14 +5,19 @@
   const language = document.documentElement.lang;
 
   const local = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-  for (const time of document.querySelectorAll(".desk time[datetime]")) {
-    const here = local.format(new Date(time.dateTime));
-    if (time.hasAttribute("data-age")) {
-      time.title = `${here} · ${time.title}`;
-    } else {
-      time.textContent = here;
+  const hour = new Intl.DateTimeFormat(language, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+  const localise = (part) => {
+    for (const time of part.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (time.hasAttribute("data-age")) {
+        time.title = `${local.format(at)} · ${time.title}`;
+      } else {
+        time.textContent = (time.hasAttribute("data-clock") ? hour : local).format(at);
+      }
     }
-  }
+  };
+  localise(document.querySelector(".desk"));
+  document.addEventListener("desk:shown", (event) => localise(event.target));
 
   const dialog = document.querySelector("[data-keys]");
   const toggle = document.querySelector("[data-keys-switch]");

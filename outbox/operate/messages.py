@@ -1,57 +1,23 @@
-"""Everything an operator can do to a message: checked for permission, done by compare-and-set, written to the audit.
+"""What an operator can do to a message: retry, settle by hand, discard, reopen, look at the payload."""
 
-Each act takes the message's id and the ``revision`` the operator has seen, the ``actor`` (a Django user, whose
-permission is checked, or the name of whoever ran a command, who has the database anyway), a ``reason`` and the
-``origin`` (an IP address, or the command). It returns the message as it is afterwards.
-
-Every act raises ``NotAllowed`` if the permission, the reason or the message's state does not permit it, and
-``Conflict`` if the message was changed since the operator looked. Both say in plain words what to do.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from outbox import audit, courier, registry
-from outbox.acts import EVIDENCE_LENGTH, PERMISSIONS, Act, HandledAs, tell, why_not
+from outbox.acts import EVIDENCE_LENGTH, Act, HandledAs, why_not
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import Message, Resolution, Status
-
-
-class Person(Protocol):
-    """What ``operate`` needs of a Django user."""
-
-    def has_perm(self, perm: str, obj: Any = None) -> bool:
-        """Tell whether the user has the permission ``app.codename``."""
-
-    def get_username(self) -> str:
-        """Return the name that the audit keeps."""
-
-
-Actor = Person | str
-
+from outbox.operate.deed import Actor, Deed, overtaken_by
 
 FAILED = Q(exhausted_at__isnull=False)
 CLOSED_BY_HAND = Q(resolution__in=[Resolution.HANDLED, Resolution.DISCARDED])
-
-
-@dataclass(frozen=True, slots=True)
-class _Deed:
-    """Who does what, why and from where."""
-
-    act: Act
-    actor: Actor
-    reason: str
-    origin: str
 
 
 def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
@@ -59,8 +25,8 @@ def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: 
 
     Only what the machine has given up on can be retried; a message that is under way would otherwise run twice.
     """
-    deed = _Deed(Act.RETRY, actor, reason, origin)
-    _check_permission(deed)
+    deed = Deed(Act.RETRY, actor, reason, origin)
+    deed.check()
     message = _look(message_id, revision)
     consumer = registry.get(message.consumer)
     if consumer is None:
@@ -98,8 +64,8 @@ def mark_handled(
     origin: str = "",
 ) -> Message:
     """Failed → success, handled by hand; ``evidence`` proves the outcome (an order number, a link, a note)."""
-    deed = _Deed(Act.HANDLE, actor, reason, origin)
-    _check_permission(deed)
+    deed = Deed(Act.HANDLE, actor, reason, origin)
+    deed.check()
     proof = evidence.strip()
     if not 0 < len(proof) <= EVIDENCE_LENGTH:
         raise NotAllowed(
@@ -122,8 +88,8 @@ def mark_handled(
 
 def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Failed → failed and closed: the promise will not be kept, and nobody is asked about it again."""
-    deed = _Deed(Act.DISCARD, actor, reason, origin)
-    _check_permission(deed)
+    deed = Deed(Act.DISCARD, actor, reason, origin)
+    deed.check()
     message = _look(message_id, revision)
     return _change(
         message,
@@ -138,8 +104,8 @@ def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin
 
 def reopen(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Handled or discarded → failed, waiting for a person again. The machine's own success is never reopened."""
-    deed = _Deed(Act.REOPEN, actor, reason, origin)
-    _check_permission(deed)
+    deed = Deed(Act.REOPEN, actor, reason, origin)
+    deed.check()
     message = _look(message_id, revision)
     return _change(
         message,
@@ -155,25 +121,12 @@ def reopen(message_id: int, *, revision: int, actor: Actor, reason: str, origin:
 
 def reveal(message_id: int, *, actor: Actor, origin: str = "", reason: str = "") -> Any:
     """Return the payload unmasked, and note in the audit who has seen it."""
-    deed = _Deed(Act.REVEAL, actor, reason, origin)
-    _check_permission(deed)
+    deed = Deed(Act.REVEAL, actor, reason, origin)
+    deed.check()
     with transaction.atomic(using=conf().database):
         message = _look(message_id)
-        _note(deed, message, before={}, after={})
+        deed.note(str(message), message_id=message.pk, before={}, after={})
     return message.payload
-
-
-def _check_permission(deed: _Deed) -> None:
-    if deed.act is not Act.REVEAL and not deed.reason.strip():
-        raise NotAllowed(_("Say why, in a few words; the audit keeps it."))
-    permission = PERMISSIONS[deed.act]
-    if not isinstance(deed.actor, str) and not deed.actor.has_perm(permission):
-        raise NotAllowed(
-            _("You may not do this: it takes the permission “%(permission)s”. Ask a lead, or for the permission.")
-            % {"permission": permission}
-        )
-    if not _name(deed.actor):
-        raise NotAllowed(_("Say who is acting; the audit keeps the name."))
 
 
 def _look(message_id: int, revision: int | None = None) -> Message:
@@ -189,7 +142,7 @@ def _look(message_id: int, revision: int | None = None) -> Message:
 
 
 def _change(
-    message: Message, deed: _Deed, *, only: Q, also: Callable[[], None] | None = None, **changes: Any
+    message: Message, deed: Deed, *, only: Q, also: Callable[[], None] | None = None, **changes: Any
 ) -> Message:
     """Change the row if it is still as the operator saw it and write the audit, or raise and change nothing."""
     if refusal := why_not(deed.act, message):
@@ -199,27 +152,10 @@ def _change(
         if not seen.update(revision=F("revision") + 1, **changes):
             raise _conflict(message.pk)
         changed = Message.objects.get(pk=message.pk)
-        _note(deed, changed, before=_state(message), after=_state(changed))
+        deed.note(str(changed), message_id=changed.pk, before=_state(message), after=_state(changed))
         if also is not None:
             also()
     return changed
-
-
-def _note(deed: _Deed, message: Message, *, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-    audit.append(
-        actor=_name(deed.actor),
-        origin=deed.origin[:100],
-        action=deed.act.value,
-        subject=str(message),
-        message_id=message.pk,
-        before=before,
-        after=after,
-        reason=deed.reason.strip(),
-    )
-
-
-def _name(actor: Actor) -> str:
-    return (actor if isinstance(actor, str) else actor.get_username()).strip()[:150]
 
 
 def _state(message: Message) -> dict[str, Any]:
@@ -245,19 +181,12 @@ def _conflict(message_id: int) -> Conflict:
             _("The message has changed since you looked; now it is %(state)s. Look again, then decide.")
             % {"state": state}
         )
-    return Conflict(
-        _("%(deed)s since you looked (%(at)s: “%(reason)s”). Look again, then decide.")
-        % {
-            "deed": tell(act),
-            "at": date_format(timezone.localtime(act.at), "DATETIME_FORMAT"),
-            "reason": act.reason,
-        }
-    )
+    return overtaken_by(act)
 
 
 def _hint(consumer: str, message_id: int) -> None:
     """Let the courier tell a worker once the act has committed; without it the rescan finds the row."""
-    transaction.on_commit(partial(courier.offer, {consumer: [message_id]}), using=conf().database, robust=True)
+    courier.offer_on_commit({consumer: [message_id]})
 
 
 def _hint_next(message: Message) -> None:

@@ -1,0 +1,129 @@
+"""The last 24 hours as bars and as a table, from the figures per minute; the message table has no part in it.
+
+Each outcome has a scale of its own: beside ten thousand successes five failures would be nothing to see.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import F, Sum
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from outbox.models import MinuteStat
+
+DAY, HOUR, MINUTE = timedelta(hours=24), timedelta(hours=1), timedelta(minutes=1)
+STEP = timedelta(minutes=30)
+BARS = DAY // STEP
+WIDTH, HEIGHT, GAP = 10, 40, 2
+"""Of a bar's place, of the chart and between two bars, in the chart's own units."""
+
+OUTCOMES: Mapping[str, tuple[str, Promise, tuple[str, ...]]] = {
+    "successes": ("good", _("Succeeded"), ("successes",)),
+    "attempts": ("bad", _("Failed attempts"), ("failed", "rejected", "lost", "late")),
+    "put_off": ("wait", _("Put off: not ready, or unavailable"), ("snoozed", "unavailable")),
+    "exhausted": ("bad", _("Given up: waiting for a person"), ("exhausted",)),
+}
+"""Tone, name, and the counters that make each line of the chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One outcome: its half hours, their total, the most in one of them, and the bars as an outline to be filled."""
+
+    tone: str
+    label: Promise
+    counts: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        """How many in the whole day."""
+        return sum(self.counts)
+
+    @property
+    def most(self) -> int:
+        """How many in the half hour that had the most."""
+        return max(self.counts)
+
+    @property
+    def path(self) -> str:
+        """The bars, one beside the other; only nothing has no height."""
+        tops = [HEIGHT - -(-count * HEIGHT // self.most) if count else HEIGHT for count in self.counts]
+        return "".join(
+            f"M{number * WIDTH} {HEIGHT}V{top}h{WIDTH - GAP}V{HEIGHT}z"
+            for number, top in enumerate(tops)
+            if top < HEIGHT
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One row of the table: an hour and the count of each outcome."""
+
+    at: datetime
+    counts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A day in lines, in a table with the newest hour first, and the last 60 minutes by outcome."""
+
+    lines: Sequence[Line]
+    hours: Sequence[Hour]
+    last_hour: Mapping[str, int]
+    width: int = WIDTH * BARS
+    height: int = HEIGHT
+
+
+Counts = Sequence[int]
+Minutes = Sequence[tuple[datetime, Counts]]
+NOTHING: Counts = [0] * len(OUTCOMES)
+
+
+def read() -> Chart:
+    """Read the day up to now."""
+    sums = {slug: Sum(sum((F(name) for name in names[1:]), F(names[0]))) for slug, (_t, _l, names) in OUTCOMES.items()}
+    minutes = MinuteStat.objects.within(DAY).values("minute").annotate(**sums).order_by("minute")
+    return draw([(at, counts) for at, *counts in minutes.values_list("minute", *sums)], now=timezone.now())
+
+
+def draw(minutes: Minutes, *, now: datetime) -> Chart:
+    """Return the day before ``now`` as it is shown; steps are the clock's own."""
+    by_half_hour = _summed(minutes, STEP)
+    half_hours = [by_half_hour.get(at, NOTHING) for at in _steps(now, STEP)]
+    by_hour = _summed(list(by_half_hour.items()), HOUR)
+    hours = [Hour(at, by_hour.get(at, NOTHING)) for at in reversed(_steps(now, HOUR))]
+    recent = [counts for at, counts in minutes if at > now - HOUR]
+    return Chart(
+        [
+            Line(tone, label, [counts[number] for counts in half_hours])
+            for number, (tone, label, _names) in enumerate(OUTCOMES.values())
+        ],
+        hours,
+        dict(zip(OUTCOMES, _added(recent), strict=True)),
+    )
+
+
+def _summed(counted: Minutes, step: timedelta) -> dict[datetime, Counts]:
+    grouped: dict[datetime, list[Counts]] = {}
+    for at, counts in counted:
+        grouped.setdefault(_floor(at, step), []).append(counts)
+    return {at: _added(rows) for at, rows in grouped.items()}
+
+
+def _added(rows: Sequence[Counts]) -> Counts:
+    return [sum(column) for column in zip(*rows, strict=True)] if rows else NOTHING
+
+
+def _steps(now: datetime, step: timedelta) -> list[datetime]:
+    """Return where each step of the day begins; the last one is the one that ``now`` is in."""
+    last = _floor(now, step)
+    return [last - step * back for back in reversed(range(DAY // step))]
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    utc = at.astimezone(UTC)
+    minute = utc.minute - utc.minute % (step // MINUTE) if step < HOUR else 0
+    return utc.replace(minute=minute, second=0, microsecond=0)

@@ -1,0 +1,50 @@
+"""What every page of the desk has in common: it shows, and changes through ``operate`` alone."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+def _never(*_args: object, **_kwargs: object) -> bool:
+    return False
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    """An admin that shows and never changes, whatever permissions somebody may have been given."""
+
+    class Media:
+        css = {"all": ["outbox/desk.css"]}
+
+    actions = None
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    has_add_permission = _never
+    has_change_permission = _never
+    has_delete_permission = _never
+
+
+class DeskAdmin(ReadOnlyAdmin):
+    """An admin whose pages are the desk's own."""
+
+    def check_view_permission(self, request: HttpRequest) -> None:
+        """Refuse whoever may not look."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def list_url(self) -> str:
+        """Return the address of the list of these rows."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return reverse(name, current_app=self.admin_site.name)
+
+    def page_context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
+        """Return what every page shows."""
+        return {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+
+
+def origin_of(request: HttpRequest) -> str:
+    """Return the address the request came from, as the server saw it; forwarded headers can be forged."""
+    return str(request.META.get("REMOTE_ADDR", ""))

@@ -1,0 +1,142 @@
+"""The work queue's tabs: which index each walks, in which order, and what it keeps of the rows it meets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from outbox.models import Message, Resolution, Status
+from outbox.models.message import MessageQuerySet
+
+NEWER, OLDER = _("Newer"), _("Older")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the queue is narrowed down to: one consumer, and of its failures one group."""
+
+    consumer: str = ""
+    failure: str = ""
+
+
+EVERYTHING = Scope()
+Streams = Callable[[Scope], list[MessageQuerySet]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One view of the queue."""
+
+    slug: str
+    label: Promise
+    empty: Promise
+    order: tuple[str, ...]
+    streams: Streams
+    among: Q
+    knows_consumer: bool = False
+    newer: Promise = NEWER
+    older: Promise = OLDER
+
+    def kept(self, scope: Scope) -> Q:
+        """Return what is kept of the rows met; the consumer is part of it where the index does not lead with it."""
+        ours = scope.consumer and not self.knows_consumer
+        return self.among & Q(consumer=scope.consumer) if ours else self.among
+
+
+def stuck(scope: Scope) -> list[MessageQuerySet]:
+    """Return what waits for a person; a group of failures belongs to one consumer, and the index leads with that."""
+    rows = Message.objects.exhausted()
+    if scope.failure:
+        return [rows.filter(consumer=scope.consumer, failure=scope.failure)]
+    return [rows.filter(consumer=scope.consumer) if scope.consumer else rows]
+
+
+def _waiting(scope: Scope) -> list[MessageQuerySet]:
+    """Walk the index of the unfinished, which leads with the consumer: one stream for each that has any."""
+    names = [scope.consumer] if scope.consumer else consumers_with_work()
+    return [Message.objects.unfinished().filter(consumer=name) for name in names]
+
+
+def _finished(_scope: Scope) -> list[MessageQuerySet]:
+    return [Message.objects.filter(finished_at__isnull=False, exhausted_at__isnull=True)]
+
+
+def _closed(resolution: Resolution) -> Streams:
+    return lambda _scope: [Message.objects.filter(resolution=resolution)]
+
+
+def _everything(_scope: Scope) -> list[MessageQuerySet]:
+    return [Message.objects.all()]
+
+
+TABS = [
+    Tab(
+        "failed",
+        _("Failed, unresolved"),
+        _("Nothing waits for a person: every message the machine gave up on has been dealt with."),
+        ("-id",),
+        stuck,
+        Q(),
+        knows_consumer=True,
+    ),
+    Tab(
+        "pending",
+        _("Pending"),
+        _("Nothing is waiting: every message has been taken up."),
+        ("due_at", "id"),
+        _waiting,
+        Q(status=Status.PENDING),
+        knows_consumer=True,
+        newer=_("Due sooner"),
+        older=_("Due later"),
+    ),
+    Tab(
+        "started",
+        _("Started"),
+        _("No worker is busy at this moment. Messages are often started only for some milliseconds."),
+        ("due_at", "id"),
+        _waiting,
+        Q(status=Status.STARTED),
+        knows_consumer=True,
+        newer=_("Due sooner"),
+        older=_("Due later"),
+    ),
+    Tab(
+        "success",
+        _("Success"),
+        _("The machine has finished no message yet, or they have been removed in time."),
+        ("-finished_at", "-id"),
+        _finished,
+        Q(status=Status.SUCCESS, resolution=""),
+    ),
+    Tab(
+        "handled",
+        _("Handled by hand"),
+        _("Nobody has marked a message as handled."),
+        ("-id",),
+        _closed(Resolution.HANDLED),
+        Q(),
+    ),
+    Tab(
+        "discarded", _("Discarded"), _("Nobody has discarded a message."), ("-id",), _closed(Resolution.DISCARDED), Q()
+    ),
+    Tab("all", _("All"), _("There are no messages yet."), ("-id",), _everything, Q()),
+]
+
+
+def find_tab(slug: str) -> Tab:
+    """Return the tab of that name, or the one the queue opens on."""
+    return next((tab for tab in TABS if tab.slug == slug), TABS[0])
+
+
+def consumers_with_work() -> list[str]:
+    """Return the consumers that have unfinished rows, in the code or not, by one short step of the index for each."""
+    names = Message.objects.unfinished().order_by("consumer").values_list("consumer", flat=True)
+    found: list[str] = []
+    name = names.first()
+    while name is not None:
+        found.append(name)
+        name = names.filter(consumer__gt=name).first()
+    return found

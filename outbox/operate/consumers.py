@@ -1,0 +1,103 @@
+"""What an operator can do to a consumer: hold it back, and let it go on."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from outbox import audit, registry
+from outbox.acts import Act
+from outbox.conf import conf
+from outbox.errors import Conflict, NotAllowed
+from outbox.models import ConsumerState, Message
+from outbox.operate.deed import Actor, Deed, overtaken_by
+
+LONGEST = timedelta(days=365)
+
+
+def pause(
+    consumer: str,
+    *,
+    seen: datetime | None,
+    actor: Actor,
+    reason: str,
+    lasting: timedelta | None = None,
+    origin: str = "",
+) -> ConsumerState:
+    """Start no message of ``consumer`` until somebody resumes it, or for ``lasting``.
+
+    ``seen`` is the ``paused_at`` of the pause the operator saw, None if there was none; a pause that was seen is
+    replaced. What a worker holds at this moment it finishes.
+    """
+    deed = Deed(Act.PAUSE, actor, reason, origin)
+    deed.check()
+    if lasting is not None and not timedelta(0) < lasting <= LONGEST:
+        raise NotAllowed(_("A pause lasts longer than no time, and at most a year."))
+    if not _is_known(consumer):
+        raise NotAllowed(
+            _("There is no consumer named “%(consumer)s”, neither in the code nor among the messages that wait.")
+            % {"consumer": consumer}
+        )
+    return _change(
+        consumer,
+        deed,
+        seen,
+        paused_at=Now(),
+        paused_by=deed.name,
+        paused_reason=reason.strip(),
+        paused_until=None if lasting is None else Now() + lasting,
+    )
+
+
+def resume(consumer: str, *, seen: datetime | None, actor: Actor, reason: str, origin: str = "") -> ConsumerState:
+    """Let a paused consumer go on; the rescan sends what has waited within a second. ``seen`` is as for ``pause``."""
+    deed = Deed(Act.RESUME, actor, reason, origin)
+    deed.check()
+    if seen is None and not ConsumerState.objects.paused().filter(pk=consumer).exists():
+        raise NotAllowed(_("The consumer is not paused."))
+    return _change(consumer, deed, seen, paused_at=None, paused_by="", paused_reason="", paused_until=None)
+
+
+def _is_known(consumer: str) -> bool:
+    return (
+        registry.get(consumer) is not None
+        or ConsumerState.objects.filter(pk=consumer).exists()
+        or Message.objects.unfinished().filter(consumer=consumer).exists()
+    )
+
+
+def _change(consumer: str, deed: Deed, seen: datetime | None, **changes: Any) -> ConsumerState:
+    """Change the row if its pause is still the one that was seen, or raise and change nothing.
+
+    Compared under the row's lock: on SQLite a moment written by the database is not found again by its value.
+    """
+    with transaction.atomic(using=conf().database):
+        ConsumerState.objects.get_or_create(consumer=consumer)
+        before = ConsumerState.objects.select_for_update(no_key=True).get(pk=consumer)
+        is_on = ConsumerState.objects.paused().filter(pk=consumer).exists()
+        if (before.paused_at if is_on else None) != seen:
+            raise _conflict(consumer)
+        ConsumerState.objects.filter(pk=consumer).update(**changes)
+        after = ConsumerState.objects.get(pk=consumer)
+        deed.note(consumer, before=_state(before), after=_state(after))
+    return after
+
+
+def _state(state: ConsumerState) -> dict[str, Any]:
+    """Return what an act can change, as the audit keeps it."""
+    return {
+        "paused_at": state.paused_at and state.paused_at.isoformat(),
+        "paused_by": state.paused_by,
+        "paused_reason": state.paused_reason,
+        "paused_until": state.paused_until and state.paused_until.isoformat(),
+    }
+
+
+def _conflict(consumer: str) -> Conflict:
+    paused = ConsumerState.objects.paused().filter(pk=consumer).exists()
+    act = audit.last_act_about(consumer, Act.PAUSE, Act.RESUME)
+    if act is None or (act.action == Act.PAUSE and not paused):
+        return Conflict(_("The pause that you saw is over by itself. Look again, then decide."))
+    return overtaken_by(act)

@@ -1,0 +1,84 @@
+"""What an operator can do about a kind of failure: say what is being done, by whom, and where it is written down."""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils.translation import gettext as _
+
+from outbox import audit
+from outbox.acts import Act, subject_of_group
+from outbox.conf import conf
+from outbox.errors import Conflict, NotAllowed
+from outbox.models import FailureGroup, GroupState
+from outbox.operate.deed import Actor, Deed, overtaken_by
+
+
+def set_group(
+    fingerprint: str,
+    *,
+    revision: int,
+    was: GroupState,
+    actor: Actor,
+    state: GroupState,
+    owner: str = "",
+    ticket: str = "",
+    note: str = "",
+    ignored_up_to: int | None = None,
+    reason: str = "",
+    origin: str = "",
+) -> FailureGroup:
+    """Write down what people have decided about a group of failures; all of it at once, as it is to be.
+
+    ``was`` is the state the operator saw: the machine itself opens a fixed group again, which is no operator's change.
+    ``ignored_up_to`` is the number of failures beyond which an ignored group is shown as open again.
+    """
+    deed = Deed(Act.TRIAGE, actor, reason, origin)
+    deed.check()
+    group = FailureGroup.objects.with_totals().filter(pk=fingerprint).first()
+    if group is None:
+        raise Conflict(_("This failure group is no longer there."))
+    ignores = state == GroupState.IGNORED
+    total = getattr(group, "total", None) or 0
+    if ignores and (ignored_up_to is None or ignored_up_to <= total):
+        raise NotAllowed(
+            _("Say up to how many failures it is to be ignored: more than the %(total)d there have been.")
+            % {"total": total}
+        )
+    wanted: dict[str, Any] = {
+        "state": GroupState(state),
+        "owner": owner.strip(),
+        "ticket": ticket.strip(),
+        "note": note.strip(),
+        "ignored_up_to": ignored_up_to if ignores else None,
+    }
+    before = _state(group)
+    if before == {**wanted, "state": wanted["state"].value}:
+        raise NotAllowed(_("Nothing was changed."))
+    with transaction.atomic(using=conf().database):
+        seen = FailureGroup.objects.filter(pk=fingerprint, revision=revision, state=was)
+        if not seen.update(revision=F("revision") + 1, **wanted):
+            raise _conflict(group, revision)
+        changed = FailureGroup.objects.get(pk=fingerprint)
+        deed.note(subject_of_group(changed), before=before, after=_state(changed))
+    return changed
+
+
+def _state(group: FailureGroup) -> dict[str, Any]:
+    """Return what an act can change, as the audit keeps it."""
+    return {
+        "state": str(group.state),
+        "owner": group.owner,
+        "ticket": group.ticket,
+        "note": group.note,
+        "ignored_up_to": group.ignored_up_to,
+    }
+
+
+def _conflict(group: FailureGroup, seen: int) -> Conflict:
+    """Tell who was faster; where no operator was, the failure itself has come back."""
+    revision = FailureGroup.objects.filter(pk=group.pk).values_list("revision", flat=True).first()
+    act = audit.last_act_about(subject_of_group(group), Act.TRIAGE)
+    if act is None or revision == seen:
+        return Conflict(_("The failure has come back since you looked. Look again, then decide."))
+    return overtaken_by(act)

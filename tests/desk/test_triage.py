@@ -1,0 +1,226 @@
+"""Failure groups: which matter first, and what people write down about them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from outbox import operate
+from outbox.admin import triage
+from outbox.admin.queue import Tally
+from outbox.errors import Conflict, NotAllowed
+from outbox.models import AuditEntry, FailureCount, FailureGroup, GroupState, Message
+from tests.desk import rows
+
+pytestmark = pytest.mark.django_db
+
+
+def decide(group: FailureGroup, **given: Any) -> FailureGroup:
+    known: dict[str, Any] = {
+        "revision": group.revision,
+        "was": group.state,
+        "actor": "ada",
+        "state": GroupState.INVESTIGATING,
+    }
+    return operate.set_group(group.pk, **{**known, **given})
+
+
+def test_what_is_most_stuck_comes_first_then_what_is_new_then_what_failed_last() -> None:
+    rows.group("fresh", stuck=1)
+    rows.group("seldom", stuck=1, state=GroupState.WAITING)
+    rows.group("often", stuck=3, state=GroupState.WAITING)
+    rows.group("harmless", failures=900)
+    FailureCount.objects.filter(group__title="the harmless jams").update(last_at=timezone.now() + timedelta(hours=1))
+
+    kinds = triage.read()
+
+    assert [kind.group.title for kind in kinds] == [
+        "the often jams",
+        "the fresh jams",
+        "the seldom jams",
+        "the harmless jams",
+    ]
+    assert [(kind.stuck.counted, kind.total) for kind in kinds] == [(3, 1), (1, 1), (1, 1), (0, 900)]
+
+
+def test_stuck_is_what_waits_for_a_person_now_of_this_kind_and_consumer() -> None:
+    group = rows.group(failures=9, stuck=2)
+    rows.failed("other kind", failure="b" * 64)
+    rows.failed("other consumer", failure=group.pk, consumer=rows.ORDER)
+    rows.handled("by hand", failure=group.pk)
+    rows.pending("again", failure=group.pk)
+
+    kind = triage.find(group.pk)
+
+    assert kind is not None
+    assert (kind.stuck, kind.total) == (Tally(2, more=False), 9)
+    assert kind.last_at == max(FailureCount.objects.values_list("last_at", flat=True))
+
+
+def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triage, "COUNT", 2)
+    monkeypatch.setattr(triage, "LOOK", 1)
+    rows.group("older", stuck=3)
+    FailureCount.objects.update(last_at=timezone.now() - timedelta(days=1))
+    rows.group("newer", stuck=3)
+
+    with CaptureQueriesContext(connection) as queries:
+        kinds = triage.read()
+
+    assert [(kind.group.title, kind.stuck) for kind in kinds] == [("the newer jams", Tally(2, more=True))]
+    assert "LIMIT 3" in queries[-1]["sql"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "stuck", "tab"),
+    [
+        ({"state": GroupState.NEW}, 0, triage.OPEN),
+        ({"state": GroupState.INVESTIGATING}, 0, triage.OPEN),
+        ({"state": GroupState.WAITING}, 0, triage.OPEN),
+        ({"state": GroupState.IGNORED, "ignored_up_to": 10}, 5, triage.IGNORED),
+        ({"state": GroupState.IGNORED, "ignored_up_to": 9}, 0, triage.OPEN),
+        ({"state": GroupState.FIXED}, 0, triage.FIXED),
+        ({"state": GroupState.FIXED}, 1, triage.OPEN),
+    ],
+)
+def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
+    fields: dict[str, Any], stuck: int, tab: str
+) -> None:
+    rows.group(failures=10, stuck=stuck, **fields)
+
+    sorted_out = triage.tabs_of(triage.read())
+
+    assert {name: len(kinds) for name, kinds in sorted_out.items()} == {
+        triage.OPEN: 0,
+        triage.IGNORED: 0,
+        triage.FIXED: 0,
+        triage.ALL: 1,
+        tab: 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ticket", "url"),
+    [
+        ("https://tracker.example/7", "https://tracker.example/7"),
+        ("HTTP://tracker.example/7", "HTTP://tracker.example/7"),
+        ("javascript:alert(1)", ""),
+        ("SHOP-7", ""),
+        ("data:text/html,x https://a", ""),
+    ],
+)
+def test_a_ticket_is_a_link_only_to_the_web(ticket: str, url: str) -> None:
+    group = rows.group(ticket=ticket)
+    kind = triage.find(group.pk)
+
+    assert kind is not None
+    assert kind.ticket_url == url
+
+
+def test_the_list_costs_the_same_two_statements_however_many_groups_there_are() -> None:
+    for n in range(12):
+        rows.group(str(n), stuck=2)
+
+    with CaptureQueriesContext(connection) as queries:
+        assert len(triage.read()) == 12
+
+    assert len(queries) == 2
+
+
+@pytest.mark.services
+def test_an_index_counts_what_is_stuck() -> None:
+    rows.group(stuck=1)
+    pattern = Message.objects.values().get()
+    Message.objects.bulk_create(
+        Message(**{**pattern, "id": None, "key": str(n), "failure": f"{n % 40:064}"}) for n in range(2_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE outbox_message")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+
+    with CaptureQueriesContext(connection) as queries:
+        triage.read()
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {queries[-1]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "outbox_message_groups" in plan
+    assert "Seq Scan on outbox_message" not in plan
+
+
+def test_a_decision_is_kept_whole_and_written_to_the_audit(lead: User) -> None:
+    group = rows.group()
+
+    changed = decide(group, actor=lead, owner=" ada ", ticket="SHOP-7", note="ask the vendor", origin="10.0.0.7")
+
+    assert (changed.state, changed.owner, changed.ticket, changed.note) == (
+        "investigating",
+        "ada",
+        "SHOP-7",
+        "ask the vendor",
+    )
+    assert changed.revision == 1
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.action, entry.message_id, entry.origin) == ("lead", "triage", None, "10.0.0.7")
+    assert entry.subject == f"{rows.ISSUE}: the jam jams #jam---------"
+    assert (entry.before["state"], entry.after["state"], entry.after["owner"]) == ("new", "investigating", "ada")
+
+
+def test_ignoring_takes_a_number_that_is_not_reached_yet() -> None:
+    group = rows.group(failures=10)
+
+    for limit in (None, 10):
+        with pytest.raises(NotAllowed, match="more than the 10 there have been"):
+            decide(group, state=GroupState.IGNORED, ignored_up_to=limit)
+    ignored = decide(group, state=GroupState.IGNORED, ignored_up_to=11)
+    assert ignored.ignored_up_to == 11
+
+    assert decide(ignored, state=GroupState.WAITING, ignored_up_to=11).ignored_up_to is None
+
+
+def test_a_decision_takes_the_permission_but_no_reason() -> None:
+    group = rows.group()
+
+    with pytest.raises(NotAllowed, match=r"outbox\.change_failuregroup"):
+        decide(group, actor=rows.user("stranger", "view_failuregroup", "retry_message"))
+    with pytest.raises(NotAllowed, match="Nothing was changed"):
+        decide(group, state=GroupState.NEW)
+
+    assert not AuditEntry.objects.exists()
+    assert decide(group).revision == 1
+
+
+def test_the_second_operator_is_told_what_the_first_decided() -> None:
+    group = rows.group()
+    decide(group, actor="bob", state=GroupState.NEW, owner="bob", reason="it is mine")
+
+    with pytest.raises(Conflict, match=r"bob changed the failure group since you looked .*it is mine"):
+        decide(group, owner="ada")
+
+    assert FailureGroup.objects.get().owner == "bob"
+
+
+def test_a_failure_that_came_back_meanwhile_is_not_said_to_be_fixed_again() -> None:
+    group = rows.group(state=GroupState.FIXED)
+    FailureGroup.objects.update(state=GroupState.NEW, regressions=F("regressions") + 1)  # as the engine does
+
+    with pytest.raises(Conflict, match="has come back since you looked"):
+        decide(group, state=GroupState.FIXED, note="all is well")
+
+    assert FailureGroup.objects.get().state == GroupState.NEW
+
+
+def test_the_sample_is_the_newest_that_is_stuck_with_its_newest_attempt() -> None:
+    group = rows.group(stuck=2)
+    newest = Message.objects.latest("id")
+    rows.attempt(newest, 2, traceback="old")
+    last = rows.attempt(newest, 3, traceback="new")
+
+    assert triage.sample(group) == (newest, last)
+    assert triage.sample(rows.group("nothing")) is None
