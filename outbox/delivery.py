@@ -23,7 +23,7 @@ from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Redo, Report
 from outbox.models import Fence, Message
-from outbox.models.message import MessageQuerySet
+from outbox.models.queryset import MessageQuerySet
 from outbox.policy import Succeeded
 from outbox.registry import Consumer
 
@@ -78,27 +78,21 @@ def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> lis
 
 
 def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fence]:
-    with transaction.atomic(using=conf().database):
-        ready = _ready(consumer.name, canary=True)
-        named = ready if len(ids) == 1 else ready.filter(lost=0)
-        rows = list(named.filter(pk__in=ids).values_list("pk", "attempts", "lost")[: fill_up_to or None])
-        alone = any(lost for _id, _attempts, lost in rows)
-        if not alone and (room := fill_up_to - len(rows)) > 0:
-            sound = _ready(consumer.name, canary=False).filter(lost=0)
-            more = sound.due(within=conf().grace).exclude(pk__in=[id for id, _attempts, _lost in rows])
-            rows += more.values_list("pk", "attempts", "lost")[:room]
-        fences = [Fence(id, attempts + 1) for id, attempts, _lost in rows]
-        if fences:
-            started = Message.objects.filter(pk__in=[fence.id for fence in fences])
-            started.mark_started(worker=worker_name(), lease=consumer.lease)
-    return fences
+    ready = _ready(consumer.name, canary=True)
+    named = ready if len(ids) == 1 else ready.filter(lost=0)
+    rows = named.filter(pk__in=ids)[: fill_up_to or None].mark_started(worker=worker_name(), lease=consumer.lease)
+    alone = any(row.lost for row in rows)
+    if not alone and (room := fill_up_to - len(rows)) > 0:
+        sound = _ready(consumer.name, canary=False).filter(lost=0)
+        more = sound.due(within=conf().grace)[:room]
+        rows += more.mark_started(worker=worker_name(), lease=consumer.lease)
+    return [Fence(row.id, row.attempts) for row in rows]
 
 
 @cache
 def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
-    """Return what may be started of a consumer, to be locked. Built once: that takes longer than running it."""
-    ready = Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)
-    return ready.select_for_update(skip_locked=True, no_key=True)
+    """Return what may be started of a consumer. Built once: that takes longer than running it."""
+    return Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)
 
 
 def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]:

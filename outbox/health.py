@@ -23,7 +23,7 @@ from outbox.conf import conf
 from outbox.figures import BURST, CAP, ConsumerFigures, Figures, Session
 from outbox.findings import Finding, Level, in_words, judge, worst
 from outbox.models import ConsumerState, Message, Pulse, Status
-from outbox.models.message import MessageQuerySet
+from outbox.models.queryset import MessageQuerySet
 
 RESCAN = "rescan"
 CHORES = ("prune", "rollup", "alerts")

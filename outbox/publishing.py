@@ -13,6 +13,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from outbox import courier, registry
+from outbox.clock import Clock, clock_of
 from outbox.conf import conf
 from outbox.errors import InvalidMessage, OutsideTransaction, UnknownTopic
 from outbox.models import Message, Status
@@ -234,7 +235,7 @@ def _batches(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> I
 
 def _insert(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> list[tuple[int, str, bool]]:
     """Write the promises that are new; return id, consumer and whether it is delayed, for each of them."""
-    clock = _CLOCKS[connection.vendor]
+    clock = clock_of(connection)
     values: list[str] = []
     params: list[Any] = []
     for promise in promises:
@@ -252,25 +253,7 @@ def _insert(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> li
         return [(int(id), str(consumer), bool(delayed)) for id, consumer, delayed in cursor.fetchall()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """How a database writes its own time plus so many seconds, and JSON."""
-
-    now_plus: str
-    json: str
-
-    def seconds(self, span: timedelta) -> str:
-        """Return ``span`` as both dialects read it."""
-        return f"{span.total_seconds():+.6f} seconds"
-
-
-_CLOCKS = {
-    "postgresql": _Clock(now_plus="STATEMENT_TIMESTAMP() + %s::interval", json="%s::jsonb"),
-    "sqlite": _Clock(now_plus="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", json="%s"),
-}
-
-
-def _row(promise: _Promise, clock: _Clock) -> tuple[str, list[Any]]:
+def _row(promise: _Promise, clock: Clock) -> tuple[str, list[Any]]:
     draft, consumer = promise.draft, promise.consumer
     delay = draft.delay or timedelta(0)
     due = delay or conf().grace

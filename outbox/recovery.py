@@ -17,7 +17,7 @@ from outbox import groups, registry
 from outbox.conf import conf
 from outbox.fingerprint import without_error
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
-from outbox.models.message import MessageQuerySet
+from outbox.models.queryset import MessageQuerySet
 from outbox.policy import Again, Counters, Done, Exhausted, WorkerLost, decide
 from outbox.registry import Consumer
 

@@ -22,7 +22,7 @@ from django.utils.dateparse import parse_datetime
 
 from outbox.admin.tabs import EVERYTHING, Scope, Tab, stuck
 from outbox.models import Message
-from outbox.models.message import MessageQuerySet
+from outbox.models.queryset import MessageQuerySet
 
 PAGE = 50
 LOOK = 10_000

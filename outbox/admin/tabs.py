@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models import Message, Resolution, Status
-from outbox.models.message import MessageQuerySet
+from outbox.models.queryset import MessageQuerySet
 
 NEWER, OLDER = _("Newer"), _("Older")
 

@@ -1,11 +1,14 @@
 """The tables of the outbox: the message table is the truth, everything else serves it."""
 
 from outbox.models.alarm import Alarm
+from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
 from outbox.models.failure import FailureCount, FailureGroup, GroupState
-from outbox.models.message import Attempt, AttemptOutcome, Fence, Message, Resolution, Status
+from outbox.models.message import Message
+from outbox.models.queryset import Fence
 from outbox.models.state import ConsumerState, Pulse
 from outbox.models.stats import MinuteStat, TotalStat
+from outbox.models.status import Resolution, Status
 
 __all__ = [
     "Alarm",

@@ -1,152 +1,24 @@
-"""One row is one promise to one consumer, with its own status, tries and handling; and the attempts that went wrong."""
+"""One row is one promise to one consumer, with its own status, tries and handling."""
 
 import json
 import uuid
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Least, Now
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from outbox.models.state import ConsumerState, EngineQuerySet
+from outbox.models.queryset import Fence, MessageQuerySet
+from outbox.models.status import Resolution, Status
 from outbox.registry import NAME_LENGTH, TOPIC_LENGTH
+
+if TYPE_CHECKING:
+    from outbox.models.attempt import Attempt
 
 KEY_LENGTH = 200
 NAMESPACE = uuid.UUID("6d6fb0a5-5ad2-4c38-9d0b-2f0a4c8f4f5e")
-
-
-class Status(models.TextChoices):
-    """The four statuses as operators know them; the README's state picture shows how they follow each other."""
-
-    PENDING = "pending", _("pending")
-    STARTED = "started", _("started")
-    SUCCESS = "success", _("success")
-    FAILED = "failed", _("failed")
-
-
-class Resolution(models.TextChoices):
-    """What a person did with a failed message."""
-
-    NONE = "", _("unresolved")
-    HANDLED = "handled", _("handled by hand")
-    DISCARDED = "discarded", _("discarded")
-
-
-class Fence(NamedTuple):
-    """What a worker holds: the row and the attempt it started. Whoever settles must still hold both."""
-
-    id: int
-    attempts: int
-
-
-class MessageQuerySet(EngineQuerySet["Message"]):
-    """The vocabulary of the engine: which rows, and what becomes of them. All times are the database's."""
-
-    def unfinished(self) -> Self:
-        """Keep what is pending or started."""
-        return self.filter(finished_at__isnull=True)
-
-    def due(self, *, within: timedelta = timedelta(0)) -> Self:
-        """Keep what the rescan must look at now, or ``within`` a span from now; oldest first."""
-        return self.unfinished().filter(due_at__lte=Now() + within).order_by("due_at", "id")
-
-    def pending(self) -> Self:
-        """Keep what may be started as far as its own row says."""
-        return self.filter(status=Status.PENDING, not_before__lte=Now(), expires_at__gt=Now())
-
-    def at_head(self) -> Self:
-        """Keep what has no ordering key, or stands first among the unsettled of its consumer and key."""
-        ahead = Message.objects.filter(
-            Q(finished_at__isnull=True) | Q(exhausted_at__isnull=False),
-            consumer=OuterRef("consumer"),
-            ordering_key=OuterRef("ordering_key"),
-            id__lt=OuterRef("id"),
-        ).exclude(ordering_key="")
-        return self.filter(Q(ordering_key="") | ~Exists(ahead))
-
-    def admitted(self, consumer: str, *, canary: bool) -> Self:
-        """Keep nothing while the consumer is paused or its breaker open, but for the ``canary`` where that is asked."""
-        states = ConsumerState.objects.filter(consumer=consumer)
-        flows = Q(~Exists(states.open()))
-        if canary:
-            flows = flows | Q(pk__in=states.open().filter(canary__isnull=False).values("canary"))
-        return self.filter(~Exists(states.paused()), flows)
-
-    def lease_over(self) -> Self:
-        """Keep what was started by a worker whose time is up."""
-        return self.filter(status=Status.STARTED, lease_until__lt=Now())
-
-    def held(self, fences: Iterable[Fence]) -> Self:
-        """Keep the rows that are still ours: started, and by no later attempt than our own."""
-        ids_by_attempt: dict[int, list[int]] = defaultdict(list)
-        for fence in fences:
-            ids_by_attempt[fence.attempts].append(fence.id)
-        ours = Q(pk__in=[])
-        for attempts, ids in ids_by_attempt.items():
-            ours |= Q(attempts=attempts, pk__in=ids)
-        return self.filter(ours, status=Status.STARTED)
-
-    def exhausted(self) -> Self:
-        """Keep what waits for a person."""
-        return self.filter(exhausted_at__isnull=False)
-
-    def prunable(self, *, older_than: timedelta) -> Self:
-        """Keep what was settled longer ago than ``older_than``: never the unfinished, never the exhausted."""
-        settled = self.filter(finished_at__isnull=False, exhausted_at__isnull=True)
-        return settled.filter(finished_at__lt=Now() - older_than).order_by("finished_at")
-
-    def mark_started(self, *, worker: str, lease: timedelta) -> int:
-        """Pending → started: one more attempt, leased to ``worker``. Touches no indexed column (a HOT update)."""
-        return self.filter(status=Status.PENDING).update(
-            status=Status.STARTED,
-            attempts=F("attempts") + 1,
-            sends=0,
-            started_at=Now(),
-            lease_until=Now() + lease,
-            worker=worker,
-        )
-
-    def renew(self, lease: timedelta) -> int:
-        """Let what is started belong to its worker for another ``lease`` from now."""
-        return self.filter(status=Status.STARTED).update(lease_until=Now() + lease)
-
-    def mark_success(self) -> int:
-        """Started → success: consumed, for good."""
-        return self.filter(status=Status.STARTED).update(
-            status=Status.SUCCESS, finished_at=Now(), lease_until=None, lost=0, last_error=""
-        )
-
-    def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
-        """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error."""
-        changes: dict[str, object] = {"last_error": error} if error is not None else {}
-        return self.filter(status=Status.STARTED).update(
-            status=Status.PENDING,
-            attempt_limit=F("attempt_limit") + (1 if free else 0),
-            not_before=Now() + wait,
-            # The rescan must see the deadline pass, however long the wait.
-            due_at=Least(Now() + wait, F("expires_at")),
-            lease_until=None,
-            lost=lost,
-            **changes,
-        )
-
-    def mark_failed(self, *, error: str, failure: str, lost: int | None = None) -> int:
-        """Unfinished → failed: exhausted, and visible until a person has handled it. None keeps the losses."""
-        changes = {} if lost is None else {"lost": lost}
-        return self.unfinished().update(
-            status=Status.FAILED,
-            finished_at=Now(),
-            exhausted_at=Now(),
-            lease_until=None,
-            last_error=error,
-            failure=failure,
-            **changes,
-        )
 
 
 class Message(models.Model):
@@ -289,43 +161,3 @@ class Message(models.Model):
         if self.settlement is not None:
             return self.settlement()
         raise RuntimeError("message.settling() is for consumers with atomic=False, while their message is delivered")
-
-
-class AttemptOutcome(models.TextChoices):
-    """How an attempt ended that did not simply succeed."""
-
-    FAILED = "failed", _("failed")
-    REJECTED = "rejected", _("rejected")
-    SNOOZED = "snoozed", _("not ready")
-    UNAVAILABLE = "unavailable", _("unavailable")
-    LOST = "lost", _("worker lost")
-    LATE = "late", _("too late")
-
-
-class AttemptQuerySet(EngineQuerySet["Attempt"]):
-    """Attempts, on the engine's database."""
-
-
-class Attempt(models.Model):
-    """One attempt that did not simply succeed: what happened, where, and the traceback."""
-
-    id = models.BigAutoField(primary_key=True)
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, verbose_name=_("message"))
-    number = models.PositiveIntegerField(_("number"))
-    outcome = models.CharField(_("outcome"), max_length=11, choices=AttemptOutcome)
-    started_at = models.DateTimeField(_("started"), null=True, blank=True)
-    ended_at = models.DateTimeField(_("ended"), db_default=Now())
-    error = models.TextField(_("error"), default="", blank=True)
-    traceback = models.TextField(_("traceback"), default="", blank=True)
-    worker = models.CharField(_("worker"), max_length=100, default="", blank=True)
-
-    objects = AttemptQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("attempt")
-        verbose_name_plural = _("attempts")
-        default_permissions = ("view",)
-        indexes = [models.Index(fields=["ended_at"], name="outbox_attempt_ended")]
-
-    def __str__(self) -> str:
-        return f"{self.number}: {self.outcome}"

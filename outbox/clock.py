@@ -1,0 +1,29 @@
+"""How each database says what time it is, for the statements that the ORM cannot write."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """SQL for the database's own time plus a span given as a parameter (``seconds``), and for a JSON parameter."""
+
+    now_plus: str
+    json: str
+
+    def seconds(self, span: timedelta) -> str:
+        """Return ``span`` as every one of the databases reads it."""
+        return f"{span.total_seconds():+.6f} seconds"
+
+
+_CLOCKS = {
+    "postgresql": Clock(now_plus="STATEMENT_TIMESTAMP() + %s::interval", json="%s::jsonb"),
+    "sqlite": Clock(now_plus="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", json="%s"),
+}
+
+
+def clock_of(connection: BaseDatabaseWrapper) -> Clock:
+    """Return the clock of a connection's database."""
+    return _CLOCKS[connection.vendor]
