@@ -105,12 +105,12 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         lock = "FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
         # MATERIALIZED: joined into the UPDATE, a LIMIT may be run again for every row, and start more than it says.
         sql = f"""
-            WITH picked (id) AS MATERIALIZED ({picked} {lock})
+            WITH picked (picked_id) AS MATERIALIZED ({picked} {lock})
             UPDATE {table} AS message
             SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
                 started_at = {clock.now_plus}, lease_until = {clock.now_plus}
-            FROM picked WHERE message.id = picked.id
-            RETURNING message.id, message.attempts, message.lost
+            FROM picked WHERE message.id = picked_id
+            RETURNING id, attempts, lost
         """  # noqa: S608  # the parts are the ORM's and the clock's, every value is a parameter
         given = [Status.STARTED.value, worker, clock.seconds(timedelta(0)), clock.seconds(lease)]
         with connection.cursor() as cursor:

@@ -1,0 +1,20 @@
+"""What all tests share: which of them need services, and how hypothesis searches."""
+
+import os
+
+import hypothesis
+import pytest
+from django.conf import settings
+
+hypothesis.settings.register_profile("same every time", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2_000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same every time"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not settings.EMBEDDED:
+        return
+    skip = pytest.mark.skip(reason="needs PostgreSQL and RabbitMQ, and this run is embedded (SQLite and files)")
+    for item in items:
+        if item.get_closest_marker("services"):
+            item.add_marker(skip)

@@ -1,0 +1,143 @@
+"""A committed database, consumers made for one test, and hints that are recorded instead of sent."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from kombu import Connection
+from kombu.transport.pyamqp import Channel
+
+from outbox import Backoff, breaker, consumer, courier, groups, recovery, registry, rescan
+from outbox.broker import celery_app, queue_name
+from outbox.models import ConsumerState
+from outbox.registry import Consumer
+from tests.engine.links import RecordingLink
+from tests.shop import consumers as shop
+
+SLOW = Backoff(limit=3, first=timedelta(seconds=10), factor=2, jitter=0)
+
+TEST_CONSUMERS = ("test.till", "test.other", "test.a", "test.b")
+
+Listen = Callable[..., Consumer]
+
+
+def empty_tables() -> None:
+    """Take every row of the engine and the shop away; what migrations wrote for others stays."""
+    models = [model for label in ("outbox", "shop") for model in apps.get_app_config(label).get_models()]
+    deletes = [f'DELETE FROM "{model._meta.db_table}"' for model in models]
+    if connection.vendor == "postgresql":
+        # Neither foreign keys nor the audit's guard: quicker than TRUNCATE, which syncs a file for each index.
+        quickly = ["SET LOCAL synchronous_commit = off", "SET LOCAL session_replication_role = replica"]
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("; ".join([*quickly, *deletes]))
+    else:
+        with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
+            for delete in deletes:
+                cursor.execute(delete)
+
+
+@pytest.fixture
+def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A database in which commits are commits and every thread has its own connection.
+
+    In place of pytest-django's own, which would also throw away what the migrations of others wrote.
+    """
+    with django_db_blocker.unblock():
+        yield
+        if not connection.is_usable():
+            connection.close()
+        empty_tables()
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Sequence[int]]]:
+    """What was offered to the courier, which sends nothing."""
+    offers: list[Mapping[str, Sequence[int]]] = []
+    monkeypatch.setattr(courier, "offer", offers.append)
+    return offers
+
+
+@pytest.fixture
+def link(monkeypatch: pytest.MonkeyPatch) -> RecordingLink:
+    """The link of every rescan, which records and sends nothing."""
+    recording = RecordingLink()
+    monkeypatch.setattr(rescan, "_link_of_thread", lambda: recording)
+    return recording
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_new_process() -> None:
+    """Forget what a process remembers of the table: when it last searched, and who was in trouble."""
+    recovery._rhythm.again_at.clear()
+    breaker._seen.at = float("-inf")
+    groups._known_at.clear()
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """Make consumers that are gone after the test; by default with a wait of 10 s after the first failure."""
+    names: list[str] = []
+
+    def register(
+        handler: Callable[..., object] = shop.book, *, topic: str = "test.sold", name: str = "test.till", **options: Any
+    ) -> Consumer:
+        registry.forget(name)
+        consumer(topic, name=name, **{"retry": SLOW, **options})(handler)
+        names.append(name)
+        entry = registry.get(name)
+        assert entry is not None
+        return entry
+
+    yield register
+    for name in names:
+        registry.forget(name)
+
+
+@pytest.fixture
+def configure(settings: Any) -> Callable[..., None]:
+    """Change keys of the host's dict ``OUTBOX`` for one test."""
+
+    def change(**keys: Any) -> None:
+        settings.OUTBOX = {**settings.OUTBOX, **keys}
+
+    return change
+
+
+@pytest.fixture
+def pause() -> Callable[..., None]:
+    """Pause a consumer as an operator does, for good or for a while."""
+
+    def hold(name: str, for_: timedelta | None = None) -> None:
+        until = None if for_ is None else Now() + for_
+        state, _made = ConsumerState.objects.get_or_create(consumer=name)
+        ConsumerState.objects.filter(pk=state.pk).update(paused_at=Now(), paused_by="ada", paused_until=until)
+
+    return hold
+
+
+@pytest.fixture
+def rabbit() -> Iterator[Channel]:
+    """A channel of the test's own to RabbitMQ; the queues that tests made are gone afterwards."""
+    with Connection(celery_app().conf.broker_url) as straight:
+        channel = straight.channel()
+        yield channel
+        for name in (*TEST_CONSUMERS, "shop.book", "control", "dead"):
+            straight.channel().queue_delete(queue_name(name))
+
+
+@pytest.fixture
+def broker_at(monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]) -> Callable[[int], None]:
+    """Have links connect to another port of this machine, and not be patient."""
+
+    def move(port: int) -> None:
+        there = urlsplit(celery_app().conf.broker_url)
+        netloc = f"{there.username or 'guest'}:{there.password or 'guest'}@127.0.0.1:{port}"
+        monkeypatch.setenv("CELERY_BROKER_WRITE_URL", urlunsplit(there._replace(netloc=netloc)))
+        configure(CONNECT_TIMEOUT=timedelta(seconds=0.5), CONFIRM_TIMEOUT=timedelta(seconds=0.5))
+
+    return move

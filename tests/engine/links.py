@@ -1,0 +1,44 @@
+"""A link that records instead of sending, for tests in which the broker is not the point."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from outbox.broker import Hint
+from outbox.errors import BrokerAway
+
+
+class RecordingLink:
+    """Answers as a broker would: a depth for each queue, and what it has not taken.
+
+    Its workers are quick, so that a queue stays as deep as it is said to be, unless it ``fills_up``.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[Hint] = []
+        self.depths: dict[str, int] = {}
+        self.away = False
+        self.fills_up = False
+        self.refuses: Callable[[Hint], bool] = lambda _hint: False
+        self.before_send: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
+
+    def depth(self, consumer: str) -> int:
+        if self.away:
+            raise BrokerAway("the broker is away")
+        taken = sum(hint.consumer == consumer for hint in self.sent) if self.fills_up else 0
+        return self.depths.get(consumer, 0) + taken
+
+    def send(self, hints: Sequence[Hint]) -> list[Hint]:
+        self.before_send()
+        missing = [hint for hint in hints if self.refuses(hint)]
+        with self._lock:
+            self.sent += [hint for hint in hints if hint not in missing]
+        return missing
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    @property
+    def sent_ids(self) -> list[tuple[int, ...]]:
+        """The rows of the hints that were taken, in the order of sending."""
+        return [hint.ids for hint in self.sent]

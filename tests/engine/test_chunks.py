@@ -1,0 +1,329 @@
+"""Many messages at once: what a chunk takes in, what it gives back, and what one row may cost the others."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from outbox import delivery
+from outbox.models import Message
+from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
+from tests.shop import consumers as shop
+from tests.shop.models import Effect, Tag
+
+pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+
+NEW = Row("pending", attempts=0, attempt_limit=3)
+DONE = Row("success", attempts=1, attempt_limit=3)
+JAMMED = "ValueError: the till is jammed"
+
+
+def test_one_failing_row_among_49_good_ones_takes_back_only_its_own_effects(listen):
+    listen()
+    before, bad, after = promises(25), promise(do="fail"), promises(24)
+    good = [*before, *after]
+
+    delivery.deliver("test.till", [*before, bad, *after])
+
+    assert rows(good) == [DONE] * 49
+    assert row(bad) == Row("pending", attempts=1, attempt_limit=3, last_error=JAMMED)
+    assert effects() == [(id, 1) for id in good]
+    assert kept_attempts(bad) == [(1, "failed", JAMMED)]
+
+
+def test_every_way_to_end_in_one_chunk(listen):
+    listen()
+    ways = ["", "fail", "reject", "snooze", "unavailable"]
+    ids = [promise(do=way) for way in ways]
+
+    delivery.deliver("test.till", ids)
+
+    assert [(entry.status, entry.attempts, entry.attempt_limit) for entry in rows(ids)] == [
+        ("success", 1, 3),
+        ("pending", 1, 3),
+        ("failed", 1, 3),
+        ("pending", 1, 4),
+        ("pending", 1, 4),
+    ]
+    assert effects() == [(ids[0], 1)]
+
+
+def test_a_hint_of_one_row_is_topped_up_from_the_table(listen):
+    listen()
+    ids = promises(10)
+
+    delivery.deliver("test.till", ids[:1])
+
+    assert rows(ids) == [DONE] * 10
+    assert effects() == [(id, 1) for id in ids]
+
+
+def test_a_chunk_is_topped_up_to_its_size_with_what_is_due_first(listen):
+    listen(chunk=4)
+    ids = promises(10)
+    let_pass(timedelta(seconds=10), *ids[5:])
+
+    delivery.deliver("test.till", ids[:1])
+
+    assert rows(ids) == [DONE, *[NEW] * 4, *[DONE] * 3, *[NEW] * 2]
+
+
+def test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer(listen):
+    till = listen()
+    listen(topic="test.other", name="test.other")
+    named, later, waiting, lost, started, other = *promises(5), promise("test.other")
+    set_row(later, due_at=Now() + timedelta(seconds=20))
+    set_row(waiting, not_before=Now() + timedelta(seconds=3))
+    set_row(lost, lost=1)
+    delivery.start(till, [started])
+    before = rows([later, waiting, lost, started, other])
+
+    delivery.deliver("test.till", [named])
+
+    assert row(named) == DONE
+    assert rows([later, waiting, lost, started, other]) == before
+
+
+def test_a_lost_row_starts_alone_without_a_top_up(listen):
+    listen()
+    lost, other = promises(2)
+    set_row(lost, lost=1)
+
+    delivery.deliver("test.till", [lost])
+
+    assert rows([lost, other]) == [DONE, NEW]
+
+
+def test_a_lost_row_is_not_started_by_a_hint_of_several(listen):
+    listen()
+    lost, other = promises(2)
+    set_row(lost, lost=1)
+
+    delivery.deliver("test.till", [lost, other])
+
+    assert rows([lost, other]) == [NEW._replace(lost=1), DONE]
+
+
+@pytest.fixture
+def stopwatch(monkeypatch, configure):
+    """The clock by which a chunk's time of 10 s is measured; it stands still unless moved."""
+    configure(CHUNK_TIME=timedelta(seconds=10), CHUNK_TIME_SQLITE=timedelta(seconds=10))
+    watch = Stopwatch()
+    monkeypatch.setattr(delivery, "monotonic", lambda: watch.seconds)
+    return watch
+
+
+@dataclass
+class Stopwatch:
+    """Seconds that pass only when a test says so."""
+
+    seconds: float = 0.0
+
+    def slow(self, message: Message) -> None:
+        """Leave an effect, which takes six seconds."""
+        shop.book(message)
+        self.seconds += 6
+
+
+def test_when_the_time_is_up_the_rest_goes_back_without_having_spent_an_attempt(listen, stopwatch):
+    listen(stopwatch.slow)
+    ids = promises(5)
+
+    with timed() as span:
+        delivery.deliver("test.till", ids)
+
+    given_back = Row("pending", attempts=1, attempt_limit=4)
+    assert rows(ids) == [DONE, DONE, *[given_back] * 3]
+    assert effects() == [(id, 1) for id in ids[:2]]
+    assert [kept_attempts(id) for id in ids] == [[]] * 5
+    assert all(
+        span.contains(due_at) for due_at in Message.objects.filter(pk__in=ids[2:]).values_list("due_at", flat=True)
+    )
+
+
+def test_what_was_given_back_is_delivered_by_the_next_hint(listen, stopwatch):
+    listen(stopwatch.slow)
+    ids = promises(6)
+
+    for _ in range(3):
+        delivery.deliver("test.till", ids)
+
+    assert rows(ids) == [Row("success", attempts=n, attempt_limit=n + 2) for n in (1, 1, 2, 2, 3, 3)]
+    assert effects() == list(zip(ids, (1, 1, 2, 2, 3, 3), strict=True))
+
+
+def test_a_chunk_that_has_waited_for_its_turn_still_does_at_least_one_row(listen, configure):
+    configure(CHUNK_TIME=timedelta(microseconds=1), CHUNK_TIME_SQLITE=timedelta(microseconds=1))
+    listen()
+    ids = promises(3)
+
+    delivery.deliver("test.till", ids)
+
+    assert sorted(entry.status for entry in rows(ids)) == ["pending", "pending", "success"]
+
+
+def test_a_full_chunk_takes_a_handful_of_statements(listen):
+    listen()
+    ids = promises(50)
+
+    with CaptureQueriesContext(connection) as captured:
+        delivery.deliver("test.till", ids)
+
+    verbs = Counter(_verb(query["sql"]) for query in captured.captured_queries)
+    handlers = sum('INTO "shop_effect"' in query["sql"] for query in captured.captured_queries)
+    transactions = verbs["BEGIN"] + verbs["COMMIT"]
+    own = verbs.total() - handlers - verbs["SAVEPOINT"] - verbs["RELEASE"] - transactions
+    print(f"statements for 50 rows: {own} own, {transactions} BEGIN/COMMIT, {verbs['SAVEPOINT']} savepoints")
+    assert rows(ids) == [DONE] * 50
+    assert handlers == 50
+    assert (verbs["SAVEPOINT"], verbs["RELEASE"]) == (50, 50)
+    assert transactions in (2, 4)  # psycopg2 sends BEGIN with the first statement, out of Django's sight
+    assert own <= 8
+
+
+def _verb(sql: str) -> str:
+    return sql.split(maxsplit=1)[0].upper()
+
+
+def test_a_chunk_is_handled_in_the_order_that_the_consumer_sorts_by(listen):
+    order = []
+    listen(lambda message: order.append(message.payload["stock"]), sort=lambda message: message.payload["stock"])
+    ids = [promise(stock=stock) for stock in (3, 1, 2)]
+
+    delivery.deliver("test.till", ids)
+
+    assert order == [1, 2, 3]
+
+
+def test_a_chunk_whose_sort_fails_is_handled_in_the_order_of_publishing(listen):
+    listen(sort=lambda message: message.payload["stock"])
+    ids = [promise(stock=2), promise(), promise(stock=1)]
+
+    delivery.deliver("test.till", ids)
+
+    assert rows(ids) == [DONE] * 3
+
+
+def test_a_chunk_is_handled_in_the_order_of_publishing_otherwise(listen):
+    order = []
+    listen(lambda message: order.append(message.pk))
+    ids = promises(5)
+
+    delivery.deliver("test.till", list(reversed(ids)))
+
+    assert order == ids
+
+
+@pytest.fixture
+def calls(listen):
+    """The lists of keys with which the bulk consumer was called."""
+    made: list[list[str]] = []
+
+    def count(messages):
+        made.append([message.key for message in messages])
+        for message in messages:
+            Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=1)
+            if message.payload.get("do") == "fail":
+                raise ValueError("cannot count this")
+
+    listen(count, bulk=True, chunk=100)
+    return made
+
+
+def test_a_bulk_consumer_is_called_once_for_all(calls):
+    ids = [promise(key=str(n)) for n in range(60)]
+
+    delivery.deliver("test.till", ids)
+
+    assert calls == [[str(n) for n in range(60)]]
+    assert rows(ids) == [DONE] * 60
+    assert effects() == [(id, 1) for id in ids]
+
+
+def test_a_bulk_call_that_fails_is_made_again_in_lists_of_one_within_the_same_attempt(calls):
+    good, bad, other = promise(key="good"), promise(key="bad", do="fail"), promise(key="other")
+
+    delivery.deliver("test.till", [good, bad, other])
+
+    assert calls == [["good", "bad", "other"], ["good"], ["bad"], ["other"]]
+    error = "ValueError: cannot count this"
+    assert rows([good, bad, other]) == [DONE, Row("pending", attempts=1, attempt_limit=3, last_error=error), DONE]
+    assert effects() == [(good, 1), (other, 1)]
+    assert kept_attempts(bad) == [(1, "failed", error)]
+
+
+def test_a_single_message_reaches_a_bulk_consumer_as_a_list(calls):
+    id = promise(key="only")
+
+    delivery.deliver("test.till", [id])
+
+    assert calls == [["only"]]
+    assert row(id) == DONE
+
+
+@pytest.mark.services
+def test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row(listen):
+    listen()
+    Tag.objects.create(name="taken")
+    good, bad, other = promise(), promise(do="tag", name="taken"), promise(do="tag", name="free")
+
+    delivery.deliver("test.till", [good, bad, other])
+
+    error = row(bad).last_error
+    assert error.startswith('IntegrityError: duplicate key value violates unique constraint "shop_tag_once"')
+    assert rows([good, bad, other]) == [DONE, Row("pending", attempts=1, attempt_limit=3, last_error=error), DONE]
+    assert effects() == [(good, 1), (other, 1)]
+    assert kept_attempts(bad) == [(1, "failed", error)]
+    assert sorted(Tag.objects.values_list("name", flat=True)) == ["free", "taken"]
+
+
+@pytest.mark.services
+def test_a_constraint_that_fails_at_commit_again_and_again_is_exhausted(listen):
+    listen()
+    Tag.objects.create(name="taken")
+    id = promise(do="tag", name="taken")
+
+    for _ in range(3):
+        delivery.deliver("test.till", [id])
+        let_pass(timedelta(minutes=1))
+
+    assert row(id)[:3] == ("failed", 3, 3)
+    assert [(number, outcome) for number, outcome, _error in kept_attempts(id)] == [(n, "failed") for n in (1, 2, 3)]
+    assert effects() == []
+
+
+@pytest.mark.services
+def test_the_lease_is_renewed_before_rows_are_redone_one_by_one(listen):
+    leases = []
+
+    def handler(message):
+        leases.append(round((message.lease_until - message.started_at).total_seconds()))
+        shop.book(message)
+
+    listen(handler, timeout=timedelta(seconds=600), chunk=1)
+    Tag.objects.create(name="taken")
+
+    delivery.deliver("test.till", [promise(do="tag", name="taken")])
+
+    assert leases == [10, 610]
+
+
+@pytest.mark.services
+def test_rows_redone_one_by_one_are_given_back_when_the_time_is_up(listen, stopwatch):
+    listen(stopwatch.slow)
+    Tag.objects.create(name="taken")
+    ids = [promise(do="tag", name="taken"), *promises(3)]
+
+    delivery.deliver("test.till", ids)
+
+    assert [entry[:3] for entry in rows(ids)] == [
+        ("pending", 1, 3),
+        ("success", 1, 3),
+        ("pending", 1, 4),
+        ("pending", 1, 4),
+    ]
+    assert effects() == [(ids[1], 1)]

@@ -1,0 +1,61 @@
+"""The host's settings: every key has a default, and what makes no sense is said at start-up."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from outbox.conf import Conf, conf
+
+
+def test_every_key_has_a_default(settings):
+    settings.OUTBOX = {}
+
+    assert conf() == Conf()
+
+
+def test_no_dict_at_all_is_an_empty_one(settings):
+    del settings.OUTBOX
+
+    assert conf() == Conf()
+
+
+def test_a_key_is_the_name_of_a_setting_in_capitals(settings):
+    settings.OUTBOX = {"PREFIX": "shop-2", "SEND_LIMIT": 7, "LEASE": timedelta(seconds=3)}
+
+    assert conf() == Conf(prefix="shop-2", send_limit=7, lease=timedelta(seconds=3))
+
+
+def test_a_change_of_the_settings_is_seen(settings):
+    settings.OUTBOX = {"SEND_LIMIT": 7}
+    before = conf().send_limit
+    settings.OUTBOX = {"SEND_LIMIT": 8}
+
+    assert (before, conf().send_limit) == (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"PREFIXX": "a"}, r"OUTBOX has unknown keys \['PREFIXX'\]; known are \["),
+        ({"prefix": "a"}, r"OUTBOX has unknown keys \['prefix'\]"),
+        ({"SEND_LIMIT": "7"}, r'OUTBOX\["SEND_LIMIT"\] must be of type int, not str'),
+        ({"SEND_LIMIT": 7.0}, r'OUTBOX\["SEND_LIMIT"\] must be of type int, not float'),
+        ({"SEND_LIMIT": True}, r'OUTBOX\["SEND_LIMIT"\] must be of type int, not bool'),
+        ({"SEND_LIMIT": 0}, r'OUTBOX\["SEND_LIMIT"\] must be greater than zero'),
+        ({"HIGH_WATER": -1}, r'OUTBOX\["HIGH_WATER"\] must be greater than zero'),
+        ({"LEASE": 10}, r'OUTBOX\["LEASE"\] must be of type timedelta, not int'),
+        ({"LEASE": timedelta(0)}, r'OUTBOX\["LEASE"\] must be greater than zero'),
+        ({"LEASE": None}, r'OUTBOX\["LEASE"\] must be of type timedelta, not NoneType'),
+        ({"PREFIX": ""}, r'OUTBOX\["PREFIX"\] must be letters, digits, "-" and "_"'),
+        ({"PREFIX": "a.b"}, r'OUTBOX\["PREFIX"\] must be letters, digits, "-" and "_"'),
+        ({"PREFIX": "a b"}, r'OUTBOX\["PREFIX"\] must be letters, digits, "-" and "_"'),
+        ({"PREFIX": 7}, r'OUTBOX\["PREFIX"\] must be of type str, not int'),
+    ],
+    ids=str,
+)
+def test_a_setting_that_makes_no_sense_is_named(settings, given, error):
+    settings.OUTBOX = given
+
+    with pytest.raises(ImproperlyConfigured, match=error):
+        conf()

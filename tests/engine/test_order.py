@@ -1,0 +1,196 @@
+"""Messages with an ordering key: each consumer gets those of one key strictly in the order of publishing."""
+
+import random
+from collections import defaultdict
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from outbox import delivery, operate, rescan
+from outbox.models import Message
+from tests.engine.table import Row, effects, let_pass, promise, promises, row, rows, set_row
+from tests.engine.threads import together
+from tests.shop.models import Effect
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+
+NEW = Row("pending", attempts=0, attempt_limit=3)
+DONE = Row("success", attempts=1, attempt_limit=3)
+
+
+def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, offered):
+    listen()
+    ids = promises(3, ordering_key="till 1")
+
+    delivery.deliver("test.till", list(reversed(ids)))
+
+    assert rows(ids) == [DONE, NEW, NEW]
+
+
+def test_a_follower_does_not_start_before_its_head(listen, offered):
+    listen()
+    ids = promises(3, ordering_key="till 1")
+
+    delivery.deliver("test.till", [ids[2]])
+
+    assert row(ids[2]) == NEW
+
+
+def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, offered):
+    listen()
+    one, two, free = (promises(2, ordering_key=key) for key in ("till 1", "till 2", ""))
+
+    delivery.deliver("test.till", [*one, *two, *free])
+
+    assert [rows(ids) for ids in (one, two, free)] == [[DONE, NEW], [DONE, NEW], [DONE, DONE]]
+
+
+def test_a_head_that_succeeded_hints_the_next(listen, offered):
+    listen()
+    ids = promises(3, ordering_key="till 1")
+    offered.clear()
+
+    delivery.deliver("test.till", [ids[0]])
+
+    assert offered == [{"test.till": [ids[1]]}]
+
+
+@pytest.mark.parametrize("settle", [True, False])
+def test_a_head_settled_outside_a_transaction_hints_the_next_too(listen, offered, settle):
+    from tests.shop.consumers import order
+
+    listen(order, atomic=False)
+    ids = promises(2, ordering_key="till 1", settle=settle)
+    offered.clear()
+
+    delivery.deliver("test.till", [ids[0]])
+
+    assert rows(ids) == [DONE, NEW]
+    assert offered == [{"test.till": [ids[1]]}]
+
+
+def test_a_head_that_backs_off_holds_its_key_back_and_no_other(listen, offered):
+    listen()
+    head = promise(do="fail", ordering_key="till 1")
+    follower, other = promise(ordering_key="till 1"), promise(ordering_key="till 2")
+
+    for _ in range(2):
+        delivery.deliver("test.till", [head, follower, other])
+
+    assert [entry.status for entry in rows([head, follower, other])] == ["pending", "pending", "success"]
+    assert effects() == [(other, 1)]
+
+
+def test_a_failed_head_holds_its_key_back_until_a_person_has_acted(listen, offered):
+    listen()
+    head = promise(do="reject", ordering_key="till 1")
+    follower = promise(ordering_key="till 1")
+    delivery.deliver("test.till", [head])
+    delivery.deliver("test.till", [follower])
+    held_back = row(follower)
+
+    operate.discard(head, revision=0, actor="ada", reason="not for sale")
+    delivery.deliver("test.till", [follower])
+
+    assert held_back == NEW
+    assert row(follower) == DONE
+
+
+def test_the_same_key_of_another_consumer_is_another_order(listen, offered):
+    listen()
+    listen(topic="test.other", name="test.other")
+    head, other = promise(ordering_key="till 1", do="fail"), promise("test.other", ordering_key="till 1")
+
+    delivery.deliver("test.till", [head])
+    delivery.deliver("test.other", [other])
+
+    assert row(other) == DONE
+
+
+def test_the_rescan_sends_heads_only_and_looks_at_the_others_later(listen, offered, link):
+    listen()
+    one, free = promises(3, ordering_key="till 1"), promise()
+    let_pass(timedelta(seconds=10))
+
+    rescan.rescan()
+
+    assert link.sent_ids == [(one[0], free)]
+    due = dict(Message.objects.values_list("pk", "due_at"))
+    assert timedelta(seconds=15) < due[one[1]] - due[one[0]] <= timedelta(seconds=25)
+    assert [entry.sends for entry in rows([*one, free])] == [1, 0, 0, 1]
+
+
+def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, offered, link):
+    listen()
+    ids = promises(2, ordering_key="till 1")
+    delivery.deliver("test.till", ids)
+    let_pass(timedelta(seconds=10))
+
+    rescan.rescan()
+
+    assert link.sent_ids == [(ids[1],)]
+
+
+def test_an_expired_head_is_failed_and_still_holds_its_key_back(listen, offered, link):
+    listen()
+    head, follower = promises(2, ordering_key="till 1")
+    let_pass(timedelta(days=8), head)
+
+    delivery.deliver("test.till", [head, follower])
+    rescan.rescan()
+    delivery.deliver("test.till", [follower])
+
+    assert row(head)[:3] == ("failed", 0, 3)
+    assert row(follower) == NEW
+
+
+def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, offered):
+    listen(chunk=7)
+    ids = [promise(ordering_key=f"till {n % 5}", n=n) for n in range(60)]
+    luck = random.Random(7)
+
+    def work():
+        while Message.objects.unfinished().exists():
+            delivery.deliver("test.till", luck.sample(ids, 7))
+
+    if connection.vendor == "postgresql":
+        together(*[work] * 4)
+    else:
+        work()
+
+    order = defaultdict(list)
+    for id in Effect.objects.order_by("id").values_list("message_id", flat=True):
+        order[ids.index(id) % 5].append(id)
+    assert rows(ids) == [DONE] * 60
+    assert list(order.values()) == [sorted(of_key) for of_key in order.values()]
+    assert sum(map(len, order.values())) == 60
+
+
+def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, offered, link):
+    till = listen()
+    head, follower = promises(2, ordering_key="till 1")
+    delivery.start(till, [head])
+    delivery.deliver("test.till", [follower])
+    let_pass(timedelta(seconds=30))
+
+    rescan.rescan()
+
+    assert row(follower) == NEW
+    assert link.sent_ids == [(head,)]
+    assert row(head)[:5] == ("pending", 1, 4, 1, 1)
+
+
+def test_a_row_put_back_before_its_followers_goes_first_again(listen, offered):
+    listen()
+    head, follower = promises(2, ordering_key="till 1")
+    set_row(head, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")
+
+    operate.retry(head, revision=0, actor="ada", reason="the till was repaired")
+    delivery.deliver("test.till", [follower])
+    before = row(follower)
+    delivery.deliver("test.till", [head])
+    delivery.deliver("test.till", [follower])
+
+    assert before == NEW
+    assert rows([head, follower]) == [DONE, DONE]

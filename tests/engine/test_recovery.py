@@ -1,0 +1,310 @@
+"""What would wait for ever is brought back or fails visibly: lost leases, passed deadlines, consumers that are gone."""
+
+from datetime import timedelta
+
+import pytest
+from django.db.models.functions import Now
+
+from outbox import delivery, recovery, registry, rescan
+from outbox.models import ConsumerState, Message
+from outbox.recovery import Recovered
+from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
+
+pytestmark = pytest.mark.usefixtures("transactional_db", "offered", "link")
+
+NEW = Row("pending", attempts=0, attempt_limit=3)
+DONE = Row("success", attempts=1, attempt_limit=3)
+LEASE = timedelta(seconds=10, milliseconds=1)
+
+
+def gone(attempt: int) -> str:
+    return f"the worker {delivery.worker_name()} was gone before it settled attempt {attempt}"
+
+
+def start_and_crash(name: str, *ids: int) -> None:
+    """Start rows as a worker does that is killed right afterwards, and let its lease run out."""
+    entry = registry.get(name)
+    for id in ids:
+        assert delivery.start(entry, [id])
+    let_pass(LEASE)
+
+
+def test_the_first_loss_is_free_and_the_row_is_due_at_once(listen):
+    listen()
+    id = promise()
+    start_and_crash("test.till", id)
+
+    with timed() as span:
+        recovered = recovery.recover("test.till")
+
+    assert recovered == Recovered(lost=1, failed=0)
+    assert row(id) == Row("pending", attempts=1, attempt_limit=4, lost=1, last_error=gone(1))
+    assert kept_attempts(id) == [(1, "lost", gone(1))]
+    assert span.contains(Message.objects.get().due_at)
+    assert span.contains(Message.objects.get().not_before)
+
+
+def test_losses_in_a_row_count_from_the_second_and_are_exhausted_at_the_limit(listen):
+    listen()
+    id = promise()
+    states = []
+
+    for _ in range(4):
+        start_and_crash("test.till", id)
+        recovery.recover("test.till")
+        states.append(row(id))
+        let_pass(timedelta(minutes=1))
+
+    assert states == [
+        Row("pending", attempts=1, attempt_limit=4, lost=1, last_error=gone(1)),
+        Row("pending", attempts=2, attempt_limit=4, lost=2, last_error=gone(2)),
+        Row("pending", attempts=3, attempt_limit=4, lost=3, last_error=gone(3)),
+        Row("failed", attempts=4, attempt_limit=4, lost=4, last_error=f"{gone(4)} (worker lost, no tries left)"),
+    ]
+    assert kept_attempts(id) == [(n, "lost", gone(n)) for n in (1, 2, 3, 4)]
+
+
+def test_a_second_loss_waits_as_after_a_failure(listen):
+    listen()
+    id = promise()
+    start_and_crash("test.till", id)
+    recovery.recover("test.till")
+    start_and_crash("test.till", id)
+
+    with timed() as span:
+        recovery.recover("test.till")
+
+    assert span.contains(Message.objects.get().not_before - timedelta(seconds=10))
+
+
+def test_a_success_after_a_loss_forgets_it(listen):
+    listen()
+    id = promise()
+    start_and_crash("test.till", id)
+    recovery.recover("test.till")
+
+    delivery.deliver("test.till", [id])
+
+    assert row(id) == Row("success", attempts=2, attempt_limit=4)
+    assert effects() == [(id, 2)]
+
+
+def test_a_lease_that_is_not_over_is_left_alone(listen):
+    till = listen()
+    id = promise()
+    delivery.start(till, [id])
+    let_pass(timedelta(seconds=5))
+
+    recovered = recovery.recover("test.till")
+
+    assert recovered == Recovered()
+    assert row(id) == Row("started", attempts=1, attempt_limit=3)
+
+
+def test_a_lease_renewed_for_a_redo_is_left_alone(listen):
+    till = listen()
+    id = promise()
+    fences = delivery.start(till, [id])
+    let_pass(timedelta(seconds=5))
+    Message.objects.held(fences).renew(till.lease + till.timeout)
+    let_pass(timedelta(seconds=20))
+
+    recovered = recovery.recover("test.till")
+
+    assert recovered == Recovered()
+
+
+def test_more_lost_rows_than_fit_into_a_transaction_are_all_brought_back(listen, monkeypatch):
+    monkeypatch.setattr(recovery, "BATCH", 2)
+    listen()
+    ids = promises(5)
+    start_and_crash("test.till", *ids)
+
+    recovered = recovery.recover("test.till")
+
+    assert recovered == Recovered(lost=5, failed=0)
+    assert {entry[:4] for entry in rows(ids)} == {("pending", 1, 4, 1)}
+
+
+def test_lost_leases_are_recovered_although_the_consumer_is_paused(listen, pause):
+    listen()
+    id = promise()
+    start_and_crash("test.till", id)
+    pause("test.till")
+
+    sweep = rescan.rescan()
+
+    assert (sweep.lost, sweep.sent) == (1, 0)
+    assert row(id)[:4] == ("pending", 1, 4, 1)
+
+
+def test_lost_leases_are_recovered_although_the_queue_is_full(listen, link):
+    listen()
+    id = promise()
+    start_and_crash("test.till", id)
+    link.depths["test.till"] = 50
+
+    sweep = rescan.rescan()
+
+    assert (sweep.lost, sweep.sent) == (1, 0)
+    assert row(id)[:4] == ("pending", 1, 4, 1)
+
+
+def test_lost_leases_are_recovered_although_the_broker_is_away(listen, link):
+    listen()
+    id = promise()
+    start_and_crash("test.till", id)
+    link.away = True
+
+    sweep = rescan.rescan()
+
+    assert (sweep.lost, sweep.sent, sweep.broker_away) == (1, 0, True)
+    assert row(id)[:4] == ("pending", 1, 4, 1)
+
+
+def test_lost_leases_are_recovered_although_the_breaker_is_open(listen):
+    listen()
+    id = promise()
+    start_and_crash("test.till", id)
+    ConsumerState.objects.create(consumer="test.till", breaker="open", probe_at=Now() + timedelta(seconds=9))
+
+    sweep = rescan.rescan()
+
+    assert (sweep.lost, sweep.sent) == (1, 0)
+    assert row(id)[:4] == ("pending", 1, 4, 1)
+
+
+def test_a_message_that_passes_its_deadline_fails_as_expired(listen):
+    listen()
+    id = promise()
+    let_pass(timedelta(days=7))
+
+    recovered = recovery.recover("test.till")
+
+    assert recovered == Recovered(lost=0, failed=1)
+    assert row(id) == NEW._replace(status="failed", last_error="expired: the deadline passed before it succeeded")
+
+
+def test_a_message_is_not_started_after_its_deadline(listen):
+    listen()
+    id = promise()
+    let_pass(timedelta(days=7))
+
+    delivery.deliver("test.till", [id])
+
+    assert row(id) == NEW
+
+
+def test_a_message_that_is_being_handled_does_not_expire(listen):
+    till = listen()
+    id = promise()
+    delivery.start(till, [id])
+    set_row(id, expires_at=Now() - timedelta(seconds=1), due_at=Now() - timedelta(seconds=1))
+
+    recovered = recovery.recover("test.till")
+
+    assert recovered == Recovered()
+    assert row(id) == Row("started", attempts=1, attempt_limit=3)
+
+
+def test_snoozing_for_ever_ends_at_the_deadline(listen):
+    listen(deadline=timedelta(hours=1))
+    id = promise(do="snooze", seconds=1500)
+
+    for _ in range(4):
+        delivery.deliver("test.till", [id])
+        let_pass(timedelta(seconds=1501))
+        recovery.recover("test.till")
+
+    assert row(id)[:3] == ("failed", 3, 6)
+    assert row(id).last_error == "expired: the deadline passed before it succeeded"
+
+
+def test_a_wait_beyond_the_deadline_does_not_put_the_deadline_off(listen):
+    listen(deadline=timedelta(hours=1))
+    id = promise(do="snooze", seconds=86_400)
+    delivery.deliver("test.till", [id])
+    let_pass(timedelta(minutes=59))
+    before = recovery.recover("test.till")
+    let_pass(timedelta(minutes=2))
+
+    after = recovery.recover("test.till")
+
+    assert (before, after) == (Recovered(), Recovered(lost=0, failed=1))
+    assert row(id)[:3] == ("failed", 1, 4)
+
+
+def test_expired_rows_beyond_one_transaction_all_fail(listen, monkeypatch):
+    monkeypatch.setattr(recovery, "BATCH", 2)
+    listen()
+    ids = promises(5)
+    let_pass(timedelta(days=7))
+
+    recovered = recovery.recover("test.till")
+
+    assert recovered == Recovered(lost=0, failed=5)
+    assert {entry.status for entry in rows(ids)} == {"failed"}
+
+
+def test_rows_of_a_consumer_that_is_gone_wait_for_24_hours(listen, link):
+    listen()
+    id = promise()
+    registry.forget("test.till")
+    let_pass(timedelta(minutes=1))
+    first = rescan.rescan()
+    let_pass(timedelta(hours=23))
+
+    second = rescan.rescan()
+
+    assert (first.failed, second.failed) == (0, 0)
+    assert row(id) == NEW
+    assert link.sent == []
+
+
+def test_rows_of_a_consumer_that_is_gone_fail_after_24_hours(listen):
+    listen()
+    pending, started = promises(2)
+    start_and_crash("test.till", started)
+    registry.forget("test.till")
+    rescan.rescan()
+    let_pass(timedelta(hours=24, seconds=1))
+
+    sweep = rescan.rescan()
+
+    error = "the consumer is not in the code any more"
+    assert sweep.failed == 2
+    assert row(pending) == NEW._replace(status="failed", last_error=error)
+    assert row(started) == Row("failed", attempts=1, attempt_limit=3, last_error=error)
+
+
+def test_a_consumer_that_comes_back_starts_the_24_hours_anew(listen, link):
+    listen()
+    id = promise()
+    registry.forget("test.till")
+    let_pass(timedelta(minutes=1))
+    rescan.rescan()
+    let_pass(timedelta(hours=23))
+    listen()
+    rescan.rescan()
+    registry.forget("test.till")
+    let_pass(timedelta(hours=2))
+
+    sweep = rescan.rescan()
+
+    assert sweep.failed == 0
+    assert row(id)[:3] == NEW[:3]
+    assert link.sent_ids == [(id,)]
+
+
+@pytest.mark.parametrize(("took", "searches"), [(0.01, 3), (1.0, 1)])
+def test_a_long_search_is_not_repeated_in_every_pass(listen, monkeypatch, took, searches):
+    clock = iter(float(n) * took for n in range(1_000))
+    made = []
+    listen()
+    monkeypatch.setattr(recovery, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(recovery, "_recover_lost", lambda consumer: made.append(consumer.name) or Recovered())
+
+    for _ in range(3):
+        recovery.recover("test.till")
+
+    assert made == ["test.till"] * searches
