@@ -7,7 +7,7 @@ IN_CLONE := $(RUN) -m awards.management.clone
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench
+.PHONY: help demo up test check planted bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -33,6 +33,9 @@ check: $(VENV)/.tests ## lint, format, types, floors, migrations, deployment che
 	@SECRET_KEY="$$($(RUN) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		DATABASE_URL=postgres://nobody@localhost/nothing OUTBOX_PREFIX=check \
 		$(RUN) manage.py check --deploy --fail-level WARNING
+
+planted: $(VENV)/.tests ## plant one bug after another in the engine; the tests must find each (needs the services)
+	@$(RUN) tests/planted_bugs.py $(PLANTED_ARGS)
 
 bench: $(VENV)/.tests ## measure latency and throughput (benchmarks/)
 	@$(RUN) benchmarks/latency.py $(BENCH_ARGS)

@@ -10,11 +10,11 @@ import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from time import monotonic
+from time import monotonic, sleep
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
@@ -23,12 +23,14 @@ from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Redo, Report
 from outbox.models import Fence, Message
-from outbox.models.queryset import MessageQuerySet
+from outbox.models.queryset import MessageQuerySet, Started
 from outbox.policy import Succeeded
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
+SETTLE_PAUSE = 0.5
+"""Seconds between two tries to settle what was done outside while the database is away."""
 CONFLICT_TRIES = 3
 """How often one row is tried alone against deadlocks and serialization failures, within the same attempt."""
 
@@ -69,24 +71,29 @@ def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> lis
     No more than ``fill_up_to`` rows are started, whatever the hint names (0: those of ``ids`` only); rows that a
     worker was lost over are started only if the hint names one row, and then alone. Returns the fences.
     """
-    try:
-        return _start(consumer, ids, fill_up_to)
-    except (OperationalError, InterfaceError):
-        # A connection that broke while it was idle is found out here; nothing has been started on it.
-        connections[conf().database].close()
-        return _start(consumer, ids, fill_up_to)
-
-
-def _start(consumer: Consumer, ids: Sequence[int], fill_up_to: int) -> list[Fence]:
     ready = _ready(consumer.name, canary=True)
-    named = ready if len(ids) == 1 else ready.filter(lost=0)
-    rows = named.filter(pk__in=ids)[: fill_up_to or None].mark_started(worker=worker_name(), lease=consumer.lease)
+    named = (ready if len(ids) == 1 else ready.filter(lost=0)).filter(pk__in=ids)[: fill_up_to or None]
+    try:
+        rows = named.mark_started(worker=worker_name(), lease=consumer.lease)
+    except (OperationalError, InterfaceError):
+        # A connection that broke while it was idle is found out here, before anything has been started on it.
+        connections[conf().database].close()
+        rows = named.mark_started(worker=worker_name(), lease=consumer.lease)
     alone = any(row.lost for row in rows)
     if not alone and (room := fill_up_to - len(rows)) > 0:
-        sound = _ready(consumer.name, canary=False).filter(lost=0)
-        more = sound.due(within=conf().grace)[:room]
-        rows += more.mark_started(worker=worker_name(), lease=consumer.lease)
+        rows += _start_more(consumer, room)
     return [Fence(row.id, row.attempts) for row in rows]
+
+
+def _start_more(consumer: Consumer, room: int) -> list[Started]:
+    """Start what else of the consumer is due soon; trouble with that must not cost us what is started already."""
+    sound = _ready(consumer.name, canary=False).filter(lost=0)
+    try:
+        return sound.due(within=conf().grace)[:room].mark_started(worker=worker_name(), lease=consumer.lease)
+    except (OperationalError, InterfaceError) as error:
+        log.warning("%s: no more rows were started: %s", consumer.name, error)
+        connections[conf().database].close()
+        return []
 
 
 @cache
@@ -108,6 +115,9 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
         if whole is not None:
             reports = whole
         else:
+            if consumer.bulk and len(messages) > 1:
+                # As they are in the table: the call that failed may have changed what it was given.
+                messages = lock(consumer, fences)
             for turn, message in enumerate(messages):
                 if turn and monotonic() >= until:
                     reports += handling.give_back(messages[turn:])
@@ -118,6 +128,7 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
                     redo = [waiting.fence for waiting in messages[turn:]]
                     break
         settling.settle(consumer, reports)
+        _hooks_for_themselves()
     _after_commit(consumer, reports)
     return redo
 
@@ -126,8 +137,11 @@ def lock(consumer: Consumer, fences: Sequence[Fence]) -> list[Message]:
     """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease."""
     held = Message.objects.held(fences).select_for_update(no_key=True).order_by("pk")
     messages = list(held)
+    if consumer.sort is None or len(messages) < 2:
+        return messages
     try:
-        return sorted(messages, key=consumer.sort) if consumer.sort else messages
+        with transaction.atomic(using=conf().database):
+            return sorted(messages, key=consumer.sort)
     except Exception:
         # The consumer's own code. The order is there against deadlocks, which are redone anyway.
         log.exception("%s: sort failed, so the chunk is handled in the order of publishing", consumer.name)
@@ -153,6 +167,7 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
                 _wait_for_locks(consumer.timeout)
                 reports = [handling.call(consumer, message) for message in lock(consumer, [fence])]
                 settling.settle(consumer, reports)
+                _hooks_for_themselves()
         except Superseded:
             return
         except Redo as error:
@@ -160,7 +175,8 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
         except (DatabaseError, InterfaceError) as error:
             # The row's own transaction failed, perhaps only at COMMIT: the effects are gone, the attempt is not.
             problem = error
-            break
+            if not handling.is_conflict(error):
+                break
         else:
             _after_commit(consumer, reports)
             return
@@ -208,7 +224,7 @@ class _Settlement:
         if self.done:
             raise RuntimeError("message.settling() was used before; a message is settled once")
         message = self._message
-        with transaction.atomic(using=conf().database):
+        with transaction.atomic(using=conf().database, durable=True):
             if not Message.objects.held([message.fence]).mark_success():
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
             yield
@@ -232,18 +248,27 @@ def _settle_outside(consumer: Consumer, report: Report) -> None:
         return
     except (OperationalError, InterfaceError):
         # The connection broke while the handler talked to the world; what it did must not be forgotten for that.
-        connections[conf().database].close()
         _settle_outside_again(consumer, report)
     _after_commit(consumer, [report])
 
 
 def _settle_outside_again(consumer: Consumer, report: Report) -> None:
-    try:
-        _in_one_transaction(consumer, report)
-    except Superseded:
-        # The first try may have been committed before the connection broke; then there is nothing to keep.
-        if not Message.objects.filter(pk=report.message.pk, attempts=report.message.attempts).exists():
-            settling.record_late(report)
+    """Settle once the database is back, for as long as a lease: then another worker may have the row."""
+    until = monotonic() + conf().lease.total_seconds()
+    while True:
+        connections[conf().database].close()
+        try:
+            _in_one_transaction(consumer, report)
+        except Superseded:
+            # A try may have been committed before its connection broke; then there is nothing to keep.
+            if not Message.objects.filter(pk=report.message.pk, attempts=report.message.attempts).exists():
+                settling.record_late(report)
+        except (OperationalError, InterfaceError):
+            if monotonic() >= until:
+                raise
+            sleep(SETTLE_PAUSE)
+            continue
+        return
 
 
 def _in_one_transaction(consumer: Consumer, report: Report) -> None:
@@ -271,6 +296,24 @@ def worker_name() -> str:
 
 def _chunk_time() -> timedelta:
     return conf().chunk_time_sqlite if connections[conf().database].vendor == "sqlite" else conf().chunk_time
+
+
+def _hooks_for_themselves() -> None:
+    """Let no ``on_commit`` hook of one row take its neighbours' hooks, or the rows still to be redone, with it."""
+    connection = connections[conf().database]
+    connection.run_on_commit = [(ids, _caught(hook), True) for ids, hook, _robust in connection.run_on_commit]
+
+
+def _caught(hook: Callable[[], object]) -> Callable[[], None]:
+    """Return ``hook`` as one that logs what it raises. No ``partial``: Django asks a hook that fails for its name."""
+
+    def call() -> None:
+        try:
+            hook()
+        except Exception:
+            log.exception("an on_commit hook failed; what it belongs to is committed")
+
+    return call
 
 
 def _wait_for_locks(span: timedelta) -> None:

@@ -22,6 +22,7 @@ _ENGINE = str(Path(__file__).parent)
 
 # In this order: the longer and more telling shapes first.
 _VARYING = [
+    (re.compile(r"\)=\(.*?\)(?= )"), ")=(<value>)"),
     (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<uuid>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b"), "<time>"),
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<mail>"),
@@ -51,7 +52,7 @@ def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
     An exception may carry a ``failure_code`` (say, the code a vendor answered with); it then stands for the place.
     """
     exception = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    place = storable(str(getattr(error, "failure_code", "") or _own_place(error)))[:PLACE_LENGTH]
+    place = storable(_code(error) or _own_place(error))[:PLACE_LENGTH]
     title = parameterised(said(error)[:SAMPLE_LENGTH])[:TITLE_LENGTH]
     identity = "\0".join([str(VERSION), consumer, exception, place, title])
     digest = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
@@ -84,6 +85,14 @@ def parameterised(text: str) -> str:
     for shape, name in _VARYING:
         text = shape.sub(name, text)
     return text.strip()
+
+
+def _code(error: BaseException) -> str:
+    try:
+        return str(getattr(error, "failure_code", ""))
+    except Exception:
+        # A property of somebody's, as with ``said``.
+        return ""
 
 
 def _own_place(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from time import monotonic
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import F
 
 from outbox.conf import conf
@@ -32,7 +32,7 @@ def note(failures: Mapping[Fingerprint, int]) -> None:
         for failure in sorted(failures, key=lambda each: each.digest):
             _ensure_open(failure)
             _count(failure.digest, failures[failure])
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         _known_at.clear()
         log.exception("%d failures were not counted", Counter(failures).total())
 

@@ -46,7 +46,7 @@ def call(consumer: Consumer, message: Message) -> Report:
             consumer.handler([message] if consumer.bulk else message)
             refuse_silent_rollback()
     except Exception as error:
-        if _is_conflict(error):
+        if is_conflict(error):
             raise Redo(_text(error)) from error
         return judge(message, error)
     return Report(message, Succeeded())
@@ -59,7 +59,7 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message]) -> list[Report] |
             consumer.handler(list(messages))
             refuse_silent_rollback()
     except Exception as error:
-        if _is_conflict(error):
+        if is_conflict(error):
             raise Redo(_text(error)) from error
         return None
     return [Report(message, Succeeded()) for message in messages]
@@ -100,11 +100,12 @@ def _text(error: BaseException) -> str:
     return (f"{name}: {text}" if text else name)[:ERROR_LENGTH]
 
 
-def _is_conflict(error: Exception) -> bool:
+def is_conflict(error: Exception) -> bool:
     """Tell whether the row only met others: waited for a lock, was the deadlock's victim, or lost its connection."""
     if isinstance(error, Superseded):
         return False
-    code = getattr(error.__cause__, "pgcode", None) if isinstance(error, DatabaseError) else None
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg2
     if code in CONFLICTS:
         return True
     if isinstance(error, OperationalError | InterfaceError):

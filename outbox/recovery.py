@@ -80,7 +80,7 @@ def _recover_lost(consumer: Consumer) -> Recovered:
     batch = BATCH
     while batch == BATCH:
         with transaction.atomic(using=conf().database):
-            over = Message.objects.filter(consumer=consumer.name).due().lease_over()
+            over = Message.objects.filter(consumer=consumer.name).due().lease_over().defer("payload", "headers")
             rows = list(over.select_for_update(skip_locked=True, no_key=True)[:BATCH])
             for message in rows:
                 recovered += _take_back(consumer, message)

@@ -50,8 +50,13 @@ class Consumer:
 
     @property
     def time_limit(self) -> timedelta:
-        """Celery's hard limit for one hint: the sum of the rows' timeouts with a margin, at least 30 s."""
+        """Celery's hard limit for one hint: the sum of the rows' timeouts with a margin, at least 30 s.
+
+        A row of an atomic consumer may take its time four times: once with the others, and alone three times.
+        """
         rows = 1 if self.bulk else self.chunk
+        if self.atomic:
+            rows = max(rows, 4)
         return max(timedelta(seconds=30), rows * (self.timeout + timedelta(seconds=1)) + SETTLE_MARGIN)
 
     @property

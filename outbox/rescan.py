@@ -6,6 +6,7 @@ network, and neither an attempt nor a send is spent on a broker that is away.
 """
 
 import logging
+import random
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from outbox.conf import conf
 from outbox.errors import BrokerAway
 from outbox.fingerprint import without_error
 from outbox.models import ConsumerState, Message, Pulse, Status
+from outbox.models.queryset import MessageQuerySet
 from outbox.recovery import Recovered, recover
 from outbox.registry import Consumer
 
@@ -64,8 +66,16 @@ def rescan() -> Sweep:
 
 
 def rescan_if_overdue() -> bool:
-    """Make a pass if nobody has for ``rescan_overdue``; tell whether it was us. How workers cover for a dead beat."""
+    """Make a pass if nobody has for ``rescan_overdue``; tell whether it was us. How workers cover for a dead beat.
+
+    A worker also makes one if whoever rescans runs older code, and takes a consumer for gone that we have.
+    """
     overdue = conf().rescan_overdue
+    ours = [entry.name for entry in registry.all_consumers()]
+    taken_for_gone = ConsumerState.objects.filter(consumer__in=ours, gone_since__isnull=False)
+    if taken_for_gone.update(gone_since=None):
+        rescan()
+        return True
     if Pulse.objects.ran_within(PULSE, overdue) or not Pulse.objects.claim(COVER, every=overdue):
         return False
     rescan()
@@ -87,17 +97,20 @@ def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> 
     A consumer in ``broken``, whose breaker is open, gets one canary when it is time for a probe.
     """
     until = monotonic() + conf().rescan_budget.total_seconds()
-    waiting = deque(consumers)
-    try:
-        while waiting and monotonic() < until:
-            consumer = waiting.popleft()
+    # In any order, so that neither a long backlog nor a broken queue always stands in front of the same others.
+    turns = list(consumers)
+    random.shuffle(turns)
+    waiting = deque(turns)
+    while waiting and monotonic() < until:
+        consumer = waiting.popleft()
+        try:
             if consumer.name in broken:
                 _send_canary(consumer, sweep)
             elif _send_some(consumer, sweep):
                 waiting.append(consumer)
-    except BrokerAway as error:
-        sweep.broker_away = True
-        log.warning("%s; what is due stays due", error)
+        except BrokerAway as error:
+            sweep.broker_away = True
+            log.warning("%s; what is due stays due", error)
 
 
 def _send_some(consumer: Consumer, sweep: Sweep) -> bool:
@@ -120,11 +133,18 @@ def _send_canary(consumer: Consumer, sweep: Sweep) -> None:
     link = _link_of_thread()
     link.depth(consumer.name)
     with transaction.atomic(using=conf().database):
-        claim = _claim(consumer, 1, room=1, counted=False)
+        claim = _claim(consumer, 1, room=1, counted=False, due=_probe(consumer))
         if claim.rows and not breaker.take_turn(consumer, claim.rows[0].id):
             transaction.set_rollback(True, using=conf().database)
             return
     _send(link, _hints(consumer, claim.rows), 1, sweep, counted=False)
+
+
+def _probe(consumer: Consumer) -> MessageQuerySet:
+    """Return what may be the canary: the one whose hint still waits to be started, or else what is due, heads only."""
+    ready = Message.objects.filter(consumer=consumer.name).pending().at_head()
+    last = ready.filter(pk__in=ConsumerState.objects.filter(consumer=consumer.name).values("canary"))
+    return last if last.exists() else ready.due()
 
 
 def _send(link: Link, hints: Sequence[Hint], room: int, sweep: Sweep, *, counted: bool) -> list[Hint]:
@@ -152,13 +172,13 @@ class Claim(NamedTuple):
     full: bool
 
 
-def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool) -> Claim:
+def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: MessageQuerySet | None = None) -> Claim:
     """Claim due rows for ``room`` hints by pushing their ``due_at``, oldest first; nobody else sends them meanwhile.
 
     A send is ``counted`` when it goes into an empty queue; a row with too many of those fails, for no worker is there.
     """
     with transaction.atomic(using=conf().database):
-        due = Message.objects.filter(consumer=consumer.name).due().pending()
+        due = Message.objects.filter(consumer=consumer.name).due().pending() if due is None else due
         locked = due.select_for_update(skip_locked=True, no_key=True)
         ready = [Row(*row) for row in locked.values_list("pk", "lost", "sends", "ordering_key")[:limit]]
         found = list(_fitting(ready, consumer.chunk, room))

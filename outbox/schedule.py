@@ -31,8 +31,8 @@ ENTRIES = [
     Entry(
         name="outbox: prune",
         task=PRUNE_TASK,
-        every_seconds=60,
-        expire_seconds=60,
+        every_seconds=10,
+        expire_seconds=10,
         description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody.',
     ),
     Entry(

@@ -39,9 +39,10 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> Counter[str]:
     if succeeded and Message.objects.held(succeeded).mark_success() != len(succeeded):
         raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
     others = [report for report in reports if not isinstance(report.outcome, Succeeded)]
+    # First the attempt, then what follows from it: people read them in this order.
+    Attempt.objects.bulk_create(attempt for report in others if (attempt := attempt_of(report)))
     for report in others:
         _settle_other(consumer, report)
-    Attempt.objects.bulk_create(attempt for report in others if (attempt := attempt_of(report)))
     return Counter(type(report.outcome).__name__ for report in reports)
 
 

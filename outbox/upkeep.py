@@ -32,7 +32,7 @@ class Pruned:
     more: bool
 
 
-def prune(*, budget: timedelta = timedelta(seconds=30)) -> Pruned:
+def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
     """Delete what finished longer ago than ``KEEP_FINISHED``, for at most ``budget``; their attempts go with them.
 
     Returns at once if another pruner is at work.

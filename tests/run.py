@@ -23,6 +23,8 @@ DATABASE = "postgres://postgres@127.0.0.1:5432/test"
 BROKER = "amqp://guest:guest@127.0.0.1:5672//"
 PATIENCE_SECONDS = 3
 NO_TESTS_COLLECTED = 5
+SIDE_BY_SIDE = ["-n", "3", "--dist", "loadfile"]
+"""Three files at a time: much of the suite waits for processes, and the tests of a file may share one."""
 
 KNOWN_QUEUES = "import django; django.setup(); from config import celery_app; print(*celery_app.amqp.queues)"
 
@@ -107,7 +109,7 @@ def run(title: str, name: str, environment: dict[str, str], pytest_args: Sequenc
     report = STATE_DIR / f"{name}.xml"
     inherited = {key: value for key, value in os.environ.items() if key not in ("EMBEDDED", "DATABASE_URL")}
     status = subprocess.call(
-        [sys.executable, "-m", "pytest", f"--junitxml={report}", *pytest_args],
+        [sys.executable, "-m", "pytest", f"--junitxml={report}", *SIDE_BY_SIDE, *pytest_args],
         cwd=ROOT,
         env={**inherited, "STATE_DIR": str(STATE_DIR), **environment},
     )

@@ -7,6 +7,14 @@ from datetime import timedelta
 os.environ.setdefault("SECRET_KEY", "only for tests")
 os.environ.setdefault("OUTBOX_PREFIX", f"test-{os.getpid()}")
 
+# Tests run side by side: each of pytest's workers has queues and files of its own, and so have the processes it starts.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _worker and os.environ.get("SUITE_WORKER") != _worker:
+    os.environ["SUITE_WORKER"] = _worker
+    os.environ["OUTBOX_PREFIX"] += f"-{_worker}"
+    if "STATE_DIR" in os.environ:
+        os.environ["STATE_DIR"] += f"/{_worker}"
+
 from config.settings import *  # noqa: F403  # the environment must be set first
 from config.settings import INSTALLED_APPS, OUTBOX, STORAGES
 

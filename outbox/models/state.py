@@ -84,7 +84,7 @@ class PulseQuerySet(EngineQuerySet["Pulse"]):
 
     def ran_within(self, name: str, span: timedelta) -> bool:
         """Tell whether the chore ``name`` has succeeded in the last ``span``."""
-        return self.filter(name=name, at__gt=Now() - span).exists()
+        return self.filter(name=name, at__gt=Now() - span, at__lte=Now()).exists()
 
     def claim(self, name: str, *, every: timedelta) -> bool:
         """Take the next turn at ``name``, of which there is one in ``every``; only one of many callers gets it."""

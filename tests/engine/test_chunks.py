@@ -304,12 +304,12 @@ def test_the_lease_is_renewed_before_rows_are_redone_one_by_one(listen):
         leases.append(round((message.lease_until - message.started_at).total_seconds()))
         shop.book(message)
 
-    listen(handler, timeout=timedelta(seconds=600), chunk=1)
+    listen(handler, timeout=timedelta(seconds=200), chunk=1)
     Tag.objects.create(name="taken")
 
     delivery.deliver("test.till", [promise(do="tag", name="taken")])
 
-    assert leases == [10, 610]
+    assert leases == [10, 210]
 
 
 @pytest.mark.services
