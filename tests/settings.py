@@ -15,8 +15,8 @@ if _worker and os.environ.get("SUITE_WORKER") != _worker:
     if "STATE_DIR" in os.environ:
         os.environ["STATE_DIR"] += f"/{_worker}"
 
-from config.settings import *  # noqa: F403  # the environment must be set first
-from config.settings import INSTALLED_APPS, OUTBOX, STORAGES
+from config.settings import *  # noqa: E402, F403  # the environment must be set first
+from config.settings import INSTALLED_APPS, OUTBOX, STORAGES  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
