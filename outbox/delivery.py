@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from time import monotonic, sleep
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
@@ -300,7 +301,7 @@ def _chunk_time() -> timedelta:
 
 def _hooks_for_themselves() -> None:
     """Let no ``on_commit`` hook of one row take its neighbours' hooks, or the rows still to be redone, with it."""
-    connection = connections[conf().database]
+    connection: Any = connections[conf().database]  # the stubs leave out that a hook may be robust
     connection.run_on_commit = [(ids, _caught(hook), True) for ids, hook, _robust in connection.run_on_commit]
 
 
