@@ -53,12 +53,36 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
             _deliver_outside(consumer, id)
 
 
+_backlogged: set[str] = set()
+"""Consumers of which this process, when it last looked, found more to do than a hint had named."""
+
+
 def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
-    fences = start(consumer, ids, fill_up_to=consumer.chunk)
+    """Deliver what the hint names; under load as one chunk with what else is waiting, at rest before looking for it.
+
+    Looking takes longer than starting and would be spent on every single message.
+    """
+    until = monotonic() + _chunk_time().total_seconds()
+    if consumer.name in _backlogged:
+        named = len(ids)
+        fences = start(consumer, ids, fill_up_to=consumer.chunk)
+        _work_off(consumer, fences)
+        found_more = len(fences) > named
+    else:
+        rows = _start_named(consumer, ids, limit=consumer.chunk)
+        _work_off(consumer, [row.fence for row in rows])
+        look = not any(row.lost for row in rows) and len(rows) < consumer.chunk and monotonic() < until
+        more = _start_more(consumer, consumer.chunk) if look else []
+        _work_off(consumer, [row.fence for row in more])
+        found_more = bool(more)
+    (_backlogged.add if found_more else _backlogged.discard)(consumer.name)
+
+
+def _work_off(consumer: Consumer, fences: Sequence[Fence]) -> None:
     if not fences:
         return
     try:
-        redo = _handle_together(consumer, fences)
+        redo: Sequence[Fence] = _handle_together(consumer, fences)
     except (DatabaseError, InterfaceError, Redo, Superseded) as error:
         log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
         redo = fences
@@ -72,18 +96,22 @@ def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> lis
     No more than ``fill_up_to`` rows are started, whatever the hint names (0: those of ``ids`` only); rows that a
     worker was lost over are started only if the hint names one row, and then alone. Returns the fences.
     """
-    ready = _ready(consumer.name, canary=True)
-    named = (ready if len(ids) == 1 else ready.filter(lost=0)).filter(pk__in=ids)[: fill_up_to or None]
-    try:
-        rows = named.mark_started(worker=worker_name(), lease=consumer.lease)
-    except (OperationalError, InterfaceError):
-        # A connection that broke while it was idle is found out here, before anything has been started on it.
-        connections[conf().database].close()
-        rows = named.mark_started(worker=worker_name(), lease=consumer.lease)
+    rows = _start_named(consumer, ids, limit=fill_up_to or None)
     alone = any(row.lost for row in rows)
     if not alone and (room := fill_up_to - len(rows)) > 0:
         rows += _start_more(consumer, room)
-    return [Fence(row.id, row.attempts) for row in rows]
+    return [row.fence for row in rows]
+
+
+def _start_named(consumer: Consumer, ids: Sequence[int], *, limit: int | None) -> list[Started]:
+    ready = _ready(consumer.name, canary=True)
+    named = (ready if len(ids) == 1 else ready.filter(lost=0)).filter(pk__in=ids)[:limit]
+    try:
+        return named.mark_started(worker=worker_name(), lease=consumer.lease)
+    except (OperationalError, InterfaceError):
+        # A connection that broke while it was idle is found out here, before anything has been started on it.
+        connections[conf().database].close()
+        return named.mark_started(worker=worker_name(), lease=consumer.lease)
 
 
 def _start_more(consumer: Consumer, room: int) -> list[Started]:

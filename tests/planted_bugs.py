@@ -246,8 +246,8 @@ BUGS = [
         "a start heals a connection that broke while idle",
         Change(
             "delivery.py",
-            "        connections[conf().database].close()\n        rows = named.mark_started(",
-            "        raise\n        rows = named.mark_started(",
+            "        connections[conf().database].close()\n        return named.mark_started(",
+            "        raise\n        return named.mark_started(",
         ),
         red=["test_conflicts::test_a_connection_that_broke_while_idle_heals_at_the_next_start"],
     ),
@@ -267,7 +267,7 @@ BUGS = [
     ),
     bug(
         "a hint starts no more than a chunk",
-        Change("delivery.py", "filter(pk__in=ids)[: fill_up_to or None]", "filter(pk__in=ids)"),
+        Change("delivery.py", "filter(pk__in=ids)[:limit]", "filter(pk__in=ids)"),
         red=["test_delivery::test_a_forged_hint_starts_no_more_than_a_chunk"],
     ),
     bug(

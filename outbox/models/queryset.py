@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from django.core.exceptions import EmptyResultSet
@@ -31,6 +33,11 @@ class Started(NamedTuple):
     id: int
     attempts: int
     lost: int
+
+    @property
+    def fence(self) -> Fence:
+        """The row and attempt that a settle must still hold."""
+        return Fence(self.id, self.attempts)
 
 
 class MessageQuerySet(EngineQuerySet["Message"]):
@@ -75,10 +82,10 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         ids_by_attempt: dict[int, list[int]] = defaultdict(list)
         for fence in fences:
             ids_by_attempt[fence.attempts].append(fence.id)
-        ours = Q(pk__in=[])
-        for attempts, ids in ids_by_attempt.items():
-            ours |= Q(attempts=attempts, pk__in=ids)
-        return self.filter(ours, status=Status.STARTED)
+        if not ids_by_attempt:
+            return self.none()
+        ours = (Q(attempts=attempts, pk__in=ids) for attempts, ids in ids_by_attempt.items())
+        return self.filter(reduce(or_, ours), status=Status.STARTED)
 
     def exhausted(self) -> Self:
         """Keep what waits for a person."""

@@ -20,12 +20,12 @@ DONE = Row("success", attempts=1, attempt_limit=3)
 
 
 def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, offered):
-    listen()
+    till = listen()
     ids = promises(3, ordering_key="till 1")
 
-    delivery.deliver("test.till", list(reversed(ids)))
+    fences = delivery.start(till, list(reversed(ids)), fill_up_to=50)
 
-    assert rows(ids) == [DONE, NEW, NEW]
+    assert [fence.id for fence in fences] == [ids[0]]
 
 
 def test_a_follower_does_not_start_before_its_head(listen, offered):
@@ -38,12 +38,21 @@ def test_a_follower_does_not_start_before_its_head(listen, offered):
 
 
 def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, offered):
-    listen()
+    till = listen()
     one, two, free = (promises(2, ordering_key=key) for key in ("till 1", "till 2", ""))
 
-    delivery.deliver("test.till", [*one, *two, *free])
+    fences = delivery.start(till, [*one, *two, *free], fill_up_to=50)
 
-    assert [rows(ids) for ids in (one, two, free)] == [[DONE, NEW], [DONE, NEW], [DONE, DONE]]
+    assert sorted(fence.id for fence in fences) == sorted([one[0], two[0], *free])
+
+
+def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, offered):
+    listen()
+    ids = promises(2, ordering_key="till 1")
+
+    delivery.deliver("test.till", ids)
+
+    assert rows(ids) == [DONE, DONE]
 
 
 def test_a_head_that_succeeded_hints_the_next(listen, offered):
@@ -122,7 +131,7 @@ def test_the_rescan_sends_heads_only_and_looks_at_the_others_later(listen, offer
 
 
 def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, offered, link):
-    listen()
+    listen(chunk=1)
     ids = promises(2, ordering_key="till 1")
     delivery.deliver("test.till", ids)
     let_pass(timedelta(seconds=10))
