@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from kombu import Connection
 from kombu.transport.pyamqp import Channel
 
-from outbox import Backoff, breaker, consumer, courier, groups, recovery, registry, rescan
+from outbox import Backoff, breaker, consumer, courier, delivery, groups, recovery, registry, rescan
 from outbox.broker import celery_app, queue_name
 from outbox.models import ConsumerState
 from outbox.registry import Consumer
@@ -72,7 +72,8 @@ def link(monkeypatch: pytest.MonkeyPatch) -> RecordingLink:
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> None:
-    """Forget what a process remembers of the table: when it last searched, and who was in trouble."""
+    """Forget what a process remembers of the table: when it last searched, who was in trouble, who had a backlog."""
+    delivery._backlogged.clear()
     recovery._rhythm.again_at.clear()
     breaker._seen.at = float("-inf")
     groups._known_at.clear()

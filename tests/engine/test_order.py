@@ -56,7 +56,7 @@ def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, off
 
 
 def test_a_head_that_succeeded_hints_the_next(listen, offered):
-    listen()
+    listen(chunk=1)
     ids = promises(3, ordering_key="till 1")
     offered.clear()
 
