@@ -71,8 +71,9 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
     else:
         rows = _start_named(consumer, ids, limit=consumer.chunk)
         _work_off(consumer, [row.fence for row in rows])
-        look = not any(row.lost for row in rows) and len(rows) < consumer.chunk and monotonic() < until
-        more = _start_more(consumer, consumer.chunk) if look else []
+        room = consumer.chunk - len(rows)
+        look = room > 0 and monotonic() < until and not any(row.lost for row in rows)
+        more = _start_more(consumer, room) if look else []
         _work_off(consumer, [row.fence for row in more])
         found_more = bool(more)
     (_backlogged.add if found_more else _backlogged.discard)(consumer.name)
