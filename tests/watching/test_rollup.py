@@ -1,6 +1,6 @@
 """Counting minutes: everything once, whatever the order of commits, passes, prunings and pauses."""
 
-from collections import Counter
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -232,11 +232,10 @@ def test_a_minute_is_counted_through_indexes_whatever_the_size_of_the_tables():
     with connection.execute_wrapper(explain):
         rollup._count(minute_of(clock()))
 
-    used = Counter(
-        index
-        for plan in plans
-        for index in ("outbox_message_prune", "outbox_attempt_ended", "outbox_message_stuck_at")
-        if f"using {index}" in plan or f"on {index}" in plan
-    )
-    assert used == {"outbox_message_prune": 1, "outbox_attempt_ended": 1, "outbox_message_stuck_at": 1}
+    used = {index for plan in plans for index in re.findall(r"(?:using|on) (outbox_(?:message|attempt)_\w+)", plan)}
+    # While nothing is exhausted, each of the indexes of what is exhausted costs the same, and any may be taken.
+    stuck = {"outbox_message_stuck_at", "outbox_message_stuck", "outbox_message_stuck_of", "outbox_message_groups"}
+    assert len(plans) == 3
+    assert {"outbox_message_prune", "outbox_attempt_ended"} <= used
+    assert len(used & stuck) == 1
     assert not [plan for plan in plans if "Seq Scan" in plan]
