@@ -23,7 +23,6 @@ from outbox.conf import conf
 from outbox.figures import BURST, CAP, ConsumerFigures, Figures, Session
 from outbox.findings import Finding, Level, in_words, judge, worst
 from outbox.models import ConsumerState, Message, Pulse, Status
-from outbox.models.queryset import MessageQuerySet
 
 RESCAN = "rescan"
 CHORES = ("prune", "rollup", "alerts")
@@ -140,8 +139,8 @@ def _ago(moment: Combinable) -> Combinable:
 
 def _consumers() -> Iterator[ConsumerFigures]:
     states = {state.consumer: state for state in _states()}
-    waiting = set(_names(Message.objects.unfinished()))
-    failed = set(_names(Message.objects.exhausted()))
+    waiting = set(Message.objects.unfinished().consumers())
+    failed = set(Message.objects.exhausted().consumers())
     fresh = Message.objects.exhausted().filter(exhausted_at__gte=Now() - BURST).order_by("exhausted_at")
     burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
     known = {entry.name for entry in registry.all_consumers()}
@@ -154,15 +153,6 @@ def _consumers() -> Iterator[ConsumerFigures]:
             **(_waiting(name) if name in waiting else {}),
             **(_held_back(states[name]) if name in states else {}),
         )
-
-
-def _names(rows: MessageQuerySet) -> Iterator[str]:
-    """Walk an index that leads with the consumer from name to name, without reading the rows between."""
-    names = rows.order_by("consumer").values_list("consumer", flat=True)
-    name = names.first()
-    while name is not None:
-        yield name
-        name = names.filter(consumer__gt=name).first()
 
 
 def _waiting(name: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Sweep:
 def rescan() -> Sweep:
     """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
     sweep = Sweep()
-    names = list(_consumers_with_work())
+    names = list(Message.objects.unfinished().consumers())
     recovered = sum((recover(name) for name in names), Recovered())
     sweep.lost, sweep.failed = recovered.lost, recovered.failed
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
@@ -80,15 +80,6 @@ def rescan_if_overdue() -> bool:
         return False
     rescan()
     return True
-
-
-def _consumers_with_work() -> Iterator[str]:
-    """Walk the index of unfinished rows from consumer to consumer, without reading the rows between."""
-    names = Message.objects.unfinished().order_by("consumer").values_list("consumer", flat=True)
-    name = names.first()
-    while name is not None:
-        yield name
-        name = names.filter(consumer__gt=name).first()
 
 
 def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> None:

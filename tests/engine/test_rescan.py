@@ -469,7 +469,7 @@ def test_consumers_are_found_without_reading_the_rows_between(listen, link):
     registry.forget("test.b")
     let_pass(timedelta(seconds=5))
 
-    found = list(rescan._consumers_with_work())
+    found = list(Message.objects.unfinished().consumers())
     rescan.rescan()
 
     assert found == names
