@@ -9,29 +9,27 @@ import logging
 import os
 import socket
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
-from outbox import breaker, courier, groups, handling, registry, settling
+from outbox import consequences, handling, outside, registry, settling
 from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Redo, Report
-from outbox.models import Fence, Message
-from outbox.models.queryset import MessageQuerySet, Started
-from outbox.policy import Succeeded
+from outbox.models import Fence, Message, statements
+from outbox.models.conditions import Named
+from outbox.models.queryset import MessageQuerySet
+from outbox.models.statements import Start, Started
 from outbox.registry import Consumer
+from outbox.savepoints import Savepoints
 
 log = logging.getLogger("outbox.delivery")
 
-SETTLE_PAUSE = 0.5
-"""Seconds between two tries to settle what was done outside while the database is away."""
 CONFLICT_TRIES = 3
 """How often one row is tried alone against deadlocks and serialization failures, within the same attempt."""
 
@@ -50,7 +48,8 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
         _deliver_chunk(consumer, ids)
     else:
         for id in ids:
-            _deliver_outside(consumer, id)
+            for fence in start(consumer, [id]):
+                outside.handle(consumer, fence)
 
 
 _backlogged: set[str] = set()
@@ -63,25 +62,19 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
     Looking takes longer than starting and would be spent on every single message.
     """
     until = monotonic() + _chunk_time().total_seconds()
-    if consumer.name in _backlogged:
-        named = len(ids)
-        fences = start(consumer, ids, fill_up_to=consumer.chunk)
-        _work_off(consumer, fences)
-        found_more = len(fences) > named
-    else:
-        rows = _start_named(consumer, ids, limit=consumer.chunk)
-        _work_off(consumer, [row.fence for row in rows])
-        room = consumer.chunk - len(rows)
-        look = room > 0 and monotonic() < until and not any(row.lost for row in rows)
-        more = _start_more(consumer, room) if look else []
-        _work_off(consumer, [row.fence for row in more])
-        found_more = bool(more)
-    (_backlogged.add if found_more else _backlogged.discard)(consumer.name)
+    at_rest = consumer.name not in _backlogged
+    named = _start_named(consumer, ids, limit=consumer.chunk)
+    if at_rest:
+        _work_off(consumer, named)
+    more = _top_up(consumer, named, consumer.chunk) if monotonic() < until else []
+    _work_off(consumer, more if at_rest else [*named, *more])
+    (_backlogged.add if more else _backlogged.discard)(consumer.name)
 
 
-def _work_off(consumer: Consumer, fences: Sequence[Fence]) -> None:
-    if not fences:
+def _work_off(consumer: Consumer, rows: Sequence[Started]) -> None:
+    if not rows:
         return
+    fences = [row.fence for row in rows]
     try:
         redo: Sequence[Fence] = _handle_together(consumer, fences)
     except (DatabaseError, InterfaceError, Redo, Superseded) as error:
@@ -97,38 +90,48 @@ def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> lis
     No more than ``fill_up_to`` rows are started, whatever the hint names (0: those of ``ids`` only); rows that a
     worker was lost over are started only if the hint names one row, and then alone. Returns the fences.
     """
-    rows = _start_named(consumer, ids, limit=fill_up_to or None)
-    alone = any(row.lost for row in rows)
-    if not alone and (room := fill_up_to - len(rows)) > 0:
-        rows += _start_more(consumer, room)
-    return [row.fence for row in rows]
+    named = _start_named(consumer, ids, limit=fill_up_to or len(ids))
+    return [row.fence for row in [*named, *_top_up(consumer, named, fill_up_to)]]
 
 
-def _start_named(consumer: Consumer, ids: Sequence[int], *, limit: int | None) -> list[Started]:
-    ready = _ready(consumer.name, canary=True)
-    named = (ready if len(ids) == 1 else ready.filter(lost=0)).filter(pk__in=ids)[:limit]
+def _start_named(consumer: Consumer, ids: Sequence[int], *, limit: int) -> list[Started]:
+    named = _named(consumer.name, alone=len(ids) == 1)
     try:
-        return named.mark_started(worker=worker_name(), lease=consumer.lease)
+        return named.run(ids=ids, limit=limit, worker=worker_name(), lease=consumer.lease)
     except (OperationalError, InterfaceError):
         # A connection that broke while it was idle is found out here, before anything has been started on it.
         connections[conf().database].close()
-        return named.mark_started(worker=worker_name(), lease=consumer.lease)
+        return named.run(ids=ids, limit=limit, worker=worker_name(), lease=consumer.lease)
 
 
-def _start_more(consumer: Consumer, room: int) -> list[Started]:
-    """Start what else of the consumer is due soon; trouble with that must not cost us what is started already."""
-    sound = _ready(consumer.name, canary=False).filter(lost=0)
+def _top_up(consumer: Consumer, named: Sequence[Started], size: int) -> list[Started]:
+    """Start what else of the consumer is due soon, up to ``size`` rows in all; nothing beside a row that was lost."""
+    room = size - len(named)
+    if room <= 0 or any(row.lost for row in named):
+        return []
     try:
-        return sound.due(within=conf().grace)[:room].mark_started(worker=worker_name(), lease=consumer.lease)
+        return _due(consumer.name, conf().grace).run(limit=room, worker=worker_name(), lease=consumer.lease)
     except (OperationalError, InterfaceError) as error:
+        # Trouble with more must not cost us what is started already.
         log.warning("%s: no more rows were started: %s", consumer.name, error)
         connections[conf().database].close()
         return []
 
 
 @cache
+def _named(consumer_name: str, *, alone: bool) -> Start:
+    """Return the start of rows that a hint names; what a worker was lost over is started alone."""
+    ready = _ready(consumer_name, canary=True).filter(Named())
+    return Start(ready if alone else ready.filter(lost=0))
+
+
+@cache
+def _due(consumer_name: str, grace: timedelta) -> Start:
+    """Return the start of what else of a consumer is due within ``grace``, the oldest first."""
+    return Start(_ready(consumer_name, canary=False).filter(lost=0).due(within=grace))
+
+
 def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
-    """Return what may be started of a consumer. Built once: that takes longer than running it."""
     return Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)
 
 
@@ -137,36 +140,38 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
     redo: list[Fence] = []
     reports: list[Report] = []
     with transaction.atomic(using=conf().database, durable=True):
-        _wait_for_locks(conf().chunk_lock_timeout)
-        messages = lock(consumer, fences)
+        messages = lock(consumer, fences, wait=conf().chunk_lock_timeout)
         # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
         until = monotonic() + _chunk_time().total_seconds()
-        whole = handling.call_bulk(consumer, messages) if consumer.bulk and len(messages) > 1 else None
+        savepoints = Savepoints()
+        whole = handling.call_bulk(consumer, messages, savepoints) if consumer.bulk and len(messages) > 1 else None
         if whole is not None:
             reports = whole
         else:
             if consumer.bulk and len(messages) > 1:
                 # As they are in the table: the call that failed may have changed what it was given.
-                messages = lock(consumer, fences)
+                messages = lock(consumer, fences, wait=conf().chunk_lock_timeout)
             for turn, message in enumerate(messages):
                 if turn and monotonic() >= until:
                     reports += handling.give_back(messages[turn:])
                     break
                 try:
-                    reports.append(handling.call(consumer, message))
+                    reports.append(handling.call(consumer, message, savepoints))
                 except Redo:
                     redo = [waiting.fence for waiting in messages[turn:]]
                     break
         settling.settle(consumer, reports)
         _hooks_for_themselves()
-    _after_commit(consumer, reports)
+    consequences.draw(consumer, reports)
     return redo
 
 
-def lock(consumer: Consumer, fences: Sequence[Fence]) -> list[Message]:
-    """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease."""
-    held = Message.objects.held(fences).select_for_update(no_key=True).order_by("pk")
-    messages = list(held)
+def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
+    """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease.
+
+    From here on nothing in the transaction waits longer than ``wait`` for a lock.
+    """
+    messages = statements.lock(fences, wait=wait)
     if consumer.sort is None or len(messages) < 2:
         return messages
     try:
@@ -194,8 +199,9 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
     for _try in range(CONFLICT_TRIES):
         try:
             with transaction.atomic(using=conf().database, durable=True):
-                _wait_for_locks(consumer.timeout)
-                reports = [handling.call(consumer, message) for message in lock(consumer, [fence])]
+                savepoints = Savepoints()
+                messages = lock(consumer, [fence], wait=consumer.timeout)
+                reports = [handling.call(consumer, message, savepoints) for message in messages]
                 settling.settle(consumer, reports)
                 _hooks_for_themselves()
         except Superseded:
@@ -208,7 +214,7 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
             if not handling.is_conflict(error):
                 break
         else:
-            _after_commit(consumer, reports)
+            consequences.draw(consumer, reports)
             return
     if problem is not None:
         _settle_failed(consumer, fence, problem)
@@ -216,105 +222,14 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
 
 def _settle_failed(consumer: Consumer, fence: Fence, problem: Exception) -> None:
     with transaction.atomic(using=conf().database, durable=True):
-        settling.settle(consumer, [handling.judge(message, problem) for message in lock(consumer, [fence])])
+        settling.settle(
+            consumer, [handling.judge(message, problem) for message in lock(consumer, [fence], wait=consumer.timeout)]
+        )
 
 
 def _give_back(consumer: Consumer, fences: Sequence[Fence]) -> None:
     with transaction.atomic(using=conf().database, durable=True):
-        settling.settle(consumer, handling.give_back(lock(consumer, fences)))
-
-
-def _deliver_outside(consumer: Consumer, id: int) -> None:
-    """Start one row, call its consumer outside any transaction, and settle by compare-and-set."""
-    for fence in start(consumer, [id]):
-        message = Message.objects.held([fence]).first()
-        if message is None:
-            return
-        settlement = _Settlement(message)
-        message.settlement = settlement.open
-        report = _call_outside(consumer, message)
-        if not settlement.done:
-            _settle_outside(consumer, report)
-            return
-        if not isinstance(report.outcome, Succeeded):
-            log.error("message %d was settled as a success, then its handler failed: %s", id, report.error)
-        _after_commit(consumer, [Report(message, Succeeded())])
-
-
-class _Settlement:
-    """The one transaction in which a handler may commit its result together with the success."""
-
-    def __init__(self, message: Message) -> None:
-        self._message = message
-        self.done = False
-
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Mark the success, let the handler write, commit both; ``Superseded`` if the attempt was overtaken."""
-        if self.done:
-            raise RuntimeError("message.settling() was used before; a message is settled once")
-        message = self._message
-        with transaction.atomic(using=conf().database, durable=True):
-            if not Message.objects.held([message.fence]).mark_success():
-                raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
-            yield
-            handling.refuse_silent_rollback()
-        self.done = True
-
-
-def _call_outside(consumer: Consumer, message: Message) -> Report:
-    try:
-        consumer.handler(message)
-    except Exception as error:
-        return handling.judge(message, error)
-    return Report(message, Succeeded())
-
-
-def _settle_outside(consumer: Consumer, report: Report) -> None:
-    try:
-        _in_one_transaction(consumer, report)
-    except Superseded:
-        settling.record_late(report)
-        return
-    except (OperationalError, InterfaceError):
-        # The connection broke while the handler talked to the world; what it did must not be forgotten for that.
-        _settle_outside_again(consumer, report)
-    _after_commit(consumer, [report])
-
-
-def _settle_outside_again(consumer: Consumer, report: Report) -> None:
-    """Settle once the database is back, for as long as a lease: then another worker may have the row."""
-    until = monotonic() + conf().lease.total_seconds()
-    while True:
-        connections[conf().database].close()
-        try:
-            _in_one_transaction(consumer, report)
-        except Superseded:
-            # A try may have been committed before its connection broke; then there is nothing to keep.
-            if not Message.objects.filter(pk=report.message.pk, attempts=report.message.attempts).exists():
-                settling.record_late(report)
-        except (OperationalError, InterfaceError):
-            if monotonic() >= until:
-                raise
-            sleep(SETTLE_PAUSE)
-            continue
-        return
-
-
-def _in_one_transaction(consumer: Consumer, report: Report) -> None:
-    with transaction.atomic(using=conf().database):
-        settling.settle(consumer, [report])
-
-
-def _after_commit(consumer: Consumer, reports: Sequence[Report]) -> None:
-    """Do what follows from settled rows but is shared with other workers, and so is no part of their transaction."""
-    breaker.note(consumer, reports)
-    groups.note(Counter(report.failure for report in reports if report.failure))
-    succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
-    keys = {message.ordering_key for message in succeeded if message.ordering_key}
-    if keys:
-        heads = Message.objects.filter(consumer=consumer.name, ordering_key__in=keys).unfinished().at_head()
-        courier.offer({consumer.name: list(heads.values_list("pk", flat=True))})
+        settling.settle(consumer, handling.give_back(lock(consumer, fences, wait=consumer.timeout)))
 
 
 def worker_name() -> str:
@@ -344,11 +259,3 @@ def _caught(hook: Callable[[], object]) -> Callable[[], None]:
             log.exception("an on_commit hook failed; what it belongs to is committed")
 
     return call
-
-
-def _wait_for_locks(span: timedelta) -> None:
-    """Bound the waiting for row locks in this transaction; SQLite has one writer and nothing to wait for."""
-    connection = connections[conf().database]
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = %s", [f"{span / timedelta(milliseconds=1):.0f}ms"])

@@ -4,15 +4,16 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections
 from django.db.utils import OperationalError
 
 from outbox.conf import conf
-from outbox.errors import Reject, Snooze, Superseded, SwallowedError, Unavailable
+from outbox.errors import Reject, Snooze, Superseded, Unavailable
 from outbox.fingerprint import Fingerprint, fingerprint, said, storable
 from outbox.models import Message
 from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
 from outbox.registry import Consumer
+from outbox.savepoints import Savepoints
 
 ERROR_LENGTH = 2_000
 TRACEBACK_LENGTH = 20_000
@@ -36,15 +37,14 @@ class Redo(Exception):
     """A row met a lock, a deadlock or a broken connection: nothing is wrong with it, do it alone."""
 
 
-def call(consumer: Consumer, message: Message) -> Report:
+def call(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report:
     """Call the consumer for one message inside a savepoint; what it wrote before failing is rolled back.
 
     Raises ``Redo`` for a conflict with others over locks.
     """
     try:
-        with transaction.atomic(using=conf().database):
+        with savepoints.row():
             consumer.handler([message] if consumer.bulk else message)
-            refuse_silent_rollback()
     except Exception as error:
         if is_conflict(error):
             raise Redo(_text(error)) from error
@@ -52,26 +52,16 @@ def call(consumer: Consumer, message: Message) -> Report:
     return Report(message, Succeeded())
 
 
-def call_bulk(consumer: Consumer, messages: Sequence[Message]) -> list[Report] | None:
+def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savepoints) -> list[Report] | None:
     """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
     try:
-        with transaction.atomic(using=conf().database):
+        with savepoints.row():
             consumer.handler(list(messages))
-            refuse_silent_rollback()
     except Exception as error:
         if is_conflict(error):
             raise Redo(_text(error)) from error
         return None
     return [Report(message, Succeeded()) for message in messages]
-
-
-def refuse_silent_rollback() -> None:
-    """Raise ``SwallowedError`` where Django would roll back what a handler wrote, although the handler returned."""
-    if transaction.get_rollback(using=conf().database):
-        raise SwallowedError(
-            "the handler caught a database error (or called set_rollback) outside a transaction.atomic() of its own, "
-            "so what it wrote cannot be committed; put the statement that may fail into one"
-        )
 
 
 def judge(message: Message, error: Exception) -> Report:

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from outbox.errors import Superseded
 from outbox.handling import Report
-from outbox.models import Attempt, AttemptOutcome, Message
+from outbox.models import Attempt, AttemptOutcome, Message, statements
 from outbox.policy import (
     Again,
     Counters,
@@ -36,7 +36,7 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> Counter[str]:
     transaction takes the effects back.
     """
     succeeded = [report.message.fence for report in reports if isinstance(report.outcome, Succeeded)]
-    if succeeded and Message.objects.held(succeeded).mark_success() != len(succeeded):
+    if succeeded and statements.succeed(succeeded) != len(succeeded):
         raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
     others = [report for report in reports if not isinstance(report.outcome, Succeeded)]
     # First the attempt, then what follows from it: people read them in this order.

@@ -61,17 +61,17 @@ BUGS = [
     ),
     bug(
         "a lost row starts only if the hint names it alone",
-        Change("delivery.py", "named = (ready if len(ids) == 1 else ready.filter(lost=0))", "named = ready"),
+        Change("delivery.py", "Start(ready if alone else ready.filter(lost=0))", "Start(ready)"),
         red=["test_chunks::test_a_lost_row_is_not_started_by_a_hint_of_several"],
     ),
     bug(
         "a lost row starts alone, without a top-up",
-        Change("delivery.py", "if not alone and (room :=", "if (room :="),
+        Change("delivery.py", "if room <= 0 or any(row.lost for row in named):", "if room <= 0:"),
         red=["test_chunks::test_a_lost_row_starts_alone_without_a_top_up"],
     ),
     bug(
         "a top-up takes no lost rows",
-        Change("delivery.py", "canary=False).filter(lost=0)", "canary=False)"),
+        Change("delivery.py", "canary=False).filter(lost=0).due", "canary=False).due"),
         red=["test_chunks::test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer"],
     ),
     bug(
@@ -127,7 +127,7 @@ BUGS = [
     bug(
         "a start resets the sends",
         Change(
-            "models/queryset.py", "attempts = message.attempts + 1, sends = 0, ", "attempts = message.attempts + 1, "
+            "models/statements.py", "attempts = message.attempts + 1, sends = 0, ", "attempts = message.attempts + 1, "
         ),
         red=["test_rescan::test_a_start_resets_the_sends"],
     ),
@@ -146,7 +146,7 @@ BUGS = [
     ),
     bug(
         "a stale result is refused",
-        Change("settling.py", ".mark_success() != len(succeeded)", ".mark_success() > len(succeeded)"),
+        Change("settling.py", "succeed(succeeded) != len(succeeded)", "succeed(succeeded) > len(succeeded)"),
         red=["test_outside::test_a_stale_success_is_refused_and_kept_as_late"],
     ),
     bug(
@@ -157,7 +157,7 @@ BUGS = [
     bug(
         "a refused result is kept as late",
         Change(
-            "delivery.py",
+            "outside.py",
             "    except Superseded:\n        settling.record_late(report)\n        return\n",
             "    except Superseded:\n        return\n",
         ),
@@ -166,7 +166,7 @@ BUGS = [
     bug(
         "a stale worker's settling writes nothing",
         Change(
-            "delivery.py",
+            "outside.py",
             "if not Message.objects.held([message.fence]).mark_success():",
             "if Message.objects.held([message.fence]).mark_success() > 1:",
         ),
@@ -174,7 +174,11 @@ BUGS = [
     ),
     bug(
         "settling asks for the attempt",
-        Change("models/queryset.py", "ours |= Q(attempts=attempts, pk__in=ids)", "ours |= Q(pk__in=ids)"),
+        Change(
+            "models/conditions.py",
+            '__init__(F("id"), F("attempts"), Value(ids)',
+            '__init__(F("id"), Value(attempts), Value(ids)',
+        ),
         red=[
             "test_conflicts::test_a_worker_overtaken_before_it_handled_has_no_effect",
             "test_protocol::test_no_history_breaks_an_invariant",
@@ -182,11 +186,11 @@ BUGS = [
     ),
     bug(
         "settling asks for the status",
-        Change("models/queryset.py", "return self.filter(ours, status=Status.STARTED)", "return self.filter(ours)"),
+        Change("models/queryset.py", "Ours(ids, attempts), status=Status.STARTED)", "Ours(ids, attempts))"),
         Change(
             "models/queryset.py",
-            "return self.filter(status=Status.STARTED).update(\n            status=Status.SUCCESS",
-            "return self.update(\n            status=Status.SUCCESS",
+            "return self.filter(status=Status.STARTED).update(**SUCCEEDED)",
+            "return self.update(**SUCCEEDED)",
         ),
         red=[
             "test_conflicts::test_a_worker_whose_row_was_taken_back_has_no_effect",
@@ -196,15 +200,15 @@ BUGS = [
     bug(
         "a handler runs in a savepoint of its own",
         Change(
-            "handling.py",
-            "        with transaction.atomic(using=conf().database):\n            consumer.handler([message]",
-            "        if True:\n            consumer.handler([message]",
+            "savepoints.py",
+            "            connection.savepoint_ids.pop()\n            self._roll_back()\n",
+            "            connection.savepoint_ids.pop()\n",
         ),
         red=["test_chunks::test_one_failing_row_among_49_good_ones_takes_back_only_its_own_effects"],
     ),
     bug(
         "a row whose database error was swallowed has not succeeded",
-        Change("handling.py", "if transaction.get_rollback(using=conf().database):", "if False:"),
+        Change("savepoints.py", "if aborted or connection.needs_rollback:", "if False:"),
         red=[
             "test_delivery::test_a_handler_that_swallows_a_database_error_has_not_succeeded",
             "test_outside::test_a_database_error_swallowed_inside_settling_is_a_failed_attempt",
@@ -230,7 +234,7 @@ BUGS = [
     ),
     bug(
         "a chunk does not wait long for locks",
-        Change("delivery.py", "        _wait_for_locks(conf().chunk_lock_timeout)\n", ""),
+        Change("models/statements.py", "SET LOCAL lock_timeout = {wait // MILLISECOND};", ""),
         red=["test_conflicts::test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing"],
     ),
     bug(
@@ -246,15 +250,15 @@ BUGS = [
         "a start heals a connection that broke while idle",
         Change(
             "delivery.py",
-            "        connections[conf().database].close()\n        return named.mark_started(",
-            "        raise\n        return named.mark_started(",
+            "        connections[conf().database].close()\n        return named.run(",
+            "        raise\n        return named.run(",
         ),
         red=["test_conflicts::test_a_connection_that_broke_while_idle_heals_at_the_next_start"],
     ),
     bug(
         "a start skips what others have locked",
         Change(
-            "models/queryset.py",
+            "models/statements.py",
             'lock = "FOR NO KEY UPDATE SKIP LOCKED" if',
             'lock = "FOR NO KEY UPDATE NOWAIT" if',
         ),
@@ -262,17 +266,25 @@ BUGS = [
     ),
     bug(
         "a start counts and leases exactly the rows that it has locked",
-        Change("models/queryset.py", "AS MATERIALIZED ({picked} {lock})", "AS NOT MATERIALIZED ({picked})"),
+        Change(
+            "models/statements.py",
+            "AS MATERIALIZED ({picked} LIMIT %s {lock})",
+            "AS NOT MATERIALIZED ({picked} LIMIT %s)",
+        ),
         red=["test_conflicts::test_two_hints_for_the_same_rows_at_once_start_each_row_once"],
     ),
     bug(
         "a hint starts no more than a chunk",
-        Change("delivery.py", "filter(pk__in=ids)[:limit]", "filter(pk__in=ids)"),
+        Change(
+            "delivery.py",
+            "named = _start_named(consumer, ids, limit=consumer.chunk)",
+            "named = _start_named(consumer, ids, limit=len(ids))",
+        ),
         red=["test_delivery::test_a_forged_hint_starts_no_more_than_a_chunk"],
     ),
     bug(
         "handling locks FOR NO KEY UPDATE",
-        Change("delivery.py", 'select_for_update(no_key=True).order_by("pk")', 'select_for_update().order_by("pk")'),
+        Change("models/statements.py", "select_for_update(no_key=True)", "select_for_update()"),
         red=["test_conflicts::test_a_row_that_is_being_handled_does_not_block_those_who_refer_to_it"],
     ),
     bug(

@@ -1,18 +1,13 @@
 """The vocabulary of the engine: which messages, and what becomes of them."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from functools import reduce
-from operator import or_
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from django.core.exceptions import EmptyResultSet
-from django.db import connections
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Least, Now
 
-from outbox.clock import clock_of
+from outbox.models.conditions import Given, Ints, Ours
 from outbox.models.state import ConsumerState, EngineQuerySet
 from outbox.models.status import Status
 
@@ -27,17 +22,14 @@ class Fence(NamedTuple):
     attempts: int
 
 
-class Started(NamedTuple):
-    """A row that has just been started: the attempt is the one that holds it, and losses in a row came before it."""
-
-    id: int
-    attempts: int
-    lost: int
-
-    @property
-    def fence(self) -> Fence:
-        """The row and attempt that a settle must still hold."""
-        return Fence(self.id, self.attempts)
+SUCCEEDED: dict[str, Any] = {
+    "status": Status.SUCCESS,
+    "finished_at": Now(),
+    "lease_until": None,
+    "lost": 0,
+    "last_error": "",
+}
+"""What a success has in its columns."""
 
 
 class MessageQuerySet(EngineQuerySet["Message"]):
@@ -87,13 +79,12 @@ class MessageQuerySet(EngineQuerySet["Message"]):
 
     def held(self, fences: Iterable[Fence]) -> Self:
         """Keep the rows that are still ours: started, and by no later attempt than our own."""
-        ids_by_attempt: dict[int, list[int]] = defaultdict(list)
-        for fence in fences:
-            ids_by_attempt[fence.attempts].append(fence.id)
-        if not ids_by_attempt:
-            return self.none()
-        ours = (Q(attempts=attempts, pk__in=ids) for attempts, ids in ids_by_attempt.items())
-        return self.filter(reduce(or_, ours), status=Status.STARTED)
+        held = list(fences)
+        return self.still_ours([fence.id for fence in held], [fence.attempts for fence in held])
+
+    def still_ours(self, ids: Ints = Given.IDS, attempts: Ints = Given.ATTEMPTS) -> Self:
+        """Keep the same, said in two lists; without them, as SQL that is given them when it runs."""
+        return self.filter(Ours(ids, attempts), status=Status.STARTED)
 
     def exhausted(self) -> Self:
         """Keep what waits for a person."""
@@ -104,43 +95,13 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         settled = self.filter(finished_at__isnull=False, exhausted_at__isnull=True)
         return settled.filter(finished_at__lt=Now() - older_than).order_by("finished_at")
 
-    def mark_started(self, *, worker: str, lease: timedelta) -> list[Started]:
-        """Pending → started: one more attempt, leased to ``worker``; return the rows, as they are now.
-
-        One statement locks the rows, passing over those that others hold, marks them and, outside a transaction, is
-        committed. It touches no indexed column (a HOT update). The ORM cannot say this; its queryset says which rows.
-        """
-        connection = connections[self.db]
-        clock = clock_of(connection)
-        table = connection.ops.quote_name(self.model._meta.db_table)
-        try:
-            picked, params = self.values("pk").query.get_compiler(self.db).as_sql()
-        except EmptyResultSet:  # a hint that names nothing
-            return []
-        lock = "FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
-        # MATERIALIZED: joined into the UPDATE, a LIMIT may be run again for every row, and start more than it says.
-        sql = f"""
-            WITH picked (picked_id) AS MATERIALIZED ({picked} {lock})
-            UPDATE {table} AS message
-            SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
-                started_at = {clock.now_plus}, lease_until = {clock.now_plus}
-            FROM picked WHERE message.id = picked_id
-            RETURNING id, attempts, lost
-        """  # noqa: S608  # the parts are the ORM's and the clock's, every value is a parameter
-        given = [Status.STARTED.value, worker, clock.seconds(timedelta(0)), clock.seconds(lease)]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [*params, *given])
-            return [Started(*row) for row in cursor.fetchall()]
-
     def renew(self, lease: timedelta) -> int:
         """Let what is started belong to its worker for another ``lease`` from now."""
         return self.filter(status=Status.STARTED).update(lease_until=Now() + lease)
 
     def mark_success(self) -> int:
         """Started → success: consumed, for good."""
-        return self.filter(status=Status.STARTED).update(
-            status=Status.SUCCESS, finished_at=Now(), lease_until=None, lost=0, last_error=""
-        )
+        return self.filter(status=Status.STARTED).update(**SUCCEEDED)
 
     def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
         """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error."""

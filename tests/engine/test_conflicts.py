@@ -227,11 +227,11 @@ def before_handling(monkeypatch):
     happenings = []
     lock = delivery.lock
 
-    def happen_then_lock(consumer, fences):
+    def happen_then_lock(consumer, fences, *, wait):
         if happenings:
             happening = happenings.pop()
             in_thread(happening) if connection.vendor == "postgresql" else happening()
-        return lock(consumer, fences)
+        return lock(consumer, fences, wait=wait)
 
     monkeypatch.setattr(delivery, "lock", happen_then_lock)
     return happenings.append

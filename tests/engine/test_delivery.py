@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from outbox import Reject, Snooze, Unavailable, delivery, tasks
 from outbox.models import Attempt, Message
@@ -242,7 +242,30 @@ def test_a_handler_that_swallows_a_database_error_has_not_succeeded(listen):
 
     assert effects() == []
     assert row(id).status == "pending"
-    assert [(number, outcome) for number, outcome, _error in kept_attempts(id)] == [(1, "failed")]
+    [(number, outcome, error)] = kept_attempts(id)
+    assert (number, outcome) == (1, "failed")
+    assert error.startswith("SwallowedError: the handler caught a database error")
+
+
+@pytest.mark.services
+def test_statements_of_its_own_that_a_handler_let_fail_spoil_its_row_and_no_other(listen):
+    def swallow(message):
+        Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=1)
+        if message.key == "bad":
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1 / 0")
+            except DataError:
+                return
+
+    listen(swallow)
+    ids = [promise(key=key) for key in ("before", "bad", "after")]
+
+    delivery.deliver("test.till", ids)
+
+    assert [entry.status for entry in rows(ids)] == ["success", "pending", "success"]
+    assert effects() == [(ids[0], 1), (ids[2], 1)]
+    assert kept_attempts(ids[1])[0][2].startswith("SwallowedError")
 
 
 def test_a_handler_that_catches_an_error_in_its_own_savepoint_succeeds(listen):

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from outbox import Reject, Snooze, Unavailable, breaker, delivery, operate, registry, rescan
+from outbox import Reject, Snooze, Unavailable, breaker, delivery, operate, outside, registry, rescan
 from outbox.acts import HandledAs
 from outbox.errors import OperatorError
 from outbox.models import ConsumerState, Fence, Message
@@ -124,11 +124,11 @@ class Protocol(RuleBasedStateMachine):
         if name == TILL:
             delivery._handle_together(registry.get(name), [Fence(*fence)])
         else:
-            settlement = delivery._Settlement(message)
+            settlement = outside.Settlement(message)
             message.settlement = settlement.open
-            report = delivery._call_outside(registry.get(name), message)
+            report = outside.call(registry.get(name), message)
             if not settlement.done:
-                delivery._settle_outside(registry.get(name), report)
+                outside.settle(registry.get(name), report)
 
     @rule(depth=st.sampled_from([0, 0, 3, 50]), weather=st.sampled_from(["fine", "fine", "away", "refusing"]))
     def rescan(self, depth, weather):

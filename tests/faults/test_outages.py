@@ -14,10 +14,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.services]
 
 BLOCK = 150
 BLOCKS = 3
-SLOWER_AT_MOST = 1.5
-"""A bound that holds on a busy machine; the exact ratio is printed."""
-NOT_INTERLEAVED = 3.0
-"""The same where the blocks with and without broker cannot alternate."""
+NO_WAITING = 1.0
+"""Seconds: who waits for the broker waits for a time-out of 2 s at least. The exact ratios are printed."""
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +63,7 @@ def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
     assert sweeps[0]["broker_away"] is True
     assert state != MUTE or link.accepted[MUTE] > 0
     assert spent == [(0, 0)]
-    assert ratio < SLOWER_AT_MOST
-    assert max(times[state]) < 1
+    assert max(times[state]) < NO_WAITING
     assert linked.statuses(f"{state} ") == {"success": len(sent)}
     assert linked.rows(
         "SELECT max(attempts), max(sends) FROM outbox_message WHERE substr(key, 1, length(%s)) = %s", state, state
@@ -117,7 +114,7 @@ def test_a_broker_that_is_killed_and_comes_back_has_cost_no_attempt(on_node, nod
     print(f"killed: ratio {ratio:.2f}; all delivered {seconds:.1f} s after its return")
     assert node.suffered["killed"] == 1
     assert (sweep["broker_away"], spent) == (True, [(0, 0)])
-    assert ratio < NOT_INTERLEAVED
+    assert max(without) < NO_WAITING
     assert on_node.statuses("killed ") == {"success": 600}
     assert on_node.rows("SELECT max(attempts), max(sends) FROM outbox_message WHERE key LIKE 'killed %%'") == [(1, 0)]
     assert broken(on_node) == {}

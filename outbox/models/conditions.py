@@ -1,0 +1,70 @@
+"""Conditions on rows given as lists. A list is one parameter, so that the SQL is the same for any number of rows."""
+
+import json
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BooleanField, F, Func, Value
+from django.db.models.sql.compiler import SQLCompiler
+
+Sql = tuple[str, tuple[Any, ...]]
+
+
+class Given(Enum):
+    """Stands for a list in SQL that is compiled once, and is given another list each time it runs."""
+
+    IDS = auto()
+    ATTEMPTS = auto()
+
+
+Ints = list[int] | Given
+
+
+def written(ints: Sequence[int], connection: BaseDatabaseWrapper) -> Any:
+    """Return the list as the connection's database takes it: an array for PostgreSQL, JSON for SQLite."""
+    return list(ints) if connection.vendor == "postgresql" else json.dumps(list(ints))
+
+
+class Named(Func):
+    """Whether a row's id is in the list."""
+
+    output_field = BooleanField()
+
+    def __init__(self, ids: Ints = Given.IDS) -> None:
+        super().__init__(F("id"), Value(ids))
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
+        """Return the condition for PostgreSQL."""
+        return _filled("%s = ANY(%s)", self, compiler, connection)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
+        """Return the condition for SQLite."""
+        return _filled("%s IN (SELECT value FROM json_each(%s))", self, compiler, connection)
+
+
+class Ours(Func):
+    """Whether a row and its attempt stand beside each other in the two lists, which have one length."""
+
+    output_field = BooleanField()
+
+    def __init__(self, ids: Ints = Given.IDS, attempts: Ints = Given.ATTEMPTS) -> None:
+        super().__init__(F("id"), F("attempts"), Value(ids), Value(attempts))
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
+        """Return the condition for PostgreSQL."""
+        pairs = "SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
+        return _filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
+        """Return the condition for SQLite."""
+        pairs = "SELECT id.value, attempt.value FROM json_each(%s) AS id JOIN json_each(%s) AS attempt USING (key)"
+        return _filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
+
+
+def _filled(template: str, condition: Func, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+    parts = [compiler.compile(part) for part in condition.get_source_expressions()]
+    params = [param for _sql, params in parts for param in params]
+    lists = tuple(written(param, connection) if isinstance(param, list) else param for param in params)
+    return template % tuple(sql for sql, _params in parts), lists
