@@ -49,6 +49,9 @@ PERMISSIONS = {
     Act.TRIAGE: "outbox.change_failuregroup",
 }
 
+PRUNED = "prune"
+"""What the engine itself notes in the audit: that the oldest entries were removed. Nobody does this by hand."""
+
 NEED_NO_REASON = frozenset({Act.REVEAL, Act.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""
 
@@ -76,6 +79,8 @@ def tell(entry: AuditEntry) -> str:
     """Return who did what, in words."""
     if entry.action in Act.values:
         return DEEDS[Act(entry.action)] % {"actor": entry.actor}
+    if entry.action == PRUNED:
+        return _("The oldest entries were removed: %(count)s") % {"count": entry.before.get("entries")}
     return f"{entry.actor}: {entry.action}"
 
 

@@ -1,18 +1,32 @@
-"""The audit: who did what and why, appended with the act itself and sealed with the hash of the entry before."""
+"""The audit: who did what and why, appended with the act itself and sealed with the hash of the entry before.
 
-from collections.abc import Mapping
-from datetime import datetime
+What is older than ``KEEP_AUDIT`` is removed from the beginning of the chain on, and an entry at its end says up to
+which hash. So the chain proves its own beginning: what else is missing there was removed by somebody else.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import chain, takewhile
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Coalesce, Now
 
+from outbox.acts import PRUNED
 from outbox.conf import conf
 from outbox.models import AuditEntry
 
 GENESIS = "0" * 64
 """What the first entry carries as the hash of the entry before."""
+ENGINE = "outbox"
+"""Who removes old entries."""
+ITSELF = "audit"
+"""What they are removed from, as the audit names it."""
+BY_THE_DAY = timedelta(days=1)
+"""How much must be too old before anything is removed, so that there is one such note a day."""
+BATCH = 2_000
+"""Entries removed by one transaction at most: a tenth of a second, in which nobody else appends."""
 
 
 def append(
@@ -30,12 +44,9 @@ def append(
 
     Appending waits for others who append, until they commit, so that the chain never forks.
     """
-    connection = connections[conf().database]
-    if not connection.in_atomic_block:
+    if not connections[conf().database].in_atomic_block:
         raise RuntimeError("an audit entry belongs to the transaction of the act it tells of")
-    if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbox.audit'), 0)")
+    _wait_for_turn()
     entry = AuditEntry(
         at=_database_now(),
         actor=actor,
@@ -77,14 +88,78 @@ def verify_chain() -> AuditEntry | None:
     """Read the whole chain and return the first entry that does not fit, or None if every one does.
 
     An entry does not fit if its content no longer gives its hash, or if it does not follow the entry before it (one
-    was changed, removed or put in between). Entries cut off at the end cannot be seen from the chain alone.
+    was changed, removed or put in between). The first must follow what ``prune`` has noted as the last it removed.
+    Entries cut off at the end cannot be seen from the chain alone.
     """
-    previous = GENESIS
-    for entry in AuditEntry.objects.order_by("id").iterator(chunk_size=1000):
+    beginning = _beginning()
+    entries = AuditEntry.objects.order_by("id").iterator(chunk_size=1000)
+    first = next(entries, None)
+    # Somebody may be pruning: the chain begins where it did before it was read, or where it does now.
+    if first is None or first.previous not in (beginning, _beginning()):
+        return first
+    previous = first.previous
+    for entry in chain([first], entries):
         if entry.previous != previous or entry.digest != entry.sealed():
             return entry
         previous = entry.digest
     return None
+
+
+def prune(*, older_than: timedelta) -> int:
+    """Remove the oldest entries, all of them older than ``older_than``, at most ``BATCH``; return how many.
+
+    Nothing is removed before the oldest is a day older than that. The note of it is the newest entry of the chain: what
+    was removed last (id, hash, when), and how many entries with it.
+    """
+    with transaction.atomic(using=conf().database):
+        now, oldest = _database_now(), AuditEntry.objects.order_by("id")
+        first = oldest.first()
+        if first is None or first.at >= now - older_than - BY_THE_DAY:
+            return 0
+        _wait_for_turn()
+        # From the beginning on only: where a clock was set back, the chain still gets no gap.
+        old = list(takewhile(lambda entry: entry.at < now - older_than, oldest.only("at", "digest")[:BATCH]))
+        if old:
+            _note_removal(old, older_than)
+            _remove_up_to(old[-1])
+        return len(old)
+
+
+def _note_removal(going: Sequence[AuditEntry], older_than: timedelta) -> None:
+    last = going[-1]
+    append(
+        actor=ENGINE,
+        origin="",
+        action=PRUNED,
+        subject=ITSELF,
+        message_id=None,
+        before={"entries": len(going), "last_id": last.pk, "last_at": last.at.isoformat(), "last_hash": last.digest},
+        after={},
+        reason=f"older than {older_than.days} days",
+    )
+
+
+def _remove_up_to(last: AuditEntry) -> None:
+    """Remove the beginning of the chain. PostgreSQL's trigger lets go what this transaction has named, nothing else."""
+    connection = connections[conf().database]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('outbox.prune_audit', %s, true)", [str(last.pk)])
+    AuditEntry.objects.filter(pk__lte=last.pk)._raw_delete(conf().database)
+
+
+def _beginning() -> str:
+    """Return the hash that the first entry must follow."""
+    noted = acts_about(ITSELF, PRUNED).first()
+    return noted.before["last_hash"] if noted else GENESIS
+
+
+def _wait_for_turn() -> None:
+    """Wait for others who append, until they commit. SQLite has one writer at a time anyway."""
+    connection = connections[conf().database]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbox.audit'), 0)")
 
 
 def _database_now() -> datetime:

@@ -19,13 +19,12 @@ from outbox.conf import conf
 from outbox.handling import Report
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
-from outbox.policy import GivenBack, WorldDown
+from outbox.policy import LONGEST_PROBE, GivenBack, WorldDown
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.breaker")
 
 ROWS_TO_OPEN = 3
-LONGEST_PROBE = timedelta(seconds=30)
 LOOK_EVERY = 1.0
 """Seconds for which a process believes what it last read about troubled consumers."""
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+FOR_EVER = timedelta.max
 WEBHOOK = re.compile(r"https://[^/\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)")
 
 
@@ -50,7 +51,11 @@ class Conf:
     keep_finished: timedelta = timedelta(days=30)
     """How long settled messages are kept; as long is a topic and key known to have been published."""
     keep_stats: timedelta = timedelta(days=90)
-    """How long the figures per minute are kept from which charts are drawn."""
+    """How long the figures per minute are kept from which charts are drawn, and kinds of failure that are over."""
+    keep_audit: timedelta = FOR_EVER
+    """How long, at least, audit entries are kept. They are removed by the day, and the chain says so."""
+    proxies: int = 0
+    """How many proxies of yours stand in front, each adding to X-Forwarded-For; then the audit has who called them."""
     rescan_limit: timedelta = timedelta(seconds=15)
     """Age of the last rescan at which health is critical: nothing unfinished is sent again."""
     chore_limit: timedelta = timedelta(minutes=10)
@@ -59,6 +64,8 @@ class Conf:
     """How long a consumer's oldest unfinished message may have waited before health warns."""
     oldest_critical: timedelta = timedelta(minutes=30)
     """The same, before health is critical."""
+    failing_warning: int = 5
+    """Attempts of one consumer within ten minutes, every one of them failed, at which health warns."""
     exhausted_warning: int = 1
     """Failed messages of one consumer, waiting for a person, at which health warns."""
     exhausted_critical: int = 100
@@ -93,7 +100,7 @@ class Conf:
                 raise ImproperlyConfigured(
                     f'OUTBOX["{field.name.upper()}"] must be of type {kind.__name__}, not {type(value).__name__}.'
                 )
-            if kind is not str and value <= kind(0):
+            if kind is not str and value <= kind(0) and value != field.default:
                 raise ImproperlyConfigured(f'OUTBOX["{field.name.upper()}"] must be greater than zero.')
         if self.alert_webhook and not WEBHOOK.match(self.alert_webhook):
             raise ImproperlyConfigured(

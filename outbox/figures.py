@@ -7,12 +7,15 @@ from datetime import timedelta
 CAP = 10_001
 """Rows counted at most; more are "more than 10,000"."""
 BURST = timedelta(minutes=10)
-"""The span within which messages that failed for good make a burst."""
+"""The span within which messages that failed for good make a burst, and attempts that all fail are told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerFigures:
-    """One consumer: what waits for it, how long, and what holds it back. Counts end at ``CAP``."""
+    """One consumer: what waits for it, how long, and what holds it back. Counts end at ``CAP``.
+
+    ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute.
+    """
 
     name: str
     in_code: bool = True
@@ -21,6 +24,8 @@ class ConsumerFigures:
     oldest: timedelta | None = None
     exhausted: int = 0
     new_exhausted: int = 0
+    succeeded: int = 0
+    failed_attempts: int = 0
     paused_for: timedelta | None = None
     paused_by: str = ""
     paused_reason: str = ""
@@ -47,10 +52,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Everything that was measured. ``chores`` are the ages of each chore's last success, None if it had none."""
+    """Everything that was measured. ``chores`` are the ages of each chore's last success, None if it had none.
+
+    ``known_for`` is how long ago the first rescan succeeded: from then on the chores are expected.
+    """
 
     consumers: tuple[ConsumerFigures, ...] = ()
     rescan: timedelta | None = None
+    known_for: timedelta = timedelta(0)
     broker_away: bool = False
     chores: Mapping[str, timedelta | None] = field(default_factory=dict)
     behind: timedelta = timedelta(0)

@@ -44,6 +44,7 @@ class What(StrEnum):
     GONE = "gone"
     EXHAUSTED = "exhausted"
     BURST = "burst"
+    FAILING = "failing"
     SNAPSHOT = "snapshot"
     IDLE = "idle_in_transaction"
     CHORE = "chore"
@@ -118,7 +119,11 @@ def _chores(figures: Figures, limits: Conf) -> Iterator[Finding]:
     limit = limits.chore_limit
     for chore, age in sorted(figures.chores.items()):
         words = {"chore": chore, "limit": in_words(limit), "age": in_words(age) if age is not None else ""}
-        if age is None:
+        if age is None and figures.known_for <= limit:
+            text = _(
+                "The chore “%(chore)s” has not succeeded yet; it is expected within %(limit)s of the first rescan."
+            )
+        elif age is None:
             text = _("The chore “%(chore)s” has never succeeded: is its entry in celery-beat there and enabled?")
         elif age > limit:
             text = _(
@@ -128,20 +133,13 @@ def _chores(figures: Figures, limits: Conf) -> Iterator[Finding]:
         else:
             text = _("The chore “%(chore)s” last succeeded %(age)s ago (limit %(limit)s).")
         seconds = None if age is None else age.total_seconds()
-        level = Level.OK if age is not None and age <= limit else Level.WARNING
+        level = Level.OK if (figures.known_for if age is None else age) <= limit else Level.WARNING
         yield Finding(level, What.CHORE, text % words, chore, seconds, limit.total_seconds())
     if figures.behind > BEHIND:
         words = {"behind": in_words(figures.behind)}
         text = _("The charts are %(behind)s behind; they catch up by themselves while the chore “rollup” runs.")
-        yield Finding(
-            Level.WARNING,
-            What.CHORE,
-            text % words,
-            "charts",
-            figures.behind.total_seconds(),
-            BEHIND.total_seconds(),
-        )
-
+        seconds_behind = (figures.behind.total_seconds(), BEHIND.total_seconds())
+        yield Finding(Level.WARNING, What.CHORE, text % words, "charts", *seconds_behind)
     if figures.deaf_channels:
         words = {"channels": ", ".join(figures.deaf_channels)}
         text = _("The last alerts could not be sent by: %(channels)s. Look at the control worker's log.")
@@ -186,6 +184,7 @@ def _consumer(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
     yield from _oldest(consumer, limits)
     yield from _held_back(consumer, limits)
     yield from _failed(consumer, limits)
+    yield from _failing(consumer, limits)
 
 
 def _oldest(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
@@ -261,6 +260,18 @@ def _failed(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
         words |= {"many": many(consumer.new_exhausted), "span": in_words(BURST), "limit": limits.burst_critical}
         figures = (consumer.new_exhausted, limits.burst_critical)
         yield Finding(Level.CRITICAL, What.BURST, text % words, consumer.name, *figures)
+
+
+def _failing(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+    failed, limit = consumer.failed_attempts, limits.failing_warning
+    if consumer.succeeded or failed < limit:
+        return
+    text = _(
+        "%(name)s: every attempt of the last %(span)s failed, %(many)d of %(many)d (limit %(limit)d). Look at the "
+        "failure groups: is it the newest release, or what the consumer talks to?"
+    )
+    words = {"name": consumer.name, "span": in_words(BURST), "many": failed, "limit": limit}
+    yield Finding(Level.WARNING, What.FAILING, text % words, consumer.name, failed, limit)
 
 
 def _level(*, warn: bool, alarm: bool) -> Level:

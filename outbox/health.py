@@ -22,7 +22,7 @@ from outbox import registry
 from outbox.conf import conf
 from outbox.figures import BURST, CAP, ConsumerFigures, Figures, Session
 from outbox.findings import Finding, Level, in_words, judge, worst
-from outbox.models import ConsumerState, Message, Pulse, Status
+from outbox.models import ConsumerState, Message, MinuteStat, Pulse, Status
 
 RESCAN = "rescan"
 CHORES = ("prune", "rollup", "alerts")
@@ -108,6 +108,7 @@ def measure() -> Figures:
     return Figures(
         consumers=consumers,
         rescan=rescan.age,
+        known_for=rescan.known_for,
         broker_away=bool(rescan.data.get("broker_away")),
         chores={name: pulses.get(name, NEVER).age for name in CHORES},
         behind=timedelta(seconds=pulses.get("rollup", NEVER).data.get("behind", 0)),
@@ -121,15 +122,17 @@ def measure() -> Figures:
 
 class _Beat(NamedTuple):
     age: timedelta | None
+    known_for: timedelta
     data: Mapping[str, Any]
 
 
-NEVER = _Beat(None, {})
+NEVER = _Beat(None, ZERO, {})
 
 
 def _pulses() -> dict[str, _Beat]:
-    pulses = Pulse.objects.filter(name__in=[RESCAN, *CHORES]).annotate(age=_ago(F("at")))
-    return {name: _Beat(age, data) for name, age, data in pulses.values_list("name", "age", "data")}
+    pulses = Pulse.objects.filter(name__in=[RESCAN, *CHORES])
+    beats = pulses.annotate(age=_ago(F("at")), known_for=_ago(F("since")))
+    return {name: _Beat(*beat) for name, *beat in beats.values_list("name", "age", "known_for", "data")}
 
 
 def _ago(moment: Combinable) -> Combinable:
@@ -143,6 +146,7 @@ def _consumers() -> Iterator[ConsumerFigures]:
     failed = set(Message.objects.exhausted().consumers())
     fresh = Message.objects.exhausted().filter(exhausted_at__gte=Now() - BURST).order_by("exhausted_at")
     burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
+    ended = {row["consumer"]: row for row in MinuteStat.objects.within(BURST).per_consumer()}
     known = {entry.name for entry in registry.all_consumers()}
     for name in sorted(known | waiting | failed):
         yield ConsumerFigures(
@@ -150,18 +154,29 @@ def _consumers() -> Iterator[ConsumerFigures]:
             in_code=name in known,
             exhausted=_count_exhausted(name) if name in failed else 0,
             new_exhausted=burst[name],
+            **(_ended(ended[name]) if name in ended else {}),
             **(_waiting(name) if name in waiting else {}),
             **(_held_back(states[name]) if name in states else {}),
         )
 
 
+def _ended(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Count how the last attempts ended; what was not ready or found the world down has not failed."""
+    return {"succeeded": row["successes"], "failed_attempts": row["failed"] + row["rejected"] + row["lost"]}
+
+
 def _waiting(name: str) -> dict[str, Any]:
     """Count what waits for a consumer, and find the oldest of what was counted, which is what is due first.
 
-    A row that was never started has waited since its delay was over, any other since it was written: neither a long
-    delay nor many short attempts make it look younger or older than its promise.
+    A row that was never started has waited since its delay was over, any other since it was written, or since a person
+    retried it: neither a long delay nor many short attempts make it look younger or older than its promise.
     """
-    since = Case(When(attempts=0, then=F("not_before")), default=F("created_at"), output_field=DateTimeField())
+    since = Case(
+        When(retried_at__isnull=False, then=F("retried_at")),
+        When(attempts=0, then=F("not_before")),
+        default=F("created_at"),
+        output_field=DateTimeField(),
+    )
     looked_at = Message.objects.unfinished().filter(consumer=name).order_by("due_at", "id").annotate(since=since)[:CAP]
     counts = looked_at.aggregate(
         pending=Count("id", filter=Q(status=Status.PENDING)),

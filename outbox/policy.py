@@ -9,6 +9,8 @@ from outbox.errors import ConsumerError
 
 ZERO = timedelta(0)
 YEAR = timedelta(days=365)
+LONGEST_PROBE = timedelta(seconds=30)
+"""The longest wait between two looks whether the world is back, of one message as of a consumer's breaker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,8 @@ class Exhausted:
 Verdict = Done | Again | Exhausted
 
 
-def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, luck: float) -> Verdict:
-    """Return what follows an attempt that ended in ``outcome``.
+def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, luck: float, times: int = 1) -> Verdict:
+    """Return what follows an attempt that ended in ``outcome``, as the last ``times`` of the message did in a row.
 
     ``counters`` are those after the attempt was started, ``luck`` in [0, 1) is the jitter's. Every wait is relative
     to the database's clock at the time of settling.
@@ -138,8 +140,10 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, luck: floa
             return Done()
         case Rejected():
             return Exhausted("rejected")
-        case Snoozed(after) | WorldDown(after):
+        case Snoozed(after):
             return Again(after, free=True)
+        case WorldDown(after):
+            return Again(min(after * 2 ** min(times - 1, 16), max(after, LONGEST_PROBE)), free=True)
         case GivenBack():
             return Again(ZERO, free=True, lost=counters.lost)
         case WorkerLost() if counters.lost == 0:

@@ -40,17 +40,18 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> Counter[str]:
         raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
     others = [report for report in reports if not isinstance(report.outcome, Succeeded)]
     # First the attempt, then what follows from it: people read them in this order.
-    Attempt.objects.bulk_create(attempt for report in others if (attempt := attempt_of(report)))
+    times = Attempt.objects.keep([attempt for report in others if (attempt := attempt_of(report))])
     for report in others:
-        _settle_other(consumer, report)
+        _settle_other(consumer, report, times.get(report.message.pk, 1))
     return Counter(type(report.outcome).__name__ for report in reports)
 
 
-def _settle_other(consumer: Consumer, report: Report) -> None:
+def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
     message = report.message
     counters = Counters(message.attempts, message.attempt_limit, message.lost)
     held = Message.objects.held([message.fence])
-    verdict = decide(report.outcome, counters, consumer.retry, luck=random.random())  # noqa: S311  # jitter, no secret
+    luck = random.random()  # noqa: S311  # jitter, no secret
+    verdict = decide(report.outcome, counters, consumer.retry, luck=luck, times=times)
     match verdict:
         case Done():
             changed = held.mark_success()

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonRe
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -21,6 +22,7 @@ from outbox.metrics import exposition
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
+@csrf_exempt  # what is not allowed is told so, not asked for a token
 @transaction.non_atomic_requests
 @never_cache
 @require_safe
@@ -29,6 +31,7 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # Django's s
     return HttpResponse("ok\n", content_type="text/plain; charset=utf-8")
 
 
+@csrf_exempt  # what is not allowed is told so, not asked for a token
 @transaction.non_atomic_requests
 @never_cache
 @require_safe
@@ -46,6 +49,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse(answer, status=503 if reasons else 200)
 
 
+@csrf_exempt  # what is not allowed is told so, not asked for a token
 @transaction.non_atomic_requests
 @never_cache
 @require_safe

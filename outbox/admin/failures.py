@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.acts import Act, subject_of_group
-from outbox.admin import timeline, triage
+from outbox.admin import timeline, triage, wording
 from outbox.admin.desk import DeskAdmin, origin_of
 from outbox.admin.forms import lacks
 from outbox.admin.triage_form import TriageForm
@@ -70,7 +70,7 @@ class FailureGroupAdmin(DeskAdmin):
             kind = triage.find(object_id) or kind
         acts = audit.acts_about(subject_of_group(kind.group), Act.TRIAGE)[:REMEMBERED]
         context = {
-            **self.page_context(request, kind.group.title or kind.group.exception),
+            **self.page_context(request, wording.kind(kind.group)),
             "kind": kind,
             "group": kind.group,
             "form": form,

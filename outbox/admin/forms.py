@@ -10,7 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
 from outbox.acts import EVIDENCE_LENGTH, PERMISSIONS, Act, HandledAs
+from outbox.models import Message
 from outbox.operate import Actor, Person
+from outbox.operate.texts import REASON_LENGTH
 
 
 class ReasonedForm(forms.Form):
@@ -25,7 +27,7 @@ class ReasonedForm(forms.Form):
 
     reason = forms.CharField(
         label=_("Reason"),
-        max_length=1000,
+        max_length=REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 2, "cols": 40}),
         help_text=_("Kept in the audit, for whoever asks later."),
     )
@@ -53,6 +55,10 @@ class ActForm(ReasonedForm):
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
         """Call ``operate`` with what was entered."""
         raise NotImplementedError
+
+    def done_to(self, message: Message) -> str:  # noqa: ARG002  # most acts are done with
+        """Return what has been done, in words."""
+        return str(self.done)
 
     def _common(self) -> dict[str, Any]:
         return {"revision": self.cleaned_data["revision"], "reason": self.cleaned_data["reason"]}
@@ -86,6 +92,11 @@ class RetryForm(ActForm):
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
         """Retry."""
         operate.retry(message_id, actor=actor, origin=origin, **self._common())
+
+    def done_to(self, message: Message) -> str:
+        """Return that it is pending again, and whether anybody takes it up."""
+        held_back = operate.why_held_back(message.consumer)
+        return f"{gettext('Pending again.')} {held_back}" if held_back else super().done_to(message)
 
 
 class AskedRetryForm(RetryForm):

@@ -121,21 +121,26 @@ class MessageAdmin(DeskAdmin):
             return HttpResponseRedirect(self._list_url(request))
         wanted = selection.sort_out(picked, request.user)
         reason = request.POST.get("reason", "").strip()
+        reason_refusal = selection.unfit(reason) if "confirmed" in request.POST else ""
         refused: list[selection.Refused] = []
-        if reason and wanted.able:
+        tried = bool("confirmed" in request.POST and wanted.able and not reason_refusal)
+        if tried:
             refused = selection.retry(wanted, actor=request.user, origin=origin_of(request), reason=reason)
             done = len(wanted.able) - len(refused)
             if done:
                 text = ngettext("%(count)d message is pending again.", "%(count)d messages are pending again.", done)
                 messages.success(request, text % {"count": done})
+                for held_back in selection.held_back(wanted):
+                    messages.warning(request, held_back)
             if not refused:
                 return HttpResponseRedirect(self._list_url(request))
         context = {
             **self.page_context(request, gettext_lazy("Retry selected messages")),
             "wanted": wanted,
             "refused": refused,
-            "tried": bool(reason and wanted.able),
-            "missing_reason": "confirmed" in request.POST and not reason,
+            "tried": tried,
+            "reason": reason,
+            "reason_refusal": reason_refusal,
             "list_url": self._list_url(request),
             "here": request.get_full_path(),
         }
@@ -156,7 +161,7 @@ class MessageAdmin(DeskAdmin):
             form.data = request.POST.copy()
             form.data["revision"] = str(page.revision_of(found.message.pk))  # what is shown now is what was seen
             return form
-        messages.success(request, str(form.done))
+        messages.success(request, form.done_to(found.message))
         return None
 
     def _reveal(self, request: HttpRequest, message: Message) -> Any:

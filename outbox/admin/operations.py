@@ -123,6 +123,8 @@ class _Places:
                 return self.url(QUEUE, tab="pending", consumer=finding.subject), _("Show what waits")
             case What.EXHAUSTED | What.BURST:
                 return self.url(QUEUE, tab="failed", consumer=finding.subject), _("Show what failed")
+            case What.FAILING:
+                return self.url(GROUPS, consumer=finding.subject), _("Show the failure groups")
             case What.PAUSED | What.BREAKER | What.GONE:
                 return self.url(CONSUMER, finding.subject), _("Open the consumer")
             case What.RESCAN | What.BROKER | What.CHORE:

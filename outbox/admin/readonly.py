@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox import audit
-from outbox.acts import Act
+from outbox.acts import PRUNED, Act
 from outbox.admin.desk import ReadOnlyAdmin
 from outbox.models import AuditEntry, Pulse
 
@@ -44,7 +44,7 @@ class ActFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
         """Offer every act."""
-        return [(act.value, str(act.label)) for act in Act]
+        return [*((act.value, str(act.label)) for act in Act), (PRUNED, _("remove old entries"))]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """Keep the act that was chosen."""
@@ -68,6 +68,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("act"))
     def act(self, entry: AuditEntry) -> str:
         """Name what was done."""
+        if entry.action == PRUNED:
+            return _("remove old entries")
         return str(Act(entry.action).label) if entry.action in Act.values else entry.action
 
     def get_urls(self) -> list[URLPattern]:

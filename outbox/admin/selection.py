@@ -76,6 +76,21 @@ def retry(wanted: Wanted, *, actor: Person, origin: str, reason: str) -> list[Re
     return refused
 
 
+def unfit(reason: str) -> str:
+    """Return why the audit cannot keep this reason; empty if it can."""
+    try:
+        operate.check_reason(reason)
+    except OperatorError as refusal:
+        return str(refusal)
+    return ""
+
+
+def held_back(wanted: Wanted) -> list[str]:
+    """Return, for each consumer of what was retried that is held back, why and when it goes on."""
+    consumers = sorted({message.consumer for message, _revision in wanted.able.values()})
+    return [why for consumer in consumers if (why := operate.why_held_back(consumer))]
+
+
 def _needs_a_look(message: Message, attempts: Sequence[Attempt]) -> str:
     consumer = registry.get(message.consumer)
     case = verdict.Case(message=message, attempts=attempts, consumer=consumer, state=None, now=timezone.now())

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from outbox.acts import Act, read_evidence, written
 from outbox.acts import tell as tell_act
+from outbox.admin import wording
 from outbox.models import Attempt, AttemptOutcome, AuditEntry, GroupState, Message, Resolution, Status
 
 SHOWN = 100
@@ -68,16 +69,22 @@ def tell(message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntr
 
 def _attempt(attempt: Attempt) -> Event:
     took = attempt.ended_at - attempt.started_at if attempt.started_at else None
-    outcome = attempt.get_outcome_display()
     return Event(
         attempt.ended_at,
         TONES.get(AttemptOutcome(attempt.outcome), "bad"),
-        _("Attempt %(number)d: %(outcome)s") % {"number": attempt.number, "outcome": outcome},
-        attempt.error,
+        _title(attempt),
+        wording.error(attempt.error),
         took=took,
         worker=attempt.worker,
         traceback=attempt.traceback,
     )
+
+
+def _title(attempt: Attempt) -> str:
+    words = {"number": attempt.number, "outcome": attempt.get_outcome_display(), "times": attempt.times}
+    if attempt.times > 1:
+        return _("Attempt %(number)d: %(outcome)s, %(times)d in a row") % words
+    return _("Attempt %(number)d: %(outcome)s") % words
 
 
 def _success(message: Message, finished_at: datetime) -> Event:

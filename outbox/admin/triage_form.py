@@ -11,6 +11,7 @@ from outbox.admin.forms import ReasonedForm
 from outbox.admin.triage import Kind
 from outbox.models import GroupState
 from outbox.operate import Actor
+from outbox.operate.texts import NOTE_LENGTH, OWNER_LENGTH, REASON_LENGTH, TICKET_LENGTH
 
 
 class TriageForm(ReasonedForm):
@@ -36,19 +37,22 @@ class TriageForm(ReasonedForm):
         max_value=2**31 - 1,
         help_text=_("Only where it is ignored: beyond that it is shown as open again."),
     )
-    owner = forms.CharField(label=_("Who sees to it"), max_length=150, required=False)
+    owner = forms.CharField(label=_("Who sees to it"), max_length=OWNER_LENGTH, required=False)
     ticket = forms.CharField(
-        label=_("Ticket"), max_length=300, required=False, help_text=_("A number, or a web address.")
+        label=_("Ticket"), max_length=TICKET_LENGTH, required=False, help_text=_("A number, or a web address.")
     )
     note = forms.CharField(
         label=_("Note"),
-        max_length=10_000,
+        max_length=NOTE_LENGTH,
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, "cols": 40}),
         help_text=_("What is known, and what the next person should do or leave alone."),
     )
     reason = forms.CharField(
-        label=_("Reason (for the audit, may be empty)"), max_length=1000, required=False, widget=forms.TextInput
+        label=_("Reason (for the audit, may be empty)"),
+        max_length=REASON_LENGTH,
+        required=False,
+        widget=forms.TextInput,
     )
     field_order = ["revision", "was", "state", "ignored_up_to", "owner", "ticket", "note", "reason"]
 

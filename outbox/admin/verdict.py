@@ -10,7 +10,8 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from outbox import recovery, rescan
-from outbox.acts import read_evidence
+from outbox.acts import read_evidence, written
+from outbox.admin import wording
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Resolution, Status
 from outbox.models.state import Breaker
 from outbox.registry import Consumer
@@ -128,7 +129,8 @@ def _why_failed(case: Case) -> tuple[str, str]:
     if message.last_error.startswith(rescan.NOBODY.partition(":")[0]):
         return _("No worker took it, although it was sent again and again."), _("It was never started this time.")
     if last is None:
-        return _("The machine gave up: %(error)s") % {"error": message.last_error}, _("No failed attempt is on record.")
+        words = {"error": wording.error(message.last_error)}
+        return _("The machine gave up: %(error)s") % words, _("No failed attempt is on record.")
     if last.outcome == AttemptOutcome.REJECTED:
         return (
             _("The consumer refused it for good in attempt %(number)d.") % {"number": last.number},
@@ -199,7 +201,10 @@ def _pending(case: Case) -> Verdict:
             happened,
             _("The consumer was paused by %(actor)s: %(reason)s")
             % {"actor": state.paused_by, "reason": state.paused_reason},
-            _("It goes on when the consumer is resumed."),
+            _("It goes on when the consumer is resumed.")
+            if state.paused_until is None
+            else _("It goes on by itself at %(until)s, or when the consumer is resumed.")
+            % {"until": written(state.paused_until)},
         )
     if state is not None and state.breaker == Breaker.OPEN:
         return Verdict(

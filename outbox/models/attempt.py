@@ -1,6 +1,12 @@
 """The attempts that went wrong, one row each."""
 
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import reduce
+from operator import or_
+
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -19,8 +25,48 @@ class AttemptOutcome(models.TextChoices):
     LATE = "late", _("too late")
 
 
+REPEATED = (AttemptOutcome.SNOOZED, AttemptOutcome.UNAVAILABLE)
+"""Outcomes that spend no try, so that one message may have any number of them in a row."""
+IN_FULL = timedelta(minutes=10)
+"""How long every attempt of such a row is kept, long enough to be counted; of the older ones the first is."""
+
+
+PLACE = ("message_id", "number", "outcome", "times")
+
+
 class AttemptQuerySet(EngineQuerySet["Attempt"]):
     """Attempts, on the engine's database."""
+
+    def keep(self, attempts: Sequence["Attempt"]) -> dict[int, int]:
+        """Write these attempts, one of a message, and return how many of its last ones in a row ended the same way.
+
+        What a message says again and again for days leaves a handful of rows: the first, and those of the last
+        ``IN_FULL``, each with its place in the row.
+        """
+        again = [attempt for attempt in attempts if attempt.outcome in REPEATED]
+        before = self._before(again)
+        for attempt in again:
+            attempt.times = before.get((attempt.message_id, attempt.number - 1, attempt.outcome), 0) + 1
+        self.bulk_create(attempts)
+        between = [
+            Q(message_id=attempt.message_id, number__gt=attempt.number - attempt.times + 1, number__lt=attempt.number)
+            for attempt in again
+            if attempt.times > 2
+        ]
+        if between:
+            self.filter(reduce(or_, between), ended_at__lt=Now() - IN_FULL)._raw_delete(self.db)
+        return {attempt.message_id: attempt.times for attempt in attempts}
+
+    def _before(self, attempts: Sequence["Attempt"]) -> dict[tuple[int, int, str], int]:
+        """Return the place in the row of the attempts before these, by message, number and outcome."""
+        if not attempts:
+            return {}
+        found = self.filter(
+            message_id__in=[attempt.message_id for attempt in attempts],
+            number__in={attempt.number - 1 for attempt in attempts},
+            outcome__in=REPEATED,
+        )
+        return {(id, number, outcome): times for id, number, outcome, times in found.values_list(*PLACE)}
 
 
 class Attempt(models.Model):
@@ -30,6 +76,7 @@ class Attempt(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, verbose_name=_("message"))
     number = models.PositiveIntegerField(_("number"))
     outcome = models.CharField(_("outcome"), max_length=11, choices=AttemptOutcome)
+    times = models.PositiveIntegerField(_("times in a row"), default=1, db_default=1)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), db_default=Now())
     error = models.TextField(_("error"), default="", blank=True)

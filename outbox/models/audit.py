@@ -1,17 +1,21 @@
-"""Who did what to which promise, and why: append-only, each entry sealed with the hash of the one before."""
+"""Who did what to which promise, and why: append-only, each entry sealed with the hash of the one before.
+
+Only ``audit.prune`` removes entries, from the beginning of the chain on, and says so in the chain itself.
+"""
 
 import hashlib
 import json
 from datetime import UTC
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.state import EngineQuerySet
 
 
 class AuditEntryQuerySet(EngineQuerySet["AuditEntry"]):
-    """Audit entries, on the engine's database. There is no verb that changes or deletes one."""
+    """Audit entries, on the engine's database. There is no verb that changes one."""
 
 
 class AuditEntry(models.Model):
@@ -35,6 +39,11 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
+        indexes = [
+            models.Index(
+                fields=["subject", "action", "id"], condition=Q(message_id__isnull=True), name="outbox_audit_about"
+            ),
+        ]
         default_permissions = ()
         permissions = [("view_audit", _("Can see the audit"))]
 

@@ -46,6 +46,7 @@ class Message(models.Model):
     expires_at = models.DateTimeField(_("deadline"))
     created_at = models.DateTimeField(_("created"))
     started_at = models.DateTimeField(_("last started"), null=True, blank=True)
+    retried_at = models.DateTimeField(_("last retried by hand"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     exhausted_at = models.DateTimeField(_("exhausted"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=100, default="", blank=True)

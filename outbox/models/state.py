@@ -103,6 +103,7 @@ class Pulse(models.Model):
 
     name = models.CharField(_("chore"), max_length=50, primary_key=True)
     at = models.DateTimeField(_("last success"), db_default=Now())
+    since = models.DateTimeField(_("known since"), db_default=Now())
     data = models.JSONField(_("details"), default=dict, blank=True)
 
     objects = PulseQuerySet.as_manager()

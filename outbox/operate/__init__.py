@@ -8,14 +8,15 @@ Every act raises ``NotAllowed`` if the permission, the reason or the row's state
 the row was changed since the operator looked. Both say in plain words what to do.
 """
 
-from outbox.operate.consumers import pause, resume
-from outbox.operate.deed import Actor, Person
+from outbox.operate.consumers import pause, resume, why_held_back
+from outbox.operate.deed import Actor, Person, check_reason
 from outbox.operate.failures import set_group
 from outbox.operate.messages import discard, mark_handled, reopen, retry, reveal
 
 __all__ = [
     "Actor",
     "Person",
+    "check_reason",
     "discard",
     "mark_handled",
     "pause",
@@ -24,4 +25,5 @@ __all__ = [
     "retry",
     "reveal",
     "set_group",
+    "why_held_back",
 ]

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from outbox import audit, registry
-from outbox.acts import Act
+from outbox.acts import Act, written
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import ConsumerState, Message
@@ -58,6 +58,22 @@ def resume(consumer: str, *, seen: datetime | None, actor: Actor, reason: str, o
     if seen is None and not ConsumerState.objects.paused().filter(pk=consumer).exists():
         raise NotAllowed(_("The consumer is not paused."))
     return _change(consumer, deed, seen, paused_at=None, paused_by="", paused_reason="", paused_until=None)
+
+
+def why_held_back(consumer: str) -> str:
+    """Return why no message of ``consumer`` is started at this moment and when it goes on; empty if it flows."""
+    paused = ConsumerState.objects.paused().filter(pk=consumer).first()
+    if paused is not None:
+        words = {"consumer": consumer, "actor": paused.paused_by}
+        if paused.paused_until is None:
+            return _("The consumer %(consumer)s was paused by %(actor)s: it goes on when somebody resumes it.") % words
+        words["until"] = written(paused.paused_until)
+        return _("The consumer %(consumer)s was paused by %(actor)s until %(until)s; it goes on then.") % words
+    if ConsumerState.objects.open().filter(pk=consumer).exists():
+        return _(
+            "What %(consumer)s needs is down: one message at a time is tried, and this one goes on when it is back."
+        ) % {"consumer": consumer}
+    return ""
 
 
 def _is_known(consumer: str) -> bool:

@@ -10,6 +10,7 @@ from outbox import audit
 from outbox.acts import NEED_NO_REASON, PERMISSIONS, Act, tell, written
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry
+from outbox.operate import texts
 
 
 class Person(Protocol):
@@ -23,6 +24,7 @@ class Person(Protocol):
 
 
 Actor = Person | str
+ACTOR_LENGTH = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +39,18 @@ class Deed:
     @property
     def name(self) -> str:
         """Who, as the audit keeps it."""
-        return (self.actor if isinstance(self.actor, str) else self.actor.get_username()).strip()[:150]
+        return (self.actor if isinstance(self.actor, str) else self.actor.get_username()).strip()[:ACTOR_LENGTH]
 
     def check(self) -> None:
-        """Raise ``NotAllowed`` without a reason, a name or the permission."""
-        if self.act not in NEED_NO_REASON and not self.reason.strip():
-            raise NotAllowed(_("Say why, in a few words; the audit keeps it."))
+        """Raise ``NotAllowed`` without a reason, a name or the permission, or if a text hides what it says."""
+        check_reason(self.reason, needed=self.act not in NEED_NO_REASON)
         permission = PERMISSIONS[self.act]
         if not isinstance(self.actor, str) and not self.actor.has_perm(permission):
             raise NotAllowed(
                 _("You may not do this: it takes the permission “%(permission)s”. Ask a lead, or for the permission.")
                 % {"permission": permission}
             )
-        if not self.name:
+        if not texts.read(self.name, limit=ACTOR_LENGTH):
             raise NotAllowed(_("Say who is acting; the audit keeps the name."))
 
     def note(
@@ -66,6 +67,12 @@ class Deed:
             after=after,
             reason=self.reason.strip(),
         )
+
+
+def check_reason(reason: str, *, needed: bool = True) -> None:
+    """Raise ``NotAllowed`` if the audit cannot keep the reason: there is none, or it is too long or hides something."""
+    if not texts.read(reason, limit=texts.REASON_LENGTH, lines=True) and needed:
+        raise NotAllowed(_("Say why, in a few words; the audit keeps it."))
 
 
 def overtaken_by(entry: AuditEntry) -> Conflict:

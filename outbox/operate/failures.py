@@ -11,6 +11,7 @@ from outbox.acts import Act, subject_of_group
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import FailureGroup, GroupState
+from outbox.operate import texts
 from outbox.operate.deed import Actor, Deed, overtaken_by
 
 
@@ -47,9 +48,9 @@ def set_group(
         )
     wanted: dict[str, Any] = {
         "state": GroupState(state),
-        "owner": owner.strip(),
-        "ticket": ticket.strip(),
-        "note": note.strip(),
+        "owner": texts.read(owner, limit=texts.OWNER_LENGTH),
+        "ticket": texts.read(ticket, limit=texts.TICKET_LENGTH),
+        "note": texts.read(note, limit=texts.NOTE_LENGTH, lines=True),
         "ignored_up_to": ignored_up_to if ignores else None,
     }
     before = _state(group)

@@ -14,6 +14,7 @@ from outbox.acts import EVIDENCE_LENGTH, Act, HandledAs, why_not
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import Message, Resolution, Status
+from outbox.operate import texts
 from outbox.operate.deed import Actor, Deed, overtaken_by
 
 FAILED = Q(exhausted_at__isnull=False)
@@ -49,6 +50,7 @@ def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: 
         sends=0,
         due_at=Now(),
         not_before=Now(),
+        retried_at=Now(),
         expires_at=Now() + consumer.deadline,
     )
 
@@ -66,8 +68,8 @@ def mark_handled(
     """Failed → success, handled by hand; ``evidence`` proves the outcome (an order number, a link, a note)."""
     deed = Deed(Act.HANDLE, actor, reason, origin)
     deed.check()
-    proof = evidence.strip()
-    if not 0 < len(proof) <= EVIDENCE_LENGTH:
+    proof = texts.read(evidence, limit=EVIDENCE_LENGTH)
+    if not proof:
         raise NotAllowed(
             _("Say what proves it, in 1 to %(limit)d characters: an order number, a link or a note.")
             % {"limit": EVIDENCE_LENGTH}

@@ -16,11 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from outbox.acts import written
+from outbox.admin import wording
 from outbox.admin.operations import context as read_operations
 from outbox.admin.queue import Tally
 from outbox.conf import conf
 from outbox.findings import in_words
-from outbox.models import Message, Resolution, Status
+from outbox.models import FailureGroup, Message, Resolution, Status
 
 register = template.Library()
 log = logging.getLogger("outbox.desk")
@@ -104,6 +105,18 @@ def clock(at: datetime) -> SafeString:
         f"{utc:%Y-%m-%d %H:%M} UTC",
         written(at, "D H:i"),
     )
+
+
+@register.filter
+def worded(text: str | None) -> str:
+    """Write an error with the engine's own part of it translated."""
+    return wording.error(text) if text else ""
+
+
+@register.filter
+def titled(group: FailureGroup) -> str:
+    """Write a kind of failure with "…" for what differs from case to case."""
+    return wording.kind(group)
 
 
 @register.filter

@@ -105,6 +105,19 @@ def test_a_phone_shows_every_page_without_scrolling_sideways(story: dict[str, st
     assert {name: width for name, width in widths.items() if width > 390} == {}
 
 
+def test_a_phone_cuts_no_cell_off(story: dict[str, str], open_page: Open) -> None:
+    page = open_page(LIST, **PHONE)
+    cut_off = """[...document.querySelectorAll('#content tbody :is(td, th)')]
+        .filter(cell => cell.checkVisibility() && cell.getBoundingClientRect().right > innerWidth)
+        .map(cell => cell.outerHTML.slice(0, 150))"""
+    found = {}
+    for name, path in story.items():
+        page.goto(path)
+        found[name] = page.evaluate(cut_off)
+
+    assert {name: cells for name, cells in found.items() if cells} == {}
+
+
 def test_a_chinese_desk_has_no_english_of_ours(story: dict[str, str], open_page: Open) -> None:
     ours = {
         text
@@ -149,7 +162,7 @@ def test_question_mark_lists_the_keys_and_the_switch_turns_them_off_for_good(ope
     rows.failed()
     page = open_page(LIST)
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog")).to_contain_text("Next, previous message in the list")
+    expect(page.get_by_role("dialog")).to_contain_text("Next, previous in the list")
 
     page.get_by_label("Single-key shortcuts are on").uncheck()
     page.keyboard.press("Escape")

@@ -38,7 +38,7 @@ def test_retry_gives_a_failed_message_a_fresh_set_of_tries_and_hints_it_after_co
         None,
     )
     assert (retried.attempts, retried.attempt_limit, retried.lost, retried.sends) == (3, 6, 2, 0)
-    assert retried.due_at == retried.not_before
+    assert retried.due_at == retried.not_before == retried.retried_at
     assert retried.expires_at - retried.due_at == timedelta(days=2)
     assert (retried.revision, retried.idempotency_key) == (1, key_before)
     assert hints == [{rows.ISSUE: [message.pk]}]

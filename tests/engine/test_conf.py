@@ -43,6 +43,7 @@ def test_a_change_of_the_settings_is_seen(settings):
         ({"SEND_LIMIT": 7.0}, r'OUTBOX\["SEND_LIMIT"\] must be of type int, not float'),
         ({"SEND_LIMIT": True}, r'OUTBOX\["SEND_LIMIT"\] must be of type int, not bool'),
         ({"SEND_LIMIT": 0}, r'OUTBOX\["SEND_LIMIT"\] must be greater than zero'),
+        ({"PROXIES": -1}, r'OUTBOX\["PROXIES"\] must be greater than zero'),
         ({"HIGH_WATER": -1}, r'OUTBOX\["HIGH_WATER"\] must be greater than zero'),
         ({"LEASE": 10}, r'OUTBOX\["LEASE"\] must be of type timedelta, not int'),
         ({"LEASE": timedelta(0)}, r'OUTBOX\["LEASE"\] must be greater than zero'),

@@ -1,12 +1,13 @@
 """What would wait for ever is brought back or fails visibly: lost leases, passed deadlines, consumers that are gone."""
 
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
 from django.db.models.functions import Now
 
 from outbox import delivery, recovery, registry, rescan
-from outbox.models import ConsumerState, Message
+from outbox.models import Attempt, ConsumerState, Message, Pulse
 from outbox.recovery import Recovered
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
 
@@ -115,7 +116,7 @@ def test_a_lease_renewed_for_a_redo_is_left_alone(listen):
 
 
 def test_more_lost_rows_than_fit_into_a_transaction_are_all_brought_back(listen, monkeypatch):
-    monkeypatch.setattr(recovery, "BATCH", 2)
+    monkeypatch.setattr(recovery, "LOST_BATCH", 2)
     listen()
     ids = promises(5)
     start_and_crash("test.till", *ids)
@@ -302,9 +303,50 @@ def test_a_long_search_is_not_repeated_in_every_pass(listen, monkeypatch, took, 
     made = []
     listen()
     monkeypatch.setattr(recovery, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(recovery, "_recover_lost", lambda consumer: made.append(consumer.name) or Recovered())
+    monkeypatch.setattr(recovery, "_recover_lost", lambda consumer, _until: made.append(consumer.name) or Recovered())
 
     for _ in range(3):
         recovery.recover("test.till")
 
     assert made == ["test.till"] * searches
+
+
+def test_when_its_time_is_up_the_rest_fails_in_the_next_passes_and_each_pass_has_succeeded(listen, monkeypatch):
+    monkeypatch.setattr(recovery, "BATCH", 2)
+    listen()
+    ids = promises(5)
+    let_pass(timedelta(days=7))
+    clock = iter(float(n) for n in range(1_000))
+    monkeypatch.setattr(recovery, "monotonic", lambda: next(clock))
+
+    sweeps = [rescan.rescan() for _ in range(4)]
+
+    assert [sweep.failed for sweep in sweeps] == [2, 2, 1, 0]
+    assert {entry.status for entry in rows(ids)} == {"failed"}
+    assert Pulse.objects.get(name="rescan").data == asdict(sweeps[-1])
+
+
+def test_when_its_time_is_up_the_other_lost_rows_are_brought_back_in_the_next_pass(listen, monkeypatch):
+    monkeypatch.setattr(recovery, "LOST_BATCH", 2)
+    listen()
+    ids = promises(3)
+    start_and_crash("test.till", *ids)
+    clock = iter(float(n) for n in range(1_000))
+    monkeypatch.setattr(recovery, "monotonic", lambda: next(clock))
+
+    first, second = recovery.recover("test.till"), recovery.recover("test.till")
+
+    assert (first, second) == (Recovered(lost=2, more=True), Recovered(lost=1))
+    assert {entry[:4] for entry in rows(ids)} == {("pending", 1, 4, 1)}
+
+
+def test_a_lost_attempt_ends_before_the_machine_gives_the_message_up(listen):
+    listen()
+    id = promise()
+    set_row(id, attempts=2, lost=1)
+    start_and_crash("test.till", id)
+
+    recovery.recover("test.till")
+
+    assert row(id).status == "failed"
+    assert Attempt.objects.get().ended_at <= Message.objects.get().exhausted_at

@@ -95,8 +95,12 @@ def test_with_a_token_it_alone_decides(configure):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_machines_may_look_and_do_nothing(client: Client, door: str):
-    assert client.post(door).status_code == 405
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options"])
+def test_machines_may_look_and_do_nothing_and_are_told_which_methods_there_are(door: str, method: str):
+    # As browsers meet it: a machine has no token to show, and needs none to be told that it may not.
+    answer = getattr(Client(enforce_csrf_checks=True), method)(door)
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.django_db

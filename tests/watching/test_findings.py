@@ -13,7 +13,7 @@ from outbox.findings import Finding, Level, What, in_words, judge, many, worst
 
 LIMITS = Conf(prefix="mine")
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-FINE = Figures(rescan=SECOND, chores={"prune": MINUTE}, sessions_seen=True)
+FINE = Figures(rescan=SECOND, known_for=HOUR, chores={"prune": MINUTE}, sessions_seen=True)
 
 
 def of(what: What, figures: Figures) -> list[tuple[str, str]]:

@@ -112,12 +112,21 @@ def test_counting_and_looking_stop_at_the_cap_where_what_is_due_first_is(monkeyp
         ({"not_before": HOUR}, timedelta(0)),
         ({"not_before": -HOUR}, HOUR),
         ({"not_before": HOUR, "attempts": 3}, 2 * HOUR),
+        ({"retried_at": -MINUTE, "attempts": 8, "attempt_limit": 16}, MINUTE),
+        ({"retried_at": -HOUR, "not_before": HOUR, "attempts": 9, "attempt_limit": 16}, HOUR),
     ],
-    ids=["not started", "delayed", "was delayed", "waits for its next attempt"],
+    ids=[
+        "not started",
+        "delayed",
+        "was delayed",
+        "waits for its next attempt",
+        "retried by hand",
+        "failed again since it was retried",
+    ],
 )
 def test_a_message_is_as_old_as_its_promise_is_overdue(changes, age):
     now = clock()
-    given = {name: now + value if name == "not_before" else value for name, value in changes.items()}
+    given = {name: now + value if isinstance(value, timedelta) else value for name, value in changes.items()}
     message(at=now - 2 * HOUR, **given)
 
     assert whole_seconds(figures_of()).oldest == age

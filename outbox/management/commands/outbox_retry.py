@@ -29,13 +29,14 @@ class Command(BaseCommand):
         for message_id in options["ids"]:
             try:
                 revision = Message.objects.filter(pk=message_id).values_list("revision", flat=True).first() or 0
-                operate.retry(
+                message = operate.retry(
                     message_id, revision=revision, actor=options["actor"], reason=options["reason"], origin=origin
                 )
             except OperatorError as refusal:
                 refused += 1
                 self.stderr.write(f"{message_id}: {refusal}")
             else:
-                self.stdout.write(f"{message_id}: pending again")
+                held_back = operate.why_held_back(message.consumer)
+                self.stdout.write(f"{message_id}: pending again" + (f". {held_back}" if held_back else ""))
         if refused:
             raise CommandError(f"{refused} of {len(options['ids'])} refused")

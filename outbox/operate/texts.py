@@ -1,0 +1,39 @@
+"""What people write at the desk: read once for every door, so that the audit never reads otherwise than it is."""
+
+from unicodedata import category
+
+from django.utils.translation import gettext as _
+
+from outbox.errors import NotAllowed
+
+REASON_LENGTH = 1_000
+OWNER_LENGTH = 150
+TICKET_LENGTH = 300
+NOTE_LENGTH = 10_000
+
+LINE_ENDS = "\r\n\t"
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of what is not seen, or turns the order in which the rest is seen: controls, bidirectional and
+zero-width characters, half surrogates, separators of lines and paragraphs."""
+
+
+def read(text: str, *, limit: int, lines: bool = False) -> str:
+    """Return ``text`` without the space around it; ``lines`` permits line ends and tabs.
+
+    Raises ``NotAllowed`` for more than ``limit`` characters and for characters that are not seen.
+    """
+    text = text.strip()
+    if len(text) > limit:
+        raise NotAllowed(
+            _("“%(start)s…” is too long: %(length)d characters, at most %(limit)d. Say it shorter.")
+            % {"start": text[:20], "length": len(text), "limit": limit}
+        )
+    hidden = [
+        character for character in text if category(character) in HIDDEN and not (lines and character in LINE_ENDS)
+    ]
+    if hidden:
+        raise NotAllowed(
+            _("The text contains a character that is not seen (U+%(code)04X). Type it without; do not paste it.")
+            % {"code": ord(hidden[0])}
+        )
+    return text
