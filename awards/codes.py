@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from awards.characters import unseen
+
 HEADINGS = frozenset({"code", "codes", "coupon", "coupon code", "voucher", "voucher code"})
 LINE_END = re.compile(r"\r\n|\r|\n")
 COLUMN_END = re.compile(r"[,;\t]")
@@ -80,6 +82,6 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 def _fault(cells: list[str], longest: int) -> Fault | None:
     if len(cells) > 1:
         return Fault.SEVERAL
-    if not cells[0].isprintable():
+    if not cells[0].isprintable() or unseen(cells[0]):
         return Fault.UNPRINTABLE
     return Fault.TOO_LONG if len(cells[0]) > longest else None

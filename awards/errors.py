@@ -16,7 +16,7 @@ class DrawError(AwardsError):
 
 
 class InvalidPerson(DrawError):
-    """The person's name is empty, too long or not plain text. Mend the request."""
+    """The person's name is empty, too long, or holds characters that are not seen. Mend the request."""
 
     code = "invalid_person"
 

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from awards import counting
 from awards import luck as lots
+from awards.characters import unseen
 from awards.errors import (
     AwardChanged,
     CampaignInactive,
@@ -78,11 +79,12 @@ def closed(campaign: Campaign) -> DrawRefused | None:
 def identity(person: str) -> str:
     """Return who ``person`` is: composed characters, single spaces, and an e-mail address without regard to case.
 
-    Raises ``InvalidPerson`` for an empty or overlong text, and for control characters and lone surrogates.
+    Raises ``InvalidPerson`` for an empty or overlong text, and for any character that is not seen: it stands for
+    one person, so nobody may look like another. Joiners are no exception, whatever script they are spelling in.
     """
+    if character := unseen(person):
+        raise InvalidPerson(f"the person holds U+{ord(character):04X}, which is not seen")
     tidy = " ".join(unicodedata.normalize("NFC", person).split())
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in tidy):
-        raise InvalidPerson("the person must be plain text without control characters")
     tidy = tidy.casefold() if "@" in tidy else tidy
     if not 0 < len(tidy) <= PERSON_LENGTH:
         raise InvalidPerson(f"the person must have 1 to {PERSON_LENGTH} characters")

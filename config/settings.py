@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
+
+from config import addresses
+from config.logs import logging_from
 
 env = Env()
 
@@ -40,6 +42,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.middleware.without_body",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -118,30 +121,25 @@ def _database() -> dict[str, Any]:
             "DATABASE_URL is missing, for example postgres://user@host:5432/name. To try Makegood without services, "
             "use `make demo` (it sets EMBEDDED=1)."
         )
-    database: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
-    if database["ENGINE"].endswith("postgresql"):
-        database["OPTIONS"] = {
-            **database.get("OPTIONS", {}),
-            # A worker that died must not hold its row locks: see the README, "Running it for real".
-            "options": "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s",
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
-            "keepalives_count": 3,
-        }
-    return database
+    return addresses.database(url)
 
 
 DATABASES = {"default": _database()}
 
 if EMBEDDED:
     _broker_dir = STATE_DIR / "broker"
-    CELERY_BROKER_URL = "outbox-files://"
+    # All three, as Celery would take CELERY_BROKER_URL from the environment before the settings.
+    CELERY_BROKER_URL = CELERY_BROKER_READ_URL = CELERY_BROKER_WRITE_URL = "outbox-files://"
     CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(_broker_dir), "polling_interval": 0.05}
 else:
-    CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
+    CELERY_BROKER_URL = addresses.broker(env.str("CELERY_BROKER_URL", "") or "amqp://guest:guest@127.0.0.1:5672//")
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = env.str("OUTBOX_PREFIX", "makegood") + ".tasks"
+# Straight to the queue: an exchange of its own would stay on the broker when the queue is deleted.
+CELERY_TASK_DEFAULT_EXCHANGE = ""
+
+LOGGING = logging_from(env.str("LOG_LEVEL", "WARNING"))
 
 EMAIL_BACKEND = env.str("EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")
 EMAIL_HOST = env.str("EMAIL_HOST", "localhost")

@@ -5,6 +5,9 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+handler400 = "awards.views.refusals.bad_request"
+handler500 = "awards.views.refusals.server_error"
+
 urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}awards/icon.svg")),
     path("admin/", admin.site.urls),

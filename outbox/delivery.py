@@ -9,11 +9,10 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 from time import monotonic
-from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
@@ -161,7 +160,6 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
                     redo = [waiting.fence for waiting in messages[turn:]]
                     break
         settling.settle(consumer, reports)
-        _hooks_for_themselves()
     consequences.draw(consumer, reports)
     return redo
 
@@ -203,7 +201,6 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
                 messages = lock(consumer, [fence], wait=consumer.timeout)
                 reports = [handling.call(consumer, message, savepoints) for message in messages]
                 settling.settle(consumer, reports)
-                _hooks_for_themselves()
         except Superseded:
             return
         except Redo as error:
@@ -241,21 +238,3 @@ def worker_name() -> str:
 
 def _chunk_time() -> timedelta:
     return conf().chunk_time_sqlite if connections[conf().database].vendor == "sqlite" else conf().chunk_time
-
-
-def _hooks_for_themselves() -> None:
-    """Let no ``on_commit`` hook of one row take its neighbours' hooks, or the rows still to be redone, with it."""
-    connection: Any = connections[conf().database]  # the stubs leave out that a hook may be robust
-    connection.run_on_commit = [(ids, _caught(hook), True) for ids, hook, _robust in connection.run_on_commit]
-
-
-def _caught(hook: Callable[[], object]) -> Callable[[], None]:
-    """Return ``hook`` as one that logs what it raises. No ``partial``: Django asks a hook that fails for its name."""
-
-    def call() -> None:
-        try:
-            hook()
-        except Exception:
-            log.exception("an on_commit hook failed; what it belongs to is committed")
-
-    return call

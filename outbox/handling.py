@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.utils import OperationalError
 
+from outbox import logs
 from outbox.conf import conf
 from outbox.errors import Reject, Snooze, Superseded, Unavailable
 from outbox.fingerprint import Fingerprint, fingerprint, said, storable
@@ -43,7 +44,7 @@ def call(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report
     Raises ``Redo`` for a conflict with others over locks.
     """
     try:
-        with savepoints.row():
+        with logs.at_work_on(message), savepoints.row():
             consumer.handler([message] if consumer.bulk else message)
     except Exception as error:
         if is_conflict(error):
@@ -55,7 +56,7 @@ def call(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report
 def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savepoints) -> list[Report] | None:
     """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
     try:
-        with savepoints.row():
+        with logs.at_work_on(*messages), savepoints.row():
             consumer.handler(list(messages))
     except Exception as error:
         if is_conflict(error):

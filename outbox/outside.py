@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 from django.db import InterfaceError, OperationalError, connections, transaction
 
-from outbox import consequences, handling, settling
+from outbox import consequences, handling, logs, settling
 from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Report
@@ -29,8 +29,12 @@ SETTLE_PAUSE = 0.5
 def handle(consumer: Consumer, fence: Fence) -> None:
     """Call the consumer for a row that was started, and settle it."""
     message = Message.objects.held([fence]).first()
-    if message is None:
-        return
+    if message is not None:
+        with logs.at_work_on(message):
+            _handle(consumer, message)
+
+
+def _handle(consumer: Consumer, message: Message) -> None:
     settlement = Settlement(message)
     message.settlement = settlement.open
     report = call(consumer, message)

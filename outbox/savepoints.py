@@ -1,14 +1,18 @@
 """A savepoint for each row of a chunk, at half the price of Django's."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 from django.db import Error, connections
 
+from outbox import logs
 from outbox.conf import conf
 from outbox.errors import SwallowedError
+
+log = logging.getLogger("outbox.delivery")
 
 ABORTED = 3
 """The state of a transaction in which a statement has failed, as libpq numbers it (psycopg 2 and 3)."""
@@ -37,6 +41,7 @@ class Savepoints:
         connection = self._connection
         self._begin()
         connection.savepoint_ids.append(self._name)
+        hooks_before = len(connection.run_on_commit)
         try:
             yield
             refuse_silent_rollback()
@@ -45,6 +50,12 @@ class Savepoints:
             self._roll_back()
             raise
         connection.savepoint_ids.pop()
+        self._let_hooks_stand_alone(hooks_before)
+
+    def _let_hooks_stand_alone(self, before: int) -> None:
+        """Let no ``on_commit`` hook of a row take its neighbours' hooks, or rows still to be redone, with it."""
+        hooks = self._connection.run_on_commit
+        hooks[before:] = [(ids, logs.kept(_caught(hook)), True) for ids, hook, _robust in hooks[before:]]
 
     def _begin(self) -> None:
         if self._rolled_back:
@@ -71,6 +82,18 @@ class Savepoints:
             connection.needs_rollback = True
         else:
             self._rolled_back = True
+
+
+def _caught(hook: Callable[[], object]) -> Callable[[], None]:
+    """Return ``hook`` as one that logs what it raises. No ``partial``: Django asks a hook that fails for its name."""
+
+    def call() -> None:
+        try:
+            hook()
+        except Exception:
+            log.exception("an on_commit hook failed; what it belongs to is committed")
+
+    return call
 
 
 def refuse_silent_rollback() -> None:

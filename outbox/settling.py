@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import assert_never
 
+from outbox import logs
 from outbox.errors import Superseded
 from outbox.handling import Report
 from outbox.models import Attempt, AttemptOutcome, Message, statements
@@ -42,7 +43,8 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> Counter[str]:
     # First the attempt, then what follows from it: people read them in this order.
     times = Attempt.objects.keep([attempt for report in others if (attempt := attempt_of(report))])
     for report in others:
-        _settle_other(consumer, report, times.get(report.message.pk, 1))
+        with logs.at_work_on(report.message):
+            _settle_other(consumer, report, times.get(report.message.pk, 1))
     return Counter(type(report.outcome).__name__ for report in reports)
 
 

@@ -91,7 +91,7 @@ def run_on_services(database: str, broker: str, pytest_args: Sequence[str]) -> R
         return run("PostgreSQL and RabbitMQ", "services", environment, pytest_args)
     finally:
         drop_databases(database, f"test_{name}")
-        delete_queues(broker, RUN)
+        delete_queues_and_exchanges(broker, RUN)
 
 
 def run_embedded(pytest_args: Sequence[str], *, browser: bool) -> Result:
@@ -161,19 +161,23 @@ def drop_databases(url: str, prefix: str) -> None:
     connection.close()
 
 
-def delete_queues(url: str, prefix: str) -> None:
-    """Delete the queues of this run, so that they do not pile up on the broker."""
+def delete_queues_and_exchanges(url: str, prefix: str) -> None:
+    """Delete what this run has declared, so that it does not pile up on the broker."""
     with Connection(url) as connection:
-        for name in queue_names(prefix):
-            connection.channel().queue_delete(name)
+        channel = connection.channel()
+        for name in names_on_the_broker("queues", prefix):
+            channel.queue_delete(name)
+        for name in names_on_the_broker("exchanges", prefix):
+            channel.exchange_delete(name)
 
 
-def queue_names(prefix: str) -> list[str]:
-    """Return which queues begin with ``prefix``.
+def names_on_the_broker(kind: str, prefix: str) -> list[str]:
+    """Return which queues or exchanges begin with ``prefix``.
 
-    AMQP cannot tell, so the broker's own tool is asked; a broker elsewhere is left with the names that the code knows.
+    AMQP cannot tell, so the broker's own tool is asked; a broker elsewhere is left with the names of the queues that
+    the code knows, which have exchanges of the same names only in tests of other projects.
     """
-    ask_broker = ["rabbitmqctl", "--quiet", "list_queues", "--no-table-headers", "name"]
+    ask_broker = ["rabbitmqctl", "--quiet", f"list_{kind}", "--no-table-headers", "name"]
     ask_code = [sys.executable, "-c", KNOWN_QUEUES]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "EMBEDDED": "1", "OUTBOX_PREFIX": prefix}
     for command in [ask_broker, ask_code] if shutil.which("rabbitmqctl") else [ask_code]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -22,6 +23,10 @@ class BookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
     show_full_result_count = False
     ordering = ("-pk",)
     list_per_page = 50
+
+    class Media:
+        css = {"all": ["awards/admin.css"]}
+        js = [Script("awards/lists.js", defer=True)]
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Nobody adds a row by hand."""
@@ -47,9 +52,6 @@ class AwardAdmin(BookAdmin):
     actions = ("revoke",)
 
     fields = ("kind", "value", "vendor_sku", "status", "version")
-
-    class Media:
-        css = {"all": ["awards/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Award]:
         """Read with an award what its page shows of it; the list leaves it alone."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -70,6 +71,7 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
 
     class Media:
         css = {"all": ["awards/admin.css"]}
+        js = [Script("awards/lists.js", defer=True)]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
         """Read the database's clock and the totals with each campaign, in the order of the list."""
@@ -96,7 +98,7 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
     @admin.display(description=gettext_lazy("begins and ends"), ordering="starts_at")
     def when(self, campaign: Campaign) -> SafeString:
         """Show the days, with the exact times in the tooltip."""
-        return format_html("{} –<br>{}", _day(campaign.starts_at), _day(campaign.ends_at))
+        return format_html("<span>{} –<br>{}</span>", _day(campaign.starts_at), _day(campaign.ends_at))
 
     @admin.display(description=gettext_lazy("awards won"))
     def awards_won(self, campaign: Any) -> str:

@@ -14,6 +14,7 @@ from awards import campaigning
 from awards import codes as lists
 from awards.admin.words import tell
 from awards.campaigning import Wish
+from awards.characters import JOINERS, LINE_ENDS, unseen
 from awards.codes import Fault, Finding, Reading
 from awards.models import Award, Coupon, Prize, StockAct
 from awards.models.campaign import MOST_STOCK
@@ -27,7 +28,30 @@ TOLD = 50
 """Faulty lines that are told; more are counted."""
 
 
-class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class SeenForm(forms.BaseForm):
+    """A form whose texts hold nothing that is not seen, but for line ends where there are lines, and for joiners."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if isinstance(field, forms.CharField) and not isinstance(field, forms.UUIDField):
+                lines = isinstance(field.widget, forms.Textarea)
+                field.validators.append(refuse_unseen_in_lines if lines else refuse_unseen)
+
+
+def refuse_unseen(text: str, *, but: frozenset[str] = JOINERS) -> None:
+    """Refuse a text with a character that is not seen."""
+    if character := unseen(text, but=but):
+        said = _("Take out the character U+%(code)s: it is not seen, or turns the direction of writing.")
+        raise forms.ValidationError(said % {"code": f"{ord(character):04X}"})
+
+
+def refuse_unseen_in_lines(text: str) -> None:
+    """Refuse the same in a text of several lines."""
+    refuse_unseen(text, but=JOINERS | LINE_ENDS)
+
+
+class CampaignForm(SeenForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
     """A campaign, whose dates and times are labelled for those who do not see where they stand."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,7 +61,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
                 widget.attrs["aria-label"] = f"{self.fields[name].label}: {part}"
 
 
-class PrizeForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class PrizeForm(SeenForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
     """A prize. Its stock is given once, and changed afterwards by acts alone, as draws take from it all the time."""
 
     class Meta:
@@ -76,7 +100,7 @@ class PrizeFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # the sa
         return obj
 
 
-class StockForm(forms.Form):
+class StockForm(SeenForm, forms.Form):
     """An act on a stock: which, how much, and why."""
 
     request_id = forms.UUIDField(widget=forms.HiddenInput)

@@ -6,6 +6,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
+from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -58,6 +59,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
 
     class Media:
         css = {"all": ["awards/admin.css"]}
+        js = [Script("awards/lists.js", defer=True)]
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """Prizes are added on their campaign's page."""
@@ -210,6 +212,7 @@ class CouponAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for th
 
     class Media:
         css = {"all": ["awards/admin.css"]}
+        js = [Script("awards/lists.js", defer=True)]
 
     fields = ("masked_code", "prize", "award", "added_at", "issued_at")
     readonly_fields = fields

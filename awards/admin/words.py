@@ -28,7 +28,7 @@ def tell(finding: Finding) -> str:
     """Return what is wrong with a line of a list of codes."""
     match finding.fault:
         case Fault.UNPRINTABLE:
-            said = _("Line %(line)d holds a character that cannot be printed.")
+            said = _("Line %(line)d holds a character that cannot be printed or is not seen.")
         case Fault.TOO_LONG:
             said = _("Line %(line)d is longer than %(limit)d characters.")
         case Fault.SEVERAL:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from django.core.management import execute_from_command_line
+from awards.management import command_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -66,7 +66,15 @@ def free_port(wanted: int = 0) -> int:
     raise OSError("no port is free")
 
 
+def enter() -> None:
+    """Make this process's environment the clone's; ends it with a sentence if the state cannot be kept."""
+    try:
+        os.environ.update(environment(os.environ))
+    except OSError as error:
+        sys.exit(f"The demo cannot keep its state: {error}. Name a folder that it may write to in STATE_DIR.")
+
+
 if __name__ == "__main__":
     os.chdir(ROOT)
-    os.environ.update(environment(os.environ))
-    execute_from_command_line(["manage.py", *sys.argv[1:]])
+    enter()
+    command_line.execute(["manage.py", *sys.argv[1:]])

@@ -26,6 +26,7 @@ from awards.management.clone import free_port, kept_secret
 from awards.management.commands.seed_awards import SLUG
 from awards.management.killing import Killer
 from awards.management.progress import Progress
+from awards.management.reachable import why_no_broker
 from awards.management.supervisor import Supervisor
 from awards.management.tally import handled_by, tally
 from awards.management.vendor.book import Book
@@ -56,7 +57,7 @@ class Demonstration:
         self._wishes = wishes
         self._out = out
         self._run = f"demo-{secrets.token_hex(4)}"
-        self._bind = f"127.0.0.1:{free_port(wishes.port)}"
+        self._bind = f"127.0.0.1:{wishes.port or free_port()}"
         self._book = Path(settings.STATE_DIR) / "vendor-book.sqlite3"
         self._logs = Path(settings.STATE_DIR) / "logs"
         self._pids: dict[str, list[int]] = defaultdict(list)
@@ -84,6 +85,8 @@ class Demonstration:
     def _set_up(self) -> str:
         """Make database, campaign and operator; return the operator's password."""
         services = "SQLite and files" if settings.EMBEDDED else "the database and the broker given"
+        if settings.EMBEDDED and os.environ.get("CELERY_BROKER_URL"):
+            self._say("CELERY_BROKER_URL is passed over without DATABASE_URL: real services are both, or neither.")
         self._say(f"Setting up on {services}, state in {settings.STATE_DIR} ...")
         call_command("migrate", verbosity=0)
         call_command("seed_awards", stdout=StringIO())
@@ -209,7 +212,7 @@ def _queues_of_its_own() -> Iterator[None]:
     try:
         yield
     finally:
-        if not settings.EMBEDDED:
+        if not settings.EMBEDDED and not why_no_broker():
             names = [*current_app.amqp.queues, f"{settings.OUTBOX['PREFIX']}.dead"]
             with current_app.connection_for_write() as connection:
                 channel: Any = connection.channel()

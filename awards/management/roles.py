@@ -1,42 +1,66 @@
 """The processes of Makegood, each as the supervisor should run it."""
 
 import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from awards import conf
+from awards.management.arguments import whole
 from awards.management.supervisor import Role
 
+GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py"]
 MANAGE = [sys.executable, "manage.py"]
 CELERY = [sys.executable, "-m", "celery", "-A", "config"]
 QUIET = ["--without-gossip", "--without-mingle"]
 
 
+def add_arguments(parser: ArgumentParser) -> None:
+    """Take where to serve, and how many processes."""
+    parser.add_argument("--bind", default="127.0.0.1:8000", help="host:port to serve on (127.0.0.1:8000)")
+    parser.add_argument(
+        "--web-workers", type=whole(1, 1_000), default=2, help="processes that serve, 4 threads each (2)"
+    )
+    parser.add_argument("--concurrency", type=whole(1, 1_000), default=2, help="processes that consume messages (2)")
+
+
+def installation(options: Mapping[str, Any]) -> list[Role]:
+    """Return the four processes of an installation on real services, as ``add_arguments`` was answered."""
+    return [
+        worker(concurrency=options["concurrency"]),
+        control(),
+        beat(),
+        web(bind=options["bind"], workers=options["web_workers"]),
+    ]
+
+
 def web(*, bind: str, workers: int = 2) -> Role:
-    """Gunicorn with threads: unlike the faster servers, it lets a process send its last hints when it ends."""
-    argv = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", bind, "--worker-class", "gthread"]
-    argv += ["--workers", str(workers), "--threads", "4", "--graceful-timeout", "5", "--no-control-socket"]
-    return Role("web", argv, ready="Listening at")
+    """Gunicorn, as ``config/gunicorn.py`` has it; its grace is a little longer than that of the requests under way."""
+    argv = [*GUNICORN, "--bind", bind, "--workers", str(workers)]
+    return Role("web", argv, ready="Listening at", grace=timedelta(seconds=30))
 
 
 def worker(*, concurrency: int, site_url: str = "") -> Role:
     """The worker on every queue but the engine's own chores: processes on real services, threads when embedded.
 
+    Told to stop, it finishes what it holds, so its grace is longer than any consumer may take over a message.
     ``site_url`` is what its mails lead to, if it is not what the environment says.
     """
     pool = "threads" if settings.EMBEDDED else "prefork"
     argv = [*CELERY, "worker", "-n", _node("worker"), "-P", pool, "-c", str(concurrency), "-X", _control_queue()]
     env = {"SITE_URL": site_url} if site_url else {}
-    return Role("worker", [*argv, *QUIET, "-l", "INFO"], ready=r"ready\.$", env=env, grace=timedelta(seconds=30))
+    return Role("worker", [*argv, *QUIET, "-l", "INFO"], ready=r"ready\.$", env=env, grace=timedelta(seconds=90))
 
 
 def control() -> Role:
     """The worker of the engine's own chores, so that slow work never keeps the rescan waiting."""
     argv = [*CELERY, "worker", "-n", _node("control"), "-P", "solo", "-Q", _control_queue()]
-    return Role("control", [*argv, *QUIET, "-l", "INFO"], ready=r"ready\.$")
+    return Role("control", [*argv, *QUIET, "-l", "INFO"], ready=r"ready\.$", grace=timedelta(seconds=30))
 
 
 def beat() -> Role:

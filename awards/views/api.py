@@ -93,22 +93,38 @@ def _key(request: HttpRequest) -> str:
 
 def _person(request: HttpRequest) -> str:
     """Return who draws, from the body ``{"person": "..."}`` and nothing else."""
+    if "Transfer-Encoding" in request.headers:
+        detail = _("Send the body with its Content-Length, not in chunks.")
+        raise _Malformed("length_missing", detail, status=HTTPStatus.LENGTH_REQUIRED)
     size = request.META.get("CONTENT_LENGTH") or "0"
     if size.isdecimal() and int(size) > BODY_LIMIT:
         detail = _("The body may have at most %(limit)d bytes.") % {"limit": BODY_LIMIT}
         raise _Malformed("body_too_large", detail, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if request.content_type != "application/json":
-        detail = _("Send the body as application/json.")
+    charset = (request.content_params or {}).get("charset", "utf-8")
+    if request.content_type != "application/json" or charset.lower() not in ("utf-8", "utf8"):
+        detail = _("Send the body as application/json, in UTF-8.")
         raise _Malformed("not_json", detail, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    try:
-        body: Any = json.loads(request.body)
-    except (ValueError, RecursionError) as error:
-        raise _Malformed("malformed_json", _("The body is not JSON.")) from error
-    match body:
+    match _json(request.body):
         case {"person": str(person), **others} if not others:
             return person
         case _:
             raise _Malformed("wrong_body", _('The body must be {"person": "..."} with a text, and nothing else.'))
+
+
+def _json(body: bytes) -> Any:
+    """Return what the body says; a key given twice is refused, as readers differ on which of the two counts."""
+    try:
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each)
+    except UnicodeDecodeError as error:
+        raise _Malformed("not_utf8", _("The body is not UTF-8.")) from error
+    except (ValueError, RecursionError) as error:
+        raise _Malformed("malformed_json", _("The body is not JSON.")) from error
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(content := dict(pairs)) < len(pairs):
+        raise _Malformed("duplicate_key", _("The body gives the same key more than once."))
+    return content
 
 
 def _draw(drawn: Draw) -> dict[str, Any]:

@@ -11,7 +11,10 @@ def explain(error: DrawError, campaign: Campaign | None = None) -> str:
     """Return one or two sentences that say why, and what to do."""
     match error.code:
         case "invalid_person":
-            return _("Give the person as plain text of 1 to %(limit)d characters.") % {"limit": PERSON_LENGTH}
+            return _(
+                "Give the person as plain text of 1 to %(limit)d characters, none of them a control character, "
+                "invisible, of zero width, or one that turns the direction of writing."
+            ) % {"limit": PERSON_LENGTH}
         case "invalid_request_id":
             return _("Idempotency-Key must be 1 to %(limit)d visible ASCII characters.") % {"limit": REQUEST_ID_LENGTH}
         case "idempotency_key_reused":

@@ -143,7 +143,14 @@ def test_a_key_that_cannot_be_kept_is_400(key):
     [
         (" ", "malformed_json"),
         ("{", "malformed_json"),
-        (b"\xff", "malformed_json"),
+        (b"\xff", "not_utf8"),
+        ('{"person": "josé"}'.encode("latin-1"), "not_utf8"),
+        ('{"person": "anna"}'.encode("utf-16"), "not_utf8"),
+        ('{"person": "anna", "person": "bertha"}', "duplicate_key"),
+        ('{"person": "anna", "person": "anna"}', "duplicate_key"),
+        ('{"person": {"a": 1, "a": 2}}', "duplicate_key"),
+        ('"anna"', "wrong_body"),
+        ('{"person": "an\\u202ena"}', "invalid_person"),
         ("[" * 4000, "malformed_json"),
         ("9" * 4000, "wrong_body"),
         ([], "wrong_body"),
@@ -166,13 +173,45 @@ def test_a_body_that_cannot_be_used_is_400_and_says_why(body, code):
     assert not Draw.objects.exists()
 
 
+def test_a_body_in_chunks_is_411_as_nobody_would_read_it():
+    a_campaign()
+
+    assert told(post({"person": "anna"}, **{"Transfer-Encoding": "chunked"})) == (411, "length_missing")
+
+
 def test_an_oversized_body_is_413():
     a_campaign()
 
     assert told(post({"person": "x" * 5000})) == (413, "body_too_large")
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_what_is_not_seen_in_a_person_is_said_to_be_the_reason():
+    a_campaign()
+
+    assert post({"person": "an\u200bna"}).json()["detail"] == (
+        "Give the person as plain text of 1 to 200 characters, none of them a control character, invisible, of zero "
+        "width, or one that turns the direction of writing."
+    )
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", 'application/json; charset="utf-8"'])
+def test_utf_8_may_be_named_and_a_mark_of_it_may_begin_the_body(content_type):
+    points(a_campaign())
+
+    assert post('\ufeff{"person": "josé"}'.encode(), content_type=content_type).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "",
+        "application/json; charset=latin-1",
+        "application/json; charset=utf-16",
+        "application/json; charset=cp1252",
+    ],
+)
 def test_a_body_that_is_not_called_json_is_415(content_type):
     a_campaign()
 

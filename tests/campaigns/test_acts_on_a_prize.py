@@ -124,7 +124,7 @@ def test_every_faulty_line_is_told_and_none_is_taken(desk):
     for said in [
         "The code in line 2 is in the pool already.",
         "Line 3 repeats the code of line 1.",
-        "Line 4 holds a character that cannot be printed.",
+        "Line 4 holds a character that cannot be printed or is not seen.",
         "Line 5 is longer than 64 characters.",
         "Line 6 has more than one column.",
     ]:

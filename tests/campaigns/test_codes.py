@@ -46,6 +46,8 @@ def test_what_people_paste_is_understood(text, found):
         ("A\0B", [(1, Fault.UNPRINTABLE)]),
         ("A\x1b\nB\u2028", [(1, Fault.UNPRINTABLE), (2, Fault.UNPRINTABLE)]),
         ("A\u00a0B", [(1, Fault.UNPRINTABLE)]),
+        ("A\u202eB\nA\u200bB", [(1, Fault.UNPRINTABLE), (2, Fault.UNPRINTABLE)]),
+        ("A\u3164\nB\u2800", [(1, Fault.UNPRINTABLE), (2, Fault.UNPRINTABLE)]),
         ("123456789", [(1, Fault.TOO_LONG)]),
         ("A,5.00\nB", [(1, Fault.SEVERAL)]),
         ("A\ncode\ncode", [(3, Fault.DOUBLED)]),

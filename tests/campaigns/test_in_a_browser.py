@@ -80,9 +80,54 @@ def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(open_page, 
     assert all(messages)
 
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize(
+    ("of", "table", "labels"),
+    [
+        ("award", "#result_list", ["Public id", "Person", "Prize", "Value", "Status", "Won at", "Issued at"]),
+        ("campaign", "#result_list", ["Name", "State", "Begins and ends", "Awards won", "Money at stake"]),
+        ("", ".tabular table", ["Name", "Kind", "Value", "Vendor's article number", "Weight", "Stock"]),
+    ],
+)
+def test_on_a_phone_a_row_is_stacked_each_cell_with_its_column_s_name_and_nothing_is_cut_off(
+    open_page, campaign, of, table, labels
+):
+    a_draw(campaign)
+    page = open_page(reverse(f"admin:awards_{of}_changelist") if of else page_of(campaign), **PHONE)
+    cells = page.locator(f"{table} tbody tr").first.locator("[data-label]")
+    boxes = [cell.bounding_box() for cell in cells.all()]
+
+    assert [
+        label.replace("’", "'") for label in cells.evaluate_all("them => them.map(it => it.dataset.label)")
+    ] == labels
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    assert sorted(box["y"] for box in boxes) == [box["y"] for box in boxes]
+    assert len({box["y"] for box in boxes}) == len(labels)
+
+
+def test_a_prize_added_on_a_phone_has_the_names_too(open_page, campaign):
+    page = open_page(page_of(campaign), **PHONE)
+
+    page.get_by_role("button", name="Add another Prize").click()
+
+    expect(page.locator("#prize_set-3 .field-weight")).to_have_attribute("data-label", "Weight")
+
+
+def test_without_javascript_a_wide_list_scrolls_in_its_own_box(open_page, campaign):
+    a_draw(campaign)
+    page = open_page(reverse("admin:awards_award_changelist"), java_script_enabled=False, **PHONE)
+    box = page.locator(".results")
+
+    assert box.evaluate("it => it.scrollWidth > it.clientWidth")
+    assert "linear-gradient" in box.evaluate("it => getComputedStyle(it).backgroundImage")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_a_manager_adds_codes_on_a_phone(open_page, campaign):
     voucher = Prize.objects.get(kind="coupon")
-    page = open_page(page_of(voucher), viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = open_page(page_of(voucher), **PHONE)
 
     page.get_by_role("link", name="Add codes").click()
     page.get_by_label("Codes").fill("NEW-CODE-0001\nNEW-CODE-0002\n")

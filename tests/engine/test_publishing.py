@@ -63,6 +63,7 @@ def test_a_message_is_written_for_every_consumer_with_all_its_fields(listen, off
         "started_at": None,
         "finished_at": None,
         "exhausted_at": None,
+        "retried_at": None,
         "worker": "",
         "last_error": "",
         "failure": "",

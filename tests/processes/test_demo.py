@@ -15,6 +15,8 @@ from urllib.parse import urljoin
 import psutil
 import psycopg2
 import pytest
+from amqp.exceptions import NotFound
+from kombu import Connection
 
 from awards.management.clone import free_port
 from awards.management.drawing import wait_until_served
@@ -88,6 +90,36 @@ def test_nothing_is_lost_when_the_worker_is_killed_while_the_draws_flow(environm
     assert result["won"] == result["issued"] + result["failed"] + result["handled"]
     assert result["lost_attempts"] >= 1
     assert survivors(result) == []
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("ending", ["by itself", "told to stop"])
+def test_nothing_of_the_demo_stays_on_the_broker(environment, ending):
+    prefix = f"{os.environ['OUTBOX_PREFIX']}-left"
+    own = {**environment, "OUTBOX_PREFIX": prefix}
+    demo = start(own, "demo", "--draws", "5", "--port", "0", *(["--exit"] if ending == "by itself" else []))
+    if ending == "told to stop":
+        list(until(iter(demo.stdout.readline, ""), "Ctrl-C stops it"))
+        demo.send_signal(signal.SIGTERM)
+    _output, errors = demo.communicate(timeout=200)
+
+    assert demo.returncode == 0, errors
+    assert declared(prefix) == []
+
+
+def declared(prefix):
+    """Return the names of queues and exchanges that would stay for ever; a worker's own mailbox goes by itself."""
+    with Connection(os.environ["CELERY_BROKER_URL"]) as connection:
+        left = []
+        for name in ("tasks", "control", "dead", "awards.issue_points", "awards.order_gift", "awards.hand_out_coupon"):
+            for declare in ("queue_declare", "exchange_declare"):
+                arguments = {"type": "direct"} if declare == "exchange_declare" else {}
+                try:
+                    getattr(connection.channel(), declare)(f"{prefix}.{name}", passive=True, **arguments)
+                except NotFound:
+                    continue
+                left.append((declare, name))
+        return left
 
 
 def test_what_is_not_settled_in_time_is_named_and_fails_the_demo(environment):

@@ -1,6 +1,7 @@
 """``manage.py fake_vendor``: a vendor of gifts that times out, fails and refuses on demand."""
 
 import signal
+import sqlite3
 import threading
 from argparse import ArgumentParser
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from awards.management.arguments import port
 from awards.management.vendor.book import Book
 from awards.management.vendor.modes import DISCONTINUED, Modes
 from awards.management.vendor.server import Vendor
@@ -25,7 +27,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take address, book and modes."""
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8900, help="0 takes any that is free; it is printed")
+        parser.add_argument("--port", type=port, default=8900, help="0 takes any that is free; it is printed")
         parser.add_argument("--book", type=Path, default=BOOK, help="the book's file")
         parser.add_argument("--seed", type=int, default=None, help="makes the mishaps repeatable")
         parser.add_argument("--busy", type=float, default=0.0, help="share of requests answered 503 or 429")
@@ -52,8 +54,11 @@ class Command(BaseCommand):
             )
         except ValueError as error:
             raise CommandError(str(error)) from error
-        options["book"].parent.mkdir(parents=True, exist_ok=True)
-        book = Book(options["book"])
+        try:
+            options["book"].parent.mkdir(parents=True, exist_ok=True)
+            book = Book(options["book"])
+        except (OSError, sqlite3.Error) as error:
+            raise CommandError(f"cannot keep a book in {options['book']}: {error}") from error
         try:
             vendor = Vendor((options["host"], options["port"]), book=book, modes=modes, seed=options["seed"])
         except OSError as error:

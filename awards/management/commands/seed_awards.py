@@ -1,18 +1,21 @@
 """``manage.py seed_awards``: a campaign to try things with."""
 
 import secrets
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
 from awards import campaigning
+from awards.management.arguments import whole
 from awards.management.vendor.modes import DISCONTINUED
 from awards.models import Campaign, Kind, Prize
+from awards.models.campaign import MOST_STOCK
 
 SLUG = "summer-raffle"
 LOSING_WEIGHT = 120
@@ -28,8 +31,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the campaign's address and the stock of each gift."""
-        parser.add_argument("--slug", default=SLUG)
-        parser.add_argument("--stock", type=int, default=10_000, help="how many of each gift there are")
+        parser.add_argument("--slug", type=_slug, default=SLUG, help=f"the campaign's address ({SLUG})")
+        parser.add_argument(
+            "--stock", type=whole(0, MOST_STOCK), default=10_000, help="how many of each gift there are (10000)"
+        )
         parser.add_argument(
             "--empty-pool", action="store_true", help="add no codes, to see vouchers wait until somebody adds some"
         )
@@ -53,6 +58,14 @@ class Command(BaseCommand):
                 if made and prize.kind == Kind.COUPON and not options["empty_pool"]:
                     campaigning.add_codes(prize, _codes(prize.stock or 0))
         self.stdout.write(f"campaign {campaign.slug}: {'made' if new else 'was there already'}")
+
+
+def _slug(text: str) -> str:
+    """Take what can stand in an address."""
+    try:
+        return str(Campaign._meta.get_field("slug").clean(text, None))
+    except ValidationError as error:
+        raise ArgumentTypeError(" ".join(error.messages)) from error
 
 
 def _prizes(stock: int) -> dict[str, dict[str, Any]]:

@@ -21,15 +21,13 @@ class Command(BaseCommand):
 
     help = (
         "Runs web, worker, control worker and beat on the services named by DATABASE_URL and CELERY_BROKER_URL, and "
-        "restarts what dies. Process managers can run the four themselves; see the README."
+        "restarts what dies. Process managers run each of the four by `start`; see the README."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the address and how many processes."""
-        parser.add_argument("--bind", default="127.0.0.1:8000", help="host:port to serve on (127.0.0.1:8000)")
-        parser.add_argument("--web-workers", type=int, default=2, help="processes that serve, 4 threads each (2)")
-        parser.add_argument("--concurrency", type=int, default=2, help="processes that consume messages (2)")
+        roles.add_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run until a signal comes."""
@@ -38,12 +36,7 @@ class Command(BaseCommand):
         call_command("check", deploy=True, fail_level="ERROR", stderr=self.stderr)
         call_command("migrate", interactive=False, stdout=self.stdout)
         call_command("collectstatic", interactive=False, verbosity=0)
-        processes = [
-            roles.worker(concurrency=options["concurrency"]),
-            roles.control(),
-            roles.beat(),
-            roles.web(bind=options["bind"], workers=options["web_workers"]),
-        ]
+        processes = roles.installation(options)
         supervisor = Supervisor(processes, logs=Path(settings.STATE_DIR) / "logs", echo=sys.stdout)
         try:
             with stopping_on_signals(), supervisor:

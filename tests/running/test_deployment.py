@@ -1,0 +1,129 @@
+"""compose.yaml and the systemd units start what ``up`` starts, give it as long to end, and name settings that exist.
+
+Neither can be run by these tests; what can be checked without Docker and without systemd as the first process, is.
+"""
+
+import ast
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from awards.management import roles
+from awards.management.commands.start import Command
+from outbox import registry
+from tests.faults.program import ROOT
+
+COMPOSE = YAML(typ="safe").load(ROOT / "compose.yaml")
+UNITS = sorted((ROOT / "config" / "systemd").glob("*.service"))
+ROLES = {role.name: role for role in roles.installation({"bind": "127.0.0.1:8000", "web_workers": 2, "concurrency": 2})}
+OF_THEIR_OWN = {"Description", "ExecStart", "TimeoutStopSec"}
+"""What units may differ in."""
+
+
+def unit(path: Path) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser(strict=True, interpolation=None)
+    parser.optionxform = str
+    parser.read(path)
+    return {section: dict(parser[section]) for section in parser.sections()}
+
+
+def role_of(command: list[str]) -> str:
+    """Return which role a command line starts; a wrong one ends the test."""
+    assert command[1:3] == ["manage.py", "start"]
+    return Command().create_parser("manage.py", "start").parse_args(command[3:]).role
+
+
+def seconds(text: str) -> int:
+    number, minutes = re.fullmatch(r"(\d+)(m?)s?", text).groups()
+    return int(number) * (60 if minutes else 1)
+
+
+def read_by_settings() -> set[str]:
+    """Return the names that settings.py reads from the environment."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse((ROOT / "config" / "settings.py").read_text()))
+        if isinstance(node, ast.Call)
+    ]
+    return {call.args[0].value for call in calls if ast.unparse(call.func).startswith("env.") and call.args}
+
+
+def test_the_worker_may_end_what_it_holds_however_long_a_consumer_may_take_over_a_message():
+    assert ROLES["worker"].grace > max(each.timeout for each in registry.all_consumers())
+
+
+def test_compose_satisfies_the_compose_specification():
+    check = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*check, "compose.yaml"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_starts_what_up_starts_and_lets_it_end():
+    services = {name: service for name, service in COMPOSE["services"].items() if "start" in service.get("command", [])}
+
+    assert {name: role_of(service["command"]) for name, service in services.items()} == {name: name for name in ROLES}
+    for name, service in services.items():
+        assert seconds(service["stop_grace_period"]) >= ROLES[name].grace.total_seconds(), name
+        assert service["restart"] == "unless-stopped"
+        assert service["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+
+
+def test_compose_gives_the_settings_names_that_they_read_and_no_secret_of_its_own():
+    given = COMPOSE["x-makegood"]["environment"]
+
+    assert set(given) <= read_by_settings()
+    assert {"SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL"} <= set(given)
+    for name in ("SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL"):
+        assert re.search(r"\$\{[A-Z_]+:\?", given[name]), f"{name} is not asked for"
+
+
+def test_what_compose_waits_for_is_there_and_says_when_it_is_ready():
+    services = COMPOSE["services"]
+
+    for service in services.values():
+        for name, wanted in service.get("depends_on", {}).items():
+            assert wanted["condition"] != "service_healthy" or "test" in services[name]["healthcheck"]
+    volumes = [volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", [])]
+    assert set(volumes) == set(COMPOSE["volumes"])
+
+
+def test_units_start_what_up_starts_and_let_it_end():
+    services = {path.stem.removeprefix("makegood-"): unit(path)["Service"] for path in UNITS}
+
+    started = {name: role_of(service["ExecStart"].split()) for name, service in services.items()}
+    assert started == {name: name for name in ROLES}
+    for name, service in services.items():
+        assert seconds(service["TimeoutStopSec"]) >= ROLES[name].grace.total_seconds(), name
+
+
+def test_units_differ_only_in_what_they_start_and_the_target_wants_them_all():
+    alike = [
+        {
+            section: {key: value for key, value in keys.items() if key not in OF_THEIR_OWN}
+            for section, keys in one.items()
+        }
+        for one in map(unit, UNITS)
+    ]
+
+    assert alike == [alike[0]] * 4
+    target = unit(ROOT / "config" / "systemd" / "makegood.target")
+    assert sorted(target["Unit"]["Wants"].split()) == [path.name for path in UNITS]
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_finds_nothing_wrong_with_a_unit(path, tmp_path):
+    text = path.read_text()
+    assert text.count("/srv/makegood/.venv/bin/python ") == 1
+    for each in (ROOT / "config" / "systemd").iterdir():
+        tmp_path.joinpath(each.name).write_text(each.read_text().replace("/srv/makegood/.venv/bin/python", "/bin/sh"))
+    if shutil.which("systemd-analyze"):
+        verify = ["systemd-analyze", "verify", "--man=no", str(tmp_path / path.name)]
+        done = subprocess.run(verify, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
