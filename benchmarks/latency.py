@@ -1,28 +1,98 @@
-"""How long from commit to success, with real processes: ``make bench`` or ``python benchmarks/latency.py``.
+"""How long from commit to success at an even rate, with real processes; run as a file, for Makegood alone.
 
-One process publishes at an even rate, as a web process would; a worker with two processes, a worker for the chores and
-beat do the rest, on PostgreSQL and RabbitMQ. Begins when COMMIT has returned, ends at the ``finished_at`` of the row,
-both on the database's clock. Prints a JSON object per rate and a table at the end; removes its database and queues.
+One process commits awards with their messages at an even rate, as a web process would; the side's processes do the
+rest, on PostgreSQL and RabbitMQ. Begins when COMMIT has returned, ends when the message became a success (Makegood) or
+its award was issued (peers, who thereby end a moment earlier), both on the database's clock.
 """
 
 import argparse
 import json
-import os
-import secrets
 import statistics
 import sys
-import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-DATABASE = "postgres://postgres@127.0.0.1:5432/postgres"
-BROKER = "amqp://guest:guest@127.0.0.1:5672//"
+from benchmarks import sides
+from benchmarks.measuring import Figure, Options, Ratio, in_turns, over, quantile, shortened
+from benchmarks.side import Plan, Side
+from benchmarks.surroundings import put_up
+
+PART = "latency"
+RATES = (50, 400)
 WARM_UP_SECONDS = 3
-REQUIRED = {50: (10.0, 50.0), 400: (None, 50.0)}
+PATIENCE_SECONDS = 60
+REQUIRED: dict[int, tuple[float | None, float]] = {50: (10.0, 50.0), 400: (None, 50.0)}
 """Milliseconds at most by rate: the median, and what 99 of 100 stay under."""
+BESIDE_CELERY = 1.3
+"""Times Celery's own median at most, at the lowest rate."""
+ALL = [sides.MAKEGOOD, sides.CELERY_ALONE, sides.OUTBOX_TUNED, sides.PROCRASTINATE]
+
+
+def run(options: Options, plans: Sequence[Plan] = ALL) -> list[Ratio]:
+    """Measure each side at each rate in turns and return the ratios."""
+    seconds = options.pick(3, 2)
+    with put_up(plans) as put:
+        figures = {side: _figures(side.plan.name, seconds) for side in put}
+        in_turns(figures, lambda side: _both_rates(side, seconds), rounds=options.rounds, warm_up=0)
+    found = {figure.side + figure.measure: figure for kept in figures.values() for figure in kept}
+    for figure in found.values():
+        figure.say()
+    return ratios(found)
+
+
+def _figures(name: str, seconds: float) -> list[Figure]:
+    names = [(rate, *measure) for rate in RATES for measure in (("p50", "ms"), ("p99", "ms"), ("rate reached", "/s"))]
+    return [Figure(PART, name, f"{what} at {rate}/s", unit, work=round(rate * seconds)) for rate, what, unit in names]
+
+
+def _both_rates(side: Side, seconds: float) -> list[float]:
+    """Start the side's processes, warm them up, and return median, 99th percentile and reached rate for each rate.
+
+    Where a request costs so much that the rate is not reached, latency looks better than it would at that rate.
+    """
+    with side.working():
+        side.ask("paced", rate=100, seconds=WARM_UP_SECONDS / 2, within=PATIENCE_SECONDS)
+        measured = [side.ask("paced", rate=rate, seconds=seconds, within=PATIENCE_SECONDS) for rate in RATES]
+    for paced in measured:
+        _check(side, paced)
+    return [
+        value
+        for paced in measured
+        for value in (quantile(paced["waits"], 0.5), quantile(paced["waits"], 0.99), paced["rate"])
+    ]
+
+
+def _check(side: Side, paced: dict[str, Any]) -> None:
+    if paced["once"] != len(paced["waits"]):
+        raise side.failure(f"of {len(paced['waits'])} awards {paced['once']} were issued once")
+
+
+def ratios(found: dict[str, Figure]) -> list[Ratio]:
+    """Return Makegood's own bounds, and its medians beside the others'."""
+    ours = sides.MAKEGOOD.name
+    own = [
+        Ratio(PART, f"{ours} {name} at {rate}/s", found[f"{ours}{name} at {rate}/s"].rounds, at_most=bound, unit=" ms")
+        for rate, bounds in REQUIRED.items()
+        for name, bound in zip(("p50", "p99"), bounds, strict=True)
+    ]
+    return own + [
+        Ratio(
+            PART,
+            f"Makegood over {plan.name}, p50 at {rate}/s",
+            over(found[f"{ours}p50 at {rate}/s"], found[f"{plan.name}p50 at {rate}/s"]),
+            at_most=BESIDE_CELERY if (plan, rate) == (sides.CELERY_ALONE, RATES[0]) else None,
+            figures=" and ".join(
+                f"{shortened(found[f'{name}p50 at {rate}/s'].median)} ms" for name in (ours, plan.name)
+            ),
+        )
+        for rate in RATES
+        for plan in ALL[1:]
+        if f"{plan.name}p50 at {rate}/s" in found
+    ]
 
 
 @dataclass(frozen=True)
@@ -42,116 +112,36 @@ class Result:
 
 
 def main() -> None:
-    """Set everything up, measure each rate, clean up."""
+    """Measure Makegood alone, rate after rate."""
     parser = argparse.ArgumentParser(description="Measure the latency from commit to success.")
     parser.add_argument("--seconds", type=float, default=20, help="how long to publish at each rate (default 20)")
-    parser.add_argument("--rates", type=int, nargs="+", default=[50, 400], help="messages per second (default 50 400)")
+    parser.add_argument("--rates", type=int, nargs="+", default=RATES, help="messages per second (default 50 400)")
     options = parser.parse_args()
-
-    run = f"bench-{secrets.token_hex(4)}"
-    server = os.environ.get("DATABASE_URL") or DATABASE
-    broker = os.environ.get("CELERY_BROKER_URL") or BROKER
-    os.environ |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "CELERY_BROKER_URL": broker, "OUTBOX_PREFIX": run}
-    os.environ.pop("EMBEDDED", None)
-    from tests.faults.installation import Database, installed, migrate, with_name
-
-    name = run.replace("-", "_")
-    os.environ["DATABASE_URL"] = with_name(server, name)
-    import django
-
-    django.setup()
-    with (
-        tempfile.TemporaryDirectory(prefix=run) as folder,
-        installed(Database(server, name), broker=broker, prefix=run, folder=Path(folder)) as installation,
-    ):
-        migrate(installation.environment)
-        installation.worker()
-        installation.control()
-        installation.beat()
-        measure(rate=50, seconds=WARM_UP_SECONDS, name="warm-up")
-        results = []
+    results = []
+    with put_up([sides.MAKEGOOD]) as [side], side.working():
+        side.ask("paced", rate=50, seconds=WARM_UP_SECONDS, within=PATIENCE_SECONDS)
         for rate in options.rates:
-            results.append(measure(rate=rate, seconds=options.seconds, name=f"at {rate}/s"))
+            paced = side.ask("paced", rate=rate, seconds=options.seconds, within=PATIENCE_SECONDS)
+            _check(side, paced)
+            results.append(_result(rate, paced))
             print(json.dumps(asdict(results[-1])), flush=True)
-        close()
     print_table(results)
 
 
-def measure(*, rate: int, seconds: float, name: str) -> Result:
-    """Publish at ``rate`` for ``seconds``, wait until all is delivered, and compare the clocks."""
-    from django.db import transaction
-
-    from outbox import publish
-    from outbox.models import Message
-
-    count = round(rate * seconds)
-    behind = seconds_behind_database()
-    committed: dict[str, float] = {}
-    taken = []
-    start = time.perf_counter() + 0.1
-    for number in range(count):
-        pause = start + number / rate - time.perf_counter()
-        if pause > 0:
-            time.sleep(pause)
-        key = f"{name} {number}"
-        began = time.perf_counter()
-        with transaction.atomic():
-            publish("shop.sold", key=key, payload={})
-        committed[key] = time.time() + behind
-        taken.append(time.perf_counter() - began)
-    spent = time.perf_counter() - start
-
-    rows = Message.objects.filter(key__startswith=f"{name} ")
-    deadline = time.monotonic() + 60
-    while rows.filter(finished_at__isnull=True).exists():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{rows.filter(finished_at__isnull=True).count()} messages were not delivered within 60 s")
-        time.sleep(0.2)
-    times = list(rows.values_list("key", "started_at", "finished_at"))
-    waits = sorted((finished.timestamp() - committed[key]) * 1e3 for key, _started, finished in times)
-    starts = [(started.timestamp() - committed[key]) * 1e3 for key, started, _finished in times]
+def _result(rate: int, paced: dict[str, Any]) -> Result:
+    waits = paced["waits"]
     return Result(
         rate=rate,
-        published=count,
-        published_per_second=round(count / spent, 1),
+        published=len(waits),
+        published_per_second=round(paced["rate"], 1),
         p50_ms=round(quantile(waits, 0.5), 2),
         p90_ms=round(quantile(waits, 0.9), 2),
         p99_ms=round(quantile(waits, 0.99), 2),
-        max_ms=round(waits[-1], 2),
-        start_p50_ms=round(statistics.median(starts), 2),
-        publish_p50_ms=round(statistics.median(taken) * 1e3, 2),
-        retried=rows.filter(attempts__gt=1).count(),
+        max_ms=round(max(waits), 2),
+        start_p50_ms=round(statistics.median(paced["starts"]), 2),
+        publish_p50_ms=round(statistics.median(paced["commits"]), 2),
+        retried=paced["retried"],
     )
-
-
-def seconds_behind_database() -> float:
-    """Return what must be added to our clock to get the database's, from the quickest of twenty questions."""
-    from django.db import connection
-
-    answers = []
-    with connection.cursor() as cursor:
-        for _ in range(20):
-            asked = time.time()
-            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-            [database] = cursor.fetchone()
-            answered = time.time()
-            answers.append((answered - asked, float(database) - (asked + answered) / 2))
-    return min(answers)[1]
-
-
-def quantile(ordered: list[float], share: float) -> float:
-    """Return the value that ``share`` of the ordered values do not exceed."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
-def close() -> None:
-    """Let the courier send what it holds, and leave the database."""
-    from django.db import connection
-
-    from outbox import courier
-
-    courier.drain()
-    connection.close()
 
 
 def print_table(results: list[Result]) -> None:

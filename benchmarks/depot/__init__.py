@@ -1,0 +1,1 @@
+"""What the long runs work with: consumers of their own, and the real processes around a database of their own."""

@@ -1,0 +1,45 @@
+"""Consumers that do one thing each, as little as a real one would."""
+
+from django.db.models import F
+
+from outbox import Backoff, Message, consumer
+from tests.shop.models import Stock
+
+ONCE = Backoff(limit=1)
+
+
+class OutOfOrder(Exception):
+    """The machine that should have done the work did not."""
+
+
+def _take(message: Message) -> None:
+    stock = Stock.objects.filter(pk=message.payload["stock"])
+    stock.update(count=F("count") - message.payload["pieces"])
+
+
+@consumer("depot.taken", name="depot.take")
+def take(message: Message) -> None:
+    """Take pieces from a stock that others take from at the same moment."""
+    _take(message)
+
+
+@consumer("depot.taken_in_order", name="depot.take_sorted", sort=lambda message: message.payload["stock"])
+def take_sorted(message: Message) -> None:
+    """The same, with chunks in the order of the stock."""
+    _take(message)
+
+
+def _break(message: Message) -> None:
+    raise OutOfOrder(f"conveyor {message.pk} stands still")
+
+
+@consumer("depot.broken", name="depot.break_down", retry=ONCE)
+def break_down(message: Message) -> None:
+    """Fail for good, always in the same way."""
+    _break(message)
+
+
+@consumer("depot.broken_plainly", name="depot.break_plainly", retry=ONCE)
+def break_plainly(message: Message) -> None:
+    """The same, spared by the failure groups (``plain``)."""
+    _break(message)

@@ -1,0 +1,146 @@
+"""Rounds in turns, medians and spreads, and the ratios that are held against what is required."""
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from benchmarks.side import RoundFailed
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    quick: bool = False
+    rounds: int = 5
+    rows: int = 1_000_000
+    chart: bool = False
+
+    def pick(self, full: int, quick: int) -> int:
+        """Return how much work a round has: little if it must be quick."""
+        return quick if self.quick else full
+
+
+@dataclass
+class Figure:
+    """What one side came to in one measure, round by round."""
+
+    part: str
+    side: str
+    measure: str
+    unit: str
+    rounds: list[float] = field(default_factory=list)
+    work: int = 0
+    """How many messages (or rows, or requests) one round had."""
+    note: str = ""
+
+    @property
+    def median(self) -> float:
+        """Return the value that is quoted."""
+        return statistics.median(self.rounds)
+
+    def say(self) -> None:
+        """Print the figure as one JSON object on a line of its own."""
+        print(
+            json.dumps(
+                {
+                    "part": self.part,
+                    "side": self.side,
+                    "measure": self.measure,
+                    "unit": self.unit,
+                    "median": shortened(self.median),
+                    "least": shortened(min(self.rounds)),
+                    "most": shortened(max(self.rounds)),
+                    "rounds": len(self.rounds),
+                    "work": self.work,
+                    **({"note": self.note} if self.note else {}),
+                }
+            ),
+            flush=True,
+        )
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One line of the final table: what was measured, and the bound that is required of it, if any."""
+
+    part: str
+    name: str
+    rounds: Sequence[float]
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = "x"
+    figures: str = ""
+    """The figures behind it, in words."""
+
+    @property
+    def measured(self) -> float:
+        """Return the median over the rounds."""
+        return statistics.median(self.rounds)
+
+    @property
+    def required(self) -> str:
+        """Return the bound in words, or a dash."""
+        if self.at_least is not None:
+            return f">= {self.at_least:g}{self.unit}"
+        return f"<= {self.at_most:g}{self.unit}" if self.at_most is not None else "-"
+
+    @property
+    def is_met(self) -> bool:
+        """Tell whether the measured value keeps the bound; what has none is met."""
+        if self.at_least is not None and self.measured < self.at_least:
+            return False
+        return self.at_most is None or self.measured <= self.at_most
+
+
+def in_turns(
+    figures: dict[S, list[Figure]], measure: Callable[[S], Sequence[float]], *, rounds: int, warm_up: int = 1
+) -> None:
+    """Measure each side once, then each again, until all have ``rounds``; a failed round is said and not counted.
+
+    ``measure`` returns a value for each of the side's figures. Raises ``RoundFailed`` if Makegood fails, or a peer
+    twice in a row.
+    """
+    for turn in range(-warm_up, rounds):
+        for side, kept in figures.items():
+            values = _measured(side, measure)
+            if turn >= 0:
+                for figure, value in zip(kept, values, strict=True):
+                    figure.rounds.append(value)
+                say(f"  round {turn + 1}: {kept[0].side}: {shortened(values[0])} {kept[0].unit}")
+
+
+def _measured(side: S, measure: Callable[[S], Sequence[float]]) -> Sequence[float]:
+    try:
+        return measure(side)
+    except RoundFailed as error:
+        if error.ours:
+            raise
+        say(f"  A ROUND FAILED and is not counted: {error}")
+        return measure(side)
+
+
+def over(above: Figure, below: Figure) -> list[float]:
+    """Return the ratio round by round: each is of two values measured right after each other."""
+    return [a / b for a, b in zip(above.rounds, below.rounds, strict=True)]
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value that ``share`` of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def shortened(value: float) -> Any:
+    """Return a number with the digits that mean something."""
+    return round(value) if abs(value) >= 1000 else float(f"{value:.4g}")
+
+
+def say(text: str) -> None:
+    """Tell how far it has come, where it does not mix with the results."""
+    print(text, file=sys.stderr, flush=True)

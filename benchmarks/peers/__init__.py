@@ -1,0 +1,1 @@
+"""What Makegood is measured against: each peer a tiny Django project that does the same work as its docs advise."""

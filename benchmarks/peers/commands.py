@@ -1,0 +1,149 @@
+"""What every side can be asked: take work, at once or at an even rate, and tell what was done with it."""
+
+import time
+from types import ModuleType
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.models import Count, Max, Min, Q
+
+from benchmarks.peers.work.models import Award, payload_of
+
+BATCH = 1000
+"""Awards that one transaction writes when work is laid in."""
+PERSON = "anna@example.com"
+POLL = 0.1
+"""Seconds between two looks at whether all is issued."""
+
+
+def migrate() -> None:
+    """Make the tables, and leave the database, so that it can be the template of others."""
+    call_command("migrate", verbosity=0)
+    connection.close()
+
+
+def clear(adapter: ModuleType) -> None:
+    """Take the rows of the round before away, so that each begins with empty tables."""
+    tables = ", ".join(("work_award", *adapter.TABLES))
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+
+def fill(adapter: ModuleType, messages: int) -> None:
+    """Commit ``messages`` awards with their messages, many in a transaction; then let the planner see them."""
+    rows = getattr(adapter, "ROWS_PER_MESSAGE", 1)
+    for start in range(0, messages, BATCH):
+        numbers = range(start, min(start + BATCH, messages))
+        with transaction.atomic():
+            Award.objects.bulk_create(
+                Award(pk=number * rows + place + 1, person=f"person-{number}@example.com")
+                for number in numbers
+                for place in range(rows)
+            )
+            adapter.send_many([payload_of(number * rows + 1) for number in numbers])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval(pg_get_serial_sequence('work_award', 'id'), %s)", [messages * rows])
+        for table in ("work_award", *adapter.TABLES):
+            cursor.execute(f"ANALYZE {table}")
+
+
+def left() -> int:
+    """Return how many awards are not issued yet."""
+    return Award.objects.filter(times=0).count()
+
+
+def tally() -> dict[str, Any]:
+    """Count the awards and how often they were issued, and how long it took from the first to the last, in seconds."""
+    figures = Award.objects.aggregate(
+        awards=Count("pk"),
+        issued=Count("pk", filter=Q(times__gt=0)),
+        once=Count("pk", filter=Q(times=1)),
+        first=Min("issued_at"),
+        last=Max("issued_at"),
+    )
+    first, last = figures.pop("first"), figures.pop("last")
+    return {**figures, "seconds": (last - first).total_seconds() if first else 0.0}
+
+
+def paced(adapter: ModuleType, rate: int, seconds: float, within: float) -> dict[str, Any]:
+    """Commit awards one by one at ``rate`` per second; return milliseconds from commit to success, and of the commits.
+
+    Success is when the award was issued, or later where the side says when it took the message for done. Both ends are
+    on the database's clock.
+    """
+    behind = _seconds_behind_database()
+    committed, taken, spent = _commit_at_rate(adapter, rate, seconds)
+    awards = list(committed)
+    _wait_until_issued(awards, within)
+    progress = adapter.progress if hasattr(adapter, "progress") else _progress
+    became = progress(awards)
+    starts = [(award, started) for award, (started, _ended, _tries) in became.items() if started]
+    return {
+        "waits": [(ended - behind - committed[award]) * 1e3 for award, (_started, ended, _tries) in became.items()],
+        "starts": [(started - behind - committed[award]) * 1e3 for award, started in starts],
+        "retried": sum(tries > 1 for _started, _ended, tries in became.values()),
+        "commits": taken,
+        "rate": len(awards) / spent,
+        "once": Award.objects.filter(pk__in=awards, times=1).count(),
+    }
+
+
+def trickle(adapter: ModuleType, rate: int, seconds: float) -> int:
+    """Commit awards one by one at ``rate`` per second, as producers that keep on; return how many."""
+    committed, _taken, _spent = _commit_at_rate(adapter, rate, seconds)
+    return len(committed)
+
+
+def _commit_at_rate(adapter: ModuleType, rate: int, seconds: float) -> tuple[dict[int, float], list[float], float]:
+    """Return when each award was committed on our clock, the milliseconds each took, and the seconds in all."""
+    committed: dict[int, float] = {}
+    taken = []
+    start = time.perf_counter() + 0.1
+    for number in range(round(rate * seconds)):
+        pause = start + number / rate - time.perf_counter()
+        if pause > 0:
+            time.sleep(pause)
+        began = time.perf_counter()
+        award, at = _commit_one(adapter)
+        committed[award] = at
+        taken.append((time.perf_counter() - began) * 1e3)
+    return committed, taken, time.perf_counter() - start
+
+
+def _commit_one(adapter: ModuleType) -> tuple[int, float]:
+    """Return the award and when COMMIT had returned: before the hooks, for in them Celery alone talks to the broker."""
+    committed: list[float] = []
+    with transaction.atomic():
+        transaction.on_commit(lambda: committed.append(time.time()))
+        award = Award.objects.create(person=PERSON)
+        adapter.send(payload_of(award.pk))
+    return award.pk, committed[0]
+
+
+def _wait_until_issued(awards: list[int], within: float) -> None:
+    until = time.monotonic() + within
+    while left := Award.objects.filter(pk__in=awards, times=0).count():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{left} of {len(awards)} awards were not issued within {within} s")
+        time.sleep(POLL)
+    time.sleep(POLL)  # the message may be marked a moment after the award
+
+
+def _progress(awards: list[int]) -> dict[int, tuple[float, float, int]]:
+    """Return when each award was started (unknown: 0), was issued, and by how many tries."""
+    rows = Award.objects.filter(pk__in=awards).values_list("pk", "issued_at", "times")
+    return {pk: (0.0, at.timestamp(), times) for pk, at, times in rows}
+
+
+def _seconds_behind_database() -> float:
+    """Return what must be added to our clock to get the database's, from the quickest of twenty questions."""
+    answers = []
+    with connection.cursor() as cursor:
+        for _ in range(20):
+            asked = time.time()
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+            [database] = cursor.fetchone()
+            answered = time.time()
+            answers.append((answered - asked, float(database) - (asked + answered) / 2))
+    return min(answers)[1]

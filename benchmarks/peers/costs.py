@@ -1,0 +1,119 @@
+"""What a message costs the one who writes it: timed in the caller, with and without the message in turns."""
+
+import statistics
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from types import ModuleType
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from benchmarks.peers.commands import PERSON
+from benchmarks.peers.work.models import Award, payload_of
+
+MESSAGES_PER_DRAW = 3
+"""An award of points has three consumers: one issues it, one tells the winner, one counts it."""
+MANY = 1000
+
+
+def single_insert(adapter: ModuleType, repeats: int) -> dict[str, float]:
+    """Return the median milliseconds of a transaction with one INSERT, and of the same with its message."""
+
+    def plain() -> None:
+        with transaction.atomic():
+            Award.objects.create(person=PERSON)
+
+    def with_message() -> None:
+        with transaction.atomic():
+            award = Award.objects.create(person=PERSON)
+            adapter.send(payload_of(award.pk))
+
+    return _in_turns(plain, with_message, repeats)
+
+
+def many(adapter: ModuleType) -> float:
+    """Return the milliseconds that each of a thousand messages takes, written in one transaction."""
+    awards = Award.objects.bulk_create(Award(person=PERSON) for _ in range(MANY))
+    payloads = [payload_of(award.pk) for award in awards]
+    began = time.perf_counter()
+    with transaction.atomic():
+        adapter.send_many(payloads)
+    return (time.perf_counter() - began) * 1e3 / MANY
+
+
+def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
+    """Return the median milliseconds of a draw that wins points, without its messages and with them.
+
+    Makegood publishes once, for three consumers; a peer has no consumers of a topic and sends three messages.
+    """
+    # Only where a draw is asked for: the business is not installed everywhere.
+    from awards import services
+    from awards.models import Campaign
+
+    campaign = Campaign.objects.filter(slug="bench").first() or _a_campaign()
+    own = services.publish
+
+    def for_each_consumer(_topic: str, *, payload: dict[str, Any], **_how: Any) -> list[int]:
+        for _ in range(MESSAGES_PER_DRAW):
+            adapter.send(payload)
+        return []
+
+    def draw(publish: Callable[..., Any]) -> Callable[[], None]:
+        def act() -> None:
+            services.publish = publish
+            services.draw(campaign, person=f"{uuid.uuid4()}@example.com", request_id=str(uuid.uuid4()), luck=_First())
+
+        return act
+
+    publish = own if getattr(adapter, "PUBLISHES", False) else for_each_consumer
+    try:
+        return _in_turns(draw(lambda *_args, **_how: []), draw(publish), repeats)
+    finally:
+        services.publish = own
+
+
+def open_campaign() -> None:
+    """Make the campaign in which everybody wins points."""
+    _a_campaign()
+
+
+def check_draws(published: bool) -> None:
+    """Raise if draws have not left the messages that they should."""
+    from awards.models import Award as Won
+    from outbox.models import Message
+
+    messages, expected = Message.objects.count(), Won.objects.count() * MESSAGES_PER_DRAW * published
+    if messages != expected or not Won.objects.exists():
+        raise AssertionError(f"{messages} messages of {Won.objects.count()} awards, not {expected}")
+
+
+class _First:
+    """Luck that always gives the first ticket."""
+
+    def randrange(self, _stop: int, /) -> int:
+        return 0
+
+
+def _a_campaign() -> Any:
+    from awards.models import Campaign, Kind, Prize
+
+    now = timezone.now()
+    fields = {"starts_at": now - timedelta(days=1), "ends_at": now + timedelta(days=1), "losing_weight": 0}
+    campaign = Campaign.objects.create(slug="bench", name="Benchmark", **fields)
+    Prize.objects.create(campaign=campaign, name="50 points", kind=Kind.POINTS, value=Decimal(50), weight=1)
+    return campaign
+
+
+def _in_turns(without: Callable[[], None], with_message: Callable[[], None], repeats: int) -> dict[str, float]:
+    taken: dict[str, list[float]] = {"without": [], "with": []}
+    for turn in range(repeats + repeats // 5):
+        for name, act in (("without", without), ("with", with_message)):
+            began = time.perf_counter()
+            act()
+            if turn >= repeats // 5:
+                taken[name].append((time.perf_counter() - began) * 1e3)
+    return {name: statistics.median(values) for name, values in taken.items()}

@@ -1,0 +1,1 @@
+"""The limit: what the same statements do without any engine around them."""

@@ -1,0 +1,37 @@
+"""How work is handed to Makegood: ``publish`` beside the row, ``publish_many`` for many."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from outbox import Draft, Message, courier, publish, publish_many
+
+ROWS_PER_MESSAGE = int(os.environ.get("BENCH_FAN_OUT", "1"))
+PUBLISHES = True
+"""A draw publishes by itself."""
+TABLES = ("outbox_message", "outbox_attempt")
+
+
+def send(payload: dict[str, Any]) -> None:
+    """Write the message of one award in the caller's transaction."""
+    publish("work.won", key=payload["award"], payload=payload)
+
+
+def send_many(payloads: Sequence[dict[str, Any]]) -> None:
+    """Write the messages of many awards in the caller's transaction."""
+    publish_many(Draft(topic="work.won", key=payload["award"], payload=payload) for payload in payloads)
+
+
+def progress(awards: Sequence[int]) -> dict[int, tuple[float, float, int]]:
+    """Return when the message of each award was started and became a success, and by how many attempts.
+
+    Success is later than the moment at which the award was issued, by which the peers are measured.
+    """
+    rows = Message.objects.filter(topic="work.won", key__in=[str(award) for award in awards])
+    times = rows.values_list("key", "started_at", "finished_at", "attempts")
+    return {int(key): (start.timestamp(), end.timestamp(), attempts) for key, start, end, attempts in times}
+
+
+def close() -> None:
+    """Let the courier send what it holds."""
+    courier.drain()

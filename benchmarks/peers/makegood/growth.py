@@ -1,0 +1,108 @@
+"""What the engine's steps and the desk take in a table of many finished messages; asked by ``benchmarks/growth.py``."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from django.test import Client
+
+from benchmarks.peers.commands import PERSON
+from benchmarks.peers.work.models import MESSAGE_BYTES, Award, payload_of
+from outbox import Draft, Message, courier, delivery, publish_many, rescan
+from outbox.broker import Hint
+
+CONSUMER = "bench.issue_0"
+STEP = 250_000
+"""Rows written by one statement, so that no transaction is longer than a few seconds."""
+CHUNK = 50
+DUE = 500
+FAILED = 100
+
+FINISHED = """
+    INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
+        attempts, attempt_limit, lost, sends, due_at, not_before, expires_at, created_at, started_at, finished_at,
+        exhausted_at, worker, last_error, failure, revision)
+    SELECT 'work.won', %(consumer)s, 'old ' || n, jsonb_build_object('award', n, 'note', repeat('x', %(bytes)s)), '{}',
+        '', %(status)s, '', '', 1, 8, 0, 0, at, at, at + interval '7 days', at, at, at + interval '5 ms',
+        CASE WHEN %(status)s = 'failed' THEN at END, 'host:1', '', '', 0
+    FROM generate_series(%(first)s, %(last)s) n, LATERAL (SELECT now() - n * interval '100 ms' AS at) written
+"""
+
+
+def grow(rows: int) -> str:
+    """Write ``rows`` successes of the last days and a hundred failures, vacuum, and return the table's size."""
+    with connection.cursor() as cursor:
+        for first in range(1, rows + 1, STEP):
+            _write(cursor, "success", first, min(first + STEP - 1, rows))
+        _write(cursor, "failed", rows + 1, rows + FAILED)
+        cursor.execute("VACUUM (ANALYZE) outbox_message")
+        cursor.execute("SELECT pg_size_pretty(pg_total_relation_size('outbox_message'))")
+        [size] = cursor.fetchone()
+    get_user_model().objects.create_superuser("bench", password="bench")
+    return size
+
+
+def _write(cursor: object, status: str, first: int, last: int) -> None:
+    given = {"consumer": CONSUMER, "bytes": MESSAGE_BYTES - 40, "status": status, "first": first, "last": last}
+    cursor.execute(FINISHED, given)
+
+
+def steps(repeats: int) -> list[float]:
+    """Return the median milliseconds of a rescan with 500 rows due, of a chunk of 50 delivered, and of the list."""
+    courier.offer = lambda _ids: None
+    rescan._link_of_thread = _Nowhere
+    client = Client(HTTP_HOST="localhost")
+    client.force_login(get_user_model().objects.get(username="bench"))
+    due = _publish(DUE)
+
+    def make_due() -> None:
+        Message.objects.filter(pk__in=due).update(due_at="2026-01-01T00:00Z")
+
+    def see_list() -> None:
+        response = client.get("/admin/outbox/message/", secure=True)
+        assert response.status_code == 200, response.status_code
+
+    sweep = _median(make_due, rescan.rescan, repeats)
+    Message.objects.filter(pk__in=due).delete()
+    chunk = _median(_next_chunk, _deliver_chunk, repeats)
+    return [sweep, chunk, _median(lambda: None, see_list, repeats)]
+
+
+class _Nowhere:
+    """A link to a broker that takes every hint and whose queues are always empty: only the database is timed."""
+
+    def depth(self, _consumer: str) -> int:
+        return 0
+
+    def send(self, _hints: list[Hint]) -> list[Hint]:
+        return []
+
+
+def _publish(number: int) -> list[int]:
+    with transaction.atomic():
+        awards = Award.objects.bulk_create(Award(person=PERSON) for _ in range(number))
+        return publish_many(Draft(topic="work.won", key=award.pk, payload=payload_of(award.pk)) for award in awards)
+
+
+_chunk: list[int] = []
+
+
+def _next_chunk() -> None:
+    _chunk[:] = _publish(CHUNK)
+
+
+def _deliver_chunk() -> None:
+    delivery.deliver(CONSUMER, _chunk)
+
+
+def _median(prepare: Callable[[], None], act: Callable[[], object], repeats: int) -> float:
+    taken = []
+    for turn in range(repeats + 3):
+        prepare()
+        began = time.perf_counter()
+        act()
+        if turn >= 3:
+            taken.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(taken)

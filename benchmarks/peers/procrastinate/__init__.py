@@ -1,0 +1,1 @@
+"""procrastinate: jobs in PostgreSQL, written in the transaction, fetched by its own workers; no broker."""

@@ -1,0 +1,86 @@
+"""The sides there are: Makegood, its peers as they come and tuned, and the plain SQL that none can beat."""
+
+from benchmarks.side import Plan, Service
+
+LEAN = ["--without-gossip", "--without-mingle", "-l", "WARNING"]
+CELERY = ["{python}", "-m", "celery", "-A"]
+SILENT = ""
+"""Nothing to wait for: the process says nothing when it is up."""
+
+
+def _celery(app: str, name: str, *arguments: str) -> Service:
+    # At WARNING a worker says only its banner, so a service's start is seen by that.
+    return Service(name, [*CELERY, app, "worker", "-n", "{node}", *arguments, *LEAN], "[queues]")
+
+
+def _relay(*arguments: str) -> Service:
+    manage = ["{python}", "-m", "django", "celery_outbox_relay"]
+    return Service("relay", [*manage, *arguments], SILENT)
+
+
+def _makegood(name: str, *, fan_out: int = 1, bulk: bool = False) -> Plan:
+    consumers = ["bench.issue_many"] if bulk else [f"bench.issue_{place}" for place in range(fan_out)]
+    awards = ["issue_points", "order_gift", "hand_out_coupon", "tell_winner", "count_win"]
+    return Plan(
+        name,
+        peer="makegood",
+        services=[
+            _celery("config", "worker", "-P", "prefork", "-c", "2", "-X", "{run}.control"),
+            _celery("config", "control", "-P", "solo", "-Q", "{run}.control"),
+            Service(
+                "beat", [*CELERY, "config", "beat", "-l", "INFO", "--pidfile=", "--max-interval", "1"], "beat: Starting"
+            ),
+        ],
+        queues=[*consumers, *(f"awards.{consumer}" for consumer in awards), "control", "dead", "tasks"],
+        environment={"BENCH_FAN_OUT": str(fan_out), "BENCH_BULK": "1" if bulk else "0"},
+    )
+
+
+def _celery_peer(name: str, peer: str, *, tuned: bool, relay: Service | None = None) -> Plan:
+    worker = _celery(f"benchmarks.peers.{peer}.project", "worker", "-P", "prefork", "-c", "2")
+    return Plan(
+        name,
+        peer=peer,
+        services=[worker, *([relay] if relay else [])],
+        queues=["tasks"],
+        environment={"BENCH_TUNED": "1" if tuned else "0"},
+    )
+
+
+def _procrastinate() -> Plan:
+    worker = ["{python}", "-m", "django", "procrastinate", "worker", "--concurrency", "4"]
+    return Plan(
+        "procrastinate",
+        peer="procrastinate",
+        services=[Service(name, worker, SILENT) for name in ("worker-1", "worker-2")],
+        environment={"BENCH_TUNED": "1"},
+    )
+
+
+def _limit() -> Plan:
+    loop = ["{python}", "-m", "benchmarks.peers.limit.loop"]
+    return Plan(
+        "plain SQL",
+        peer="makegood",
+        services=[Service(name, loop, SILENT) for name in ("loop-1", "loop-2")],
+        queues=_makegood("").queues,
+    )
+
+
+MAKEGOOD = _makegood("Makegood")
+BULK = _makegood("Makegood bulk", bulk=True)
+OUTBOX = _celery_peer("django-celery-outbox", "django_celery_outbox", tuned=False, relay=_relay())
+OUTBOX_TUNED = _celery_peer(
+    "django-celery-outbox tuned",
+    "django_celery_outbox",
+    tuned=True,
+    relay=_relay("--batch-size", "1000", "--idle-time", "0.05"),
+)
+PROCRASTINATE = _procrastinate()
+CELERY_ALONE = _celery_peer("Celery tuned", "celery", tuned=True)
+LIMIT = _limit()
+
+
+def fanned_out(consumers: int) -> Plan:
+    """Return Makegood with so many consumers of one topic."""
+    return _makegood(f"{consumers} consumer{'s' * (consumers > 1)}", fan_out=consumers)
