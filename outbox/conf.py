@@ -43,7 +43,7 @@ class Conf:
     chunk_time_sqlite: timedelta = timedelta(seconds=0.2)
     """The same on SQLite, where it blocks every other writer."""
     chunk_lock_timeout: timedelta = timedelta(milliseconds=100)
-    """How long a chunk waits for a row lock before the rest is redone row by row."""
+    """How long a chunk that is not sorted waits for a row lock before the rest is redone row by row."""
     probe_after: timedelta = timedelta(seconds=5)
     """How long a row waits when its handler said ``Unavailable``."""
     gone_after: timedelta = timedelta(hours=24)

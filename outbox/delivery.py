@@ -139,7 +139,7 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
     redo: list[Fence] = []
     reports: list[Report] = []
     with transaction.atomic(using=conf().database, durable=True):
-        messages = lock(consumer, fences, wait=conf().chunk_lock_timeout)
+        messages = lock(consumer, fences, wait=_patience(consumer))
         # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
         until = monotonic() + _chunk_time().total_seconds()
         savepoints = Savepoints()
@@ -149,7 +149,7 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
         else:
             if consumer.bulk and len(messages) > 1:
                 # As they are in the table: the call that failed may have changed what it was given.
-                messages = lock(consumer, fences, wait=conf().chunk_lock_timeout)
+                messages = lock(consumer, fences, wait=_patience(consumer))
             for turn, message in enumerate(messages):
                 if turn and monotonic() >= until:
                     reports += handling.give_back(messages[turn:])
@@ -179,6 +179,11 @@ def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> lis
         # The consumer's own code. The order is there against deadlocks, which are redone anyway.
         log.exception("%s: sort failed, so the chunk is handled in the order of publishing", consumer.name)
         return messages
+
+
+def _patience(consumer: Consumer) -> timedelta:
+    """Return how long a chunk waits for a lock: where chunks are sorted, nobody waits for us in turn, so for long."""
+    return conf().chunk_lock_timeout if consumer.sort is None else conf().chunk_time
 
 
 def _handle_one_by_one(consumer: Consumer, fences: Sequence[Fence]) -> None:

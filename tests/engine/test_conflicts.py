@@ -1,6 +1,7 @@
 """Rows that only met others: locks, deadlocks, serialization failures, broken connections, overtaken workers."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -76,6 +77,38 @@ def test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing
     assert effects() == [(id, 1) for id in ids]
     assert [kept_attempts(id) for id in ids] == [[], [], []]
     assert Stock.objects.get().count == 9
+
+
+@pytest.mark.services
+def test_a_sorted_chunk_waits_for_its_turn_instead_of_being_redone(listen, faults, configure):
+    configure(CHUNK_LOCK_TIMEOUT=timedelta(milliseconds=1))
+    tries = []
+    held, waiting = threading.Event(), threading.Event()
+
+    def hold_the_stock():
+        with transaction.atomic():
+            Stock.objects.select_for_update().get(pk=1)
+            held.set()
+            waiting.wait(PATIENCE)
+            time.sleep(0.3)
+
+    def work(message):
+        tries.append(message.pk)
+        waiting.set()
+        take_one()
+
+    listen(noting(faults, work), sort=lambda message: message.key)
+    Stock.objects.create(pk=1, count=10)
+    ids = promises(3)
+    with beside(hold_the_stock):
+        held.wait(PATIENCE)
+
+        delivery.deliver("test.till", ids)
+
+    assert faults == []
+    assert sorted(tries) == ids
+    assert rows(ids) == [DONE] * 3
+    assert Stock.objects.get().count == 7
 
 
 @pytest.mark.services
