@@ -21,20 +21,24 @@ MESSAGES = {
     sides.MAKEGOOD.name: (20_000, 5_000),
     sides.BULK.name: (20_000, 10_000),
     sides.LIMIT.name: (20_000, 10_000),
+    sides.LIMIT_ORM.name: (20_000, 5_000),
     sides.OUTBOX.name: (600, 200),
     sides.OUTBOX_TUNED.name: (2_000, 700),
     sides.PROCRASTINATE.name: (1_500, 500),
-    sides.CELERY_ALONE.name: (3_000, 1_000),
+    sides.CELERY.name: (800, 300),
+    sides.CELERY_TUNED.name: (3_000, 1_000),
 }
 """Messages of a round, in full and quick."""
 ALL = [
     sides.MAKEGOOD,
     sides.BULK,
     sides.LIMIT,
+    sides.LIMIT_ORM,
     sides.OUTBOX_TUNED,
     sides.OUTBOX,
     sides.PROCRASTINATE,
-    sides.CELERY_ALONE,
+    sides.CELERY,
+    sides.CELERY_TUNED,
 ]
 
 
@@ -72,8 +76,10 @@ def ratios(found: dict[str, Figure]) -> list[Ratio]:
     bounds = [
         (makegood, sides.OUTBOX_TUNED, 8.0),
         (makegood, sides.PROCRASTINATE, 12.0),
-        (makegood, sides.CELERY_ALONE, 5.0),
+        (makegood, sides.CELERY, 5.0),
+        (makegood, sides.CELERY_TUNED, None),
         (makegood, sides.LIMIT, 0.35),
+        (makegood, sides.LIMIT_ORM, None),
         (bulk, sides.OUTBOX_TUNED, 40.0),
         (makegood, sides.OUTBOX, None),
     ]

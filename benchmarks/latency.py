@@ -29,7 +29,7 @@ REQUIRED: dict[int, tuple[float | None, float]] = {50: (10.0, 50.0), 400: (None,
 """Milliseconds at most by rate: the median, and what 99 of 100 stay under."""
 BESIDE_CELERY = 1.3
 """Times Celery's own median at most, at the lowest rate."""
-ALL = [sides.MAKEGOOD, sides.CELERY_ALONE, sides.OUTBOX_TUNED, sides.PROCRASTINATE]
+ALL = [sides.MAKEGOOD, sides.CELERY, sides.CELERY_TUNED, sides.OUTBOX_TUNED, sides.PROCRASTINATE]
 
 
 def run(options: Options, plans: Sequence[Plan] = ALL) -> list[Ratio]:
@@ -84,7 +84,7 @@ def ratios(found: dict[str, Figure]) -> list[Ratio]:
             PART,
             f"Makegood over {plan.name}, p50 at {rate}/s",
             over(found[f"{ours}p50 at {rate}/s"], found[f"{plan.name}p50 at {rate}/s"]),
-            at_most=BESIDE_CELERY if (plan, rate) == (sides.CELERY_ALONE, RATES[0]) else None,
+            at_most=BESIDE_CELERY if (plan, rate) == (sides.CELERY, RATES[0]) else None,
             figures=" and ".join(
                 f"{shortened(found[f'{name}p50 at {rate}/s'].median)} ms" for name in (ours, plan.name)
             ),

@@ -17,7 +17,7 @@ DRAW_AT_MOST = 0.35
 INSERT_AT_MOST = 0.6
 MEASURES = ("draw without", "draw with", "insert without", "insert with", "one of a thousand")
 COMMANDS = ("benchmarks.peers.commands", "benchmarks.peers.costs")
-ALL = [sides.MAKEGOOD, sides.OUTBOX_TUNED, sides.PROCRASTINATE, sides.CELERY_ALONE]
+ALL = [sides.MAKEGOOD, sides.OUTBOX_TUNED, sides.PROCRASTINATE, sides.CELERY_TUNED]
 
 
 def run(options: Options, plans: Sequence[Plan] = ALL) -> list[Ratio]:

@@ -3,14 +3,14 @@
 from benchmarks.side import Plan, Service
 
 LEAN = ["--without-gossip", "--without-mingle", "-l", "WARNING"]
-CELERY = ["{python}", "-m", "celery", "-A"]
+COMMAND = ["{python}", "-m", "celery", "-A"]
 SILENT = ""
 """Nothing to wait for: the process says nothing when it is up."""
 
 
 def _celery(app: str, name: str, *arguments: str) -> Service:
     # At WARNING a worker says only its banner, so a service's start is seen by that.
-    return Service(name, [*CELERY, app, "worker", "-n", "{node}", *arguments, *LEAN], "[queues]")
+    return Service(name, [*COMMAND, app, "worker", "-n", "{node}", *arguments, *LEAN], "[queues]")
 
 
 def _relay(*arguments: str) -> Service:
@@ -28,7 +28,9 @@ def _makegood(name: str, *, fan_out: int = 1, bulk: bool = False) -> Plan:
             _celery("config", "worker", "-P", "prefork", "-c", "2", "-X", "{run}.control"),
             _celery("config", "control", "-P", "solo", "-Q", "{run}.control"),
             Service(
-                "beat", [*CELERY, "config", "beat", "-l", "INFO", "--pidfile=", "--max-interval", "1"], "beat: Starting"
+                "beat",
+                [*COMMAND, "config", "beat", "-l", "INFO", "--pidfile=", "--max-interval", "1"],
+                "beat: Starting",
             ),
         ],
         queues=[*consumers, *(f"awards.{consumer}" for consumer in awards), "control", "dead", "tasks"],
@@ -57,12 +59,12 @@ def _procrastinate() -> Plan:
     )
 
 
-def _limit() -> Plan:
-    loop = ["{python}", "-m", "benchmarks.peers.limit.loop"]
+def _limit(name: str, *arguments: str) -> Plan:
+    loop = ["{python}", "-m", "benchmarks.peers.limit.loop", *arguments]
     return Plan(
-        "plain SQL",
+        name,
         peer="makegood",
-        services=[Service(name, loop, SILENT) for name in ("loop-1", "loop-2")],
+        services=[Service(loop_name, loop, SILENT) for loop_name in ("loop-1", "loop-2")],
         queues=_makegood("").queues,
     )
 
@@ -77,8 +79,11 @@ OUTBOX_TUNED = _celery_peer(
     relay=_relay("--batch-size", "1000", "--idle-time", "0.05"),
 )
 PROCRASTINATE = _procrastinate()
-CELERY_ALONE = _celery_peer("Celery tuned", "celery", tuned=True)
-LIMIT = _limit()
+CELERY = _celery_peer("bare Celery", "celery", tuned=False)
+CELERY_TUNED = _celery_peer("Celery tuned", "celery", tuned=True)
+LIMIT = _limit("plain SQL")
+LIMIT_ORM = _limit("plain SQL and ORM", "orm")
+"""The same work by the same ORM call with nothing around it but SQL: what the handler itself leaves possible."""
 
 
 def fanned_out(consumers: int) -> Plan:

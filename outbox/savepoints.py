@@ -29,6 +29,7 @@ class Savepoints:
 
     def __init__(self) -> None:
         self._connection: Any = connections[conf().database]  # the stubs leave out much of what is used here
+        self._cursor = self._connection.cursor()
         self._name = ""
         self._rolled_back = False
 
@@ -66,9 +67,8 @@ class Savepoints:
         statements.append(f"SAVEPOINT {self._name}")
         if self._connection.vendor == "postgresql":
             statements = ["; ".join(statements)]
-        with self._connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+        for statement in statements:
+            self._cursor.execute(statement)
 
     def _roll_back(self) -> None:
         """As Django's ``atomic`` does it: a connection that cannot even roll back is left to the whole transaction."""

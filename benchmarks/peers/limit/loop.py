@@ -1,12 +1,15 @@
 """Deliver messages by plain SQL over psycopg2, with the same steps and batches as the engine, and nothing else.
 
 Start fifty rows and commit; lock them, for each a savepoint and the update of its award; one update to success; commit.
-No ORM, no broker, no settings, nothing that would make a failure survivable.
+No broker, no settings, nothing that would make a failure survivable. Called with ``orm``, the award is updated by
+Django's ORM as all other sides do it, and only the rest is plain SQL.
 """
 
 import json
 import os
+import sys
 import time
+from collections.abc import Callable
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -28,22 +31,44 @@ START = """
     RETURNING message.id
 """
 LOCK = "SELECT id, payload FROM outbox_message WHERE id = ANY(%s) AND status = 'started' ORDER BY id FOR NO KEY UPDATE"
-ISSUE = "UPDATE work_award SET status = 'issued', issued_at = statement_timestamp(), times = times + 1 WHERE id = %s"
+ISSUE = "UPDATE work_award SET status = 'issued' WHERE id = %s"
 SUCCESS = """
     UPDATE outbox_message SET status = 'success', finished_at = statement_timestamp(), lease_until = NULL, lost = 0
     WHERE id = ANY(%s) AND status = 'started'
 """
 
 
+Issue = Callable[[int], object]
+
+
 def main() -> None:
     """Work until the process is ended."""
-    connection = psycopg2.connect(os.environ["DATABASE_URL"])
+    connection, issue = by_orm() if sys.argv[1:] == ["orm"] else by_sql()
     while True:
-        if not deliver_chunk(connection):
+        if not deliver_chunk(connection, issue):
             time.sleep(REST)
 
 
-def deliver_chunk(connection: Connection) -> int:
+def by_sql() -> tuple[Connection, Issue]:
+    """Return a connection, and how an award is issued on it by SQL."""
+    connection = psycopg2.connect(os.environ["DATABASE_URL"])
+    cursor = connection.cursor()
+    return connection, lambda award: cursor.execute(ISSUE, [award])
+
+
+def by_orm() -> tuple[Connection, Issue]:
+    """Return Django's connection, and how an award is issued on it by the ORM."""
+    import django
+    from django.db import connection
+
+    django.setup()
+    from benchmarks.peers.work.models import Award
+
+    connection.set_autocommit(False)
+    return connection.connection, lambda award: Award.objects.filter(pk=award).issue()
+
+
+def deliver_chunk(connection: Connection, issue: Issue) -> int:
     """Start, handle and settle as many rows as a chunk has; return how many there were."""
     with connection.cursor() as cursor:
         cursor.execute(START, ["bench.issue_0", CHUNK, str(os.getpid())])
@@ -55,7 +80,7 @@ def deliver_chunk(connection: Connection) -> int:
         for _id, payload in cursor.fetchall():
             data = payload if isinstance(payload, dict) else json.loads(payload)
             cursor.execute("SAVEPOINT one")
-            cursor.execute(ISSUE, [data["award"]])
+            issue(data["award"])
             cursor.execute("RELEASE SAVEPOINT one")
         cursor.execute(SUCCESS, [ids])
         connection.commit()

@@ -1,5 +1,16 @@
 from django.db import migrations, models
 
+COUNT = """
+    CREATE FUNCTION work_award_issued() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        NEW.times := OLD.times + 1;
+        NEW.issued_at := statement_timestamp();
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER work_award_issued BEFORE UPDATE OF status ON work_award
+        FOR EACH ROW EXECUTE FUNCTION work_award_issued();
+"""
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -17,4 +28,5 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.RunSQL("ALTER TABLE work_award SET (fillfactor = 70)", migrations.RunSQL.noop),
+        migrations.RunSQL(COUNT, migrations.RunSQL.noop),
     ]
