@@ -5,7 +5,7 @@ Whatever the size of the message table, only its partial indexes are read: unfin
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Case, Count, DateTimeField, DurationField, ExpressionWrapper, F, Min, Q, When
+from django.db.models import Case, DurationField, ExpressionWrapper, F, Q, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
@@ -22,7 +22,8 @@ from outbox import registry
 from outbox.conf import conf
 from outbox.figures import BURST, CAP, ConsumerFigures, Figures, Session
 from outbox.findings import Finding, Level, in_words, judge, worst
-from outbox.models import ConsumerState, Message, MinuteStat, Pulse, Status
+from outbox.models import ConsumerState, Message, MinuteStat, Pulse
+from outbox.models.depths import depths
 
 RESCAN = "rescan"
 CHORES = ("prune", "rollup", "alerts")
@@ -142,20 +143,17 @@ def _ago(moment: Combinable) -> Combinable:
 
 def _consumers() -> Iterator[ConsumerFigures]:
     states = {state.consumer: state for state in _states()}
-    waiting = set(Message.objects.unfinished().consumers())
-    failed = set(Message.objects.exhausted().consumers())
     fresh = Message.objects.exhausted().filter(exhausted_at__gte=Now() - BURST).order_by("exhausted_at")
     burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
     ended = {row["consumer"]: row for row in MinuteStat.objects.within(BURST).per_consumer()}
     known = {entry.name for entry in registry.all_consumers()}
-    for name in sorted(known | waiting | failed):
+    for name, depth in depths(known, cap=CAP).items():
         yield ConsumerFigures(
             name=name,
             in_code=name in known,
-            exhausted=_count_exhausted(name) if name in failed else 0,
             new_exhausted=burst[name],
+            **depth._asdict(),
             **(_ended(ended[name]) if name in ended else {}),
-            **(_waiting(name) if name in waiting else {}),
             **(_held_back(states[name]) if name in states else {}),
         )
 
@@ -165,39 +163,13 @@ def _ended(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"succeeded": row["successes"], "failed_attempts": row["failed"] + row["rejected"] + row["lost"]}
 
 
-def _waiting(name: str) -> dict[str, Any]:
-    """Count what waits for a consumer, and find the oldest of what was counted, which is what is due first.
-
-    A row that was never started has waited since its delay was over, any other since it was written, or since a person
-    retried it: neither a long delay nor many short attempts make it look younger or older than its promise.
-    """
-    since = Case(
-        When(retried_at__isnull=False, then=F("retried_at")),
-        When(attempts=0, then=F("not_before")),
-        default=F("created_at"),
-        output_field=DateTimeField(),
-    )
-    looked_at = Message.objects.unfinished().filter(consumer=name).order_by("due_at", "id").annotate(since=since)[:CAP]
-    counts = looked_at.aggregate(
-        pending=Count("id", filter=Q(status=Status.PENDING)),
-        started=Count("id", filter=Q(status=Status.STARTED)),
-        oldest=_ago(Min("since")),
-    )
-    return {**counts, "oldest": max(counts["oldest"] or ZERO, ZERO)}
-
-
-def _count_exhausted(name: str) -> int:
-    return Message.objects.exhausted().filter(consumer=name).order_by("id")[:CAP].count()
-
-
-def _states() -> Iterator[Any]:
+def _states() -> Iterable[Any]:
     """Read what holds consumers back; ``pause`` is null unless the pause is on."""
     on = Q(paused_until__isnull=True) | Q(paused_until__gt=Now())
     pause = Case(When(on, then=_ago(F("paused_at"))), default=None, output_field=DurationField())
-    states = ConsumerState.objects.annotate(
+    return ConsumerState.objects.annotate(
         pause=pause, resumes=_ago(F("paused_until")), probe=_ago(F("probe_at")), gone=_ago(F("gone_since"))
     )
-    return states.iterator()
 
 
 def _held_back(state: Any) -> dict[str, Any]:

@@ -6,8 +6,11 @@ Each outcome has a scale of its own: beside ten thousand successes five failures
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from django.db.models import F, Sum
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Case, DateTimeField, F, Func, Sum, When
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -82,11 +85,26 @@ Minutes = Sequence[tuple[datetime, Counts]]
 NOTHING: Counts = [0] * len(OUTCOMES)
 
 
+class HalfHour(Func):
+    """The beginning of the half hour that a moment is in."""
+
+    arity = 1
+    output_field = DateTimeField()
+    template = "DATE_BIN('30 minutes', %(expressions)s, 'epoch')"
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_context: Any) -> Any:
+        """Return the same for SQLite."""
+        template = "DATETIME(STRFTIME('%%%%s', %(expressions)s) / 1800 * 1800, 'unixepoch')"
+        return self.as_sql(compiler, connection, template=template)
+
+
 def read() -> Chart:
-    """Read the day up to now."""
+    """Read the day up to now: the last hour by the minute, what was before by the half hour."""
+    now = timezone.now()
     sums = {slug: Sum(sum((F(name) for name in names[1:]), F(names[0]))) for slug, (_t, _l, names) in OUTCOMES.items()}
-    minutes = MinuteStat.objects.within(DAY).values("minute").annotate(**sums).order_by("minute")
-    return draw([(at, counts) for at, *counts in minutes.values_list("minute", *sums)], now=timezone.now())
+    at = Case(When(minute__gt=now - HOUR, then=F("minute")), default=HalfHour("minute"))
+    steps = MinuteStat.objects.within(DAY).values(at=at).annotate(**sums).order_by("at").values_list("at", *sums)
+    return draw([(at, counts) for at, *counts in steps], now=now)
 
 
 def draw(minutes: Minutes, *, now: datetime) -> Chart:

@@ -26,6 +26,8 @@ from outbox.health import measure
 from outbox.operate import Person
 
 TOP_GROUPS = 5
+RANKED_BY = 100
+"""Stuck messages counted in a group at most to find the top ones; of groups with more, what failed last is on top."""
 EVERY_SECONDS = 15
 """How often the page reads itself again while it is visible."""
 
@@ -77,7 +79,7 @@ def read(user: Person) -> Operations:
     findings = judge(figures, conf())
     places = _Places(user)
     sentences = [(finding.level, places.sentence(finding)) for finding in findings]
-    kinds = triage.tabs_of(triage.read())[triage.OPEN] if places.may_see("failuregroup") else []
+    kinds = triage.tabs_of(triage.read(up_to=RANKED_BY))[triage.OPEN] if places.may_see("failuregroup") else []
     drawn = chart.read()
     return Operations(
         taken_at=timezone.now(),
@@ -88,7 +90,7 @@ def read(user: Person) -> Operations:
         tiles=_tiles(figures, drawn, places),
         chart=drawn,
         standings=sorted(standing.standings(figures), key=lambda one: (one.tone == "good", one.name)),
-        kinds=kinds[:TOP_GROUPS],
+        kinds=triage.recounted(kinds[:TOP_GROUPS]),
         more_kinds=max(len(kinds) - TOP_GROUPS, 0),
     )
 

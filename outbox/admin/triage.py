@@ -33,6 +33,10 @@ TONES = {
 }
 
 
+Figures = dict[str, tuple[int, datetime]]
+"""The failures of groups, and the last of them, by fingerprint."""
+
+
 class CountOfAtMost(Subquery):
     """The number of rows of a subquery, which ends at its limit; PostgreSQL and SQLite read it the same."""
 
@@ -84,24 +88,29 @@ class Kind:
         return self.group.ticket if self.group.ticket.lower().startswith(("https://", "http://")) else ""
 
 
-def read(*, consumer: str = "") -> list[Kind]:
-    """Return the groups that failed last, at most ``LOOK`` of them; the most stuck first, of those the new."""
+def read(*, consumer: str = "", up_to: int = COUNT) -> list[Kind]:
+    """Return the groups that failed last, at most ``LOOK`` of them, each with up to so many stuck messages counted.
+
+    The most stuck come first, of those the new, of those what failed last.
+    """
     counts = FailureCount.objects.all()
     if consumer:
         counts = counts.filter(group__consumer=consumer)
-    figures = _figures(counts)
-    groups = FailureGroup.objects.defer("note").annotate(stuck=_stuck()).in_bulk(list(figures))
-    kinds = [_kind(group, *figures[fingerprint]) for fingerprint, group in groups.items()]
-    return sorted(kinds, key=lambda kind: (-kind.stuck.counted, kind.tone != "bad", -kind.last_at.timestamp()))
+    return _kinds(_figures(counts), up_to)
+
+
+def recounted(kinds: Sequence[Kind]) -> list[Kind]:
+    """Return some of the groups with up to ``COUNT`` stuck messages counted in each, in their order by that."""
+    return _kinds({kind.group.pk: (kind.total, kind.last_at) for kind in kinds}, COUNT)
 
 
 def find(fingerprint: str) -> Kind | None:
     """Return one group; None if it is not there."""
-    group = FailureGroup.objects.annotate(stuck=_stuck()).filter(pk=fingerprint).first()
+    group = FailureGroup.objects.annotate(stuck=_stuck(COUNT)).filter(pk=fingerprint).first()
     if group is None:
         return None
     total, last_at = _figures(FailureCount.objects.filter(group=group)).get(fingerprint, (0, group.first_at))
-    return _kind(group, total, last_at)
+    return _kind(group, total, last_at, COUNT)
 
 
 def sample(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
@@ -113,20 +122,26 @@ def sample(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
     return message, Attempt.objects.filter(message=message).order_by("-id").first()
 
 
-def _figures(counts: Any) -> dict[str, tuple[int, datetime]]:
+def _kinds(figures: Figures, up_to: int) -> list[Kind]:
+    groups = FailureGroup.objects.defer("note").annotate(stuck=_stuck(up_to)).in_bulk(list(figures))
+    kinds = [_kind(group, *figures[fingerprint], up_to) for fingerprint, group in groups.items()]
+    return sorted(kinds, key=lambda kind: (-kind.stuck.counted, kind.tone != "bad", -kind.last_at.timestamp()))
+
+
+def _figures(counts: Any) -> Figures:
     """Return failures and the last of them by group, of the ``LOOK`` groups that failed last."""
     summed = counts.values_list("group").annotate(total=Sum("count"), last=Max("last_at")).order_by("-last", "group")
     return {fingerprint: (total, last) for fingerprint, total, last in summed[:LOOK]}
 
 
-def _stuck() -> CountOfAtMost:
+def _stuck(up_to: int) -> CountOfAtMost:
     stuck = Message.objects.exhausted().filter(consumer=OuterRef("consumer"), failure=OuterRef("fingerprint"))
-    return CountOfAtMost(stuck.order_by().values("pk")[: COUNT + 1])
+    return CountOfAtMost(stuck.order_by().values("pk")[: up_to + 1])
 
 
-def _kind(group: FailureGroup, total: int, last_at: datetime) -> Kind:
+def _kind(group: FailureGroup, total: int, last_at: datetime, up_to: int) -> Kind:
     counted: int = getattr(group, "stuck", 0)  # annotated
-    return Kind(group, Tally(min(counted, COUNT), more=counted > COUNT), total, last_at)
+    return Kind(group, Tally(min(counted, up_to), more=counted > up_to), total, last_at)
 
 
 def tabs_of(kinds: Sequence[Kind]) -> dict[str, list[Kind]]:

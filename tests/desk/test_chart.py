@@ -1,15 +1,17 @@
 """The day as bars and as a table: every minute is in it once, and in the right place."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import pytest
+from django.utils import timezone
 
 from outbox.admin import chart
 from outbox.models import MinuteStat
 from outbox.models.stats import COUNTED
 
 NOW = datetime(2026, 5, 4, 12, 40, 30, tzinfo=UTC)
-KOLKATA = timezone(timedelta(hours=5, minutes=30))
+KOLKATA = timezone.get_fixed_timezone(timedelta(hours=5, minutes=30))
 
 
 def minutes(*given: tuple[timedelta, int]) -> list[tuple[datetime, list[int]]]:
@@ -66,6 +68,25 @@ def test_a_clock_that_is_half_an_hour_off_makes_no_difference() -> None:
     there = chart.draw([(at.astimezone(KOLKATA), counts) for at, counts in given], now=NOW.astimezone(KOLKATA))
 
     assert (there.lines, there.hours, there.last_hour) == (here.lines, here.hours, here.last_hour)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
+def test_the_day_is_read_as_if_every_minute_of_it_were(zone: str) -> None:
+    now = timezone.now()
+    this_minute = now.replace(second=0, microsecond=0)
+    days = [
+        MinuteStat(minute=this_minute - timedelta(minutes=back), consumer=consumer, successes=1 + back, lost=back % 7)
+        for back in range(25 * 60)
+        for consumer in ("a", "b")
+    ]
+    MinuteStat.objects.bulk_create(days)
+
+    with mock.patch.object(timezone, "now", return_value=now), timezone.override(zone):
+        read = chart.read()
+
+    whole = chart.draw([(stat.minute, [stat.successes, stat.lost, 0, 0]) for stat in days], now=now)
+    assert (read.lines, read.hours, read.last_hour) == (whole.lines, whole.hours, whole.last_hour)
 
 
 @pytest.mark.django_db

@@ -127,6 +127,20 @@ def test_the_worst_five_kinds_of_failure_are_shown_and_the_rest_counted(desk: Cl
     assert "2 more kinds of failure" in page.text
 
 
+def test_the_kinds_shown_are_counted_further_than_it_takes_to_find_them(
+    desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "RANKED_BY", 2)
+    for n in range(1, 8):
+        rows.group(str(n), stuck=n)
+
+    kinds = shown(desk).kinds
+
+    assert [(kind.group.title[4], kind.stuck.counted, kind.stuck.more) for kind in kinds] == [
+        (str(n), n, False) for n in (7, 6, 5, 4, 3)
+    ]
+
+
 def test_it_costs_the_same_statements_however_many_messages_there_are(desk: Client) -> None:
     def statements() -> list[str]:
         with CaptureQueriesContext(connection) as queries:
@@ -141,7 +155,7 @@ def test_it_costs_the_same_statements_however_many_messages_there_are(desk: Clie
         rows.pending(str(n), consumer=rows.ORDER)
 
     after = statements()
-    assert len(after) == with_one <= 35
+    assert len(after) == with_one <= 18
     assert [sql for sql in after if "outbox_message" in sql and "IS NOT NULL" not in sql and "IS NULL" not in sql] == []
 
 

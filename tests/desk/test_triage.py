@@ -63,17 +63,34 @@ def test_stuck_is_what_waits_for_a_person_now_of_this_kind_and_consumer() -> Non
 
 
 def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triage, "COUNT", 2)
     monkeypatch.setattr(triage, "LOOK", 1)
     rows.group("older", stuck=3)
     FailureCount.objects.update(last_at=timezone.now() - timedelta(days=1))
     rows.group("newer", stuck=3)
 
     with CaptureQueriesContext(connection) as queries:
-        kinds = triage.read()
+        kinds = triage.read(up_to=2)
 
     assert [(kind.group.title, kind.stuck) for kind in kinds] == [("the newer jams", Tally(2, more=True))]
     assert "LIMIT 3" in queries[-1]["sql"]
+
+
+def test_what_was_only_counted_to_be_ranked_is_counted_again_and_ordered_by_that() -> None:
+    rows.group("many", stuck=4)
+    FailureCount.objects.update(last_at=timezone.now() - timedelta(days=1))
+    rows.group("some", stuck=3)
+    rows.group("one", stuck=1, failures=7)
+
+    ranked = triage.read(up_to=2)
+    counted = triage.recounted(ranked)
+
+    assert [kind.group.title for kind in ranked] == ["the some jams", "the many jams", "the one jams"]
+    assert [(kind.group.title, kind.stuck.counted) for kind in counted] == [
+        ("the many jams", 4),
+        ("the some jams", 3),
+        ("the one jams", 1),
+    ]
+    assert {(kind.total, kind.last_at) for kind in counted} == {(kind.total, kind.last_at) for kind in ranked}
 
 
 @pytest.mark.parametrize(
