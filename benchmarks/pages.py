@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.depot import history, rig
 from benchmarks.depot.rig import Rig, Verdict
+from benchmarks.measuring import quantile
 from tests.faults.program import Program
 
 # isort: split
@@ -124,7 +125,7 @@ def ask(browser: httpx.Client, web: Program, page: str, requests: int) -> list[V
     worked = rig.cpu_seconds(web)
     times = [timed(browser, page) for _ in range(requests)]
     worked = (rig.cpu_seconds(web) - worked) / requests * 1e3
-    middle, most = rig.quantile(times, 0.5), rig.quantile(times, 0.95)
+    middle, most = quantile(times, 0.5), quantile(times, 0.95)
     figures = {"first": first, "p50": middle, "p95": most, "most": max(times), "web_cpu_ms": worked}
     rig.say(page, requests=requests, **{name: round(value, 1) for name, value in figures.items()})
     return [

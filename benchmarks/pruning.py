@@ -14,8 +14,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.clocks import seconds_ahead
 from benchmarks.depot import history, rig
 from benchmarks.depot.rig import Verdict
+from benchmarks.measuring import quantile
 
 # isort: split
 from django.db import connection, transaction
@@ -62,7 +64,7 @@ def main() -> None:
         during = latencies("during", committed)
         left = Message.objects.filter(key__startswith="old ").count()
         rig.say("pruned", messages=rows - left, seconds=round(seconds, 1), last=Pulse.objects.get(name="prune").data)
-    slowest = rig.quantile(during, 0.99)
+    slowest = quantile(during, 0.99)
     rate = len(during) / seconds
     rig.judge(
         [
@@ -72,7 +74,7 @@ def main() -> None:
                 f"{slowest:.1f} ms",
                 slowest <= AT_MOST,
             ),
-            Verdict("p99 before", "-", f"{rig.quantile(before, 0.99):.1f} ms", met=True),
+            Verdict("p99 before", "-", f"{quantile(before, 0.99):.1f} ms", met=True),
             Verdict("messages pruned meanwhile", f"{rows}", f"{rows - left} in {seconds:.0f} s", met=not left),
             Verdict("messages per second meanwhile", f">= {RATE * 0.97:.0f}", f"{rate:.0f}", rate >= RATE * 0.97),
         ]
@@ -96,7 +98,7 @@ def switch_pruning(*, on: bool) -> None:
 
 def flow(name: str, *, until: Callable[[], bool]) -> dict[str, float]:
     """Publish at an even rate until told to end; return when each message was committed, on the database's clock."""
-    ahead = rig.seconds_ahead()
+    ahead = seconds_ahead()
     committed: dict[str, float] = {}
     start = time.perf_counter()
     while len(committed) % LOOK_EVERY or not until():
@@ -140,7 +142,7 @@ def latencies(name: str, committed: dict[str, float]) -> list[float]:
     rig.wait_until_finished("shop.book", within=60)
     rows = Message.objects.filter(key__startswith=f"{name} ").values_list("key", "finished_at")
     waits = [(finished.timestamp() - committed[key]) * 1e3 for key, finished in rows]
-    figures = {f"p{share:.0%}"[:-1]: round(rig.quantile(waits, share), 1) for share in (0.5, 0.9, 0.99)}
+    figures = {f"p{share:.0%}"[:-1]: round(quantile(waits, share), 1) for share in (0.5, 0.9, 0.99)}
     rig.say(name, messages=len(waits), **figures, most=round(max(waits), 1))
     return waits
 

@@ -130,25 +130,6 @@ def transactions() -> int:
         return int(cursor.fetchone()[0])
 
 
-def seconds_ahead() -> float:
-    """Return what must be added to our clock to get the database's, from the quickest of twenty questions."""
-    answers = []
-    with connection.cursor() as cursor:
-        for _ in range(20):
-            asked = time.time()
-            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-            [database] = cursor.fetchone()
-            answered = time.time()
-            answers.append((answered - asked, float(database) - (asked + answered) / 2))
-    return min(answers)[1]
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that ``share`` of the values do not exceed; 0.0 if there are none."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
-
-
 def say(what: str, **figures: Any) -> None:
     """Print one result as a line of JSON, with the load of the machine, without which no figure can be judged."""
     with suppress(OSError):

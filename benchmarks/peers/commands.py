@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import Count, Max, Min, Q
 
+from benchmarks.clocks import seconds_ahead
 from benchmarks.peers.work.models import Award, payload_of
 
 BATCH = 1000
@@ -72,7 +73,7 @@ def paced(adapter: ModuleType, rate: int, seconds: float, within: float) -> dict
     Success is when the award was issued, or later where the side says when it took the message for done. Both ends are
     on the database's clock.
     """
-    behind = _seconds_behind_database()
+    behind = seconds_ahead()
     committed, taken, spent = _commit_at_rate(adapter, rate, seconds)
     awards = list(committed)
     _wait_until_issued(awards, within)
@@ -134,16 +135,3 @@ def _progress(awards: list[int]) -> dict[int, tuple[float, float, int]]:
     """Return when each award was started (unknown: 0), was issued, and by how many tries."""
     rows = Award.objects.filter(pk__in=awards).values_list("pk", "issued_at", "times")
     return {pk: (0.0, at.timestamp(), times) for pk, at, times in rows}
-
-
-def _seconds_behind_database() -> float:
-    """Return what must be added to our clock to get the database's, from the quickest of twenty questions."""
-    answers = []
-    with connection.cursor() as cursor:
-        for _ in range(20):
-            asked = time.time()
-            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
-            [database] = cursor.fetchone()
-            answered = time.time()
-            answers.append((answered - asked, float(database) - (asked + answered) / 2))
-    return min(answers)[1]
