@@ -78,7 +78,11 @@ class PoolEmpty(AwardsError):
 
 
 class VendorError(AwardsError):
-    """A call to the vendor did not bring an order."""
+    """A call to the vendor did not bring an order. The HTTP status, if it answered one, keeps failures apart."""
+
+    def __init__(self, text: str, *, failure_code: int | None = None) -> None:
+        super().__init__(text)
+        self.failure_code = failure_code
 
 
 class VendorRefused(VendorError):

@@ -49,7 +49,8 @@ class Fingerprint:
 def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
     """Return the fingerprint of ``error`` as raised in a handler of ``consumer``.
 
-    An exception may carry a ``failure_code`` (say, the code a vendor answered with); it then stands for the place.
+    An exception, or the one it was raised from, may carry a ``failure_code`` (say, what a vendor answered), or the
+    ``response`` of an HTTP client with its ``status_code``; that then stands for the place.
     """
     exception = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     place = storable(_code(error) or _own_place(error))[:PLACE_LENGTH]
@@ -88,11 +89,14 @@ def parameterised(text: str) -> str:
 
 
 def _code(error: BaseException) -> str:
-    try:
-        return str(getattr(error, "failure_code", ""))
-    except Exception:
-        # A property of somebody's, as with ``said``.
-        return ""
+    for raised in (error, error.__cause__):
+        try:
+            code = getattr(raised, "failure_code", "") or getattr(getattr(raised, "response", None), "status_code", "")
+            if isinstance(code, str | int) and code:
+                return str(code)
+        except Exception:  # noqa: S112  # a property of somebody's, as with ``said``
+            continue
+    return ""
 
 
 def _own_place(error: BaseException) -> str:

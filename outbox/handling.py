@@ -1,5 +1,7 @@
 """Calling a consumer's function and turning whatever it does into an outcome."""
 
+import inspect
+import logging
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from outbox.models import Message
 from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
 from outbox.registry import Consumer
 from outbox.savepoints import Savepoints
+
+log = logging.getLogger("outbox.delivery")
 
 ERROR_LENGTH = 2_000
 TRACEBACK_LENGTH = 20_000
@@ -45,7 +49,7 @@ def call(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report
     """
     try:
         with logs.at_work_on(message), savepoints.row():
-            consumer.handler([message] if consumer.bulk else message)
+            run(consumer, [message] if consumer.bulk else message)
     except Exception as error:
         if is_conflict(error):
             raise Redo(_text(error)) from error
@@ -57,12 +61,28 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savep
     """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
     try:
         with logs.at_work_on(*messages), savepoints.row():
-            consumer.handler(list(messages))
+            run(consumer, list(messages))
     except Exception as error:
         if is_conflict(error):
             raise Redo(_text(error)) from error
         return None
     return [Report(message, Succeeded()) for message in messages]
+
+
+def run(consumer: Consumer, work: Message | list[Message]) -> None:
+    """Call the consumer's function. What it returns is of no account, unless it shows that nothing has run yet."""
+    try:
+        left = consumer.handler(work)
+    except SystemExit as error:
+        # Celery ends its processes by it, so it goes on; but nobody else would say why the process is gone.
+        log.error("the handler ended its process: SystemExit(%r)", error.code, exc_info=True)
+        raise
+    if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
+        if inspect.iscoroutine(left) or inspect.isgenerator(left):
+            left.close()
+        raise TypeError(
+            f"{consumer.name} returned a {type(left).__name__}, which has not run; a consumer is a plain function"
+        )
 
 
 def judge(message: Message, error: Exception) -> Report:

@@ -70,7 +70,7 @@ class Settlement:
 def call(consumer: Consumer, message: Message) -> Report:
     """Call the consumer in no transaction of ours, and judge what it does."""
     try:
-        consumer.handler(message)
+        handling.run(consumer, message)
     except Exception as error:
         return handling.judge(message, error)
     return Report(message, Succeeded())

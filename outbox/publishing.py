@@ -4,7 +4,7 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -35,11 +35,12 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A message that is not written yet; the fields are the arguments of ``publish``."""
 
     topic: str
+    _: KW_ONLY
     key: Key
     payload: Any
     delay: timedelta | None = None
@@ -112,6 +113,8 @@ def _turn(promise: _Promise) -> tuple[str, tuple[str, ...]]:
 
 
 def _promises(draft: Draft) -> list[_Promise]:
+    if not isinstance(draft, Draft):
+        raise InvalidMessage(f"{draft!r:.100}: publish_many takes Draft(topic, key=..., payload=...)")
     if not registry.is_topic(draft.topic):
         raise InvalidMessage(
             f"topic {draft.topic!r}: words of letters, digits, _ and - joined by dots, at most "
@@ -136,14 +139,16 @@ def _promises(draft: Draft) -> list[_Promise]:
     return [_Promise(draft, consumer, key, payload, headers) for consumer in consumers]
 
 
-def _key(value: Key) -> str:
+def _key(value: object) -> str:
+    """Return the business id as it stands in the table."""
     try:
-        key = _text("key", str(value) if isinstance(value, int | uuid.UUID) else value)
+        key = str(value) if isinstance(value, str | int | uuid.UUID) and not isinstance(value, bool) else ""
     except ValueError:  # an int of more digits than Python writes out
         key = ""
-    if not key or isinstance(value, bool):
-        shown = repr(value) if key else "''"
-        raise InvalidMessage(f"key {shown}: the business id as a non-empty str, an int or a UUID")
+    if not 0 < len(key) <= KEY_LENGTH:
+        shown = "an int of thousands of digits" if type(value) is int and not key else f"{value!r:.250}"
+        raise InvalidMessage(f"key {shown}: a str of 1 to {KEY_LENGTH} characters, an int or a UUID")
+    _check_characters("key", key)
     return key
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from outbox import groups, registry
+from outbox import groups, logs, registry
 from outbox.conf import conf
 from outbox.fingerprint import without_error
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
@@ -89,7 +89,8 @@ def _recover_lost(consumer: Consumer, until: float) -> Recovered:
             rows = list(over.select_for_update(skip_locked=True, no_key=True)[:LOST_BATCH])
             recovered.more = len(rows) == LOST_BATCH
             for message in rows:
-                recovered += _take_back(consumer, message)
+                with logs.at_work_on(message):
+                    recovered += _take_back(consumer, message)
         if monotonic() >= until:
             break
     if recovered.failed:

@@ -1,5 +1,6 @@
 """Who listens to what: the consumers of a project, found at start-up in each app's ``consumers.py``."""
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ def consumer(
     name: str = "",
     retry: Backoff | None = None,
     timeout: timedelta = timedelta(seconds=15),
-    chunk: int = 0,
+    chunk: int | None = None,
     sort: "Callable[[Message], Any] | None" = None,
     atomic: bool = True,
     bulk: bool = False,
@@ -95,15 +96,20 @@ def consumer(
     publishing, ``high_water`` is the number of hints the queue may hold. The name is ``app_label.function`` unless
     given; it stands in the table, so renaming a function needs ``name=``.
 
-    Raises ``ConsumerError`` at start-up for a wrong pattern, name or option, and for a name taken twice.
+    Raises ``ConsumerError`` at start-up for a wrong pattern, name, option or function, and for a name taken twice.
     """
     _check_pattern(pattern)
+    _check_spans(pattern, timeout=timeout, deadline=deadline)
+    _check_counts(pattern, chunk=chunk, high_water=high_water)
+    if retry is not None and not isinstance(retry, Backoff):
+        raise ConsumerError(f"consumer({pattern!r}): retry={retry!r} is no outbox.Backoff")
+    if sort is not None and not callable(sort):
+        raise ConsumerError(f"consumer({pattern!r}): sort={sort!r} is no function of a message")
     if bulk and not atomic:
         raise ConsumerError(f"consumer({pattern!r}): bulk=True needs atomic=True")
-    if deadline <= timedelta(0) or timeout <= timedelta(0) or chunk < 0 or (high_water is not None and high_water < 1):
-        raise ConsumerError(f"consumer({pattern!r}): deadline, timeout, chunk and high_water must be positive")
 
     def register(handler: H) -> H:
+        _check_handler(pattern, handler)
         entry = Consumer(
             name=name or _default_name(handler),
             pattern=pattern,
@@ -194,9 +200,41 @@ def _skip_hashes(words: list[str], position: int) -> set[int]:
     return reached
 
 
-def _check_pattern(pattern: str) -> None:
+def _check_pattern(pattern: object) -> None:
+    if not isinstance(pattern, str):
+        raise ConsumerError(f'consumer({pattern!r:.100}): the topic comes first, as in @consumer("order.paid")')
     if not pattern or not all(word in ("*", "#") or WORD.fullmatch(word) for word in pattern.split(".")):
         raise ConsumerError(f'consumer({pattern!r}): a pattern is words joined by dots, "*" and "#" among them')
+
+
+def _check_spans(pattern: str, **options: object) -> None:
+    for option, span in options.items():
+        if not isinstance(span, timedelta) or span <= timedelta(0):
+            raise ConsumerError(f"consumer({pattern!r}): {option}={span!r} is no timedelta greater than zero")
+
+
+def _check_counts(pattern: str, **options: object) -> None:
+    for option, count in options.items():
+        if count is not None and (type(count) is not int or count < 1):
+            raise ConsumerError(f"consumer({pattern!r}): {option}={count!r} is no whole number from 1 on")
+
+
+def _check_handler(pattern: str, handler: object) -> None:
+    """Refuse what would fail on every message, and above all what would seem to succeed without having run."""
+    if isinstance(handler, type) or not callable(handler):
+        raise ConsumerError(f"consumer({pattern!r}): {handler!r} is no function")
+    for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        if kind(handler):
+            raise ConsumerError(
+                f"consumer({pattern!r}): {handler!r} would not run when it is called: a consumer is a plain function, "
+                "neither async (wrap it in asgiref.sync.async_to_sync) nor a generator"
+            )
+    try:
+        inspect.signature(handler).bind(None)
+    except ValueError:  # built in; nobody can tell
+        return
+    except TypeError as error:
+        raise ConsumerError(f"consumer({pattern!r}): {handler!r} is called with one argument: {error}") from error
 
 
 def _check_name(entry: Consumer) -> None:

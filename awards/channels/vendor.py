@@ -59,9 +59,9 @@ def place(wish: Wish) -> Order:
     if status == httpx.codes.CONFLICT:
         raise KeyTaken(f"the vendor has another order under our key {wish.idempotency_key}: {_quote(answer)}")
     if 400 <= status < 500:
-        raise VendorRefused(f"the vendor refused article {wish.sku}: {status} {_quote(answer)}")
+        raise VendorRefused(f"the vendor refused article {wish.sku}: {status} {_quote(answer)}", failure_code=status)
     if status not in (httpx.codes.OK, httpx.codes.CREATED):
-        raise VendorFailed(f"the vendor answered {status} {_quote(answer)}")
+        raise VendorFailed(f"the vendor answered {status} {_quote(answer)}", failure_code=status)
     return _order(answer)
 
 
@@ -74,7 +74,7 @@ def ask(idempotency_key: str) -> Order | None:
     if status == httpx.codes.NOT_FOUND:
         return None
     if status != httpx.codes.OK:
-        raise VendorFailed(f"asked about an order, the vendor answered {status} {_quote(answer)}")
+        raise VendorFailed(f"asked about an order, the vendor answered {status} {_quote(answer)}", failure_code=status)
     return _order(answer)
 
 

@@ -80,7 +80,8 @@ class Kind:
             return "bad"
         if self.group.state == GroupState.FIXED and self.stuck.counted:
             return "wait"
-        return TONES[GroupState(self.group.state)]
+        tone = TONES[GroupState(self.group.state)]
+        return "wait" if tone == "bad" and not self.stuck.counted else tone
 
     @property
     def ticket_url(self) -> str:

@@ -426,3 +426,37 @@ def test_reject_is_told_apart_from_an_error_of_the_same_name(listen):
     delivery.deliver("test.till", [id])
 
     assert row(id) == Row("failed", attempts=1, attempt_limit=3, last_error="Reject_: never (rejected)")
+
+
+async def _later(_message):
+    """Never runs."""
+
+
+def _bit_by_bit(_message):
+    yield
+
+
+@pytest.mark.parametrize("handler", [_later, _bit_by_bit])
+def test_what_would_not_have_run_is_a_failed_attempt_even_behind_a_lambda(listen, handler):
+    listen(lambda message: handler(message))
+    id = promise()
+
+    delivery.deliver("test.till", [id])
+
+    [(number, outcome, error)] = kept_attempts(id)
+    assert (row(id).status, number, outcome) == ("pending", 1, "failed")
+    assert "which has not run; a consumer is a plain function" in error
+
+
+def test_a_handler_that_ends_its_process_says_so_in_the_log(listen, caplog):
+    def leave(_message):
+        raise SystemExit(3)
+
+    listen(leave)
+    id = promise()
+
+    with pytest.raises(SystemExit):
+        delivery.deliver("test.till", [id])
+
+    assert "the handler ended its process: SystemExit(3)" in caplog.text
+    assert row(id).status == "started"

@@ -98,10 +98,16 @@ def handle_too(_message):
         ("a b", {}, "a pattern is words joined by dots"),
         ("**", {}, "a pattern is words joined by dots"),
         ("a", {"bulk": True, "atomic": False}, "bulk=True needs atomic=True"),
-        ("a", {"deadline": timedelta(0)}, "must be positive"),
-        ("a", {"timeout": timedelta(seconds=-1)}, "must be positive"),
-        ("a", {"chunk": -1}, "must be positive"),
-        ("a", {"high_water": 0}, "must be positive"),
+        ("a", {"deadline": timedelta(0)}, "is no timedelta greater than zero"),
+        ("a", {"timeout": timedelta(seconds=-1)}, "is no timedelta greater than zero"),
+        ("a", {"timeout": 5}, "timeout=5 is no timedelta greater than zero"),
+        ("a", {"chunk": 0}, "chunk=0 is no whole number from 1 on"),
+        ("a", {"chunk": True}, "chunk=True is no whole number from 1 on"),
+        ("a", {"chunk": "5"}, "chunk='5' is no whole number from 1 on"),
+        ("a", {"high_water": 0}, "high_water=0 is no whole number from 1 on"),
+        ("a", {"retry": 5}, "retry=5 is no outbox.Backoff"),
+        ("a", {"sort": "x"}, "sort='x' is no function of a message"),
+        (print, {}, "the topic comes first"),
         ("a", {"name": "with space"}, "words joined by dots, at most 100 characters"),
         ("a", {"name": "x" * 101}, "words joined by dots, at most 100 characters"),
         ("a", {"name": "control"}, 'not "control" or "dead"'),
@@ -118,6 +124,42 @@ def test_a_declaration_that_makes_no_sense_is_refused_at_start_up(pattern, optio
         consumer(pattern, **{"name": "test.wrong", **options})(handle)
 
     assert registry.all_consumers() == before
+
+
+async def later(message):
+    """Would return a coroutine."""
+
+
+def bit_by_bit(message):
+    yield message
+
+
+async def bit_by_bit_later(message):
+    yield message
+
+
+@pytest.mark.parametrize("handler", [later, bit_by_bit, bit_by_bit_later])
+def test_a_function_that_would_not_run_when_it_is_called_is_refused(handler):
+    with pytest.raises(ConsumerError, match="would not run when it is called"):
+        consumer("a", name="test.late")(handler)
+
+    assert registry.get("test.late") is None
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        (lambda: None, "is called with one argument: too many positional arguments"),
+        (lambda message, *, more: None, "is called with one argument: missing a required argument: 'more'"),
+        (dict, "is no function"),
+        ("name", "is no function"),
+    ],
+)
+def test_what_cannot_be_called_with_a_message_is_refused(handler, error):
+    with pytest.raises(ConsumerError, match=error):
+        consumer("a", name="test.odd")(handler)
+
+    assert registry.get("test.odd") is None
 
 
 def test_two_functions_cannot_have_one_name(listen):
