@@ -30,11 +30,14 @@ REQUIRED: dict[int, tuple[float | None, float]] = {50: (10.0, 50.0), 400: (None,
 BESIDE_CELERY = 1.3
 """Times Celery's own median at most, at the lowest rate."""
 ALL = [sides.MAKEGOOD, sides.CELERY, sides.CELERY_TUNED, sides.OUTBOX_TUNED, sides.PROCRASTINATE]
+JUDGED = ALL[:2]
+"""Those between which a ratio is required; the others are shown in full runs."""
 
 
-def run(options: Options, plans: Sequence[Plan] = ALL) -> list[Ratio]:
+def run(options: Options, plans: Sequence[Plan] = ()) -> list[Ratio]:
     """Measure each side at each rate in turns and return the ratios."""
-    seconds = options.pick(3, 2)
+    plans = plans or options.pick(ALL, JUDGED)
+    seconds = 2
     with put_up(plans) as put:
         figures = {side: _figures(side.plan.name, seconds) for side in put}
         in_turns(figures, lambda side: _both_rates(side, seconds), rounds=options.rounds, warm_up=0)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from benchmarks.side import RoundFailed
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Options:
     rows: int = 1_000_000
     chart: bool = False
 
-    def pick(self, full: int, quick: int) -> int:
-        """Return how much work a round has: little if it must be quick."""
+    def pick(self, full: T, quick: T) -> T:
+        """Return how much work there is: little if it must be quick."""
         return quick if self.quick else full
 
 
