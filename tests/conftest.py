@@ -12,9 +12,11 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same ever
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if not settings.EMBEDDED:
-        return
-    skip = pytest.mark.skip(reason="needs PostgreSQL and RabbitMQ, and this run is embedded (SQLite and files)")
-    for item in items:
-        if item.get_closest_marker("services"):
-            item.add_marker(skip)
+    if settings.EMBEDDED:
+        skip = pytest.mark.skip(reason="needs PostgreSQL and RabbitMQ, and this run is embedded (SQLite and files)")
+        for item in items:
+            if item.get_closest_marker("services"):
+                item.add_marker(skip)
+    # Files whose tests wait for processes and pages come first, so that none of them is left over at the end.
+    slow = {item.path for item in items if item.get_closest_marker("processes") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)
