@@ -15,7 +15,7 @@ from outbox import consequences, handling, logs, settling
 from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Report
-from outbox.models import Fence, Message
+from outbox.models import Fence, Message, statements
 from outbox.policy import Succeeded
 from outbox.registry import Consumer
 from outbox.savepoints import refuse_silent_rollback
@@ -60,7 +60,7 @@ class Settlement:
             raise RuntimeError("message.settling() was used before; a message is settled once")
         message = self._message
         with transaction.atomic(using=conf().database, durable=True):
-            if not Message.objects.held([message.fence]).mark_success():
+            if not statements.succeed([message.fence]):
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
             yield
             refuse_silent_rollback()

@@ -2,7 +2,6 @@
 
 import logging
 import random
-from collections import Counter
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -30,8 +29,8 @@ from outbox.registry import Consumer
 log = logging.getLogger("outbox.delivery")
 
 
-def settle(consumer: Consumer, reports: Sequence[Report]) -> Counter[str]:
-    """Write every outcome with status and attempt in its WHERE; return how many messages ended how.
+def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Write every outcome with status and attempt in its WHERE.
 
     Successes take one UPDATE together. Raises ``Superseded`` if a row is no longer ours, so that the caller's
     transaction takes the effects back.
@@ -45,7 +44,6 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> Counter[str]:
     for report in others:
         with logs.at_work_on(report.message):
             _settle_other(consumer, report, times.get(report.message.pk, 1))
-    return Counter(type(report.outcome).__name__ for report in reports)
 
 
 def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
@@ -56,7 +54,7 @@ def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
     verdict = decide(report.outcome, counters, consumer.retry, luck=luck, times=times)
     match verdict:
         case Done():
-            changed = held.mark_success()
+            changed = statements.succeed([message.fence])
         case Again(wait, free, lost):
             changed = held.mark_pending(wait=wait, free=free, lost=lost, error=report.error or None)
         case Exhausted(reason, lost):

@@ -177,8 +177,8 @@ BUGS = [
         "a stale worker's settling writes nothing",
         Change(
             "outside.py",
-            "if not Message.objects.held([message.fence]).mark_success():",
-            "if Message.objects.held([message.fence]).mark_success() > 1:",
+            "if not statements.succeed([message.fence]):",
+            "if statements.succeed([message.fence]) > 1:",
         ),
         red=["test_outside::test_a_stale_worker_s_settling_raises_superseded_and_writes_nothing"],
     ),
@@ -197,11 +197,6 @@ BUGS = [
     bug(
         "settling asks for the status",
         Change("models/queryset.py", "Ours(ids, attempts), status=Status.STARTED)", "Ours(ids, attempts))"),
-        Change(
-            "models/queryset.py",
-            "return self.filter(status=Status.STARTED).update(**SUCCEEDED)",
-            "return self.update(**SUCCEEDED)",
-        ),
         red=[
             "test_conflicts::test_a_worker_whose_row_was_taken_back_has_no_effect",
             "test_outside::test_a_stale_success_is_refused_and_kept_as_late",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Least, Now
@@ -20,16 +20,6 @@ class Fence(NamedTuple):
 
     id: int
     attempts: int
-
-
-SUCCEEDED: dict[str, Any] = {
-    "status": Status.SUCCESS,
-    "finished_at": Now(),
-    "lease_until": None,
-    "lost": 0,
-    "last_error": "",
-}
-"""What a success has in its columns."""
 
 
 class MessageQuerySet(EngineQuerySet["Message"]):
@@ -98,10 +88,6 @@ class MessageQuerySet(EngineQuerySet["Message"]):
     def renew(self, lease: timedelta) -> int:
         """Let what is started belong to its worker for another ``lease`` from now."""
         return self.filter(status=Status.STARTED).update(lease_until=Now() + lease)
-
-    def mark_success(self) -> int:
-        """Started → success: consumed, for good."""
-        return self.filter(status=Status.STARTED).update(**SUCCEEDED)
 
     def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
         """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error."""

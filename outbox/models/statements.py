@@ -11,16 +11,26 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Now
 from django.db.models.sql import UpdateQuery
 
 from outbox.clock import clock_of
 from outbox.conf import conf
 from outbox.models.conditions import Given, written
 from outbox.models.message import Message
-from outbox.models.queryset import SUCCEEDED, Fence, MessageQuerySet
+from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.status import Status
 
 MILLISECOND = timedelta(milliseconds=1)
+
+SUCCEEDED: dict[str, Any] = {
+    "status": Status.SUCCESS,
+    "finished_at": Now(),
+    "lease_until": None,
+    "lost": 0,
+    "last_error": "",
+}
+"""What a success has in its columns."""
 
 
 class Started(NamedTuple):
