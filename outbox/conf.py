@@ -42,6 +42,8 @@ class Conf:
     """How long a chunk's transaction may go on before the rest is given back."""
     chunk_time_sqlite: timedelta = timedelta(seconds=0.2)
     """The same on SQLite, where it blocks every other writer."""
+    hint_time: timedelta = timedelta(seconds=0.1)
+    """How long a hint goes on with chunk after chunk in a backlog, before other consumers may have its place."""
     chunk_lock_timeout: timedelta = timedelta(milliseconds=100)
     """How long a chunk that is not sorted waits for a row lock before the rest is redone row by row."""
     probe_after: timedelta = timedelta(seconds=5)

@@ -18,4 +18,5 @@ def draw(consumer: Consumer, reports: Sequence[Report]) -> None:
     keys = {message.ordering_key for message in succeeded if message.ordering_key}
     if keys:
         heads = Message.objects.filter(consumer=consumer.name, ordering_key__in=keys).unfinished().at_head()
-        courier.offer({consumer.name: list(heads.values_list("pk", flat=True))})
+        if ids := list(heads.values_list("pk", flat=True)):
+            courier.offer({consumer.name: ids})

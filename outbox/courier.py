@@ -45,7 +45,7 @@ class Courier:
         self._thread.start()
 
     def offer(self, ids: Ids) -> bool:
-        """Take ids by consumer to be sent soon; False if too much is waiting already."""
+        """Take ids by consumer to be sent soon (none: any that are due); False if too much is waiting already."""
         try:
             self._waiting.put_nowait(ids)
         except Full:
@@ -103,12 +103,12 @@ class Courier:
         self._sent_at = time.monotonic()
 
     def _hints(self, consumer: str, ids: Sequence[int]) -> Iterator[Hint]:
-        """Cut ids into hints, no more than the consumer's queue has room for."""
+        """Cut ids into hints, no more than the consumer's queue has room for; no ids are a hint to look for itself."""
         entry = registry.get(consumer)
         if entry is None:
             return
         room = entry.hint_limit - self._link.depth(consumer)
-        for start in range(0, min(len(ids), room * entry.chunk), entry.chunk):
+        for start in range(0, min(len(ids) or 1, room * entry.chunk), entry.chunk):
             yield Hint(consumer, tuple(ids[start : start + entry.chunk]))
 
 

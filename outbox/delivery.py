@@ -16,7 +16,7 @@ from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 
-from outbox import consequences, handling, outside, registry, settling
+from outbox import consequences, courier, handling, outside, registry, settling
 from outbox.conf import conf
 from outbox.errors import Superseded
 from outbox.handling import Redo, Report
@@ -56,18 +56,29 @@ _backlogged: set[str] = set()
 
 
 def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
-    """Deliver what the hint names; under load as one chunk with what else is waiting, at rest before looking for it.
+    """Deliver what the hint names, and then chunk after chunk of what else is waiting, for as long as ``hint_time``.
 
-    Looking takes longer than starting and would be spent on every single message.
+    At rest what is named is handled before looking for more: looking takes longer than starting, and every single
+    message would wait for it. Under load the two make one chunk. A row that a worker was lost over stays alone.
+    If time is up before the work is done, another hint takes this one's place.
     """
-    until = monotonic() + _chunk_time().total_seconds()
-    at_rest = consumer.name not in _backlogged
-    named = _start_named(consumer, ids, limit=consumer.chunk)
-    if at_rest:
-        _work_off(consumer, named)
-    more = _top_up(consumer, named, consumer.chunk) if monotonic() < until else []
-    _work_off(consumer, more if at_rest else [*named, *more])
-    (_backlogged.add if more else _backlogged.discard)(consumer.name)
+    began = monotonic()
+    rows = _start_named(consumer, ids, limit=consumer.chunk) if ids else []
+    alone, full = any(row.lost for row in rows), len(rows) == consumer.chunk
+    if alone or full or consumer.name not in _backlogged:
+        _work_off(consumer, rows)
+        rows = []
+    until = began + (conf().hint_time if full else _chunk_time()).total_seconds()
+    while not alone and (rows or monotonic() < until):
+        more = _top_up(consumer, consumer.chunk - len(rows))
+        _work_off(consumer, [*rows, *more])
+        if not more:
+            _backlogged.discard(consumer.name)
+            return
+        _backlogged.add(consumer.name)
+        rows, until = [], began + conf().hint_time.total_seconds()
+    if not alone and consumer.name in _backlogged:
+        courier.offer({consumer.name: ()})
 
 
 def _work_off(consumer: Consumer, rows: Sequence[Started]) -> None:
@@ -90,7 +101,8 @@ def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> lis
     worker was lost over are started only if the hint names one row, and then alone. Returns the fences.
     """
     named = _start_named(consumer, ids, limit=fill_up_to or len(ids))
-    return [row.fence for row in [*named, *_top_up(consumer, named, fill_up_to)]]
+    more = [] if any(row.lost for row in named) else _top_up(consumer, fill_up_to - len(named))
+    return [row.fence for row in [*named, *more]]
 
 
 def _start_named(consumer: Consumer, ids: Sequence[int], *, limit: int) -> list[Started]:
@@ -103,10 +115,9 @@ def _start_named(consumer: Consumer, ids: Sequence[int], *, limit: int) -> list[
         return named.run(ids=ids, limit=limit, worker=worker_name(), lease=consumer.lease)
 
 
-def _top_up(consumer: Consumer, named: Sequence[Started], size: int) -> list[Started]:
-    """Start what else of the consumer is due soon, up to ``size`` rows in all; nothing beside a row that was lost."""
-    room = size - len(named)
-    if room <= 0 or any(row.lost for row in named):
+def _top_up(consumer: Consumer, room: int) -> list[Started]:
+    """Start what else of the consumer is due soon, no more than ``room`` rows."""
+    if room <= 0:
         return []
     try:
         return _due(consumer.name, conf().grace).run(limit=room, worker=worker_name(), lease=consumer.lease)

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from time import monotonic
+from enum import Enum, auto
+from time import monotonic, sleep
 from typing import NamedTuple
 
 from django.db import transaction
@@ -35,6 +36,10 @@ PULSE = "rescan"
 COVER = "rescan by a worker"
 CLAIM = 1000
 """Rows claimed by one statement at most."""
+LOOK_AGAIN = 0.02
+"""Seconds after which full queues are looked at again: workers may empty one many times between two passes."""
+STAYS_FULL = 0.1
+"""Seconds without room after which a pass leaves a queue to the next: its workers have enough until then."""
 UNCONFIRMED_WAIT = timedelta(seconds=1)
 """When a row is looked at again whose hint the broker did not take."""
 BEHIND_WAIT = timedelta(seconds=30)
@@ -83,7 +88,7 @@ def rescan_if_overdue() -> bool:
 
 
 def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> None:
-    """Send for each consumer in turn, round and round, until nothing is due, queues are full, or time is up.
+    """Send for each consumer in turn, round and round, until nothing is due, queues stay full, or time is up.
 
     A consumer in ``broken``, whose breaker is open, gets one canary when it is time for a probe.
     """
@@ -92,31 +97,52 @@ def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> 
     turns = list(consumers)
     random.shuffle(turns)
     waiting = deque(turns)
-    while waiting and monotonic() < until:
+    had_room: dict[str, float] = {}
+    full_in_a_row = 0
+    while waiting and (now := monotonic()) < until:
         consumer = waiting.popleft()
         try:
             if consumer.name in broken:
                 _send_canary(consumer, sweep)
-            elif _send_some(consumer, sweep):
-                waiting.append(consumer)
+                continue
+            turn = _send_some(consumer, sweep, again=consumer.name in had_room)
         except BrokerAway as error:
             sweep.broker_away = True
             log.warning("%s; what is due stays due", error)
+            continue
+        if turn is Turn.MORE:
+            had_room[consumer.name] = now
+            waiting.append(consumer)
+            full_in_a_row = 0
+        elif turn is Turn.FULL and now - had_room.setdefault(consumer.name, now) < STAYS_FULL:
+            waiting.append(consumer)
+            full_in_a_row += 1
+        if full_in_a_row and full_in_a_row >= len(waiting):
+            sleep(LOOK_AGAIN)
+            full_in_a_row = 0
 
 
-def _send_some(consumer: Consumer, sweep: Sweep) -> bool:
-    """Claim, commit and send as much as the consumer's queue has room for; tell whether more is waiting."""
+class Turn(Enum):
+    """How a consumer's turn in a pass ended: nothing more to send, more to send, or no room in its queue."""
+
+    DONE = auto()
+    MORE = auto()
+    FULL = auto()
+
+
+def _send_some(consumer: Consumer, sweep: Sweep, *, again: bool) -> Turn:
+    """Claim, commit and send as much as the consumer's queue has room for; ``again`` only if half of it is free."""
     link = _link_of_thread()
     depth = link.depth(consumer.name)
     room = consumer.hint_limit - depth
-    if room <= 0:
-        return False
+    if room <= (consumer.hint_limit // 2 if again else 0):
+        return Turn.FULL
     claim = _claim(consumer, min(room * consumer.chunk, CLAIM), room=room, counted=depth == 0)
     if claim.failed:
         sweep.failed += claim.failed
         groups.note({without_error(consumer.name, NOBODY): claim.failed})
     missing = _send(link, _hints(consumer, claim.rows), room, sweep, counted=depth == 0)
-    return claim.full and not missing
+    return Turn.MORE if claim.full and not missing else Turn.DONE
 
 
 def _send_canary(consumer: Consumer, sweep: Sweep) -> None:

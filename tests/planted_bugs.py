@@ -66,8 +66,28 @@ BUGS = [
     ),
     bug(
         "a lost row starts alone, without a top-up",
-        Change("delivery.py", "if room <= 0 or any(row.lost for row in named):", "if room <= 0:"),
+        Change("delivery.py", "alone, full = any(row.lost for row in rows), ", "alone, full = False, "),
         red=["test_chunks::test_a_lost_row_starts_alone_without_a_top_up"],
+    ),
+    bug(
+        "a hint whose time is up sends another in its place",
+        Change("delivery.py", "        courier.offer({consumer.name: ()})\n", "        pass\n"),
+        red=["test_chunks::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
+    ),
+    bug(
+        "a hint leaves its place to others when its time is up",
+        Change("delivery.py", "rows, until = [], began + conf().hint_time.total_seconds()", "rows = []"),
+        red=["test_chunks::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
+    ),
+    bug(
+        "a queue that workers empty is filled again in the same pass",
+        Change("rescan.py", "< STAYS_FULL:", "< 0:"),
+        red=["test_rescan::test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_of_it_is_free"],
+    ),
+    bug(
+        "a queue that stays full is left to the next pass",
+        Change("rescan.py", "STAYS_FULL = 0.1", "STAYS_FULL = 3600.0"),
+        red=["test_rescan::test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over"],
     ),
     bug(
         "a top-up takes no lost rows",
@@ -282,8 +302,8 @@ BUGS = [
         "a hint starts no more than a chunk",
         Change(
             "delivery.py",
-            "named = _start_named(consumer, ids, limit=consumer.chunk)",
-            "named = _start_named(consumer, ids, limit=len(ids))",
+            "rows = _start_named(consumer, ids, limit=consumer.chunk)",
+            "rows = _start_named(consumer, ids, limit=len(ids))",
         ),
         red=["test_delivery::test_a_forged_hint_starts_no_more_than_a_chunk"],
     ),

@@ -110,6 +110,12 @@ def configure(settings: Any) -> Callable[..., None]:
 
 
 @pytest.fixture
+def one_chunk(configure: Callable[..., None]) -> None:
+    """A hint that has no time to go on with chunk after chunk."""
+    configure(HINT_TIME=timedelta(microseconds=1))
+
+
+@pytest.fixture
 def pause() -> Callable[..., None]:
     """Pause a consumer as an operator does, for good or for a while."""
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from outbox import delivery
+from outbox import delivery, tasks
 from outbox.models import Message
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
 from tests.shop import consumers as shop
@@ -62,14 +62,54 @@ def test_a_hint_of_one_row_is_topped_up_from_the_table(listen):
     assert effects() == [(id, 1) for id in ids]
 
 
-def test_a_chunk_is_topped_up_to_its_size_with_what_is_due_first(listen):
+@pytest.mark.parametrize(("backlogged", "more"), [(False, 4), (True, 3)])
+def test_a_hint_takes_a_chunk_of_what_is_due_first_at_rest_beside_what_it_names(listen, one_chunk, backlogged, more):
     listen(chunk=4)
     ids = promises(10)
     let_pass(timedelta(seconds=10), *ids[5:])
+    if backlogged:
+        delivery._backlogged.add("test.till")
 
     delivery.deliver("test.till", ids[:1])
 
-    assert rows(ids) == [DONE, *[NEW] * 4, *[DONE] * 3, *[NEW] * 2]
+    assert rows(ids) == [DONE, *[NEW] * 4, *[DONE] * more, *[NEW] * (5 - more)]
+
+
+def test_in_a_backlog_a_hint_goes_on_until_nothing_is_left(listen, offered):
+    listen(chunk=4)
+    ids = promises(30)
+    offered.clear()
+
+    delivery.deliver("test.till", ids[:4])
+
+    assert rows(ids) == [DONE] * 30
+    assert offered == []
+
+
+def test_a_hint_whose_time_is_up_sends_another_in_its_place(listen, offered, one_chunk):
+    listen(chunk=4)
+    ids = promises(12)
+    offered.clear()
+
+    delivery.deliver("test.till", ids[:1])
+    first = list(offered)
+    tasks.deliver("test.till", [])
+
+    assert first == [{"test.till": ()}]
+    assert rows(ids) == [DONE] * 9 + [NEW] * 3
+    assert offered == [{"test.till": ()}] * 2
+
+
+def test_a_hint_for_a_lost_row_does_nothing_else_and_sends_no_other(listen, offered):
+    listen(chunk=4)
+    ids = promises(6)
+    set_row(ids[0], lost=1)
+    offered.clear()
+
+    delivery.deliver("test.till", ids[:1])
+
+    assert rows(ids) == [DONE] + [NEW] * 5
+    assert offered == []
 
 
 def test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer(listen):
@@ -145,7 +185,7 @@ def test_when_the_time_is_up_the_rest_goes_back_without_having_spent_an_attempt(
     )
 
 
-def test_what_was_given_back_is_delivered_by_the_next_hint(listen, stopwatch):
+def test_what_was_given_back_is_delivered_by_the_next_hint(listen, stopwatch, one_chunk):
     listen(stopwatch.slow)
     ids = promises(6)
 

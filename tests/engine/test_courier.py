@@ -120,6 +120,13 @@ def test_a_hint_for_every_consumer(own, broker, listen):
     assert broker.sent == [Hint("test.till", (1,)), Hint("test.other", (2,))]
 
 
+def test_an_offer_of_no_ids_sends_a_hint_to_look_for_what_is_due(own, broker):
+    own.offer({"test.till": ()})
+    own.drain(PATIENCE)
+
+    assert broker.sent == [Hint("test.till", ())]
+
+
 def test_a_full_courier_drops_what_is_offered(monkeypatch, configure, broker):
     configure(COURIER_BACKLOG=2)
     broker.answers.clear()

@@ -383,7 +383,7 @@ def test_a_forged_hint_names_rows_that_are_not_there_and_nothing_happens(listen,
     assert effects() == []
 
 
-def test_a_forged_hint_starts_no_more_than_a_chunk(listen):
+def test_a_forged_hint_starts_no_more_than_a_chunk(listen, one_chunk):
     listen(chunk=5)
     ids = promises(20)
 

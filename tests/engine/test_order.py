@@ -28,7 +28,7 @@ def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, offer
     assert [fence.id for fence in fences] == [ids[0]]
 
 
-def test_a_follower_does_not_start_before_its_head(listen, offered):
+def test_a_follower_does_not_start_before_its_head(listen, offered, one_chunk):
     listen()
     ids = promises(3, ordering_key="till 1")
 
@@ -55,7 +55,7 @@ def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, off
     assert rows(ids) == [DONE, DONE]
 
 
-def test_a_head_that_succeeded_hints_the_next(listen, offered):
+def test_a_head_that_succeeded_hints_the_next(listen, offered, one_chunk):
     listen(chunk=1)
     ids = promises(3, ordering_key="till 1")
     offered.clear()
@@ -130,7 +130,7 @@ def test_the_rescan_sends_heads_only_and_looks_at_the_others_later(listen, offer
     assert [entry.sends for entry in rows([*one, free])] == [1, 0, 0, 1]
 
 
-def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, offered, link):
+def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, offered, link, one_chunk):
     listen(chunk=1)
     ids = promises(2, ordering_key="till 1")
     delivery.deliver("test.till", ids)
@@ -190,7 +190,7 @@ def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, offered, li
     assert row(head)[:5] == ("pending", 1, 4, 1, 1)
 
 
-def test_a_row_put_back_before_its_followers_goes_first_again(listen, offered):
+def test_a_row_put_back_before_its_followers_goes_first_again(listen, offered, one_chunk):
     listen()
     head, follower = promises(2, ordering_key="till 1")
     set_row(head, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 from django.db import connection, transaction
@@ -247,6 +248,48 @@ def test_lost_rows_that_find_no_room_are_sent_next_time(listen, link):
     assert sweep.sent == 2
     assert link.sent_ids == [(ids[0],), (ids[1],)]
     assert [entry.sends for entry in rows(ids)] == [1, 1, 0, 0, 0]
+
+
+def test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_of_it_is_free(listen, link):
+    listen(chunk=2, high_water=4)
+    promises(40)
+    let_pass(timedelta(seconds=5))
+    link.fills_up, link.taken_per_look = True, 1
+
+    sweep = rescan.rescan()
+
+    assert sweep == Sweep(sent=40)
+    assert link.batches == [4, 3, 3, 3, 3, 3, 1]
+
+
+def test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over(listen, link, configure):
+    configure(RESCAN_BUDGET=timedelta(seconds=20))
+    listen(chunk=2, high_water=4)
+    ids = promises(40)
+    let_pass(timedelta(seconds=5))
+    link.fills_up = True
+    began = monotonic()
+
+    sweep = rescan.rescan()
+
+    assert sweep == Sweep(sent=8)
+    assert link.looks["test.till"] > 2
+    assert monotonic() - began < 10
+    assert [entry.sends for entry in rows(ids[8:])] == [0] * 32
+
+
+def test_a_queue_that_stays_full_keeps_no_other_consumer_waiting(listen, link):
+    listen(high_water=1)
+    listen(topic="test.other", name="test.other", chunk=1)
+    promises(3)
+    others = promises(200, "test.other")
+    let_pass(timedelta(seconds=5))
+    link.depths["test.till"] = 1
+
+    sweep = rescan.rescan()
+
+    assert sweep == Sweep(sent=200)
+    assert {id for hint in link.sent_ids for id in hint} == set(others)
 
 
 def test_more_than_one_claim_is_sent_in_one_pass(till, link, monkeypatch):
