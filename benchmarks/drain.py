@@ -22,11 +22,11 @@ MESSAGES = {
     sides.BULK.name: (20_000, 10_000),
     sides.LIMIT.name: (20_000, 10_000),
     sides.LIMIT_ORM.name: (20_000, 5_000),
-    sides.OUTBOX.name: (300, 200),
-    sides.OUTBOX_TUNED.name: (1_500, 700),
-    sides.PROCRASTINATE.name: (1_000, 500),
-    sides.CELERY.name: (400, 200),
-    sides.CELERY_TUNED.name: (2_000, 1_000),
+    sides.OUTBOX.name: (500, 200),
+    sides.OUTBOX_TUNED.name: (4_000, 2_000),
+    sides.PROCRASTINATE.name: (2_000, 1_000),
+    sides.CELERY.name: (800, 400),
+    sides.CELERY_TUNED.name: (4_000, 2_000),
 }
 """Messages of a round, in full and quick."""
 JUDGED = [sides.MAKEGOOD, sides.BULK, sides.LIMIT, sides.OUTBOX_TUNED, sides.PROCRASTINATE, sides.CELERY]

@@ -1,7 +1,7 @@
 """What a message costs the one who writes it: over a whole draw, over a single INSERT, and of a thousand at once.
 
-No consumer runs. A transaction with its message and the same without it are timed in turns in one process; medians of
-a round are compared. Celery alone pays the broker inside the request, after commit.
+No consumer runs. Transactions with a message and the same without it are timed in one process, in blocks that
+alternate; medians of a round are compared. Celery alone pays the broker inside the request, after commit.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ PART = "producer"
 DRAW_AT_MOST = 0.35
 INSERT_AT_MOST = 0.6
 MEASURES = ("draw without", "draw with", "insert without", "insert with", "one of a thousand")
+FLOOR = "insert by SQL"
+"""The same row written by plain SQL, without checks and hints: what no ``publish`` into such a table can fall below."""
 COMMANDS = ("benchmarks.peers.commands", "benchmarks.peers.costs")
 ALL = [sides.MAKEGOOD, sides.OUTBOX_TUNED, sides.PROCRASTINATE, sides.CELERY_TUNED]
 
@@ -26,7 +28,8 @@ def run(options: Options, plans: Sequence[Plan] = ALL) -> list[Ratio]:
     drawing = [replace(plan, commands=COMMANDS, environment={**plan.environment, "BENCH_DRAWS": "1"}) for plan in plans]
     with put_up(drawing) as put:
         figures = {
-            side: [Figure(PART, side.plan.name, measure, "ms", work=repeats) for measure in MEASURES] for side in put
+            side: [Figure(PART, side.plan.name, measure, "ms", work=repeats) for measure in _measures(side.plan.name)]
+            for side in put
         }
         in_turns(figures, lambda side: _costs(side, repeats), rounds=options.rounds)
     found = {figure.side + " " + figure.measure: figure for kept in figures.values() for figure in kept}
@@ -38,7 +41,14 @@ def run(options: Options, plans: Sequence[Plan] = ALL) -> list[Ratio]:
 def _costs(side: Side, repeats: int) -> list[float]:
     draw = side.ask("whole_draw", repeats=repeats)
     insert = side.ask("single_insert", repeats=repeats)
-    return [draw["without"], draw["with"], insert["without"], insert["with"], side.ask("many")]
+    taken = {"one of a thousand": side.ask("many")}
+    taken |= {f"draw {how}": value for how, value in draw.items()}
+    taken |= {f"insert {how}": value for how, value in insert.items()}
+    return [taken[measure] for measure in _measures(side.plan.name)]
+
+
+def _measures(name: str) -> Sequence[str]:
+    return [*MEASURES, FLOOR] if name == sides.MAKEGOOD.name else MEASURES
 
 
 def ratios(found: dict[str, Figure], names: Sequence[str]) -> list[Ratio]:
@@ -70,14 +80,22 @@ def ratios(found: dict[str, Figure], names: Sequence[str]) -> list[Ratio]:
         for name in names
         if name != ours
     ]
-    return overheads + beside
+    tuned = sides.OUTBOX_TUNED.name
+    floor = _added(found, ours, FLOOR)
+    least = Ratio(
+        PART,
+        f"the same row by plain SQL, over {tuned}",
+        [mine / other for mine, other in zip(floor, _added(found, tuned), strict=True)],
+        figures=f"+{_middle(floor)} and +{_middle(_added(found, tuned))} ms",
+    )
+    return [*overheads, *beside, least]
 
 
-def _added(found: dict[str, Figure], name: str) -> list[float]:
+def _added(found: dict[str, Figure], name: str, measure: str = "insert with") -> list[float]:
     """Return the milliseconds that the message adds, round by round."""
     return [
         more - least
-        for least, more in zip(found[f"{name} insert without"].rounds, found[f"{name} insert with"].rounds, strict=True)
+        for least, more in zip(found[f"{name} insert without"].rounds, found[f"{name} {measure}"].rounds, strict=True)
     ]
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -27,12 +28,7 @@ DEPTH_LIMIT = 100
 FLOAT_LIMIT = 1e16
 """From here on Python writes a float as digits with an exponent, and does not get the same float back."""
 
-COLUMNS = (
-    *("topic", "consumer", "key", "payload", "headers", "ordering_key"),
-    *("status", "resolution", "evidence", "attempts", "attempt_limit", "lost", "sends"),
-    *("created_at", "not_before", "due_at", "expires_at"),
-    *("worker", "last_error", "failure", "revision"),
-)
+_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +172,7 @@ def _encode(name: str, value: Any) -> str:
     """Return ``value`` as JSON that both databases store and give back unchanged, or say where it is not."""
     try:
         _check_json(name, value, 0)
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return _as_json(value)
     except ValueError as error:
         raise InvalidMessage(f"{name} is not JSON: {error}") from error
 
@@ -233,40 +229,47 @@ def _take_turns(connection: BaseDatabaseWrapper, ordering_keys: set[str]) -> Non
 def _batches(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> Iterable[list[_Promise]]:
     """Cut what is to be written into statements: one on PostgreSQL, on SQLite as many parameters as it takes."""
     limit = connection.features.max_query_params
+    _into, row = _statement(connection.alias)
     rest = iter(promises)
-    while batch := list(islice(rest, limit // (len(COLUMNS) + 4) if limit else len(promises))):
+    while batch := list(islice(rest, limit // row.count("%s") if limit else len(promises))):
         yield batch
 
 
 def _insert(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> list[tuple[int, str, bool]]:
     """Write the promises that are new; return id, consumer and whether it is delayed, for each of them."""
+    into, row = _statement(connection.alias)
     clock = clock_of(connection)
-    values: list[str] = []
-    params: list[Any] = []
-    for promise in promises:
-        row, given = _row(promise, clock)
-        values.append(row)
-        params.extend(given)
-    quoted = connection.ops.quote_name
-    into = f"{quoted(Message._meta.db_table)} ({', '.join(map(quoted, COLUMNS))})"
     sql = (
-        f"INSERT INTO {into} VALUES {', '.join(values)} "  # noqa: S608  # names are ours, every value is a parameter
+        f"{into} VALUES {', '.join([row] * len(promises))} "
         "ON CONFLICT DO NOTHING RETURNING id, consumer, not_before > created_at"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(sql, [value for promise in promises for value in _values(promise, clock)])
         return [(int(id), str(consumer), bool(delayed)) for id, consumer, delayed in cursor.fetchall()]
 
 
-def _row(promise: _Promise, clock: Clock) -> tuple[str, list[Any]]:
+@cache
+def _statement(using: str) -> tuple[str, str]:
+    """Return the INSERT up to its rows, and one row: what is new about every message, and a ``%s`` for ``_values``."""
+    clock, quoted = clock_of(connections[using]), connections[using].ops.quote_name
+    row = {
+        **dict.fromkeys(["topic", "consumer", "key", "ordering_key", "attempt_limit"], "%s"),
+        **dict.fromkeys(["payload", "headers"], clock.json),
+        **dict.fromkeys(["created_at", "not_before", "due_at", "expires_at"], clock.now_plus),
+        "status": f"'{Status.PENDING.value}'",
+        **dict.fromkeys(["resolution", "evidence", "worker", "last_error", "failure"], "''"),
+        **dict.fromkeys(["attempts", "lost", "sends", "revision"], "0"),
+    }
+    into = f"INSERT INTO {quoted(Message._meta.db_table)} ({', '.join(map(quoted, row))})"
+    return into, f"({', '.join(row.values())})"
+
+
+def _values(promise: _Promise, clock: Clock) -> list[Any]:
     draft, consumer = promise.draft, promise.consumer
     delay = draft.delay or timedelta(0)
-    due = delay or conf().grace
-    plain: list[object] = [Status.PENDING.value, "", "", 0, consumer.retry.limit, 0, 0]
-    times: list[object] = [clock.seconds(span) for span in (timedelta(0), delay, due, consumer.deadline)]
-    sql = ["%s"] * 3 + [clock.json] * 2 + ["%s"] * (1 + len(plain)) + [clock.now_plus] * len(times) + ["%s"] * 4
-    named: list[object] = [draft.topic, consumer.name, promise.key, promise.payload, promise.headers]
-    return f"({', '.join(sql)})", [*named, draft.ordering_key, *plain, *times, "", "", "", 0]
+    spans = [timedelta(0), delay, delay or conf().grace, consumer.deadline]
+    named = [draft.topic, consumer.name, promise.key, draft.ordering_key, consumer.retry.limit]
+    return [*named, promise.payload, promise.headers, *map(clock.seconds, spans)]
 
 
 def _hand_to_courier(written: Sequence[tuple[int, str, bool]]) -> None:

@@ -3,7 +3,7 @@
 import statistics
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from types import ModuleType
@@ -18,21 +18,34 @@ from benchmarks.peers.work.models import Award, payload_of
 MESSAGES_PER_DRAW = 3
 """An award of points has three consumers: one issues it, one tells the winner, one counts it."""
 MANY = 1000
+BLOCK = 50
+"""Transactions of a kind in a row."""
+SETTLED = 0.05
+"""Seconds after which nothing is done any more for what was committed before."""
 
 
 def single_insert(adapter: ModuleType, repeats: int) -> dict[str, float]:
-    """Return the median milliseconds of a transaction with one INSERT, and of the same with its message."""
+    """Return the median milliseconds of a transaction with one INSERT, and of the same with its message.
+
+    Where the adapter can write its message by plain SQL, also of that.
+    """
 
     def plain() -> None:
         with transaction.atomic():
             Award.objects.create(person=PERSON)
 
-    def with_message() -> None:
-        with transaction.atomic():
-            award = Award.objects.create(person=PERSON)
-            adapter.send(payload_of(award.pk))
+    def sending(send: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+        def with_message() -> None:
+            with transaction.atomic():
+                award = Award.objects.create(person=PERSON)
+                send(payload_of(award.pk))
 
-    return _in_turns(plain, with_message, repeats)
+        return with_message
+
+    acts = {"without": plain, "with": sending(adapter.send)}
+    if hasattr(adapter, "send_by_sql"):
+        acts["by SQL"] = sending(adapter.send_by_sql)
+    return _in_turns(acts, repeats)
 
 
 def many(adapter: ModuleType) -> float:
@@ -71,7 +84,7 @@ def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
 
     publish = own if getattr(adapter, "PUBLISHES", False) else for_each_consumer
     try:
-        return _in_turns(draw(lambda *_args, **_how: []), draw(publish), repeats)
+        return _in_turns({"without": draw(lambda *_args, **_how: []), "with": draw(publish)}, repeats)
     finally:
         services.publish = own
 
@@ -108,12 +121,18 @@ def _a_campaign() -> Any:
     return campaign
 
 
-def _in_turns(without: Callable[[], None], with_message: Callable[[], None], repeats: int) -> dict[str, float]:
-    taken: dict[str, list[float]] = {"without": [], "with": []}
-    for turn in range(repeats + repeats // 5):
-        for name, act in (("without", without), ("with", with_message)):
-            began = time.perf_counter()
-            act()
-            if turn >= repeats // 5:
-                taken[name].append((time.perf_counter() - began) * 1e3)
+def _in_turns(acts: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+    """Return the median milliseconds of each, done in blocks that alternate.
+
+    What the process does for a message in the background then falls on those with one, and on none of those without.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in acts}
+    for turn in range(max(2, repeats // BLOCK) + 1):
+        for name, act in acts.items():
+            time.sleep(SETTLED)
+            for _ in range(min(BLOCK, repeats)):
+                began = time.perf_counter()
+                act()
+                if turn:  # the first block warms up
+                    taken[name].append((time.perf_counter() - began) * 1e3)
     return {name: statistics.median(values) for name, values in taken.items()}

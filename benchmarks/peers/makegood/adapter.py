@@ -1,20 +1,38 @@
 """How work is handed to Makegood: ``publish`` beside the row, ``publish_many`` for many."""
 
+import json
 import os
 from collections.abc import Sequence
 from typing import Any
+
+from django.db import connection
 
 from outbox import Draft, Message, courier, publish, publish_many
 
 ROWS_PER_MESSAGE = int(os.environ.get("BENCH_FAN_OUT", "1"))
 PUBLISHES = True
 """A draw publishes by itself."""
+PLAIN_INSERT = """
+    INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
+        attempts, attempt_limit, lost, sends, created_at, not_before, due_at, expires_at, worker, last_error, failure,
+        revision)
+    VALUES ('work.won', 'bench.issue_0', %s, %s, '{}', '', 'pending', '', '', 0, 8, 0, 0, now(), now(),
+        now() + interval '5 s', now() + interval '7 days', '', '', '', 0)
+    ON CONFLICT DO NOTHING RETURNING id
+"""
 TABLES = ("outbox_message", "outbox_attempt")
 
 
 def send(payload: dict[str, Any]) -> None:
     """Write the message of one award in the caller's transaction."""
     publish("work.won", key=payload["award"], payload=payload)
+
+
+def send_by_sql(payload: dict[str, Any]) -> None:
+    """Write the same row by plain SQL, unchecked and without a hint: the least that the message can cost."""
+    with connection.cursor() as cursor:
+        cursor.execute(PLAIN_INSERT, [payload["award"], json.dumps(payload)])
+        cursor.fetchall()
 
 
 def send_many(payloads: Sequence[dict[str, Any]]) -> None:
