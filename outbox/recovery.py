@@ -6,6 +6,7 @@ This goes on whatever the room in the queues, a pause or a breaker says.
 import logging
 import random
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -58,17 +59,22 @@ class _Rhythm(threading.local):
 _rhythm = _Rhythm()
 
 
-def recover(name: str) -> Recovered:
+def recover_all(names: Sequence[str]) -> Recovered:
+    """Recover the rows of all these consumers, in any order, within one ``rescan_budget`` for all together."""
+    until = monotonic() + conf().rescan_budget.total_seconds()
+    return sum((recover(name, until=until) for name in random.sample(names, len(names))), Recovered())
+
+
+def recover(name: str, *, until: float) -> Recovered:
     """Look through the due rows of consumer ``name`` and bring back, or fail, what would wait for ever.
 
-    Goes on for about ``rescan_budget``, at least one transaction of each kind; what is left is for the next pass. A
-    search takes as long as the backlog is: a long one that found everything is repeated only after 20 times what it
-    took.
+    Goes on ``until`` a moment of the monotonic clock, at least one transaction of each kind; what is left is for the
+    next pass. A search takes as long as the backlog is: a long one that found everything is repeated only after 20
+    times what it took.
     """
     if monotonic() < _rhythm.again_at.get(name, 0.0):
         return Recovered()
     began = monotonic()
-    until = began + conf().rescan_budget.total_seconds()
     consumer = registry.get(name)
     if consumer is not None:
         ConsumerState.objects.filter(consumer=name, gone_since__isnull=False).update(gone_since=None)

@@ -27,7 +27,7 @@ from outbox.errors import BrokerAway
 from outbox.fingerprint import without_error
 from outbox.models import ConsumerState, Message, Pulse, Status
 from outbox.models.queryset import MessageQuerySet
-from outbox.recovery import Recovered, recover
+from outbox.recovery import recover_all
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
@@ -61,7 +61,7 @@ def rescan() -> Sweep:
     """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
     sweep = Sweep()
     names = list(Message.objects.unfinished().consumers())
-    recovered = sum((recover(name) for name in names), Recovered())
+    recovered = recover_all(names)
     sweep.lost, sweep.failed = recovered.lost, recovered.failed
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]

@@ -138,7 +138,7 @@ BUGS = [
     ),
     bug(
         "recovery leaves to the next pass what its time does not allow",
-        Change("recovery.py", "until = began + conf().rescan_budget.total_seconds()", 'until = float("inf")'),
+        Change("recovery.py", "until = monotonic() + conf().rescan_budget.total_seconds()", 'until = float("inf")'),
         red=[
             "test_recovery::test_when_its_time_is_up_the_rest_fails_in_the_next_passes_and_each_pass_has_succeeded",
             "test_recovery::test_when_its_time_is_up_the_other_lost_rows_are_brought_back_in_the_next_pass",
@@ -325,9 +325,9 @@ BUGS = [
         "lost leases are recovered despite a pause",
         Change(
             "rescan.py",
-            "sum((recover(name) for name in names), Recovered())",
-            "sum((recover(name) for name in names if name not in "
-            '{*ConsumerState.objects.paused().values_list("consumer", flat=True)}), Recovered())',
+            "recover_all(names)",
+            "recover_all([name for name in names if name not in "
+            '{*ConsumerState.objects.paused().values_list("consumer", flat=True)}])',
         ),
         red=["test_recovery::test_lost_leases_are_recovered_although_the_consumer_is_paused"],
     ),
@@ -335,9 +335,9 @@ BUGS = [
         "lost leases are recovered despite an open breaker",
         Change(
             "rescan.py",
-            "sum((recover(name) for name in names), Recovered())",
-            "sum((recover(name) for name in names if name not in "
-            '{*ConsumerState.objects.open().values_list("consumer", flat=True)}), Recovered())',
+            "recover_all(names)",
+            "recover_all([name for name in names if name not in "
+            '{*ConsumerState.objects.open().values_list("consumer", flat=True)}])',
         ),
         red=["test_recovery::test_lost_leases_are_recovered_although_the_breaker_is_open"],
     ),
@@ -345,8 +345,8 @@ BUGS = [
         "lost leases are recovered despite high water and without a broker",
         Change(
             "rescan.py",
-            "sum((recover(name) for name in names), Recovered())",
-            "sum((recover(name) for name in names if _link_of_thread().depth(name) < 50), Recovered())",
+            "recover_all(names)",
+            "recover_all([name for name in names if _link_of_thread().depth(name) < 50])",
         ),
         red=[
             "test_recovery::test_lost_leases_are_recovered_although_the_queue_is_full",

@@ -9,11 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.acts import PRUNED, Act
+from outbox.admin import wording
 from outbox.admin.desk import ReadOnlyAdmin
 from outbox.models import AuditEntry, Pulse
 
@@ -55,7 +57,7 @@ class ActFilter(admin.SimpleListFilter):
 class AuditEntryAdmin(ReadOnlyAdmin):
     """Who did what and why, newest first; the chain of hashes is checked on request."""
 
-    list_display = ("at", "actor", "act", "subject", "reason", "origin")
+    list_display = ("when", "actor", "act", "subject", "promise", "reason", "origin")
     search_fields = ("=actor", "=message_id")
     search_help_text = gettext_lazy("Who, or the id of a message")
     list_filter = (ActFilter,)
@@ -64,6 +66,19 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     paginator = CappedPaginator
     list_per_page = 50
     change_list_template = "outbox/desk/audit_list.html"
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, entry: AuditEntry) -> str:
+        """Write the moment to the second: acts follow each other quickly."""
+        return wording.moment(entry.at)
+
+    @admin.display(description=gettext_lazy("message"))
+    def promise(self, entry: AuditEntry) -> str:
+        """Lead to the message that was acted on, while it is kept."""
+        if entry.message_id is None:
+            return "–"
+        address = reverse("admin:outbox_message_change", args=[entry.message_id], current_app=self.admin_site.name)
+        return format_html('<a href="{}">{}</a>', address, entry.message_id)
 
     @admin.display(description=gettext_lazy("act"))
     def act(self, entry: AuditEntry) -> str:

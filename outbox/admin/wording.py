@@ -1,12 +1,18 @@
-"""The engine's own words in the reader's language: errors are stored in English, and kinds of failure as patterns."""
+"""How the desk writes a moment, and the engine's own words in the reader's language.
+
+Errors are stored in English, and kinds of failure as patterns.
+"""
 
 import re
+from datetime import UTC, datetime
 
 from django.utils.functional import Promise
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox import recovery, rescan
+from outbox.acts import written
 from outbox.models import FailureGroup
 
 REASONS: dict[str, Promise] = {
@@ -31,6 +37,19 @@ LATE = re.compile(r"^refused, a later attempt or an operator was faster; (.*)$",
 VARYING = re.compile(r"\(=?<value>\)|<(?:value|uuid|time|mail|url|address|text|hex|n)>…?")
 ONLY_VARYING = re.compile(r"\{[…\s:,\[\]]*…[…\s:,\[\]]*\}")
 IN_A_ROW = re.compile(r"…(?:[\s,:;.]*…)+")
+
+
+def moment(at: datetime | None) -> str:
+    """Show a moment in local time, with UTC in the tooltip; the script turns local into the reader's own."""
+    if at is None:
+        return "–"
+    utc = at.astimezone(UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        utc.isoformat(timespec="milliseconds"),
+        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
+        written(at),
+    )
 
 
 def error(text: str) -> str:

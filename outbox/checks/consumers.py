@@ -14,6 +14,9 @@ Found = Iterable[CheckMessage]
 SAVEPOINTS_CACHED = 64
 """More writing savepoints in one transaction overflow PostgreSQL's cache of subtransactions."""
 
+LONG_HINT = timedelta(seconds=5)
+"""Half of the margin that a hint's time limit has."""
+
 
 def unsafe() -> Found:
     """Yield what is unsafe anywhere."""
@@ -55,4 +58,11 @@ def _spans() -> Found:
             "workers that are alive.",
             hint='Make OUTBOX["LEASE"] several times as long as CHUNK_TIME.',
             id="outbox.W020",
+        )
+    if given.hint_time > LONG_HINT:
+        yield Warning(
+            f"In a backlog a hint keeps its place in the pool for HINT_TIME ({given.hint_time}); messages of other "
+            "consumers wait for it, and past a consumer's time limit Celery ends the worker process.",
+            hint='Make OUTBOX["HINT_TIME"] shorter than a second: nothing is gained by more.',
+            id="outbox.W025",
         )

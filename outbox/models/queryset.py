@@ -92,12 +92,14 @@ class MessageQuerySet(EngineQuerySet["Message"]):
     def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
         """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error."""
         changes: dict[str, object] = {"last_error": error} if error is not None else {}
+        # SQLite writes the sum with more digits, so that even now + 0 is later than now until the millisecond is over.
+        then = Now() + wait if wait else Now()
         return self.filter(status=Status.STARTED).update(
             status=Status.PENDING,
             attempt_limit=F("attempt_limit") + (1 if free else 0),
-            not_before=Now() + wait,
+            not_before=then,
             # The rescan must see the deadline pass, however long the wait.
-            due_at=Least(Now() + wait, F("expires_at")),
+            due_at=Least(then, F("expires_at")),
             lease_until=None,
             lost=lost,
             **changes,

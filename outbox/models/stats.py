@@ -54,17 +54,11 @@ class MinuteStatQuerySet(EngineQuerySet["MinuteStat"]):
         """Keep the minutes that began in the last ``span``."""
         return self.filter(minute__gt=Now() - span)
 
-    def per_minute(self) -> list[dict[str, Any]]:
-        """Sum over the consumers: for each minute the counters, and ``seconds`` and ``slowest`` of the successes."""
-        return self._summed("minute")
-
     def per_consumer(self) -> list[dict[str, Any]]:
-        """Sum over the minutes: for each consumer the same keys."""
-        return self._summed("consumer")
-
-    def _summed(self, by: str) -> list[dict[str, Any]]:
+        """Sum over the minutes: for each consumer the counters, and ``seconds`` and ``slowest`` of the successes."""
         sums = {f"{name}_sum": Sum(name) for name in COUNTED}
-        rows = self.values(by).annotate(seconds=Sum("latency_sum"), slowest=Max("latency_max"), **sums).order_by(by)
+        took = {"seconds": Sum("latency_sum"), "slowest": Max("latency_max")}
+        rows = self.values("consumer").annotate(**took, **sums).order_by("consumer")
         return [{name.removesuffix("_sum"): value for name, value in row.items()} for row in rows]
 
     def latencies(self) -> list[int]:

@@ -69,18 +69,7 @@ def operations(context: Context) -> dict[str, Any]:
         return {"broken": True}
 
 
-@register.simple_tag
-def moment(at: datetime | None) -> str | SafeString:
-    """Show a moment in local time, with UTC in the tooltip; the script turns local into the reader's own."""
-    if at is None:
-        return "–"
-    utc = at.astimezone(UTC)
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        utc.isoformat(timespec="milliseconds"),
-        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        written(at),
-    )
+register.simple_tag(wording.moment)
 
 
 @register.simple_tag

@@ -132,6 +132,7 @@ UNSAFE = [
     ("W017", {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}}),
     ("W019", {"consumer": {"chunk": 1, "timeout": timedelta(seconds=31)}}),
     ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
+    ("W025", {"outbox_settings": {"HINT_TIME": timedelta(seconds=6)}}),
 ]
 
 UNSAFE_WHEN_DEPLOYED = [

@@ -1,6 +1,7 @@
 """The work queue and the other lists as an operator uses them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -164,13 +165,17 @@ def test_a_selected_message_that_somebody_else_changed_is_named(desk: Client) ->
 
 
 def test_the_audit_is_listed_and_its_chain_checked(desk: Client) -> None:
-    operate.discard(rows.failed().pk, revision=0, actor="ada", reason="a test campaign")
+    message = rows.failed()
+    operate.discard(message.pk, revision=0, actor="ada", reason="a test campaign")
+    entry = AuditEntry.objects.get()
 
     listed = desk.get("/admin/outbox/auditentry/")
     detail = desk.get(f"/admin/outbox/auditentry/{AuditEntry.objects.get().pk}/change/")
     checked = desk.post("/admin/outbox/auditentry/verify/", follow=True)
 
     assert "a test campaign" in listed.text
+    assert f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" in listed.text
+    assert f'<a href="/admin/outbox/message/{message.pk}/change/">{message.pk}</a>' in listed.text
     assert detail.status_code == 200
     assert "The chain is whole" in checked.text
 

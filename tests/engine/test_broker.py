@@ -1,13 +1,13 @@
 """Hints on a real RabbitMQ: each is surely taken, or known not to be, within a deadline."""
 
 from datetime import timedelta
-from time import monotonic
+from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 import pytest
 
-from outbox import delivery, rescan
-from outbox.broker import Hint, Link, celery_app, queue_name
+from outbox import delivery, rescan, tasks
+from outbox.broker import Hint, Link, celery_app, control_queue, queue_name
 from outbox.conf import conf
 from outbox.errors import BrokerAway
 from outbox.rescan import Sweep
@@ -40,6 +40,15 @@ def bodies(rabbit, name="test.till") -> list:
     return taken
 
 
+def waits_in(rabbit, queue: str) -> str:
+    """Take the next task out of a queue, which Celery has sent without waiting for a confirm, and return its name."""
+    until = monotonic() + LONG
+    while (message := rabbit.basic_get(queue, no_ack=True)) is None:
+        assert monotonic() < until, f"nothing came into {queue}"
+        sleep(0.01)
+    return message.headers["task"]
+
+
 def test_a_hint_is_confirmed_and_lies_in_the_queue_as_a_persistent_task_in_json(link, rabbit):
     link.depth("test.till")
 
@@ -54,6 +63,18 @@ def test_a_hint_is_confirmed_and_lies_in_the_queue_as_a_persistent_task_in_json(
     assert (message.content_type, message.properties["delivery_mode"]) == ("application/json", 2)
     assert taken.delivery_info["routing_key"] == queue_name("test.till")
     assert taken.delivery_info["exchange"] == ""
+
+
+@pytest.mark.parametrize("chore", [tasks.run_rescan, tasks.run_prune, tasks.run_roll_up, tasks.run_alerts])
+def test_a_chore_is_a_task_for_the_control_worker_unless_beat_s_row_names_another_queue(chore, rabbit):
+    control_queue()(rabbit).declare()
+    elsewhere = queue_name("test.a")
+    rabbit.queue_declare(elsewhere, durable=True, auto_delete=False)
+
+    chore.apply_async((), {}, expires=10)
+    chore.apply_async((), {}, queue=elsewhere)
+
+    assert [waits_in(rabbit, name) for name in (queue_name("control"), elsewhere)] == [chore.name] * 2
 
 
 def test_the_depth_is_the_number_of_hints_that_wait(link):

@@ -273,7 +273,7 @@ def before_handling(monkeypatch):
 def lose_the_lease():
     """Let the lease run out and the rescan take the row back."""
     let_pass(timedelta(seconds=30))
-    recovery.recover("test.till")
+    recovery.recover_all(["test.till"])
 
 
 def test_a_worker_overtaken_before_it_handled_has_no_effect(listen, before_handling):
@@ -299,7 +299,7 @@ def test_a_worker_whose_row_was_taken_back_has_no_effect(listen, before_handling
 
     def take_back():
         let_pass(timedelta(seconds=30), id)
-        recovery.recover("test.till")
+        recovery.recover_all(["test.till"])
 
     before_handling(take_back)
 
@@ -315,7 +315,7 @@ def test_the_row_that_a_live_handler_has_locked_is_not_taken_back(listen, before
 
     def look():
         try:
-            return recovery.recover("test.till")
+            return recovery.recover_all(["test.till"])
         except DatabaseError as error:
             return error
 

@@ -193,7 +193,7 @@ def test_settling_in_an_atomic_consumer_is_a_failed_attempt(listen):
 def overtake(id: int, *, finish: bool) -> None:
     """Let the lease run out while the handler is at it, and another worker take the row."""
     let_pass(timedelta(seconds=30), id)
-    recovery.recover("test.till")
+    recovery.recover_all(["test.till"])
     if finish:
         in_thread(lambda: delivery.deliver("test.till", [id]))
 

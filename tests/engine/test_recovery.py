@@ -1,5 +1,6 @@
 """What would wait for ever is brought back or fails visibly: lost leases, passed deadlines, consumers that are gone."""
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
 
@@ -36,7 +37,7 @@ def test_the_first_loss_is_free_and_the_row_is_due_at_once(listen):
     start_and_crash("test.till", id)
 
     with timed() as span:
-        recovered = recovery.recover("test.till")
+        recovered = recovery.recover_all(["test.till"])
 
     assert recovered == Recovered(lost=1, failed=0)
     assert row(id) == Row("pending", attempts=1, attempt_limit=4, lost=1, last_error=gone(1))
@@ -52,7 +53,7 @@ def test_losses_in_a_row_count_from_the_second_and_are_exhausted_at_the_limit(li
 
     for _ in range(4):
         start_and_crash("test.till", id)
-        recovery.recover("test.till")
+        recovery.recover_all(["test.till"])
         states.append(row(id))
         let_pass(timedelta(minutes=1))
 
@@ -69,11 +70,11 @@ def test_a_second_loss_waits_as_after_a_failure(listen):
     listen()
     id = promise()
     start_and_crash("test.till", id)
-    recovery.recover("test.till")
+    recovery.recover_all(["test.till"])
     start_and_crash("test.till", id)
 
     with timed() as span:
-        recovery.recover("test.till")
+        recovery.recover_all(["test.till"])
 
     assert span.contains(Message.objects.get().not_before - timedelta(seconds=10))
 
@@ -82,7 +83,7 @@ def test_a_success_after_a_loss_forgets_it(listen):
     listen()
     id = promise()
     start_and_crash("test.till", id)
-    recovery.recover("test.till")
+    recovery.recover_all(["test.till"])
 
     delivery.deliver("test.till", [id])
 
@@ -96,7 +97,7 @@ def test_a_lease_that_is_not_over_is_left_alone(listen):
     delivery.start(till, [id])
     let_pass(timedelta(seconds=5))
 
-    recovered = recovery.recover("test.till")
+    recovered = recovery.recover_all(["test.till"])
 
     assert recovered == Recovered()
     assert row(id) == Row("started", attempts=1, attempt_limit=3)
@@ -110,7 +111,7 @@ def test_a_lease_renewed_for_a_redo_is_left_alone(listen):
     Message.objects.held(fences).renew(till.lease + till.timeout)
     let_pass(timedelta(seconds=20))
 
-    recovered = recovery.recover("test.till")
+    recovered = recovery.recover_all(["test.till"])
 
     assert recovered == Recovered()
 
@@ -121,7 +122,7 @@ def test_more_lost_rows_than_fit_into_a_transaction_are_all_brought_back(listen,
     ids = promises(5)
     start_and_crash("test.till", *ids)
 
-    recovered = recovery.recover("test.till")
+    recovered = recovery.recover_all(["test.till"])
 
     assert recovered == Recovered(lost=5, failed=0)
     assert {entry[:4] for entry in rows(ids)} == {("pending", 1, 4, 1)}
@@ -180,7 +181,7 @@ def test_a_message_that_passes_its_deadline_fails_as_expired(listen):
     id = promise()
     let_pass(timedelta(days=7))
 
-    recovered = recovery.recover("test.till")
+    recovered = recovery.recover_all(["test.till"])
 
     assert recovered == Recovered(lost=0, failed=1)
     assert row(id) == NEW._replace(status="failed", last_error="expired: the deadline passed before it succeeded")
@@ -202,7 +203,7 @@ def test_a_message_that_is_being_handled_does_not_expire(listen):
     delivery.start(till, [id])
     set_row(id, expires_at=Now() - timedelta(seconds=1), due_at=Now() - timedelta(seconds=1))
 
-    recovered = recovery.recover("test.till")
+    recovered = recovery.recover_all(["test.till"])
 
     assert recovered == Recovered()
     assert row(id) == Row("started", attempts=1, attempt_limit=3)
@@ -215,7 +216,7 @@ def test_snoozing_for_ever_ends_at_the_deadline(listen):
     for _ in range(4):
         delivery.deliver("test.till", [id])
         let_pass(timedelta(seconds=1501))
-        recovery.recover("test.till")
+        recovery.recover_all(["test.till"])
 
     assert row(id)[:3] == ("failed", 3, 6)
     assert row(id).last_error == "expired: the deadline passed before it succeeded"
@@ -226,10 +227,10 @@ def test_a_wait_beyond_the_deadline_does_not_put_the_deadline_off(listen):
     id = promise(do="snooze", seconds=86_400)
     delivery.deliver("test.till", [id])
     let_pass(timedelta(minutes=59))
-    before = recovery.recover("test.till")
+    before = recovery.recover_all(["test.till"])
     let_pass(timedelta(minutes=2))
 
-    after = recovery.recover("test.till")
+    after = recovery.recover_all(["test.till"])
 
     assert (before, after) == (Recovered(), Recovered(lost=0, failed=1))
     assert row(id)[:3] == ("failed", 1, 4)
@@ -241,7 +242,7 @@ def test_expired_rows_beyond_one_transaction_all_fail(listen, monkeypatch):
     ids = promises(5)
     let_pass(timedelta(days=7))
 
-    recovered = recovery.recover("test.till")
+    recovered = recovery.recover_all(["test.till"])
 
     assert recovered == Recovered(lost=0, failed=5)
     assert {entry.status for entry in rows(ids)} == {"failed"}
@@ -306,7 +307,7 @@ def test_a_long_search_is_not_repeated_in_every_pass(listen, monkeypatch, took, 
     monkeypatch.setattr(recovery, "_recover_lost", lambda consumer, _until: made.append(consumer.name) or Recovered())
 
     for _ in range(3):
-        recovery.recover("test.till")
+        recovery.recover_all(["test.till"])
 
     assert made == ["test.till"] * searches
 
@@ -334,10 +335,27 @@ def test_when_its_time_is_up_the_other_lost_rows_are_brought_back_in_the_next_pa
     clock = iter(float(n) for n in range(1_000))
     monkeypatch.setattr(recovery, "monotonic", lambda: next(clock))
 
-    first, second = recovery.recover("test.till"), recovery.recover("test.till")
+    first, second = recovery.recover_all(["test.till"]), recovery.recover_all(["test.till"])
 
     assert (first, second) == (Recovered(lost=2, more=True), Recovered(lost=1))
     assert {entry[:4] for entry in rows(ids)} == {("pending", 1, 4, 1)}
+
+
+def test_all_consumers_of_a_pass_share_its_time_and_each_has_its_turn(listen, monkeypatch):
+    monkeypatch.setattr(recovery, "LOST_BATCH", 2)
+    names = ["test.till", "test.a", "test.b"]
+    for name in names:
+        listen(topic=name, name=name)
+        start_and_crash(name, *promises(5, name))
+    clock = iter(n / 10 for n in range(1_000))
+    monkeypatch.setattr(recovery, "monotonic", lambda: next(clock))
+
+    recovered = recovery.recover_all(names)
+
+    brought_back = sorted(Counter(Message.objects.filter(lost=1).values_list("consumer", flat=True)).values())
+    assert recovered == Recovered(lost=sum(brought_back), more=True)
+    assert (len(brought_back), brought_back[0], brought_back[1]) == (3, 2, 2)
+    assert brought_back[2] > 2
 
 
 def test_a_lost_attempt_ends_before_the_machine_gives_the_message_up(listen):
@@ -346,7 +364,7 @@ def test_a_lost_attempt_ends_before_the_machine_gives_the_message_up(listen):
     set_row(id, attempts=2, lost=1)
     start_and_crash("test.till", id)
 
-    recovery.recover("test.till")
+    recovery.recover_all(["test.till"])
 
     assert row(id).status == "failed"
     assert Attempt.objects.get().ended_at <= Message.objects.get().exhausted_at

@@ -445,7 +445,7 @@ def test_four_overlapping_rescans_bring_every_lost_row_back_once(till, link):
     delivery.start(till, ids)
     let_pass(timedelta(seconds=11))
 
-    recovered = together(*[lambda: recovery.recover("test.till")] * 4)
+    recovered = together(*[lambda: recovery.recover_all(["test.till"])] * 4)
 
     assert sum(entry.lost for entry in recovered) == 50
     assert {entry[:4] for entry in rows(ids)} == {("pending", 1, 4, 1)}

@@ -82,7 +82,7 @@ def test_a_start_with_its_top_up_uses_the_indexes_among_a_hundred_thousand_finis
 
 def test_lost_leases_are_found_by_the_index_among_a_hundred_thousand_finished_rows(many_finished, link):
     with CaptureQueriesContext(connection) as captured:
-        rescan.recover("test.till")
+        rescan.recover_all(["test.till"])
 
     searches = selects(captured, "FOR NO KEY UPDATE")
     assert len(searches) == 2

@@ -180,23 +180,21 @@ def test_minutes_are_forgotten_after_a_time_and_totals_are_not(configure):
     assert counted(TotalStat) == {(BOOK,): {"successes": 1}}
 
 
-def test_charts_read_sums_per_minute_and_per_consumer():
+def test_pages_read_sums_per_consumer():
     then = minute_of(clock()) - 5 * MINUTE
     success(then, took=2 * SECOND)
     success(then, TAKE, took=3 * SECOND)
     success(then + MINUTE, TAKE)
     rollup.roll_up()
 
-    per_minute = MinuteStat.objects.within(HOUR).per_minute()
     per_consumer = MinuteStat.objects.within(HOUR).per_consumer()
 
-    assert [(row["minute"], row["successes"], row["seconds"], row["slowest"]) for row in per_minute] == [
-        (then, 2, pytest.approx(5), pytest.approx(3)),
-        (then + MINUTE, 1, pytest.approx(1), pytest.approx(1)),
+    assert [(row["consumer"], row["successes"], row["seconds"], row["slowest"]) for row in per_consumer] == [
+        (BOOK, 1, pytest.approx(2), pytest.approx(2)),
+        (TAKE, 2, pytest.approx(4), pytest.approx(3)),
     ]
-    assert [(row["consumer"], row["successes"]) for row in per_consumer] == [(BOOK, 1), (TAKE, 2)]
     assert sum(MinuteStat.objects.within(HOUR).latencies()) == 3
-    assert MinuteStat.objects.within(SECOND).per_minute() == []
+    assert MinuteStat.objects.within(SECOND).per_consumer() == []
 
 
 @pytest.mark.parametrize(
