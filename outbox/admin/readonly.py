@@ -78,7 +78,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         if entry.message_id is None:
             return "–"
         address = reverse("admin:outbox_message_change", args=[entry.message_id], current_app=self.admin_site.name)
-        return format_html('<a href="{}">{}</a>', address, entry.message_id)
+        return format_html('<a href="{}">#{}</a>', address, entry.message_id)
 
     @admin.display(description=gettext_lazy("act"))
     def act(self, entry: AuditEntry) -> str:

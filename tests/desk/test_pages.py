@@ -175,7 +175,7 @@ def test_the_audit_is_listed_and_its_chain_checked(desk: Client) -> None:
 
     assert "a test campaign" in listed.text
     assert f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" in listed.text
-    assert f'<a href="/admin/outbox/message/{message.pk}/change/">{message.pk}</a>' in listed.text
+    assert f'<a href="/admin/outbox/message/{message.pk}/change/">#{message.pk}</a>' in listed.text
     assert detail.status_code == 200
     assert "The chain is whole" in checked.text
 

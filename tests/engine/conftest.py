@@ -109,6 +109,12 @@ def configure(settings: Any) -> Callable[..., None]:
     return change
 
 
+@pytest.fixture(autouse=True)
+def _time_enough(configure: Callable[..., None]) -> None:
+    """Have chunks and hints end by what they do, not by the clock of a machine that is busy with other tests."""
+    configure(CHUNK_TIME_SQLITE=timedelta(seconds=10), HINT_TIME=timedelta(seconds=10))
+
+
 @pytest.fixture
 def one_chunk(configure: Callable[..., None]) -> None:
     """A hint that has no time to go on with chunk after chunk."""
