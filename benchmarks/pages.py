@@ -27,7 +27,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from awards.management import roles
 from benchmarks.outage import free_port
-from outbox import rollup
+from outbox.maintenance import rollup
 from outbox.models import FailureGroup, Message
 
 PAGES = {"/metrics": "outbox_messages{", "/admin/": "Operations", "/admin/outbox/": "Operations"}

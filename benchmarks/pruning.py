@@ -23,7 +23,8 @@ from benchmarks.measuring import quantile
 from django.db import connection, transaction
 from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
-from outbox import publish, rollup
+from outbox import publish
+from outbox.maintenance import rollup
 from outbox.models import Message, Pulse
 
 PROCESSES = 2

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outbox.errors import Reject, Snooze, Superseded, Unavailable
-    from outbox.integration import configure
     from outbox.models import Message
     from outbox.policy import Backoff
     from outbox.publishing import Draft, publish, publish_many
     from outbox.registry import consumer
+    from outbox.worker.integration import configure
 
 __all__ = [
     "Backoff",
@@ -37,7 +37,7 @@ _HOME = {
     "Snooze": "errors",
     "Superseded": "errors",
     "Unavailable": "errors",
-    "configure": "integration",
+    "configure": "worker.integration",
     "consumer": "registry",
     "publish": "publishing",
     "publish_many": "publishing",

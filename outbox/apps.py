@@ -22,9 +22,9 @@ class OutboxConfig(AppConfig):
         """Import every app's ``consumers.py`` and our tasks, and tell Celery's workers about our queues."""
         autodiscover_modules("consumers")
         import_module("outbox.checks")
-        schedule = import_module("outbox.schedule")
+        schedule = import_module("outbox.maintenance.schedule")
         post_migrate.connect(schedule.ensure_entries, sender=self)
-        integration = import_module("outbox.integration")
+        integration = import_module("outbox.worker.integration")
         try:
             integration.attach_queues()
         except BrokerAway as error:

@@ -13,10 +13,11 @@ from django.db import connections, transaction
 from django.db.models import Max, QuerySet
 from django.db.models.functions import Coalesce, Now
 
-from outbox.acts import PRUNED
 from outbox.conf import conf
 from outbox.models import AuditEntry
 
+PRUNED = "prune"
+"""The action under which the engine notes that the oldest entries were removed. Nobody does this by hand."""
 GENESIS = "0" * 64
 """What the first entry carries as the hash of the entry before."""
 ENGINE = "outbox"

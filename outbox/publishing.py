@@ -1,6 +1,5 @@
 """``publish``: write one promise for each consumer of a topic, in the caller's own transaction."""
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,22 +12,17 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from outbox import courier, registry
-from outbox.clock import Clock, clock_of
+from outbox import registry, topics
+from outbox.broker import dispatcher
 from outbox.conf import conf
 from outbox.errors import InvalidMessage, OutsideTransaction, UnknownTopic
 from outbox.models import Message, Status
 from outbox.models.message import KEY_LENGTH
+from outbox.models.sql.clock import Clock, clock_of
+from outbox.payloads import check_characters, encode
 from outbox.registry import Consumer
 
 Key = str | int | uuid.UUID
-
-DEPTH_LIMIT = 100
-"""Levels of a payload. Python reads JSON by recursion: what only just fits at the publisher may not at the worker."""
-FLOAT_LIMIT = 1e16
-"""From here on Python writes a float as digits with an exponent, and does not get the same float back."""
-
-_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +105,10 @@ def _turn(promise: _Promise) -> tuple[str, tuple[str, ...]]:
 def _promises(draft: Draft) -> list[_Promise]:
     if not isinstance(draft, Draft):
         raise InvalidMessage(f"{draft!r:.100}: publish_many takes Draft(topic, key=..., payload=...)")
-    if not registry.is_topic(draft.topic):
+    if not topics.is_topic(draft.topic):
         raise InvalidMessage(
             f"topic {draft.topic!r}: words of letters, digits, _ and - joined by dots, at most "
-            f"{registry.TOPIC_LENGTH} characters"
+            f"{topics.TOPIC_LENGTH} characters"
         )
     consumers = registry.consumers_of(draft.topic)
     if not consumers:
@@ -124,7 +118,7 @@ def _promises(draft: Draft) -> list[_Promise]:
     _text("ordering_key", draft.ordering_key)
     if not isinstance(draft.headers, Mapping):
         raise InvalidMessage(f"headers {draft.headers!r:.100}: a dict")
-    payload, headers = _encode("payload", draft.payload), _encode("headers", dict(draft.headers))
+    payload, headers = encode("payload", draft.payload), encode("headers", dict(draft.headers))
     size = len(payload.encode()) + len(headers.encode())
     if size > conf().payload_limit:
         raise InvalidMessage(
@@ -144,14 +138,14 @@ def _key(value: object) -> str:
     if not 0 < len(key) <= KEY_LENGTH:
         shown = "an int of thousands of digits" if type(value) is int and not key else f"{value!r:.250}"
         raise InvalidMessage(f"key {shown}: a str of 1 to {KEY_LENGTH} characters, an int or a UUID")
-    _check_characters("key", key)
+    check_characters("key", key)
     return key
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > KEY_LENGTH:
         raise InvalidMessage(f"{name} {value!r:.250}: a str of at most {KEY_LENGTH} characters")
-    _check_characters(name, value)
+    check_characters(name, value)
     return value
 
 
@@ -166,52 +160,6 @@ def _check_delay(draft: Draft, consumers: Sequence[Consumer]) -> None:
                 f"delay {draft.delay} is not shorter than the deadline of {consumer.name} ({consumer.deadline}); "
                 "the message would expire before it starts. Raise the consumer's deadline"
             )
-
-
-def _encode(name: str, value: Any) -> str:
-    """Return ``value`` as JSON that both databases store and give back unchanged, or say where it is not."""
-    try:
-        _check_json(name, value, 0)
-        return _as_json(value)
-    except ValueError as error:
-        raise InvalidMessage(f"{name} is not JSON: {error}") from error
-
-
-def _check_json(path: str, value: Any, depth: int) -> None:
-    match value:
-        case None | bool() | int():
-            return
-        case str():
-            _check_characters(path, value)
-        case float():
-            if value != value or value in (float("inf"), float("-inf")):
-                raise InvalidMessage(f"{path} is {value}, which JSON does not have")
-            if abs(value) >= FLOAT_LIMIT:
-                # PostgreSQL keeps the decimal digits and gives them back as an int, which is another number.
-                raise InvalidMessage(f"{path} is {value}, which would not come back as the same number; use int or str")
-        case dict() | list() | tuple() if depth == DEPTH_LIMIT:
-            name = path.partition("[")[0]
-            raise InvalidMessage(f"{name} is nested too deeply: at most {DEPTH_LIMIT} levels of lists and dicts")
-        case dict():
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    raise InvalidMessage(f"{path} has the key {key!r}; JSON keys are str, convert it yourself")
-                _check_characters(f"a key of {path}", key)
-                _check_json(f"{path}[{key!r:.50}]", item, depth + 1)
-        case list() | tuple():
-            for index, item in enumerate(value):
-                _check_json(f"{path}[{index}]", item, depth + 1)
-        case _:
-            raise InvalidMessage(f"{path} is of type {type(value).__name__}, which is not JSON; convert it yourself")
-
-
-def _check_characters(path: str, text: str) -> None:
-    if "\0" in text:
-        raise InvalidMessage(f"{path} contains a NUL character, which PostgreSQL cannot store")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidMessage(f"{path} contains a lone surrogate, which is not valid text") from None
 
 
 def _take_turns(connection: BaseDatabaseWrapper, ordering_keys: set[str]) -> None:
@@ -279,4 +227,4 @@ def _hand_to_courier(written: Sequence[tuple[int, str, bool]]) -> None:
         if not delayed:
             ids[consumer].append(id)
     if ids:
-        courier.offer_on_commit(dict(ids))
+        dispatcher.offer_on_commit(dict(ids))

@@ -1,7 +1,6 @@
 """Who listens to what: the consumers of a project, found at start-up in each app's ``consumers.py``."""
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +12,7 @@ from django.apps import apps
 from outbox.conf import conf
 from outbox.errors import ConsumerError
 from outbox.policy import Backoff
+from outbox.topics import NAME_LENGTH, is_pattern, is_topic, matches
 
 if TYPE_CHECKING:
     from outbox.models import Message
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 Handler = Callable[..., object]
 H = TypeVar("H", bound=Handler)
 
-WORD = re.compile(r"[A-Za-z0-9_-]+")
-NAME_LENGTH = 100
-TOPIC_LENGTH = 200
 SETTLE_MARGIN = timedelta(seconds=10)
 LONGEST_HINT = timedelta(minutes=15)
 """Half of RabbitMQ's default ``consumer_timeout`` (30 min): a hint that runs longer would stop its worker."""
@@ -162,48 +159,10 @@ def _listening(topic: str) -> tuple[Consumer, ...]:
     return tuple(entry for entry in all_consumers() if entry.listens_to(topic))
 
 
-def is_topic(topic: object) -> bool:
-    """Tell whether ``topic`` is words of letters, digits, "_" and "-" joined by dots, at most 200 characters."""
-    return (
-        isinstance(topic, str)
-        and 0 < len(topic) <= TOPIC_LENGTH
-        and all(WORD.fullmatch(word) for word in topic.split("."))
-    )
-
-
-def matches(pattern: str, topic: str) -> bool:
-    """Tell whether a topic exchange would route ``topic`` to a queue bound by ``pattern``."""
-    reachable = {0}
-    words = pattern.split(".")
-    for word in topic.split("."):
-        reachable = {after for before in reachable for after in _step(words, before, word)}
-    return len(words) in {end for position in reachable for end in _skip_hashes(words, position)}
-
-
-def _step(words: list[str], position: int, word: str) -> set[int]:
-    """Return the pattern positions after one more word of the topic."""
-    after = set()
-    for start in _skip_hashes(words, position):
-        if start < len(words) and words[start] == "#":
-            after.add(start)
-        elif start < len(words) and words[start] in ("*", word):
-            after.add(start + 1)
-    return after
-
-
-def _skip_hashes(words: list[str], position: int) -> set[int]:
-    """Return ``position`` and every later one that is reached by letting ``#`` stand for no word."""
-    reached = {position}
-    while position < len(words) and words[position] == "#":
-        position += 1
-        reached.add(position)
-    return reached
-
-
 def _check_pattern(pattern: object) -> None:
     if not isinstance(pattern, str):
         raise ConsumerError(f'consumer({pattern!r:.100}): the topic comes first, as in @consumer("order.paid")')
-    if not pattern or not all(word in ("*", "#") or WORD.fullmatch(word) for word in pattern.split(".")):
+    if not is_pattern(pattern):
         raise ConsumerError(f'consumer({pattern!r}): a pattern is words joined by dots, "*" and "#" among them')
 
 

@@ -6,16 +6,15 @@ from typing import Any
 from celery import Task, shared_task
 from django.db import connections
 
-from outbox import alerts, delivery, rescan, rollup, upkeep
-from outbox.broker import DELIVER_TASK, queue_name
+from outbox.broker.queues import DELIVER_TASK, queue_name
 from outbox.conf import conf
+from outbox.delivery import chunks
+from outbox.maintenance import pruning, rescan, rollup
+from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
+from outbox.monitoring import alerts
 
 log = logging.getLogger("outbox.tasks")
 
-RESCAN_TASK = "outbox.rescan"
-PRUNE_TASK = "outbox.prune"
-ROLL_UP_TASK = "outbox.roll_up"
-ALERT_TASK = "outbox.alert"
 HINT_LENGTH = 10_000
 
 
@@ -34,7 +33,7 @@ def deliver(consumer: str, ids: list[int]) -> None:
         log.error("dropped what is no hint: %.200r for %.200r", ids, consumer)
         return
     heal_connection()
-    delivery.deliver(consumer, ids)
+    chunks.deliver(consumer, ids)
 
 
 @shared_task(name=RESCAN_TASK, base=Chore, ignore_result=True)
@@ -48,7 +47,7 @@ def run_rescan() -> None:
 def run_prune() -> None:
     """Delete finished messages that are old enough; celery-beat calls this every minute."""
     heal_connection()
-    upkeep.prune()
+    pruning.prune()
 
 
 @shared_task(name=ROLL_UP_TASK, base=Chore, ignore_result=True)

@@ -37,7 +37,10 @@ from unittest import mock
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from outbox import breaker, courier, delivery, groups, registry
+from outbox import registry
+from outbox.broker import dispatcher
+from outbox.delivery import breaker, chunks
+from outbox.failures import counting
 from outbox.models import Attempt, ConsumerState, Message, Status
 from outbox.registry import Consumer, Handler
 
@@ -58,11 +61,11 @@ class Delivery:
 @contextmanager
 def silenced() -> Iterator[None]:
     """Send no hints for what is published meanwhile; also a decorator. Needed only where a test commits."""
-    with mock.patch.object(courier, "offer", _send_nothing):
+    with mock.patch.object(dispatcher, "offer", _send_nothing):
         yield
 
 
-def _send_nothing(_ids: courier.Ids) -> None:
+def _send_nothing(_ids: dispatcher.Ids) -> None:
     """Take the courier's place."""
 
 
@@ -100,7 +103,7 @@ def deliver_pending(
 def _as_in_a_new_process() -> Iterator[None]:
     """Set aside what a process remembers of the tables: a test takes back what it has written."""
     breaker._seen.at = float("-inf")
-    with mock.patch.dict(groups._known_at, clear=True):
+    with mock.patch.dict(counting._known_at, clear=True):
         yield
 
 
@@ -125,7 +128,7 @@ def _pass(consumers: Sequence[Consumer], before: dict[int, int], rounds: int, ig
         if ignore_waits:
             _skip_waits(consumer, [id for id, _lost in waiting])
         for ids in _hints(consumer, waiting):
-            delivery.deliver(consumer.name, ids)
+            chunks.deliver(consumer.name, ids)
         made = {id: attempts for id, attempts, _lost in rows}
         after = Message.objects.filter(pk__in=[id for id, _lost in waiting]).values_list("pk", "attempts")
         moved |= any(attempts > made[id] for id, attempts in after)

@@ -61,43 +61,47 @@ BUGS = [
     ),
     bug(
         "a lost row starts only if the hint names it alone",
-        Change("delivery.py", "Start(ready if alone else ready.filter(lost=0))", "Start(ready)"),
+        Change("delivery/chunks.py", "Start(ready if alone else ready.filter(lost=0))", "Start(ready)"),
         red=["test_chunks::test_a_lost_row_is_not_started_by_a_hint_of_several"],
     ),
     bug(
         "a lost row starts alone, without a top-up",
-        Change("delivery.py", "alone, full = any(row.lost for row in rows), ", "alone, full = False, "),
+        Change("delivery/chunks.py", "alone, full = any(row.lost for row in rows), ", "alone, full = False, "),
         red=["test_chunks::test_a_lost_row_starts_alone_without_a_top_up"],
     ),
     bug(
         "a hint whose time is up sends another in its place",
-        Change("delivery.py", "        courier.offer({consumer.name: ()})\n", "        pass\n"),
+        Change("delivery/chunks.py", "        dispatcher.offer({consumer.name: ()})\n", "        pass\n"),
         red=["test_chunks::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     bug(
         "a hint leaves its place to others when its time is up",
-        Change("delivery.py", "rows, until = [], began + conf().hint_time.total_seconds()", "rows = []"),
+        Change("delivery/chunks.py", "rows, until = [], began + conf().hint_time.total_seconds()", "rows = []"),
         red=["test_chunks::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     bug(
         "a queue that workers empty is filled again in the same pass",
-        Change("rescan.py", "< STAYS_FULL:", "< 0:"),
+        Change("maintenance/rescan.py", "< STAYS_FULL:", "< 0:"),
         red=["test_rescan::test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_of_it_is_free"],
     ),
     bug(
         "a queue that stays full is left to the next pass",
-        Change("rescan.py", "STAYS_FULL = 0.1", "STAYS_FULL = 3600.0"),
+        Change("maintenance/rescan.py", "STAYS_FULL = 0.1", "STAYS_FULL = 3600.0"),
         red=["test_rescan::test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over"],
     ),
     bug(
         "a top-up takes no lost rows",
-        Change("delivery.py", "canary=False).filter(lost=0).due", "canary=False).due"),
+        Change("delivery/chunks.py", "canary=False).filter(lost=0).due", "canary=False).due"),
         red=["test_chunks::test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer"],
     ),
     bug(
         "a lost row travels alone",
-        Change("rescan.py", "sound = [row.id for row in rows if not row.lost]", "sound = [row.id for row in rows]"),
-        Change("rescan.py", "[*((row.id,) for row in rows if row.lost), *chunks]", "chunks"),
+        Change(
+            "maintenance/rescan.py",
+            "sound = [row.id for row in rows if not row.lost]",
+            "sound = [row.id for row in rows]",
+        ),
+        Change("maintenance/rescan.py", "[*((row.id,) for row in rows if row.lost), *chunks]", "chunks"),
         red=["test_rescan::test_lost_rows_travel_alone"],
     ),
     bug(
@@ -120,7 +124,7 @@ BUGS = [
     bug(
         "a chunk does at least one row",
         Change(
-            "delivery.py",
+            "delivery/chunks.py",
             "if turn and monotonic() >= until:\n                    reports",
             "if monotonic() >= until:\n                    reports",
         ),
@@ -138,7 +142,11 @@ BUGS = [
     ),
     bug(
         "recovery leaves to the next pass what its time does not allow",
-        Change("recovery.py", "until = monotonic() + conf().rescan_budget.total_seconds()", 'until = float("inf")'),
+        Change(
+            "maintenance/recovery.py",
+            "until = monotonic() + conf().rescan_budget.total_seconds()",
+            'until = float("inf")',
+        ),
         red=[
             "test_recovery::test_when_its_time_is_up_the_rest_fails_in_the_next_passes_and_each_pass_has_succeeded",
             "test_recovery::test_when_its_time_is_up_the_other_lost_rows_are_brought_back_in_the_next_pass",
@@ -146,29 +154,39 @@ BUGS = [
     ),
     bug(
         "a send counts only into an empty queue",
-        Change("rescan.py", 'sends=F("sends") + (1 if counted else 0))', 'sends=F("sends") + 1)'),
+        Change("maintenance/rescan.py", 'sends=F("sends") + (1 if counted else 0))', 'sends=F("sends") + 1)'),
         red=["test_rescan::test_a_send_counts_only_into_an_empty_queue"],
     ),
     bug(
         "a send that was not confirmed is taken back",
-        Change("rescan.py", 'sends=Greatest(F("sends") - (1 if counted else 0), 0)', 'sends=F("sends")'),
+        Change("maintenance/rescan.py", 'sends=Greatest(F("sends") - (1 if counted else 0), 0)', 'sends=F("sends")'),
         red=["test_rescan::test_a_counted_send_is_taken_back_when_the_broker_did_not_take_the_hint"],
     ),
     bug(
         "a start resets the sends",
         Change(
-            "models/statements.py", "attempts = message.attempts + 1, sends = 0, ", "attempts = message.attempts + 1, "
+            "models/sql/statements.py",
+            "attempts = message.attempts + 1, sends = 0, ",
+            "attempts = message.attempts + 1, ",
         ),
         red=["test_rescan::test_a_start_resets_the_sends"],
     ),
     bug(
         "the send limit fails nothing while hints wait",
-        Change("rescan.py", "if counted and row.sends >= conf().send_limit", "if row.sends >= conf().send_limit"),
+        Change(
+            "maintenance/rescan.py",
+            "if counted and row.sends >= conf().send_limit",
+            "if row.sends >= conf().send_limit",
+        ),
         red=["test_rescan::test_the_send_limit_fails_nothing_while_hints_wait_in_the_queue"],
     ),
     bug(
         "due_at is pushed before sending",
-        Change("rescan.py", "claimed.update(due_at=Now() + conf().resend_after, sends=", "claimed.update(sends="),
+        Change(
+            "maintenance/rescan.py",
+            "claimed.update(due_at=Now() + conf().resend_after, sends=",
+            "claimed.update(sends=",
+        ),
         red=[
             "test_rescan::test_due_times_are_pushed_and_committed_before_anything_is_sent",
             "test_rescan::test_four_overlapping_rescans_send_every_row_once",
@@ -176,18 +194,18 @@ BUGS = [
     ),
     bug(
         "a stale result is refused",
-        Change("settling.py", "succeed(succeeded) != len(succeeded)", "succeed(succeeded) > len(succeeded)"),
+        Change("delivery/settling.py", "succeed(succeeded) != len(succeeded)", "succeed(succeeded) > len(succeeded)"),
         red=["test_outside::test_a_stale_success_is_refused_and_kept_as_late"],
     ),
     bug(
         "a stale failure is refused",
-        Change("settling.py", "    if not changed:\n", "    if changed is None:\n"),
+        Change("delivery/settling.py", "    if not changed:\n", "    if changed is None:\n"),
         red=["test_outside::test_a_stale_failure_is_refused_and_kept_as_late"],
     ),
     bug(
         "a refused result is kept as late",
         Change(
-            "outside.py",
+            "delivery/non_atomic.py",
             "    except Superseded:\n        settling.record_late(report)\n        return\n",
             "    except Superseded:\n        return\n",
         ),
@@ -196,7 +214,7 @@ BUGS = [
     bug(
         "a stale worker's settling writes nothing",
         Change(
-            "outside.py",
+            "delivery/non_atomic.py",
             "if not statements.succeed([message.fence]):",
             "if statements.succeed([message.fence]) > 1:",
         ),
@@ -205,7 +223,7 @@ BUGS = [
     bug(
         "settling asks for the attempt",
         Change(
-            "models/conditions.py",
+            "models/sql/conditions.py",
             '__init__(F("id"), F("attempts"), Value(ids)',
             '__init__(F("id"), Value(attempts), Value(ids)',
         ),
@@ -225,7 +243,7 @@ BUGS = [
     bug(
         "a handler runs in a savepoint of its own",
         Change(
-            "savepoints.py",
+            "delivery/savepoints.py",
             "            connection.savepoint_ids.pop()\n            self._roll_back()\n",
             "            connection.savepoint_ids.pop()\n",
         ),
@@ -233,7 +251,7 @@ BUGS = [
     ),
     bug(
         "a row whose database error was swallowed has not succeeded",
-        Change("savepoints.py", "if aborted or connection.needs_rollback:", "if False:"),
+        Change("delivery/savepoints.py", "if aborted or connection.needs_rollback:", "if False:"),
         red=[
             "test_delivery::test_a_handler_that_swallows_a_database_error_has_not_succeeded",
             "test_outside::test_a_database_error_swallowed_inside_settling_is_a_failed_attempt",
@@ -241,12 +259,12 @@ BUGS = [
     ),
     bug(
         "a chunk that fails is redone row by row",
-        Change("delivery.py", "        redo = fences\n", "        redo = []\n"),
+        Change("delivery/chunks.py", "        redo = fences\n", "        redo = []\n"),
         red=["test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row"],
     ),
     bug(
         "a row that fails at COMMIT is settled in a transaction of its own",
-        Change("delivery.py", "    if problem is not None:\n", "    if problem is not problem:\n"),
+        Change("delivery/chunks.py", "    if problem is not None:\n", "    if problem is not problem:\n"),
         red=[
             "test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row",
             "test_chunks::test_a_constraint_that_fails_at_commit_again_and_again_is_exhausted",
@@ -254,17 +272,17 @@ BUGS = [
     ),
     bug(
         "the lease is renewed for a redo",
-        Change("delivery.py", ".renew(consumer.lease + consumer.timeout)", ".count()"),
+        Change("delivery/chunks.py", ".renew(consumer.lease + consumer.timeout)", ".count()"),
         red=["test_chunks::test_the_lease_is_renewed_before_rows_are_redone_one_by_one"],
     ),
     bug(
         "a chunk does not wait long for locks",
-        Change("models/statements.py", "SET LOCAL lock_timeout = {wait // MILLISECOND};", ""),
+        Change("models/sql/statements.py", "SET LOCAL lock_timeout = {wait // MILLISECOND};", ""),
         red=["test_conflicts::test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing"],
     ),
     bug(
         "deadlocks and serialization failures spend no attempt",
-        Change("handling.py", "    if code in CONFLICTS:\n        return True\n", ""),
+        Change("delivery/execution.py", "    if code in CONFLICTS:\n        return True\n", ""),
         red=[
             "test_conflicts::test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing",
             "test_conflicts::test_the_victim_of_a_deadlock_is_redone_and_spends_nothing",
@@ -274,7 +292,7 @@ BUGS = [
     bug(
         "a start heals a connection that broke while idle",
         Change(
-            "delivery.py",
+            "delivery/chunks.py",
             "        connections[conf().database].close()\n        return named.run(",
             "        raise\n        return named.run(",
         ),
@@ -283,7 +301,7 @@ BUGS = [
     bug(
         "a start skips what others have locked",
         Change(
-            "models/statements.py",
+            "models/sql/statements.py",
             'lock = "FOR NO KEY UPDATE SKIP LOCKED" if',
             'lock = "FOR NO KEY UPDATE NOWAIT" if',
         ),
@@ -292,7 +310,7 @@ BUGS = [
     bug(
         "a start counts and leases exactly the rows that it has locked",
         Change(
-            "models/statements.py",
+            "models/sql/statements.py",
             "AS MATERIALIZED ({picked} LIMIT %s {lock})",
             "AS NOT MATERIALIZED ({picked} LIMIT %s)",
         ),
@@ -301,7 +319,7 @@ BUGS = [
     bug(
         "a hint starts no more than a chunk",
         Change(
-            "delivery.py",
+            "delivery/chunks.py",
             "rows = _start_named(consumer, ids, limit=consumer.chunk)",
             "rows = _start_named(consumer, ids, limit=len(ids))",
         ),
@@ -309,13 +327,13 @@ BUGS = [
     ),
     bug(
         "handling locks FOR NO KEY UPDATE",
-        Change("models/statements.py", "select_for_update(no_key=True)", "select_for_update()"),
+        Change("models/sql/statements.py", "select_for_update(no_key=True)", "select_for_update()"),
         red=["test_conflicts::test_a_row_that_is_being_handled_does_not_block_those_who_refer_to_it"],
     ),
     bug(
         "recovery skips what a live handler has locked",
         Change(
-            "recovery.py",
+            "maintenance/recovery.py",
             "over.select_for_update(skip_locked=True, no_key=True)",
             "over.select_for_update(no_key=True)",
         ),
@@ -324,7 +342,7 @@ BUGS = [
     bug(
         "lost leases are recovered despite a pause",
         Change(
-            "rescan.py",
+            "maintenance/rescan.py",
             "recover_all(names)",
             "recover_all([name for name in names if name not in "
             '{*ConsumerState.objects.paused().values_list("consumer", flat=True)}])',
@@ -334,7 +352,7 @@ BUGS = [
     bug(
         "lost leases are recovered despite an open breaker",
         Change(
-            "rescan.py",
+            "maintenance/rescan.py",
             "recover_all(names)",
             "recover_all([name for name in names if name not in "
             '{*ConsumerState.objects.open().values_list("consumer", flat=True)}])',
@@ -344,7 +362,7 @@ BUGS = [
     bug(
         "lost leases are recovered despite high water and without a broker",
         Change(
-            "rescan.py",
+            "maintenance/rescan.py",
             "recover_all(names)",
             "recover_all([name for name in names if _link_of_thread().depth(name) < 50])",
         ),
@@ -360,7 +378,7 @@ BUGS = [
     ),
     bug(
         "only the head of an ordered key starts",
-        Change("delivery.py", ".pending().at_head().admitted(", ".pending().admitted("),
+        Change("delivery/chunks.py", ".pending().at_head().admitted(", ".pending().admitted("),
         red=[
             "test_order::test_only_the_head_of_a_key_starts_however_the_hint_names_them",
             "test_order::test_a_head_that_backs_off_holds_its_key_back_and_no_other",
@@ -377,7 +395,7 @@ BUGS = [
     ),
     bug(
         "the rescan sends heads only",
-        Change("rescan.py", "        behind = _behind(found)\n", "        behind = set()\n"),
+        Change("maintenance/rescan.py", "        behind = _behind(found)\n", "        behind = set()\n"),
         red=["test_order::test_the_rescan_sends_heads_only_and_looks_at_the_others_later"],
     ),
     bug(
@@ -417,12 +435,12 @@ BUGS = [
     ),
     bug(
         "a courier that fails does not fail the request",
-        Change("courier.py", "using=conf().database, robust=True)", "using=conf().database)"),
+        Change("broker/dispatcher.py", "using=conf().database, robust=True)", "using=conf().database)"),
         red=["test_publishing::test_a_courier_that_fails_does_not_fail_the_request"],
     ),
     bug(
         "NUL is refused before anything is written",
-        Change("publishing.py", '    if "\\0" in text:\n', '    if "\\0\\0" in text:\n'),
+        Change("payloads.py", '    if "\\0" in text:\n', '    if "\\0\\0" in text:\n'),
         red=[
             "test_payloads::test_what_is_accepted_comes_back_equal_and_what_is_not_has_written_nothing",
             "test_payloads::test_what_cannot_be_kept_is_refused_and_the_business_transaction_goes_on",
@@ -430,12 +448,12 @@ BUGS = [
     ),
     bug(
         "a wait does not put the deadline off",
-        Change("models/queryset.py", 'due_at=Least(Now() + wait, F("expires_at")),', "due_at=Now() + wait,"),
+        Change("models/queryset.py", 'due_at=Least(then, F("expires_at")),', "due_at=Now() + wait,"),
         red=["test_recovery::test_a_wait_beyond_the_deadline_does_not_put_the_deadline_off"],
     ),
     bug(
         "three different rows open the breaker",
-        Change("breaker.py", "        if row in self.unavailable:\n            return self\n", ""),
+        Change("delivery/breaker.py", "        if row in self.unavailable:\n            return self\n", ""),
         red=["test_breaker::test_one_row_that_says_so_again_and_again_does_not"],
     ),
     bug(
@@ -445,7 +463,7 @@ BUGS = [
     ),
     bug(
         "one canary per probe",
-        Change("breaker.py", "breaker=Breaker.OPEN, probe_at__lte=Now())", "breaker=Breaker.OPEN)"),
+        Change("delivery/breaker.py", "breaker=Breaker.OPEN, probe_at__lte=Now())", "breaker=Breaker.OPEN)"),
         red=[
             "test_breaker::test_behind_an_open_breaker_the_rescan_sends_one_canary_per_probe",
             "test_breaker::test_of_four_overlapping_rescans_one_sends_the_canary",
@@ -454,7 +472,7 @@ BUGS = [
     bug(
         "an unroutable hint counts as not sent",
         Change(
-            "broker.py",
+            "broker/connection.py",
             "                self._refused[task_id] = hint\n\n    def _up_to",
             "                pass\n\n    def _up_to",
         ),
@@ -466,7 +484,7 @@ BUGS = [
     bug(
         "a rejected hint counts as not sent",
         Change(
-            "broker.py",
+            "broker/connection.py",
             "                task_id, hint = self._outstanding.pop(settled)\n                self._refused[task_id] =",
             "                task_id, hint = self._outstanding.pop(settled)\n                _ignored =",
         ),
@@ -474,7 +492,7 @@ BUGS = [
     ),
     bug(
         "confirms are awaited",
-        Change("broker.py", "            self._await_confirms()\n", ""),
+        Change("broker/connection.py", "            self._await_confirms()\n", ""),
         red=[
             "test_broker::test_what_is_sent_over_a_frozen_link_is_missing_within_the_deadline",
             "test_broker::test_a_hint_that_a_full_queue_rejects_counts_as_not_sent",
@@ -482,22 +500,22 @@ BUGS = [
     ),
     bug(
         "a forked child has a courier of its own",
-        Change("courier.py", "os.register_at_fork(after_in_child=_after_fork)\n", ""),
+        Change("broker/dispatcher.py", "os.register_at_fork(after_in_child=_after_fork)\n", ""),
         red=["test_courier::test_a_forked_child_has_a_courier_of_its_own_and_leaves_the_parent_s_alone"],
     ),
     bug(
         "a process that ends sends what waits",
-        Change("courier.py", "atexit.register(drain)\n", ""),
+        Change("broker/dispatcher.py", "atexit.register(drain)\n", ""),
         red=["test_courier::test_a_process_that_ends_sends_what_waits_first"],
     ),
     bug(
         "a request never waits for the broker",
-        Change("courier.py", "self._waiting.put_nowait(ids)", "self._send(ids)"),
+        Change("broker/dispatcher.py", "self._waiting.put_nowait(ids)", "self._send(ids)"),
         red=["test_courier::test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer"],
     ),
     bug(
         "one of many workers covers for beat",
-        Change("rescan.py", "or not Pulse.objects.claim(COVER, every=overdue)", ""),
+        Change("maintenance/rescan.py", "or not Pulse.objects.claim(COVER, every=overdue)", ""),
         red=["test_rescan::test_of_many_workers_that_find_the_rescan_overdue_one_does_it"],
     ),
 ]

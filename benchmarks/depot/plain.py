@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from outbox import groups, handling
-from outbox.fingerprint import Fingerprint
+from outbox.delivery import execution
+from outbox.failures import counting
+from outbox.failures.fingerprint import Fingerprint
 
 _UNKNOWN = Fingerprint("0" * 64, "", "", "", "")
-_fingerprint, _note = handling.fingerprint, groups.note
+_fingerprint, _note = execution.fingerprint, counting.note
 
 
 def spare(name: str) -> None:
@@ -20,5 +21,5 @@ def spare(name: str) -> None:
         if counted:
             _note(counted)
 
-    handling.fingerprint = fingerprint
-    groups.note = note
+    execution.fingerprint = fingerprint
+    counting.note = note

@@ -39,7 +39,8 @@ os.environ |= {
 django.setup()
 
 # isort: split
-from outbox import Draft, courier, publish_many  # noqa: E402  # models need the apps to be ready
+from outbox import Draft, publish_many  # noqa: E402  # models need the apps to be ready
+from outbox.broker import dispatcher  # noqa: E402
 from outbox.conf import conf  # noqa: E402
 from outbox.models import ConsumerState, Message  # noqa: E402
 
@@ -86,7 +87,7 @@ def running(**environment: str) -> Iterator[Rig]:
             migrate(rig.environment)
             yield rig
         finally:
-            courier.drain()
+            dispatcher.drain()
             connection.close()
             try:
                 rig.close()

@@ -1,10 +1,10 @@
 """The operators' desk in Django's admin. A project describes its messages to it with ``describe``."""
 
-from outbox.admin.business import Description, Fact, describe
-from outbox.admin.consumers import ConsumerStateAdmin
-from outbox.admin.failures import FailureGroupAdmin
-from outbox.admin.message import MessageAdmin
-from outbox.admin.readonly import AuditEntryAdmin, PulseAdmin
+from outbox.admin.audit import AuditEntryAdmin, PulseAdmin
+from outbox.admin.consumers.admin import ConsumerStateAdmin
+from outbox.admin.descriptions import Description, Fact, describe
+from outbox.admin.failures.admin import FailureGroupAdmin
+from outbox.admin.messages.admin import MessageAdmin
 
 __all__ = [
     "AuditEntryAdmin",

@@ -9,10 +9,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.acts import EVIDENCE_LENGTH, PERMISSIONS, Act, HandledAs
 from outbox.models import Message
 from outbox.operate import Actor, Person
-from outbox.operate.texts import REASON_LENGTH
+from outbox.operate.actions import EVIDENCE_LENGTH, PERMISSIONS, Act, HandledAs
+from outbox.operate.text_checks import REASON_LENGTH
 
 
 class ReasonedForm(forms.Form):

@@ -8,10 +8,11 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from outbox.acts import Act, read_evidence, written
-from outbox.acts import tell as tell_act
-from outbox.admin import wording
+from outbox.admin import formats
 from outbox.models import Attempt, AttemptOutcome, AuditEntry, GroupState, Message, Resolution, Status
+from outbox.operate.actions import Act
+from outbox.operate.wording import describe_entry as tell_act
+from outbox.operate.wording import format_datetime, format_evidence
 
 SHOWN = 100
 """Attempts and acts shown at most; the newest are kept."""
@@ -73,7 +74,7 @@ def _attempt(attempt: Attempt) -> Event:
         attempt.ended_at,
         TONES.get(AttemptOutcome(attempt.outcome), "bad"),
         _title(attempt),
-        wording.error(attempt.error),
+        formats.error(attempt.error),
         took=took,
         worker=attempt.worker,
         traceback=attempt.traceback,
@@ -125,8 +126,8 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def _value(name: str, value: object) -> str:
     if name == "paused_until" and (moment := parse_datetime(str(value))):
-        return written(moment)
+        return format_datetime(moment)
     choices = {"status": Status, "resolution": Resolution, "state": GroupState}.get(name)
     if choices is not None and value in choices.values:
         return str(choices(value).label)
-    return read_evidence(str(value)) if value else "–"
+    return format_evidence(str(value)) if value else "–"

@@ -6,9 +6,10 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Info, Warning
 
-from outbox import broker, registry
+from outbox import registry
+from outbox.broker import queues
 from outbox.conf import Conf, conf
-from outbox.integration import FILES, NEEDED, REUSE
+from outbox.worker.integration import FILES, NEEDED, REUSE
 
 Found = Iterable[CheckMessage]
 
@@ -43,7 +44,7 @@ def unsafe() -> Found:
 
 def unsafe_when_deployed() -> Found:
     """Yield what is unsafe where it is run for real."""
-    app = broker.celery_app()
+    app = queues.celery_app()
     if _scheme(app.conf) in (FILES, "memory"):
         yield Warning(
             "The broker is for trying out and for tests: it lives in one machine, or in one process.",
@@ -60,7 +61,7 @@ def unsafe_when_deployed() -> Found:
         yield Warning(
             "Beat calls none of the outbox's chores. Workers cover for the rescan, but nothing is pruned or counted.",
             hint='Add "django_celery_beat" to INSTALLED_APPS and migrate, or give outbox.rescan (every second) and the '
-            "other entries of outbox/schedule.py to Celery's beat_schedule.",
+            "other entries of outbox/maintenance/schedule.py to Celery's beat_schedule.",
             id="outbox.W021",
         )
     if conf().prefix == Conf.__dataclass_fields__["prefix"].default:
@@ -72,7 +73,7 @@ def unsafe_when_deployed() -> Found:
 
 
 def _settings() -> Found:
-    given = broker.celery_app().conf
+    given = queues.celery_app().conf
     for name, why in WHY_NEEDED.items():
         value, needed = given.get(name), NEEDED.get(name)
         if not value if name in POSITIVE or name == REUSE else value != needed:
@@ -84,7 +85,7 @@ def _settings() -> Found:
 
 
 def _content() -> Found:
-    given = broker.celery_app().conf
+    given = queues.celery_app().conf
     accepted = {str(kind) for kind in given.accept_content}
     if not accepted & JSON:
         yield Error(
@@ -107,7 +108,7 @@ def _content() -> Found:
 
 
 def _transport() -> Found:
-    given = broker.celery_app().conf
+    given = queues.celery_app().conf
     transport = _scheme(given)
     if transport not in RABBITMQ | {FILES, "memory"}:
         yield Error(
@@ -119,7 +120,7 @@ def _transport() -> Found:
 
 def _chores() -> Found:
     """Look at what would stop, or slow down, the engine's own tasks."""
-    given = broker.celery_app().conf
+    given = queues.celery_app().conf
     longest = max((entry.time_limit.total_seconds() for entry in registry.all_consumers()), default=30.0)
     if given.task_soft_time_limit and given.task_soft_time_limit < longest:
         yield Warning(

@@ -1,6 +1,6 @@
 """The tables of the outbox: the message table is the truth, everything else serves it."""
 
-from outbox.models.alarm import Alarm
+from outbox.models.alert import Alarm
 from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
 from outbox.models.failure import FailureCount, FailureGroup, GroupState

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.state import EngineQuerySet
-from outbox.registry import NAME_LENGTH
+from outbox.topics import NAME_LENGTH
 
 
 class GroupState(models.TextChoices):

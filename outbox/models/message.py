@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.status import Resolution, Status
-from outbox.registry import NAME_LENGTH, TOPIC_LENGTH
+from outbox.topics import NAME_LENGTH, TOPIC_LENGTH
 
 if TYPE_CHECKING:
     from outbox.models.attempt import Attempt

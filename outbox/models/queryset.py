@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Least, Now
 
-from outbox.models.conditions import Given, Ints, Ours
+from outbox.models.sql.conditions import Given, Ints, Ours
 from outbox.models.state import ConsumerState, EngineQuerySet
 from outbox.models.status import Status
 

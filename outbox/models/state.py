@@ -11,7 +11,7 @@ from django.db.models.sql import Query
 from django.utils.translation import gettext_lazy as _
 
 from outbox.conf import conf
-from outbox.registry import NAME_LENGTH
+from outbox.topics import NAME_LENGTH
 
 M = TypeVar("M", bound=models.Model)
 

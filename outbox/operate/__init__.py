@@ -9,9 +9,9 @@ the row was changed since the operator looked. Both say in plain words what to d
 """
 
 from outbox.operate.consumers import pause, resume, why_held_back
-from outbox.operate.deed import Actor, Person, check_reason
 from outbox.operate.failures import set_group
 from outbox.operate.messages import discard, mark_handled, reopen, retry, reveal
+from outbox.operate.operator_action import Actor, Person, check_reason
 
 __all__ = [
     "Actor",

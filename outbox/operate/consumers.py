@@ -8,11 +8,12 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from outbox import audit, registry
-from outbox.acts import Act, written
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import ConsumerState, Message
-from outbox.operate.deed import Actor, Deed, overtaken_by
+from outbox.operate.actions import Act
+from outbox.operate.operator_action import Actor, Deed, overtaken_by
+from outbox.operate.wording import format_datetime
 
 LONGEST = timedelta(days=365)
 
@@ -67,7 +68,7 @@ def why_held_back(consumer: str) -> str:
         words = {"consumer": consumer, "actor": paused.paused_by}
         if paused.paused_until is None:
             return _("The consumer %(consumer)s was paused by %(actor)s: it goes on when somebody resumes it.") % words
-        words["until"] = written(paused.paused_until)
+        words["until"] = format_datetime(paused.paused_until)
         return _("The consumer %(consumer)s was paused by %(actor)s until %(until)s; it goes on then.") % words
     if ConsumerState.objects.open().filter(pk=consumer).exists():
         return _(

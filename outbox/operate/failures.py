@@ -7,12 +7,13 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from outbox import audit
-from outbox.acts import Act, subject_of_group
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import FailureGroup, GroupState
-from outbox.operate import texts
-from outbox.operate.deed import Actor, Deed, overtaken_by
+from outbox.operate import text_checks
+from outbox.operate.actions import Act
+from outbox.operate.operator_action import Actor, Deed, overtaken_by
+from outbox.operate.wording import subject_of_group
 
 
 def set_group(
@@ -48,9 +49,9 @@ def set_group(
         )
     wanted: dict[str, Any] = {
         "state": GroupState(state),
-        "owner": texts.read(owner, limit=texts.OWNER_LENGTH),
-        "ticket": texts.read(ticket, limit=texts.TICKET_LENGTH),
-        "note": texts.read(note, limit=texts.NOTE_LENGTH, lines=True),
+        "owner": text_checks.read(owner, limit=text_checks.OWNER_LENGTH),
+        "ticket": text_checks.read(ticket, limit=text_checks.TICKET_LENGTH),
+        "note": text_checks.read(note, limit=text_checks.NOTE_LENGTH, lines=True),
         "ignored_up_to": ignored_up_to if ignores else None,
     }
     before = _state(group)

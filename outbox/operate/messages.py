@@ -9,13 +9,14 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from outbox import audit, courier, registry
-from outbox.acts import EVIDENCE_LENGTH, Act, HandledAs, why_not
+from outbox import audit, registry
+from outbox.broker import dispatcher
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import Message, Resolution, Status
-from outbox.operate import texts
-from outbox.operate.deed import Actor, Deed, overtaken_by
+from outbox.operate import text_checks
+from outbox.operate.actions import EVIDENCE_LENGTH, Act, HandledAs, why_not
+from outbox.operate.operator_action import Actor, Deed, overtaken_by
 
 FAILED = Q(exhausted_at__isnull=False)
 CLOSED_BY_HAND = Q(resolution__in=[Resolution.HANDLED, Resolution.DISCARDED])
@@ -68,7 +69,7 @@ def mark_handled(
     """Failed → success, handled by hand; ``evidence`` proves the outcome (an order number, a link, a note)."""
     deed = Deed(Act.HANDLE, actor, reason, origin)
     deed.check()
-    proof = texts.read(evidence, limit=EVIDENCE_LENGTH)
+    proof = text_checks.read(evidence, limit=EVIDENCE_LENGTH)
     if not proof:
         raise NotAllowed(
             _("Say what proves it, in 1 to %(limit)d characters: an order number, a link or a note.")
@@ -188,7 +189,7 @@ def _conflict(message_id: int) -> Conflict:
 
 def _hint(consumer: str, message_id: int) -> None:
     """Let the courier tell a worker once the act has committed; without it the rescan finds the row."""
-    courier.offer_on_commit({consumer: [message_id]})
+    dispatcher.offer_on_commit({consumer: [message_id]})
 
 
 def _hint_next(message: Message) -> None:

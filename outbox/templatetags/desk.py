@@ -15,13 +15,13 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from outbox.acts import written
-from outbox.admin import wording
-from outbox.admin.operations import context as read_operations
-from outbox.admin.queue import Tally
+from outbox.admin import formats
+from outbox.admin.messages.listing import Tally
+from outbox.admin.operations.page import context as read_operations
 from outbox.conf import conf
-from outbox.findings import in_words
 from outbox.models import FailureGroup, Message, Resolution, Status
+from outbox.monitoring.findings import in_words
+from outbox.operate.wording import format_datetime
 
 register = template.Library()
 log = logging.getLogger("outbox.desk")
@@ -69,7 +69,7 @@ def operations(context: Context) -> dict[str, Any]:
         return {"broken": True}
 
 
-register.simple_tag(wording.moment)
+register.simple_tag(formats.moment)
 
 
 @register.simple_tag
@@ -92,20 +92,20 @@ def clock(at: datetime) -> SafeString:
         '<time datetime="{}" data-clock title="{}">{}</time>',
         utc.isoformat(timespec="milliseconds"),
         f"{utc:%Y-%m-%d %H:%M} UTC",
-        written(at, "D H:i"),
+        format_datetime(at, "D H:i"),
     )
 
 
 @register.filter
 def worded(text: str | None) -> str:
     """Write an error with the engine's own part of it translated."""
-    return wording.error(text) if text else ""
+    return formats.error(text) if text else ""
 
 
 @register.filter
 def titled(group: FailureGroup) -> str:
     """Write a kind of failure with "…" for what differs from case to case."""
-    return wording.kind(group)
+    return formats.kind(group)
 
 
 @register.filter

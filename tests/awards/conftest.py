@@ -8,12 +8,12 @@ import awards.consumers  # noqa: F401  # what the outbox finds by itself at star
 from awards.management.vendor.book import Book
 from awards.management.vendor.modes import Modes
 from awards.management.vendor.server import Vendor
-from outbox import courier
+from outbox.broker import dispatcher
 
 
 @pytest.fixture(autouse=True)
 def no_hints(monkeypatch):
-    monkeypatch.setattr(courier, "offer", lambda ids: None)
+    monkeypatch.setattr(dispatcher, "offer", lambda ids: None)
 
 
 @pytest.fixture(autouse=True)

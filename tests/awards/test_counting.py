@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from awards import counting, services
 from awards.consumers import count_win
 from awards.models import Award, DailyStatistic
-from outbox import Message, delivery
+from outbox import Message
+from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_draw, an_award_of_points, message_of, points
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,7 +55,7 @@ def ids_of(awards: list[Award]) -> list[int]:
 def test_a_chunk_is_counted_by_prize():
     awards = awards_of(10, 10, 50, 10)
 
-    delivery.deliver(NAME, ids_of(awards))
+    chunks.deliver(NAME, ids_of(awards))
 
     assert counted() == {"10 points": (3, Decimal(30)), "50 points": (1, Decimal(50))}
     assert {message_of(award, NAME).status for award in awards} == {"success"}
@@ -74,7 +75,7 @@ def test_a_chunk_takes_one_statement_for_each_prize_of_a_day_once_its_row_is_the
 def test_what_is_delivered_again_is_counted_once():
     awards = awards_of(10, 10)
     for _ in range(3):
-        delivery.deliver(NAME, ids_of(awards))
+        chunks.deliver(NAME, ids_of(awards))
 
     assert counted() == {"10 points": (2, Decimal(20))}
 
@@ -84,7 +85,7 @@ def test_a_message_about_no_award_is_rejected_and_the_rest_of_its_chunk_is_count
     ids = ids_of(awards)
     Message.objects.filter(pk=ids[1]).update(key="999999")
 
-    delivery.deliver(NAME, ids)
+    chunks.deliver(NAME, ids)
 
     assert counted() == {"10 points": (2, Decimal(20))}
     statuses = dict(Message.objects.filter(pk__in=ids).values_list("pk", "status"))
@@ -102,12 +103,12 @@ def test_a_worker_that_dies_before_it_settles_has_counted_nothing(monkeypatch):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("outbox.settling.settle", dies)
+        patch.setattr("outbox.delivery.settling.settle", dies)
         with pytest.raises(Killed):
-            delivery.deliver(NAME, ids)
+            chunks.deliver(NAME, ids)
     nothing = counted()
     Message.objects.filter(pk__in=ids).update(status="pending", lease_until=None)
-    delivery.deliver(NAME, ids)
+    chunks.deliver(NAME, ids)
 
     assert nothing == {}
     assert counted() == {"10 points": (2, Decimal(20))}
@@ -121,13 +122,13 @@ def test_chunks_counted_side_by_side_add_up():
     def deliver(offset):
         try:
             barrier.wait(timeout=10)
-            delivery.deliver(NAME, ids[offset::3][::-1])
+            chunks.deliver(NAME, ids[offset::3][::-1])
         finally:
             connection.close()
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(deliver, range(3)))
-    delivery.deliver(NAME, ids)
+    chunks.deliver(NAME, ids)
 
     assert {name: won for name, (won, _value) in counted().items()} == dict.fromkeys(counted(), 8)
     assert set(Message.objects.filter(pk__in=ids).values_list("status", flat=True)) == {"success"}
@@ -138,14 +139,14 @@ def test_a_win_counts_for_the_day_on_which_it_was_won_where_the_site_is(settings
     award = an_award_of_points()
     Award.objects.update(won_at=datetime(2026, 5, 1, 17, 0, tzinfo=UTC))
 
-    delivery.deliver(NAME, [message_of(award, NAME).pk])
+    chunks.deliver(NAME, [message_of(award, NAME).pk])
 
     assert DailyStatistic.objects.get().day == date(2026, 5, 2)
 
 
 def test_a_revoked_award_is_counted_as_taken_back_on_the_day_it_was_won():
     award = an_award_of_points()
-    delivery.deliver(NAME, [message_of(award, NAME).pk])
+    chunks.deliver(NAME, [message_of(award, NAME).pk])
 
     services.revoke(award)
 
@@ -156,7 +157,7 @@ def test_a_revoked_award_is_counted_as_taken_back_on_the_day_it_was_won():
 def test_counting_is_a_row_of_its_own_and_says_nothing_about_the_issue():
     award = an_award_of_points()
 
-    delivery.deliver(NAME, [message_of(award, NAME).pk])
+    chunks.deliver(NAME, [message_of(award, NAME).pk])
 
     assert message_of(award).status == "pending"
     assert message_of(award, "awards.tell_winner").status == "pending"
@@ -164,8 +165,8 @@ def test_counting_is_a_row_of_its_own_and_says_nothing_about_the_issue():
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.sampled_from([10, 50, 500]), min_size=1, max_size=4), max_size=4), st.data())
-def test_however_awards_are_split_into_chunks_and_repeated_the_sum_is_theirs(chunks, data):
-    flat = [value for chunk in chunks for value in chunk]
+def test_however_awards_are_split_into_chunks_and_repeated_the_sum_is_theirs(sizes, data):
+    flat = [value for chunk in sizes for value in chunk]
     turns = data.draw(st.permutations(range(len(flat))))
     DailyStatistic.objects.all().delete()
     Message.objects.all().delete()
@@ -173,8 +174,8 @@ def test_however_awards_are_split_into_chunks_and_repeated_the_sum_is_theirs(chu
     order = [ids[turn] for turn in turns]
 
     for start in range(0, len(order), 3):
-        delivery.deliver(NAME, order[start : start + 3])
-    delivery.deliver(NAME, order)
+        chunks.deliver(NAME, order[start : start + 3])
+    chunks.deliver(NAME, order)
 
     assert {name: won for name, (won, _value) in counted().items()} == {
         f"{value} points": number for value, number in Counter(flat).items()

@@ -13,7 +13,8 @@ from django.db import connection, transaction
 from awards import campaigning
 from awards.consumers import hand_out_coupon
 from awards.models import Award, AwardStatus, Coupon
-from outbox import Message, Snooze, delivery
+from outbox import Message, Snooze
+from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, fill_pool, message_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,7 +91,7 @@ def test_one_award_delivered_by_many_at_once_takes_one_code():
     (award,) = awards_of_one_prize(1, codes=5)
     id = message_of(award).pk
 
-    at_once(*[lambda: delivery.deliver(NAME, [id])] * 5)
+    at_once(*[lambda: chunks.deliver(NAME, [id])] * 5)
 
     assert list(Coupon.objects.filter(award__isnull=False).values_list("award_id", flat=True)) == [award.pk]
     assert message_of(award).status == "success"
@@ -115,7 +116,7 @@ def test_a_killed_worker_s_code_is_free_again():
     kept = Award.objects.get(pk=award.pk).status
     until = time.monotonic() + 10
     while Coupon.objects.free().exists() and time.monotonic() < until:
-        delivery.deliver(NAME, [message.pk])
+        chunks.deliver(NAME, [message.pk])
         Message.objects.filter(consumer=NAME).update(not_before=message.created_at)
 
     assert kept == AwardStatus.WON
@@ -127,9 +128,9 @@ def test_chunks_delivered_side_by_side_issue_every_code_once():
     awards = awards_of_one_prize(24, codes=20)
     ids = [message_of(award).pk for award in awards]
 
-    at_once(*[lambda offset=offset: delivery.deliver(NAME, ids[offset::3]) for offset in range(3)])
+    at_once(*[lambda offset=offset: chunks.deliver(NAME, ids[offset::3]) for offset in range(3)])
     Message.objects.filter(consumer=NAME).update(not_before=message_of(awards[0]).created_at)
-    delivery.deliver(NAME, ids)
+    chunks.deliver(NAME, ids)
 
     statuses = list(Message.objects.filter(consumer=NAME).values_list("status", flat=True))
     assert sorted(statuses) == ["pending"] * 4 + ["success"] * 20

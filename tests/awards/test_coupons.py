@@ -12,7 +12,8 @@ from awards.consumers import POOL_WAITS, hand_out_coupon
 from awards.errors import AwardChanged, PoolEmpty
 from awards.models import Award, AwardStatus, Coupon
 from awards.models.coupon import masked
-from outbox import Message, Reject, delivery, registry
+from outbox import Message, Reject, registry
+from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, an_award_of_a_coupon, fill_pool, message_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +23,7 @@ def deliver(award: Award) -> Message:
     """Deliver the award's message without the wait it may be in."""
     message = message_of(award)
     Message.objects.filter(pk=message.pk).update(not_before=message.created_at)
-    delivery.deliver("awards.hand_out_coupon", [message.pk])
+    chunks.deliver("awards.hand_out_coupon", [message.pk])
     return message_of(award)
 
 

@@ -5,7 +5,8 @@ import pytest
 from awards import services
 from awards.channels import gift
 from awards.models import Award, AwardStatus, VendorOrder
-from outbox import Message, Reject, delivery
+from outbox import Message, Reject
+from outbox.delivery import chunks
 from tests.awards.given import SKU, an_award_of_a_gift, message_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -16,7 +17,7 @@ def deliver(award: Award, times: int = 1) -> Message:
     for _ in range(times):
         message = message_of(award)
         Message.objects.filter(pk=message.pk).update(not_before=message.created_at)
-        delivery.deliver("awards.order_gift", [message.pk])
+        chunks.deliver("awards.order_gift", [message.pk])
     return message_of(award)
 
 

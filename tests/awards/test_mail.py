@@ -11,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from awards.channels.mail import address_of
 from awards.consumers import issue_points, tell_winner
 from awards.models import Award, AwardStatus, Prize
-from outbox import Message, Reject, Snooze, Unavailable, delivery
+from outbox import Message, Reject, Snooze, Unavailable
+from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, an_award_of_points, message_of, points
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,7 +29,7 @@ def site(settings):
 
 def mail_to(award: Award):
     """Return the one mail that was sent when the award's message was delivered."""
-    delivery.deliver(NAME, [message_of(award, NAME).pk])
+    chunks.deliver(NAME, [message_of(award, NAME).pk])
     (mail,) = outgoing.outbox
     return mail
 
@@ -98,7 +99,7 @@ def test_any_payload_will_do_and_the_award_alone_says_who_is_told(payload):
 def test_who_gave_no_e_mail_address_is_not_told_and_that_is_a_success(person):
     award = an_award_of_points(person)
 
-    delivery.deliver(NAME, [message_of(award, NAME).pk])
+    chunks.deliver(NAME, [message_of(award, NAME).pk])
 
     assert outgoing.outbox == []
     assert message_of(award, NAME).status == "success"
@@ -110,7 +111,7 @@ def test_an_award_that_was_revoked_is_not_announced_and_an_issued_one_is():
     Award.objects.filter(pk=revoked.pk).update(status=AwardStatus.REVOKED)
     issue_points(message_of(issued))
 
-    delivery.deliver(NAME, [message_of(revoked, NAME).pk, message_of(issued, NAME).pk])
+    chunks.deliver(NAME, [message_of(revoked, NAME).pk, message_of(issued, NAME).pk])
 
     (mail,) = outgoing.outbox
     assert mail.to == ["bertha@example.com"]
@@ -121,7 +122,7 @@ def test_a_mail_never_carries_the_code_of_a_coupon():
     campaign = a_campaign()
     a_coupon_prize(campaign, codes=1)
     award = a_draw(campaign).award
-    delivery.deliver("awards.hand_out_coupon", [message_of(award).pk])
+    chunks.deliver("awards.hand_out_coupon", [message_of(award).pk])
 
     text = mail_to(award).message().as_string()
 
@@ -192,7 +193,7 @@ def test_a_real_connection_that_is_refused_costs_no_try(settings):
     award = an_award_of_points()
     before = message_of(award, NAME)
 
-    delivery.deliver(NAME, [before.pk])
+    chunks.deliver(NAME, [before.pk])
 
     after = message_of(award, NAME)
     assert (after.status, after.attempt_limit - after.attempts) == ("pending", before.attempt_limit)

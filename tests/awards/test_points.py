@@ -12,7 +12,8 @@ from awards.channels import points as channel
 from awards.consumers import issue_points
 from awards.errors import AwardChanged
 from awards.models import Award, AwardStatus, PointsAccount, PointsEntry
-from outbox import Message, Reject, delivery, registry
+from outbox import Message, Reject, registry
+from outbox.delivery import chunks
 from tests.awards.given import an_award_of_points, message_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_points_reach_the_account_and_the_award_is_issued():
     award = an_award_of_points("anna", 50)
 
-    delivery.deliver("awards.issue_points", [message_of(award).pk])
+    chunks.deliver("awards.issue_points", [message_of(award).pk])
 
     award.refresh_from_db()
     entry = PointsEntry.objects.get()
@@ -69,7 +70,7 @@ def test_an_award_that_was_taken_back_is_rejected_with_the_reason(status):
     Award.objects.update(status=status)
     message = message_of(award)
 
-    delivery.deliver("awards.issue_points", [message.pk])
+    chunks.deliver("awards.issue_points", [message.pk])
 
     message.refresh_from_db()
     assert message.status == "failed"
@@ -143,13 +144,13 @@ def test_chunks_on_the_same_accounts_deliver_side_by_side():
     def deliver(offset):
         try:
             barrier.wait(timeout=10)
-            delivery.deliver("awards.issue_points", ids[offset::3][::-1])
+            chunks.deliver("awards.issue_points", ids[offset::3][::-1])
         finally:
             connection.close()
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(deliver, range(3)))
-    delivery.deliver("awards.issue_points", ids)
+    chunks.deliver("awards.issue_points", ids)
 
     assert set(Message.objects.filter(pk__in=ids).values_list("status", flat=True)) == {"success"}
     assert sorted(PointsAccount.objects.values_list("balance", flat=True)) == [80, 80, 80]

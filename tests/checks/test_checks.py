@@ -11,10 +11,11 @@ from django.core.checks import CheckMessage
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 import outbox
-from outbox import broker, consumer, registry
+from outbox import consumer, registry
+from outbox.broker import queues
 from outbox.checks import check_deployment, check_settings
 from outbox.checks.celery import WHY_NEEDED
-from outbox.integration import NEEDED, REUSE
+from outbox.worker.integration import NEEDED, REUSE
 
 SESSION = "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s"
 POSTGRESQL = {
@@ -60,7 +61,7 @@ def only() -> Iterator[Callable[..., None]]:
 @pytest.fixture
 def look(settings: Any, only: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Found]]:
     """Return a function that looks at a host that is well set up but for what it is given; it answers with ids."""
-    project = broker.celery_app()
+    project = queues.celery_app()
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
 
     def check(
@@ -88,7 +89,7 @@ def look(settings: Any, only: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         return {str(message.id).removeprefix("outbox.") for message in found}
 
     yield check
-    broker.use(project)
+    queues.use(project)
 
 
 def changed(database: dict[str, Any], **options: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.test import TestCase
 
-from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer, courier, publish, registry
+from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer, publish, registry
+from outbox.broker import dispatcher
 from outbox.models import ConsumerState
 from outbox.testing import Delivery, captured_messages, deliver_pending, silenced
 
@@ -198,7 +199,7 @@ def test_captured_are_the_messages_that_are_new_and_stay(hears):
 def test_no_hint_is_sent_from_within(hears, monkeypatch, block):
     hears()
     offers: list[object] = []
-    monkeypatch.setattr(courier, "offer", offers.append)
+    monkeypatch.setattr(dispatcher, "offer", offers.append)
 
     with block(), TestCase.captureOnCommitCallbacks(execute=True):
         say("a")

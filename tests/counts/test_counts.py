@@ -12,8 +12,10 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from outbox import Draft, Message, delivery, publish_many, rescan
-from outbox.admin.tabs import TABS
+from outbox import Draft, Message, publish_many
+from outbox.admin.messages.tabs import TABS
+from outbox.delivery import chunks
+from outbox.maintenance import rescan
 from tests.engine.table import promise, promises, rows
 from tests.engine.test_storage import plan, query
 from tests.faults.program import eventually
@@ -89,7 +91,7 @@ def test_a_message_is_written_once_by_publish_and_twice_by_delivery(listen):
     listen()
     ids = promises(50)
 
-    changes = written(lambda: delivery.deliver("test.till", ids))
+    changes = written(lambda: chunks.deliver("test.till", ids))
 
     assert changes["outbox_message"][:2] == (0, 100)
     assert changes == {"outbox_message": changes["outbox_message"], "shop_effect": Written(50, 0, 0, 0)}
@@ -109,7 +111,7 @@ def test_every_start_of_two_thousand_full_pages_is_hot(listen):
 
     def start_all() -> None:
         for first in range(0, len(ids), 50):
-            delivery.start(till, ids[first : first + 50])
+            chunks.start(till, ids[first : first + 50])
 
     changes = written(start_all)
 
@@ -119,7 +121,7 @@ def test_every_start_of_two_thousand_full_pages_is_hot(listen):
 def test_no_statement_of_a_delivery_reads_the_whole_table(many_finished):
     _till, ids = many_finished
 
-    sent = statements(lambda: delivery.deliver("test.till", ids[:50]))
+    sent = statements(lambda: chunks.deliver("test.till", ids[:50]))
 
     assert {entry.status for entry in rows(ids[:50])} == {"success"}
     assert whole_reads(sent) == []
@@ -160,7 +162,7 @@ def test_a_bulk_chunk_takes_as_many_statements_for_five_hundred_rows_as_for_two(
     listen(lambda _messages: Stock.objects.filter(pk=1).update(count=1), bulk=True, chunk=500)
     ids = published(many)
 
-    sent = statements(lambda: delivery.deliver("test.till", ids))
+    sent = statements(lambda: chunks.deliver("test.till", ids))
 
     own = [sql for sql in sent if '"shop_stock"' not in sql]
     assert {entry.status for entry in rows(ids)} == {"success"}
@@ -172,7 +174,7 @@ def test_a_row_handled_outside_a_transaction_takes_a_handful_of_statements(liste
     listen(atomic=False)
     id = promise()
 
-    sent = statements(lambda: delivery.deliver("test.till", [id]))
+    sent = statements(lambda: chunks.deliver("test.till", [id]))
 
     own = [sql for sql in sent if '"shop_effect"' not in sql]
     assert [entry.status for entry in rows([id])] == ["success"]

@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from outbox import courier, registry
+from outbox import registry
+from outbox.broker import dispatcher
 from outbox.policy import Backoff
 from tests.desk.browsing import browser, open_page
 from tests.desk.rows import ISSUE, LIMIT, ORDER, TOPIC, user
@@ -33,7 +34,7 @@ def consumers() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def hints() -> Iterator[list[dict[str, list[int]]]]:
     given: list[dict[str, list[int]]] = []
-    with mock.patch.object(courier, "offer", given.append):
+    with mock.patch.object(dispatcher, "offer", given.append):
         yield given
 
 

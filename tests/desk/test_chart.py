@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 from django.utils import timezone
 
-from outbox.admin import chart
+from outbox.admin.operations import chart
 from outbox.models import MinuteStat
 from outbox.models.stats import COUNTED
 

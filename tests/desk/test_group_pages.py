@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from outbox.admin import triage
+from outbox.admin.failures import groups
 from outbox.models import AuditEntry, FailureGroup, GroupState, Message
 from tests.desk import rows
 from tests.desk.acting import LIST as QUEUE
@@ -43,13 +43,13 @@ def test_the_list_opens_on_what_is_open_and_every_tab_counts_its_own(desk: Clien
     assert f"{QUEUE}?tab=failed&amp;group={FailureGroup.objects.get(title='the till jams').pk}" in page.text
 
 
-@pytest.mark.parametrize("tab", triage.TABS)
+@pytest.mark.parametrize("tab", groups.TABS)
 def test_an_empty_tab_says_what_that_means(tab: str, desk: Client) -> None:
-    assert str(triage.TABS[tab][1]) in desk.get(LIST, {"tab": tab}).text
+    assert str(groups.TABS[tab][1]) in desk.get(LIST, {"tab": tab}).text
 
 
 def test_pages_and_a_consumer_narrow_the_list(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triage, "PAGE", 2)
+    monkeypatch.setattr(groups, "PAGE", 2)
     for n in range(3):
         rows.group(str(n), stuck=n)
     rows.group("other", consumer=rows.ORDER)

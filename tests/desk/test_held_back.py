@@ -8,10 +8,10 @@ from django.test import Client
 from django.utils import timezone
 
 from outbox import operate
-from outbox.acts import written
-from outbox.admin import page, verdict
+from outbox.admin.messages import detail, diagnosis
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
+from outbox.operate.wording import format_datetime
 from tests.desk import rows
 from tests.desk.acting import LIST, url_of
 
@@ -42,7 +42,7 @@ def test_while_it_is_paused_a_retry_says_by_whom_and_promises_no_worker(desk: Cl
 def test_a_pause_with_an_end_says_when_it_goes_on(desk: Client) -> None:
     state = pause(lasting=timedelta(hours=1))
     assert state.paused_until is not None
-    until = written(state.paused_until)
+    until = format_datetime(state.paused_until)
 
     told = retried(desk)
 
@@ -84,7 +84,7 @@ def test_the_command_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_pause_without_an_end_goes_on_only_when_it_is_resumed() -> None:
     pause()
-    found = page.find(rows.pending().pk)
+    found = detail.find(rows.pending().pk)
     assert found is not None
 
-    assert verdict.judge(found.case).do == "It goes on when the consumer is resumed."
+    assert diagnosis.judge(found.case).do == "It goes on when the consumer is resumed."

@@ -5,8 +5,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from outbox import operate
-from outbox.acts import HandledAs
 from outbox.models import AttemptOutcome, AuditEntry, Message, Status
+from outbox.operate.actions import HandledAs
 from tests.desk import rows
 from tests.desk.acting import LIST, retry, url_of
 

@@ -13,10 +13,11 @@ from django.db.utils import DatabaseError
 from django.utils import timezone
 
 from outbox import audit, operate, registry
-from outbox.acts import Act, HandledAs, read_evidence
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, Message, Resolution, Status
 from outbox.operate import messages
+from outbox.operate.actions import Act, HandledAs
+from outbox.operate.wording import format_evidence
 from tests.desk import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -94,7 +95,7 @@ def test_mark_handled_asks_for_evidence_and_keeps_it(lead: User) -> None:
     )
 
     assert (handled.status, handled.resolution, handled.exhausted_at) == (Status.SUCCESS, Resolution.HANDLED, None)
-    assert read_evidence(handled.evidence) == "compensated otherwise: voucher 9"
+    assert format_evidence(handled.evidence) == "compensated otherwise: voucher 9"
 
 
 @pytest.mark.parametrize("make", [rows.handled, rows.discarded])

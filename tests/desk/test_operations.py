@@ -12,9 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from outbox.admin import operations
-from outbox.figures import CAP, ConsumerFigures, Figures
+from outbox.admin.operations import page as operations_page
 from outbox.models import ConsumerState, MinuteStat, Pulse
+from outbox.monitoring.measurements import CAP, ConsumerFigures, Figures
 from tests.desk import rows
 
 pytestmark = pytest.mark.django_db
@@ -27,10 +27,10 @@ def chores() -> None:
         Pulse.objects.create(name=name)
 
 
-def shown(client: Client, path: str = HOME) -> operations.Operations:
+def shown(client: Client, path: str = HOME) -> operations_page.Operations:
     page = client.get(path)
     assert page.status_code == 200
-    found: operations.Operations = page.context["operations"]
+    found: operations_page.Operations = page.context["operations"]
     return found
 
 
@@ -90,7 +90,7 @@ def test_where_counting_stopped_the_tiles_say_so(desk: Client) -> None:
     consumers = (ConsumerFigures(name="a", pending=CAP), ConsumerFigures(name="b", started=5))
     figures = Figures(consumers=consumers, exhausted=CAP)
 
-    with mock.patch.object(operations, "measure", return_value=figures):
+    with mock.patch.object(operations_page, "measure", return_value=figures):
         tiles = {tile.label: tile.value for tile in shown(desk).tiles}
 
     assert (tiles["Unfinished"], tiles["Failed, unresolved"]) == ("10,005+", "10,000+")
@@ -130,7 +130,7 @@ def test_the_worst_five_kinds_of_failure_are_shown_and_the_rest_counted(desk: Cl
 def test_the_kinds_shown_are_counted_further_than_it_takes_to_find_them(
     desk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "RANKED_BY", 2)
+    monkeypatch.setattr(operations_page, "RANKED_BY", 2)
     for n in range(1, 8):
         rows.group(str(n), stuck=n)
 
@@ -188,7 +188,7 @@ def test_whoever_may_see_no_messages_sees_the_lists_alone(client: Client) -> Non
 
 
 def test_a_database_that_breaks_over_the_figures_leaves_the_lists(desk: Client) -> None:
-    with mock.patch.object(operations, "measure", side_effect=DatabaseError("statement timeout")):
+    with mock.patch.object(operations_page, "measure", side_effect=DatabaseError("statement timeout")):
         page = desk.get(HOME)
 
     assert page.status_code == 200

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
-from outbox.admin import operations
+from outbox.admin.operations import page as operations_page
 from outbox.models import ConsumerState, Pulse
 from tests.desk import rows
 from tests.desk.browsing import PHONE, Open
@@ -15,7 +15,7 @@ HOME = "/admin/outbox/"
 
 @pytest.fixture(autouse=True)
 def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "EVERY_SECONDS", 1)
+    monkeypatch.setattr(operations_page, "EVERY_SECONDS", 1)
     for name in ("rescan", "prune", "rollup", "alerts"):
         Pulse.objects.create(name=name)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client, RequestFactory
 
-from outbox.admin.desk import origin_of
+from outbox.admin.base import origin_of
 from outbox.models import AuditEntry
 from tests.desk import rows
 from tests.desk.acting import url_of

@@ -10,8 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from outbox import operate
-from outbox.admin import Description, Fact, business, describe
-from outbox.admin.tabs import TABS, find_tab
+from outbox.admin import Description, Fact, describe, descriptions
+from outbox.admin.messages.tabs import TABS, find_tab
 from outbox.models import AuditEntry, Message
 from tests.desk import rows
 from tests.desk.acting import LIST, retry, url_of
@@ -31,7 +31,7 @@ def awards():
         }
 
     yield awards
-    business.forget("desk.#")
+    descriptions.forget("desk.#")
 
 
 def test_the_queue_opens_on_what_failed_and_is_unresolved(desk: Client) -> None:
@@ -108,7 +108,7 @@ def test_a_description_that_breaks_does_not_take_the_desk_away(desk: Client) -> 
     try:
         pages = [desk.get(LIST), desk.get(url_of(message))]
     finally:
-        business.forget("desk.#")
+        descriptions.forget("desk.#")
 
     assert [page.status_code for page in pages] == [200, 200]
     assert "desk.won 17" in pages[0].text

@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from outbox.admin import queue
-from outbox.admin.tabs import EVERYTHING, TABS, Scope, Tab, find_tab
+from outbox.admin.messages import listing
+from outbox.admin.messages.tabs import EVERYTHING, TABS, Scope, Tab, find_tab
 from outbox.models import Message
 from tests.desk import rows
 
@@ -14,21 +14,21 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def short_pages(monkeypatch) -> None:
-    monkeypatch.setattr(queue, "PAGE", 3)
-    monkeypatch.setattr(queue, "LOOK", 7)
-    monkeypatch.setattr(queue, "COUNT", 5)
+    monkeypatch.setattr(listing, "PAGE", 3)
+    monkeypatch.setattr(listing, "LOOK", 7)
+    monkeypatch.setattr(listing, "COUNT", 5)
 
 
-def keys(page: queue.Page) -> list[str]:
+def keys(page: listing.Page) -> list[str]:
     return [message.key for message in page.rows]
 
 
 def walk(tab: Tab, scope: Scope = EVERYTHING) -> list[str]:
     """Return the keys of all pages, from the first to the last, and make sure that the way back is the same."""
-    page = queue.read_page(tab, scope)
+    page = listing.read_page(tab, scope)
     seen = keys(page)
     while page.older:
-        page = queue.read_page(tab, scope, after=page.older)
+        page = listing.read_page(tab, scope, after=page.older)
         seen += keys(page)
     return seen
 
@@ -63,11 +63,11 @@ def test_the_newest_failed_comes_first_and_the_way_back_shows_the_same_pages(sho
         rows.failed(str(n))
     tab = find_tab("failed")
 
-    first = queue.read_page(tab)
-    second = queue.read_page(tab, after=first.older)
-    third = queue.read_page(tab, after=second.older)
-    back = queue.read_page(tab, before=third.newer)
-    start = queue.read_page(tab, before=back.newer)
+    first = listing.read_page(tab)
+    second = listing.read_page(tab, after=first.older)
+    third = listing.read_page(tab, after=second.older)
+    back = listing.read_page(tab, before=third.newer)
+    start = listing.read_page(tab, before=back.newer)
 
     assert [keys(page) for page in (first, second, third)] == [["7", "6", "5"], ["4", "3", "2"], ["1", "0"]]
     assert (keys(back), keys(start)) == (keys(second), keys(first))
@@ -97,8 +97,8 @@ def test_what_is_rare_is_looked_for_piece_by_piece(short_pages: None) -> None:
         rows.success(str(n))
     tab = find_tab("success")
 
-    first = queue.read_page(tab, Scope(rows.ORDER))
-    second = queue.read_page(tab, Scope(rows.ORDER), after=first.older)
+    first = listing.read_page(tab, Scope(rows.ORDER))
+    second = listing.read_page(tab, Scope(rows.ORDER), after=first.older)
 
     assert (keys(first), first.cut_short) == ([], True)
     assert (keys(second), second.cut_short, second.older) == (["rare"], False, "")
@@ -107,9 +107,9 @@ def test_what_is_rare_is_looked_for_piece_by_piece(short_pages: None) -> None:
 def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: None) -> None:
     near = [rows.started(f"near {n}") for n in range(9)]
     far = [rows.started(f"far {n}", consumer=rows.ORDER) for n in range(9)]
-    limit = queue.LOOK
+    limit = listing.LOOK
 
-    page = queue.read_page(find_tab("pending"))
+    page = listing.read_page(find_tab("pending"))
 
     assert (keys(page), page.cut_short) == ([], True)
     assert page.older.endswith(f"_{near[limit].pk}")
@@ -121,7 +121,7 @@ def test_counting_stops(made: int, short_pages: None) -> None:
     for n in range(made):
         rows.failed(str(n))
 
-    assert queue.tally(find_tab("failed")) == queue.Tally(min(made, 5), more=made > 5)
+    assert listing.tally(find_tab("failed")) == listing.Tally(min(made, 5), more=made > 5)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1_2", "-1", "9" * 30, "2026-01-01_5", "2026-13-45T00:00:00_5", "٣"])
@@ -131,8 +131,8 @@ def test_a_cursor_that_makes_no_sense_shows_the_first_page(cursor: str, slug: st
     rows.pending("b")
     tab = find_tab(slug)
 
-    assert keys(queue.read_page(tab, after=cursor)) == keys(queue.read_page(tab))
-    assert keys(queue.read_page(tab, before=cursor)) == keys(queue.read_page(tab))
+    assert keys(listing.read_page(tab, after=cursor)) == keys(listing.read_page(tab))
+    assert keys(listing.read_page(tab, before=cursor)) == keys(listing.read_page(tab))
 
 
 def test_search_finds_the_exact_business_id_in_any_status_and_a_message_by_its_own() -> None:
@@ -140,17 +140,17 @@ def test_search_finds_the_exact_business_id_in_any_status_and_a_message_by_its_o
     rows.success("17", consumer=rows.ORDER)
     other = rows.pending("170")
 
-    assert sorted(keys(queue.search("17"))) == ["17", "17"]
-    assert keys(queue.search(str(other.pk))) == ["170"]
-    assert keys(queue.search("1x")) == keys(queue.search("9" * 40)) == keys(queue.search("'")) == []
+    assert sorted(keys(listing.search("17"))) == ["17", "17"]
+    assert keys(listing.search(str(other.pk))) == ["170"]
+    assert keys(listing.search("1x")) == keys(listing.search("9" * 40)) == keys(listing.search("'")) == []
 
 
 def test_the_next_failed_message_is_the_one_below_and_then_the_topmost() -> None:
     low, middle, high = (rows.failed(key) for key in "abc")
 
-    assert queue.next_failed(high.pk) == middle.pk
-    assert queue.next_failed(low.pk) == high.pk
-    assert queue.next_failed(low.pk, Scope(rows.ORDER)) is None
+    assert listing.next_failed(high.pk) == middle.pk
+    assert listing.next_failed(low.pk) == high.pk
+    assert listing.next_failed(low.pk, Scope(rows.ORDER)) is None
 
 
 @pytest.mark.services
@@ -166,9 +166,9 @@ def test_an_index_answers_every_tab(tab: Tab, scope: Scope) -> None:
         cursor.execute("SET LOCAL enable_sort = off")
 
     with CaptureQueriesContext(connection) as queries:
-        page = queue.read_page(tab, scope)
-        queue.read_page(tab, scope, after=page.older or "1")
-        queue.tally(tab, scope)
+        page = listing.read_page(tab, scope)
+        listing.read_page(tab, scope, after=page.older or "1")
+        listing.tally(tab, scope)
 
     for query in queries:
         with connection.cursor() as cursor:
@@ -189,5 +189,5 @@ def test_a_group_of_failures_is_shown_whole_and_alone(short_pages: None) -> None
     newest = Message.objects.get(key="ours 3")
 
     assert shown == ["ours 3", "ours 2", "ours 1", "ours 0"]
-    assert queue.tally(tab, scope) == queue.Tally(4, more=False)
-    assert queue.next_failed(newest.pk, scope) == Message.objects.get(key="ours 2").pk
+    assert listing.tally(tab, scope) == listing.Tally(4, more=False)
+    assert listing.next_failed(newest.pk, scope) == Message.objects.get(key="ours 2").pk

@@ -9,10 +9,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from outbox import operate
-from outbox.acts import HandledAs
 from outbox.errors import NotAllowed
 from outbox.models import AuditEntry, FailureGroup, GroupState, Message
-from outbox.operate.texts import REASON_LENGTH
+from outbox.operate.actions import HandledAs
+from outbox.operate.text_checks import REASON_LENGTH
 from tests.desk import rows
 from tests.desk.acting import LIST, retry, url_of
 

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from outbox import operate
-from outbox.admin import triage
-from outbox.admin.queue import Tally
+from outbox.admin.failures import groups
+from outbox.admin.messages.listing import Tally
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, FailureCount, FailureGroup, GroupState, Message
 from tests.desk import rows
@@ -37,7 +37,7 @@ def test_what_is_most_stuck_comes_first_then_what_is_new_then_what_failed_last()
     rows.group("harmless", failures=900)
     FailureCount.objects.filter(group__title="the harmless jams").update(last_at=timezone.now() + timedelta(hours=1))
 
-    kinds = triage.read()
+    kinds = groups.read()
 
     assert [kind.group.title for kind in kinds] == [
         "the often jams",
@@ -55,7 +55,7 @@ def test_stuck_is_what_waits_for_a_person_now_of_this_kind_and_consumer() -> Non
     rows.handled("by hand", failure=group.pk)
     rows.pending("again", failure=group.pk)
 
-    kind = triage.find(group.pk)
+    kind = groups.find(group.pk)
 
     assert kind is not None
     assert (kind.stuck, kind.total) == (Tally(2, more=False), 9)
@@ -63,13 +63,13 @@ def test_stuck_is_what_waits_for_a_person_now_of_this_kind_and_consumer() -> Non
 
 
 def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triage, "LOOK", 1)
+    monkeypatch.setattr(groups, "LOOK", 1)
     rows.group("older", stuck=3)
     FailureCount.objects.update(last_at=timezone.now() - timedelta(days=1))
     rows.group("newer", stuck=3)
 
     with CaptureQueriesContext(connection) as queries:
-        kinds = triage.read(up_to=2)
+        kinds = groups.read(up_to=2)
 
     assert [(kind.group.title, kind.stuck) for kind in kinds] == [("the newer jams", Tally(2, more=True))]
     assert "LIMIT 3" in queries[-1]["sql"]
@@ -81,8 +81,8 @@ def test_what_was_only_counted_to_be_ranked_is_counted_again_and_ordered_by_that
     rows.group("some", stuck=3)
     rows.group("one", stuck=1, failures=7)
 
-    ranked = triage.read(up_to=2)
-    counted = triage.recounted(ranked)
+    ranked = groups.read(up_to=2)
+    counted = groups.recounted(ranked)
 
     assert [kind.group.title for kind in ranked] == ["the some jams", "the many jams", "the one jams"]
     assert [(kind.group.title, kind.stuck.counted) for kind in counted] == [
@@ -96,13 +96,13 @@ def test_what_was_only_counted_to_be_ranked_is_counted_again_and_ordered_by_that
 @pytest.mark.parametrize(
     ("fields", "stuck", "tab"),
     [
-        ({"state": GroupState.NEW}, 0, triage.OPEN),
-        ({"state": GroupState.INVESTIGATING}, 0, triage.OPEN),
-        ({"state": GroupState.WAITING}, 0, triage.OPEN),
-        ({"state": GroupState.IGNORED, "ignored_up_to": 10}, 5, triage.IGNORED),
-        ({"state": GroupState.IGNORED, "ignored_up_to": 9}, 0, triage.OPEN),
-        ({"state": GroupState.FIXED}, 0, triage.FIXED),
-        ({"state": GroupState.FIXED}, 1, triage.OPEN),
+        ({"state": GroupState.NEW}, 0, groups.OPEN),
+        ({"state": GroupState.INVESTIGATING}, 0, groups.OPEN),
+        ({"state": GroupState.WAITING}, 0, groups.OPEN),
+        ({"state": GroupState.IGNORED, "ignored_up_to": 10}, 5, groups.IGNORED),
+        ({"state": GroupState.IGNORED, "ignored_up_to": 9}, 0, groups.OPEN),
+        ({"state": GroupState.FIXED}, 0, groups.FIXED),
+        ({"state": GroupState.FIXED}, 1, groups.OPEN),
     ],
 )
 def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
@@ -110,13 +110,13 @@ def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
 ) -> None:
     rows.group(failures=10, stuck=stuck, **fields)
 
-    sorted_out = triage.tabs_of(triage.read())
+    sorted_out = groups.tabs_of(groups.read())
 
     assert {name: len(kinds) for name, kinds in sorted_out.items()} == {
-        triage.OPEN: 0,
-        triage.IGNORED: 0,
-        triage.FIXED: 0,
-        triage.ALL: 1,
+        groups.OPEN: 0,
+        groups.IGNORED: 0,
+        groups.FIXED: 0,
+        groups.ALL: 1,
         tab: 1,
     }
 
@@ -133,7 +133,7 @@ def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
 )
 def test_a_ticket_is_a_link_only_to_the_web(ticket: str, url: str) -> None:
     group = rows.group(ticket=ticket)
-    kind = triage.find(group.pk)
+    kind = groups.find(group.pk)
 
     assert kind is not None
     assert kind.ticket_url == url
@@ -144,7 +144,7 @@ def test_the_list_costs_the_same_two_statements_however_many_groups_there_are() 
         rows.group(str(n), stuck=2)
 
     with CaptureQueriesContext(connection) as queries:
-        assert len(triage.read()) == 12
+        assert len(groups.read()) == 12
 
     assert len(queries) == 2
 
@@ -162,7 +162,7 @@ def test_an_index_counts_what_is_stuck() -> None:
         cursor.execute("SET LOCAL enable_bitmapscan = off")
 
     with CaptureQueriesContext(connection) as queries:
-        triage.read()
+        groups.read()
 
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {queries[-1]['sql']}")
@@ -239,5 +239,5 @@ def test_the_sample_is_the_newest_that_is_stuck_with_its_newest_attempt() -> Non
     rows.attempt(newest, 2, traceback="old")
     last = rows.attempt(newest, 3, traceback="new")
 
-    assert triage.sample(group) == (newest, last)
-    assert triage.sample(rows.group("nothing")) is None
+    assert groups.sample(group) == (newest, last)
+    assert groups.sample(rows.group("nothing")) is None

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from outbox import recovery, registry
-from outbox.admin.verdict import Case, judge, may_have_acted
+from outbox import registry
+from outbox.admin.messages.diagnosis import Case, judge, may_have_acted
+from outbox.failures import reasons
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message
 from tests.desk import rows
 
@@ -79,8 +80,8 @@ def test_failed_attempts_of_an_atomic_consumer_left_nothing_behind() -> None:
     [
         (AttemptOutcome.REJECTED, "not for sale (rejected)", "The consumer refused it for good in attempt 3."),
         (AttemptOutcome.LOST, "the worker was gone", "The worker died while working on it, 2 times in a row."),
-        (AttemptOutcome.FAILED, recovery.EXPIRED, "The deadline passed before it succeeded, after 3 attempts."),
-        (AttemptOutcome.FAILED, recovery.GONE, "Its consumer has been missing from the code for too long."),
+        (AttemptOutcome.FAILED, reasons.EXPIRED, "The deadline passed before it succeeded, after 3 attempts."),
+        (AttemptOutcome.FAILED, reasons.GONE, "Its consumer has been missing from the code for too long."),
     ],
 )
 def test_why_the_machine_gave_up(outcome: str, error: str, happened: str) -> None:

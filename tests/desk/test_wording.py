@@ -4,17 +4,17 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from outbox import recovery, rescan
-from outbox.admin import wording
+from outbox.admin import formats
+from outbox.failures import reasons
 from outbox.models import AttemptOutcome, FailureGroup
 from tests.desk import rows
 from tests.desk.acting import LIST, url_of
 
 ENGINE_S = [
-    recovery.EXPIRED,
-    recovery.GONE,
-    recovery.LOST,
-    rescan.NOBODY,
+    reasons.EXPIRED,
+    reasons.GONE,
+    reasons.LOST,
+    reasons.NOBODY,
     "the worker shop-1:77 was gone before it settled attempt 3 (worker lost, no tries left)",
     "refused, a later attempt or an operator was faster; the handler had succeeded",
 ]
@@ -23,9 +23,9 @@ ENGINE_S = [
 @pytest.mark.parametrize("text", ENGINE_S)
 def test_what_the_engine_says_is_said_in_english_as_it_is_stored_and_in_chinese_without_a_word_of_it(text: str) -> None:
     with translation.override("en"):
-        english = wording.error(text)
+        english = formats.error(text)
     with translation.override("zh-hans"):
-        chinese = wording.error(text).replace("shop-1:77", "")
+        chinese = formats.error(text).replace("shop-1:77", "")
 
     assert english == text
     assert not any(character.isascii() and character.isalpha() for character in chinese)
@@ -43,7 +43,7 @@ def test_what_the_engine_says_is_said_in_english_as_it_is_stored_and_in_chinese_
 )
 def test_of_a_consumer_s_error_only_the_engine_s_ending_is_translated(text: str, told: str) -> None:
     with translation.override("zh-hans"):
-        assert wording.error(text) == told
+        assert formats.error(text) == told
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_of_a_consumer_s_error_only_the_engine_s_ending_is_translated(text: str,
         ("a <n>, <n> and <text> <text>", "a … and …"),
         ("x < y and y > z", "x < y and y > z"),
         ("", "ValueError"),
-        (recovery.EXPIRED, recovery.EXPIRED),
+        (reasons.EXPIRED, reasons.EXPIRED),
     ],
 )
 def test_a_kind_of_failure_is_read_without_the_marks_of_what_differs(title: str, read: str) -> None:
-    assert wording.kind(FailureGroup(title=title, exception="ValueError")) == read
+    assert formats.kind(FailureGroup(title=title, exception="ValueError")) == read
 
 
 @pytest.mark.django_db
@@ -85,7 +85,7 @@ def test_every_page_that_names_the_kind_reads_the_same(desk: Client) -> None:
 
 @pytest.mark.django_db
 def test_a_chinese_page_says_in_chinese_why_the_machine_gave_up(desk: Client) -> None:
-    message = rows.failed(last_error=recovery.EXPIRED, attempts=0)
+    message = rows.failed(last_error=reasons.EXPIRED, attempts=0)
 
     queue = desk.get(LIST, headers={"Accept-Language": "zh-hans"}).text
     page = desk.get(url_of(message), headers={"Accept-Language": "zh-hans"}).text

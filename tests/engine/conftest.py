@@ -12,8 +12,12 @@ from django.db.models.functions import Now
 from kombu import Connection
 from kombu.transport.pyamqp import Channel
 
-from outbox import Backoff, breaker, consumer, courier, delivery, groups, recovery, registry, rescan
-from outbox.broker import celery_app, queue_name
+from outbox import Backoff, consumer, registry
+from outbox.broker import dispatcher
+from outbox.broker.queues import celery_app, queue_name
+from outbox.delivery import breaker, chunks
+from outbox.failures import counting
+from outbox.maintenance import recovery, rescan
 from outbox.models import ConsumerState
 from outbox.registry import Consumer
 from tests.engine.links import RecordingLink
@@ -58,7 +62,7 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
 def offered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Sequence[int]]]:
     """What was offered to the courier, which sends nothing."""
     offers: list[Mapping[str, Sequence[int]]] = []
-    monkeypatch.setattr(courier, "offer", offers.append)
+    monkeypatch.setattr(dispatcher, "offer", offers.append)
     return offers
 
 
@@ -73,10 +77,10 @@ def link(monkeypatch: pytest.MonkeyPatch) -> RecordingLink:
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> None:
     """Forget what a process remembers of the table: when it last searched, who was in trouble, who had a backlog."""
-    delivery._backlogged.clear()
+    chunks._backlogged.clear()
     recovery._rhythm.again_at.clear()
     breaker._seen.at = float("-inf")
-    groups._known_at.clear()
+    counting._known_at.clear()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from outbox.broker import Hint
+from outbox.broker.connection import Hint
 from outbox.errors import BrokerAway
 
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import F
 
-from outbox import breaker, publish, recovery
+from outbox import publish
+from outbox.delivery import breaker
+from outbox.maintenance import recovery
 from outbox.models import Attempt, ConsumerState, Message, Pulse
 from tests.shop.models import Effect
 

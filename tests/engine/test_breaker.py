@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbox import breaker, delivery, rescan
-from outbox.breaker import Circuit
+from outbox.delivery import breaker, chunks
+from outbox.delivery.breaker import Circuit
+from outbox.maintenance import rescan
+from outbox.maintenance.rescan import Sweep
 from outbox.models import ConsumerState
-from outbox.rescan import Sweep
 from tests.engine.table import Row, let_pass, promise, promises, row, rows
 from tests.engine.threads import together
 
@@ -88,7 +89,7 @@ def go_down(world, *ids: int) -> None:
 
     world.raises = Unavailable
     for id in ids:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
 
 def test_three_rows_in_a_row_that_say_unavailable_open_the_breaker(world):
@@ -119,7 +120,7 @@ def test_another_outcome_in_between_starts_the_count_anew(world):
     one, two, fine, three = promises(4)
     go_down(world, one, two)
     world.raises = ValueError
-    delivery.deliver("test.till", [fine])
+    chunks.deliver("test.till", [fine])
 
     go_down(world, three)
 
@@ -151,7 +152,7 @@ def test_only_the_canary_starts_and_its_chunk_is_not_topped_up(world, link, list
     world.asked.clear()
 
     for hint in ([ids[4]], [ids[5], ids[4]], [ids[3]]):
-        delivery.deliver("test.till", hint)
+        chunks.deliver("test.till", hint)
 
     assert world.asked == [ids[3]]
 
@@ -164,7 +165,7 @@ def test_any_other_outcome_of_the_canary_closes_the_breaker(world, link, outcome
     rescan.rescan()
     world.raises = outcome
 
-    delivery.deliver("test.till", [ids[3]])
+    chunks.deliver("test.till", [ids[3]])
     sweep = rescan.rescan()
 
     assert state() == ("closed", None, 0)
@@ -181,7 +182,7 @@ def test_probes_grow_from_five_to_thirty_seconds(world, link):
         let_pass(seconds(31))
         link.sent.clear()
         rescan.rescan()
-        delivery.deliver("test.till", link.sent_ids[0])
+        chunks.deliver("test.till", link.sent_ids[0])
         probes.append(state()[2])
 
     assert probes == [10, 20, 30, 30, 30]
@@ -211,14 +212,14 @@ def test_a_message_that_waits_for_the_world_spends_no_attempt_however_long(world
         link.sent.clear()
         rescan.rescan()
         for hint in link.sent_ids:
-            delivery.deliver("test.till", hint)
+            chunks.deliver("test.till", hint)
     world.raises = None
     for _ in range(3):
         let_pass(seconds(31))
         link.sent.clear()
         rescan.rescan()
         for hint in link.sent_ids:
-            delivery.deliver("test.till", hint)
+            chunks.deliver("test.till", hint)
 
     assert [entry.status for entry in rows(ids)] == ["success"] * 3
     assert sum(entry.attempts for entry in rows(ids)) == 3 + 20 + 3
@@ -244,6 +245,6 @@ def test_rows_that_say_unavailable_at_once_open_the_breaker_once(world):
     world.raises = Unavailable
     ids = promises(8)
 
-    together(*[lambda part=part: [delivery.deliver("test.till", [id]) for id in part] for part in (ids[:4], ids[4:])])
+    together(*[lambda part=part: [chunks.deliver("test.till", [id]) for id in part] for part in (ids[:4], ids[4:])])
 
     assert state() == ("open", None, 5)

@@ -6,11 +6,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outbox import delivery, rescan, tasks
-from outbox.broker import Hint, Link, celery_app, control_queue, queue_name
+from outbox import tasks
+from outbox.broker.connection import Hint, Link
+from outbox.broker.queues import celery_app, control_queue, queue_name
 from outbox.conf import conf
+from outbox.delivery import chunks
 from outbox.errors import BrokerAway
-from outbox.rescan import Sweep
+from outbox.maintenance import rescan
+from outbox.maintenance.rescan import Sweep
 from tests.engine.proxy import mute_port, proxy_to, refused_port
 from tests.engine.table import Row, let_pass, promise, promises, row, rows
 
@@ -283,7 +286,7 @@ class TestTheRescanOnRabbitMQ:
         sweep = rescan.rescan()
         hints = bodies(rabbit)
         for taken in hints:
-            delivery.deliver(*taken)
+            chunks.deliver(*taken)
 
         assert sweep == Sweep(sent=3)
         assert hints == [["test.till", ids[:2]], ["test.till", ids[2:]]]

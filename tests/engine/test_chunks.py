@@ -9,7 +9,8 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from outbox import delivery, tasks
+from outbox import tasks
+from outbox.delivery import chunks
 from outbox.models import Message
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
 from tests.shop import consumers as shop
@@ -27,7 +28,7 @@ def test_one_failing_row_among_49_good_ones_takes_back_only_its_own_effects(list
     before, bad, after = promises(25), promise(do="fail"), promises(24)
     good = [*before, *after]
 
-    delivery.deliver("test.till", [*before, bad, *after])
+    chunks.deliver("test.till", [*before, bad, *after])
 
     assert rows(good) == [DONE] * 49
     assert row(bad) == Row("pending", attempts=1, attempt_limit=3, last_error=JAMMED)
@@ -40,7 +41,7 @@ def test_every_way_to_end_in_one_chunk(listen):
     ways = ["", "fail", "reject", "snooze", "unavailable"]
     ids = [promise(do=way) for way in ways]
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert [(entry.status, entry.attempts, entry.attempt_limit) for entry in rows(ids)] == [
         ("success", 1, 3),
@@ -56,7 +57,7 @@ def test_a_hint_of_one_row_is_topped_up_from_the_table(listen):
     listen()
     ids = promises(10)
 
-    delivery.deliver("test.till", ids[:1])
+    chunks.deliver("test.till", ids[:1])
 
     assert rows(ids) == [DONE] * 10
     assert effects() == [(id, 1) for id in ids]
@@ -68,9 +69,9 @@ def test_a_hint_takes_a_chunk_of_what_is_due_first_at_rest_beside_what_it_names(
     ids = promises(10)
     let_pass(timedelta(seconds=10), *ids[5:])
     if backlogged:
-        delivery._backlogged.add("test.till")
+        chunks._backlogged.add("test.till")
 
-    delivery.deliver("test.till", ids[:1])
+    chunks.deliver("test.till", ids[:1])
 
     assert rows(ids) == [DONE, *[NEW] * 4, *[DONE] * more, *[NEW] * (5 - more)]
 
@@ -80,7 +81,7 @@ def test_in_a_backlog_a_hint_goes_on_until_nothing_is_left(listen, offered):
     ids = promises(30)
     offered.clear()
 
-    delivery.deliver("test.till", ids[:4])
+    chunks.deliver("test.till", ids[:4])
 
     assert rows(ids) == [DONE] * 30
     assert offered == []
@@ -91,7 +92,7 @@ def test_a_hint_whose_time_is_up_sends_another_in_its_place(listen, offered, one
     ids = promises(12)
     offered.clear()
 
-    delivery.deliver("test.till", ids[:1])
+    chunks.deliver("test.till", ids[:1])
     first = list(offered)
     tasks.deliver("test.till", [])
 
@@ -106,7 +107,7 @@ def test_a_hint_for_a_lost_row_does_nothing_else_and_sends_no_other(listen, offe
     set_row(ids[0], lost=1)
     offered.clear()
 
-    delivery.deliver("test.till", ids[:1])
+    chunks.deliver("test.till", ids[:1])
 
     assert rows(ids) == [DONE] + [NEW] * 5
     assert offered == []
@@ -119,10 +120,10 @@ def test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_
     set_row(later, due_at=Now() + timedelta(seconds=20))
     set_row(waiting, not_before=Now() + timedelta(seconds=3))
     set_row(lost, lost=1)
-    delivery.start(till, [started])
+    chunks.start(till, [started])
     before = rows([later, waiting, lost, started, other])
 
-    delivery.deliver("test.till", [named])
+    chunks.deliver("test.till", [named])
 
     assert row(named) == DONE
     assert rows([later, waiting, lost, started, other]) == before
@@ -133,7 +134,7 @@ def test_a_lost_row_starts_alone_without_a_top_up(listen):
     lost, other = promises(2)
     set_row(lost, lost=1)
 
-    delivery.deliver("test.till", [lost])
+    chunks.deliver("test.till", [lost])
 
     assert rows([lost, other]) == [DONE, NEW]
 
@@ -143,7 +144,7 @@ def test_a_lost_row_is_not_started_by_a_hint_of_several(listen):
     lost, other = promises(2)
     set_row(lost, lost=1)
 
-    delivery.deliver("test.till", [lost, other])
+    chunks.deliver("test.till", [lost, other])
 
     assert rows([lost, other]) == [NEW._replace(lost=1), DONE]
 
@@ -153,7 +154,7 @@ def stopwatch(monkeypatch, configure):
     """The clock by which a chunk's time of 10 s is measured; it stands still unless moved."""
     configure(CHUNK_TIME=timedelta(seconds=10), CHUNK_TIME_SQLITE=timedelta(seconds=10))
     watch = Stopwatch()
-    monkeypatch.setattr(delivery, "monotonic", lambda: watch.seconds)
+    monkeypatch.setattr(chunks, "monotonic", lambda: watch.seconds)
     return watch
 
 
@@ -174,7 +175,7 @@ def test_when_the_time_is_up_the_rest_goes_back_without_having_spent_an_attempt(
     ids = promises(5)
 
     with timed() as span:
-        delivery.deliver("test.till", ids)
+        chunks.deliver("test.till", ids)
 
     given_back = Row("pending", attempts=1, attempt_limit=4)
     assert rows(ids) == [DONE, DONE, *[given_back] * 3]
@@ -190,7 +191,7 @@ def test_what_was_given_back_is_delivered_by_the_next_hint(listen, stopwatch, on
     ids = promises(6)
 
     for _ in range(3):
-        delivery.deliver("test.till", ids)
+        chunks.deliver("test.till", ids)
 
     assert rows(ids) == [Row("success", attempts=n, attempt_limit=n + 2) for n in (1, 1, 2, 2, 3, 3)]
     assert effects() == list(zip(ids, (1, 1, 2, 2, 3, 3), strict=True))
@@ -201,7 +202,7 @@ def test_a_chunk_that_has_waited_for_its_turn_still_does_at_least_one_row(listen
     listen()
     ids = promises(3)
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert sorted(entry.status for entry in rows(ids)) == ["pending", "pending", "success"]
 
@@ -211,7 +212,7 @@ def test_a_full_chunk_takes_a_handful_of_statements(listen):
     ids = promises(50)
 
     with CaptureQueriesContext(connection) as captured:
-        delivery.deliver("test.till", ids)
+        chunks.deliver("test.till", ids)
 
     statements = [query["sql"] for query in captured.captured_queries]
     verbs = Counter(_verb(sql) for sql in statements)
@@ -237,7 +238,7 @@ def test_a_chunk_is_handled_in_the_order_that_the_consumer_sorts_by(listen):
     listen(lambda message: order.append(message.payload["stock"]), sort=lambda message: message.payload["stock"])
     ids = [promise(stock=stock) for stock in (3, 1, 2)]
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert order == [1, 2, 3]
 
@@ -246,7 +247,7 @@ def test_a_chunk_whose_sort_fails_is_handled_in_the_order_of_publishing(listen):
     listen(sort=lambda message: message.payload["stock"])
     ids = [promise(stock=2), promise(), promise(stock=1)]
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert rows(ids) == [DONE] * 3
 
@@ -256,7 +257,7 @@ def test_a_chunk_is_handled_in_the_order_of_publishing_otherwise(listen):
     listen(lambda message: order.append(message.pk))
     ids = promises(5)
 
-    delivery.deliver("test.till", list(reversed(ids)))
+    chunks.deliver("test.till", list(reversed(ids)))
 
     assert order == ids
 
@@ -280,7 +281,7 @@ def calls(listen):
 def test_a_bulk_consumer_is_called_once_for_all(calls):
     ids = [promise(key=str(n)) for n in range(60)]
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert calls == [[str(n) for n in range(60)]]
     assert rows(ids) == [DONE] * 60
@@ -290,7 +291,7 @@ def test_a_bulk_consumer_is_called_once_for_all(calls):
 def test_a_bulk_call_that_fails_is_made_again_in_lists_of_one_within_the_same_attempt(calls):
     good, bad, other = promise(key="good"), promise(key="bad", do="fail"), promise(key="other")
 
-    delivery.deliver("test.till", [good, bad, other])
+    chunks.deliver("test.till", [good, bad, other])
 
     assert calls == [["good", "bad", "other"], ["good"], ["bad"], ["other"]]
     error = "ValueError: cannot count this"
@@ -302,7 +303,7 @@ def test_a_bulk_call_that_fails_is_made_again_in_lists_of_one_within_the_same_at
 def test_a_single_message_reaches_a_bulk_consumer_as_a_list(calls):
     id = promise(key="only")
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert calls == [["only"]]
     assert row(id) == DONE
@@ -314,7 +315,7 @@ def test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row(listen):
     Tag.objects.create(name="taken")
     good, bad, other = promise(), promise(do="tag", name="taken"), promise(do="tag", name="free")
 
-    delivery.deliver("test.till", [good, bad, other])
+    chunks.deliver("test.till", [good, bad, other])
 
     error = row(bad).last_error
     assert error.startswith('IntegrityError: duplicate key value violates unique constraint "shop_tag_once"')
@@ -331,7 +332,7 @@ def test_a_constraint_that_fails_at_commit_again_and_again_is_exhausted(listen):
     id = promise(do="tag", name="taken")
 
     for _ in range(3):
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
         let_pass(timedelta(minutes=1))
 
     assert row(id)[:3] == ("failed", 3, 3)
@@ -350,7 +351,7 @@ def test_the_lease_is_renewed_before_rows_are_redone_one_by_one(listen):
     listen(handler, timeout=timedelta(seconds=200), chunk=1)
     Tag.objects.create(name="taken")
 
-    delivery.deliver("test.till", [promise(do="tag", name="taken")])
+    chunks.deliver("test.till", [promise(do="tag", name="taken")])
 
     assert leases == [10, 210]
 
@@ -361,7 +362,7 @@ def test_rows_redone_one_by_one_are_given_back_when_the_time_is_up(listen, stopw
     Tag.objects.create(name="taken")
     ids = [promise(do="tag", name="taken"), *promises(3)]
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert [entry[:3] for entry in rows(ids)] == [
         ("pending", 1, 3),

@@ -9,7 +9,8 @@ import pytest
 from django.db import transaction
 from django.db.models import F
 
-from outbox import Draft, delivery, publish_many
+from outbox import Draft, publish_many
+from outbox.delivery import chunks
 from outbox.models import Attempt, Message
 from tests.engine.threads import together
 from tests.shop.consumers import leave_effect
@@ -41,7 +42,7 @@ def test_four_workers_that_share_a_hundred_stocks_lose_and_double_nothing(listen
     def work():
         chances.luck = random.Random(threading.get_ident())
         while Message.objects.unfinished().exists():
-            delivery.deliver("test.till", chances.luck.choice(hints))
+            chunks.deliver("test.till", chances.luck.choice(hints))
 
     began = perf_counter()
     together(*[work] * 4)

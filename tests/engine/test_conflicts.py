@@ -8,9 +8,10 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
-from outbox import delivery, recovery
+from outbox.delivery import chunks
+from outbox.maintenance import recovery
+from outbox.maintenance.recovery import Recovered
 from outbox.models import Attempt, Message
-from outbox.recovery import Recovered
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows
 from tests.engine.threads import PATIENCE, backend, beside, in_thread, terminate, together
 from tests.shop import consumers as shop
@@ -69,7 +70,7 @@ def test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing
     with beside(hold_the_stock):
         held.wait(PATIENCE)
 
-        delivery.deliver("test.till", ids)
+        chunks.deliver("test.till", ids)
 
     assert faults == ["55P03"]
     assert sorted(tries) == [ids[0], ids[1], ids[1], ids[2]]
@@ -103,7 +104,7 @@ def test_a_sorted_chunk_waits_for_its_turn_instead_of_being_redone(listen, fault
     with beside(hold_the_stock):
         held.wait(PATIENCE)
 
-        delivery.deliver("test.till", ids)
+        chunks.deliver("test.till", ids)
 
     assert faults == []
     assert sorted(tries) == ids
@@ -128,7 +129,7 @@ def test_a_row_that_never_gets_its_lock_is_a_failed_attempt_after_three_tries(li
     with beside(hold_the_stock):
         held.wait(PATIENCE)
 
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
         released.set()
 
     assert faults == ["55P03"] * 4
@@ -156,7 +157,7 @@ def test_the_victim_of_a_deadlock_is_redone_and_spends_nothing(listen, faults, c
     Stock.objects.bulk_create([Stock(pk=1, count=10), Stock(pk=2, count=10)])
     one, two = promise(stocks=[1, 2]), promise(stocks=[2, 1])
 
-    together(lambda: delivery.deliver("test.till", [one]), lambda: delivery.deliver("test.till", [two]))
+    together(lambda: chunks.deliver("test.till", [one]), lambda: chunks.deliver("test.till", [two]))
 
     assert faults == ["40P01"]
     assert len(tries) == 3
@@ -184,7 +185,7 @@ def test_a_serialization_failure_is_redone_and_spends_nothing(listen, faults):
         cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
     try:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
     finally:
         connection.close()
 
@@ -201,7 +202,7 @@ def test_a_connection_that_broke_while_idle_heals_at_the_next_start(listen):
     id = promise()
     terminate(backend())
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == DONE
     assert effects() == [(id, 1)]
@@ -220,7 +221,7 @@ def test_a_connection_that_breaks_in_mid_handler_leads_to_a_redo(listen, faults)
     listen(noting(faults, work))
     before, cut, after = promise(), promise(cut=True), promise()
 
-    delivery.deliver("test.till", [before, cut, after])
+    chunks.deliver("test.till", [before, cut, after])
 
     assert len(faults) == 1
     assert tries[:2] == [before, cut]
@@ -243,7 +244,7 @@ def test_a_connection_that_breaks_unnoticed_by_the_handler_leads_to_a_redo(liste
     listen(handler)
     ids = promises(2)
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert tries[0] == ids[0]
     assert sorted(tries[1:]) == ids
@@ -258,7 +259,7 @@ def before_handling(monkeypatch):
     The chunk's transaction has begun by then; with SQLite nobody else could write, so there it is part of it.
     """
     happenings = []
-    lock = delivery.lock
+    lock = chunks.lock
 
     def happen_then_lock(consumer, fences, *, wait):
         if happenings:
@@ -266,7 +267,7 @@ def before_handling(monkeypatch):
             in_thread(happening) if connection.vendor == "postgresql" else happening()
         return lock(consumer, fences, wait=wait)
 
-    monkeypatch.setattr(delivery, "lock", happen_then_lock)
+    monkeypatch.setattr(chunks, "lock", happen_then_lock)
     return happenings.append
 
 
@@ -282,11 +283,11 @@ def test_a_worker_overtaken_before_it_handled_has_no_effect(listen, before_handl
 
     def overtake():
         lose_the_lease()
-        delivery.start(till, [id])
+        chunks.start(till, [id])
 
     before_handling(overtake)
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("started", attempts=2, attempt_limit=4, lost=1, last_error=kept_attempts(id)[0][2])
     assert [(number, outcome) for number, outcome, _error in kept_attempts(id)] == [(1, "lost")]
@@ -303,7 +304,7 @@ def test_a_worker_whose_row_was_taken_back_has_no_effect(listen, before_handling
 
     before_handling(take_back)
 
-    delivery.deliver("test.till", [id, neighbour])
+    chunks.deliver("test.till", [id, neighbour])
 
     assert row(id)[:4] == ("pending", 1, 4, 1)
     assert row(neighbour) == DONE
@@ -328,7 +329,7 @@ def test_the_row_that_a_live_handler_has_locked_is_not_taken_back(listen, before
     id = promise()
     before_handling(lambda: let_pass(timedelta(seconds=30)))
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert recovered == ([Recovered(lost=0, failed=0)] if connection.vendor == "postgresql" else [])
     assert row(id) == DONE
@@ -344,7 +345,7 @@ def test_a_row_that_is_being_handled_does_not_block_those_who_refer_to_it(listen
     listen(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == DONE
     assert kept_attempts(id) == [(0, "lost", "")]
@@ -355,7 +356,7 @@ def test_two_hints_for_the_same_rows_at_once_start_each_row_once(listen):
     listen(chunk=5)
     ids = promises(60)
 
-    together(*[lambda: [delivery.deliver("test.till", ids[n : n + 5]) for n in range(0, 60, 5)]] * 4)
+    together(*[lambda: [chunks.deliver("test.till", ids[n : n + 5]) for n in range(0, 60, 5)]] * 4)
 
     assert rows(ids) == [DONE] * 60
     assert effects() == [(id, 1) for id in ids]
@@ -376,7 +377,7 @@ def test_a_row_being_started_by_another_worker_is_skipped_without_waiting(listen
     with beside(hold):
         holding.wait(PATIENCE)
         try:
-            fences = delivery.start(till, [taken, free])
+            fences = chunks.start(till, [taken, free])
         finally:
             let_go.set()
 

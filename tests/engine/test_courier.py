@@ -10,8 +10,10 @@ from time import monotonic, sleep
 import pytest
 from django.db import transaction
 
-from outbox import courier, delivery, publish
-from outbox.broker import Hint
+from outbox import publish
+from outbox.broker import dispatcher
+from outbox.broker.connection import Hint
+from outbox.delivery import chunks
 from outbox.errors import BrokerAway
 from outbox.models import Message
 from tests.engine.table import promises, rows
@@ -63,17 +65,17 @@ class Broker:
 def broker(monkeypatch, listen):
     listen()
     broker = Broker()
-    monkeypatch.setattr(courier, "Link", lambda: broker)
-    monkeypatch.setattr(courier, "LINGER", 0.0)
+    monkeypatch.setattr(dispatcher, "Link", lambda: broker)
+    monkeypatch.setattr(dispatcher, "LINGER", 0.0)
     yield broker
     broker.answers.set()
-    courier.drain()
+    dispatcher.drain()
 
 
 @pytest.fixture
 def own(broker):
     """A courier of the test's own, with a broker under its hand."""
-    own = courier.Courier()
+    own = dispatcher.Courier()
     yield own
     broker.answers.set()
     own.drain(PATIENCE)
@@ -130,7 +132,7 @@ def test_an_offer_of_no_ids_sends_a_hint_to_look_for_what_is_due(own, broker):
 def test_a_full_courier_drops_what_is_offered(monkeypatch, configure, broker):
     configure(COURIER_BACKLOG=2)
     broker.answers.clear()
-    own = courier.Courier()
+    own = dispatcher.Courier()
     own.offer({"test.till": [1]})
     broker.sending.wait(PATIENCE)
 
@@ -145,11 +147,11 @@ def test_a_full_courier_drops_what_is_offered(monkeypatch, configure, broker):
 def test_a_full_courier_is_no_error_for_who_offers(monkeypatch, configure, broker, caplog):
     configure(COURIER_BACKLOG=1)
     broker.answers.clear()
-    courier.offer({"test.till": [1]})
+    dispatcher.offer({"test.till": [1]})
     broker.sending.wait(PATIENCE)
 
     for id in (2, 3):
-        courier.offer({"test.till": [id]})
+        dispatcher.offer({"test.till": [id]})
 
     assert [record.message for record in caplog.records] == [
         "too many hints are waiting; the rescan will find these rows"
@@ -184,7 +186,7 @@ def test_rows_of_a_consumer_that_is_not_in_the_code_are_left_to_the_rescan(own, 
 
 
 def test_while_the_broker_is_away_hints_are_dropped_without_asking_it_again(own, broker, monkeypatch):
-    monkeypatch.setattr(courier, "REST", 60.0)
+    monkeypatch.setattr(dispatcher, "REST", 60.0)
     broker.away = True
     own.offer({"test.till": [1]})
     wait_until(lambda: broker.asked == 1)
@@ -199,7 +201,7 @@ def test_while_the_broker_is_away_hints_are_dropped_without_asking_it_again(own,
 
 
 def test_after_a_rest_the_broker_is_asked_again(own, broker, monkeypatch):
-    monkeypatch.setattr(courier, "REST", 0.0)
+    monkeypatch.setattr(dispatcher, "REST", 0.0)
     broker.away = True
     own.offer({"test.till": [1]})
     wait_until(lambda: broker.asked == 1)
@@ -212,7 +214,7 @@ def test_after_a_rest_the_broker_is_asked_again(own, broker, monkeypatch):
 
 
 def test_hints_that_were_not_taken_are_followed_by_a_rest_too(own, broker, monkeypatch):
-    monkeypatch.setattr(courier, "REST", 60.0)
+    monkeypatch.setattr(dispatcher, "REST", 60.0)
     broker.takes = False
     own.offer({"test.till": [1]})
     broker.sending.wait(PATIENCE)
@@ -256,11 +258,11 @@ def test_draining_does_not_wait_for_a_broker_that_does_not_answer(own, broker):
 
 
 def test_after_draining_a_process_can_offer_again(broker):
-    courier.offer({"test.till": [1]})
-    courier.drain()
+    dispatcher.offer({"test.till": [1]})
+    dispatcher.drain()
 
-    courier.offer({"test.till": [2]})
-    courier.drain()
+    dispatcher.offer({"test.till": [2]})
+    dispatcher.drain()
 
     assert broker.sent == [Hint("test.till", (1,)), Hint("test.till", (2,))]
 
@@ -285,8 +287,8 @@ def test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer
 def real(listen, rabbit):
     """The process's courier on RabbitMQ, drained afterwards."""
     listen()
-    yield courier
-    courier.drain()
+    yield dispatcher
+    dispatcher.drain()
 
 
 @pytest.mark.services
@@ -294,10 +296,10 @@ def real(listen, rabbit):
 def test_what_is_published_is_hinted_and_delivered(real, rabbit):
     ids = promises(3)
 
-    courier.drain()
+    dispatcher.drain()
     hints = bodies(rabbit)
     for hint in hints:
-        delivery.deliver(*hint)
+        chunks.deliver(*hint)
 
     assert sorted(id for _consumer, named in hints for id in named) == ids
     assert {entry.status for entry in rows(ids)} == {"success"}
@@ -307,34 +309,34 @@ FORK = """
 import os, sys
 import django
 django.setup()
-from outbox import courier
+from outbox.broker import dispatcher
 
-courier.offer({"shop.book": [1]})
-assert courier._courier is not None
-while not courier._courier._link._wire:
+dispatcher.offer({"shop.book": [1]})
+assert dispatcher._courier is not None
+while not dispatcher._courier._link._wire:
     pass
-parents = courier._courier
+parents = dispatcher._courier
 child = os.fork()
 if child == 0:
-    assert courier._courier is None
-    courier.offer({"shop.book": [2]})
-    assert courier._courier is not parents
-    courier.drain()
+    assert dispatcher._courier is None
+    dispatcher.offer({"shop.book": [2]})
+    assert dispatcher._courier is not parents
+    dispatcher.drain()
     os._exit(0)
 _pid, status = os.waitpid(child, 0)
 assert status == 0, status
-courier.offer({"shop.book": [3]})
-assert courier._courier is parents
-courier.drain()
+dispatcher.offer({"shop.book": [3]})
+assert dispatcher._courier is parents
+dispatcher.drain()
 assert not parents._thread.is_alive()
 """
 
 EXIT = """
 import django
 django.setup()
-from outbox import courier
+from outbox.broker import dispatcher
 
-courier.offer({"shop.book": [1, 2, 3]})
+dispatcher.offer({"shop.book": [1, 2, 3]})
 """
 
 EXIT_WITHOUT_A_BROKER = """
@@ -342,9 +344,9 @@ import os
 os.environ["CELERY_BROKER_WRITE_URL"] = "amqp://guest:guest@127.0.0.1:{port}//"
 import django
 django.setup()
-from outbox import courier
+from outbox.broker import dispatcher
 
-courier.offer({{"shop.book": [1, 2, 3]}})
+dispatcher.offer({{"shop.book": [1, 2, 3]}})
 """
 
 

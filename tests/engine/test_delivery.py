@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 
-from outbox import Reject, Snooze, Unavailable, delivery, tasks
+from outbox import Reject, Snooze, Unavailable, tasks
+from outbox.delivery import chunks
 from outbox.models import Attempt, Message
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
 from tests.shop.models import Effect, Stock
@@ -26,14 +27,14 @@ def test_a_handler_that_returns_makes_a_success(listen):
     id = promise()
 
     with timed() as span:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     assert row(id) == Row("success", attempts=1, attempt_limit=3)
     assert effects() == [(id, 1)]
     assert kept_attempts(id) == []
     assert span.contains(times(id)["finished_at"])
     assert times(id)["lease_until"] is None
-    assert Message.objects.get(pk=id).worker == delivery.worker_name()
+    assert Message.objects.get(pk=id).worker == chunks.worker_name()
 
 
 def test_the_same_hint_ten_times_has_one_effect(listen):
@@ -41,7 +42,7 @@ def test_the_same_hint_ten_times_has_one_effect(listen):
     id = promise()
 
     for _ in range(10):
-        delivery.deliver("test.till", [id, id])
+        chunks.deliver("test.till", [id, id])
 
     assert row(id) == Row("success", attempts=1, attempt_limit=3)
     assert effects() == [(id, 1)]
@@ -52,7 +53,7 @@ def test_a_failure_rolls_its_effects_back_and_waits(listen):
     id = promise(do="fail")
 
     with timed() as span:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     assert row(id) == Row("pending", attempts=1, attempt_limit=3, last_error=JAMMED)
     assert effects() == []
@@ -65,9 +66,9 @@ def test_a_failure_rolls_its_effects_back_and_waits(listen):
 def test_a_duplicate_hint_does_not_start_a_message_before_its_time(listen):
     listen()
     id = promise(do="fail")
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("pending", attempts=1, attempt_limit=3, last_error=JAMMED)
 
@@ -79,11 +80,11 @@ def test_waits_grow_with_every_failure_until_no_tries_are_left(listen):
 
     for _ in range(2):
         with timed() as span:
-            delivery.deliver("test.till", [id])
+            chunks.deliver("test.till", [id])
         waits.append(round((times(id)["not_before"] - span.began).total_seconds() / 10) * 10)
         let_pass(timedelta(seconds=30))
     with timed() as span:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     assert waits == [10, 20]
     assert row(id) == Row("failed", attempts=3, attempt_limit=3, last_error=f"{JAMMED} (no tries left)")
@@ -95,10 +96,10 @@ def test_waits_grow_with_every_failure_until_no_tries_are_left(listen):
 def test_a_message_that_fails_once_succeeds_at_the_second_attempt(listen):
     listen()
     id = promise(do="fail once")
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
     let_pass(timedelta(seconds=10))
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("success", attempts=2, attempt_limit=3)
     assert effects() == [(id, 2)]
@@ -109,7 +110,7 @@ def test_reject_fails_at_once(listen):
     listen()
     id = promise(do="reject")
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("failed", attempts=1, attempt_limit=3, last_error="Reject: not for sale (rejected)")
     assert kept_attempts(id) == [(1, "rejected", "Reject: not for sale")]
@@ -121,7 +122,7 @@ def test_snooze_waits_as_long_as_it_says_and_spends_no_attempt(listen):
     id = promise(do="snooze", seconds=60)
 
     with timed() as span:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     assert row(id) == Row("pending", attempts=1, attempt_limit=4, last_error="Snooze: not ready, again in 0:01:00")
     assert kept_attempts(id) == [(1, "snoozed", "Snooze: not ready, again in 0:01:00")]
@@ -137,7 +138,7 @@ def test_a_snooze_that_makes_no_sense_is_a_failed_attempt(listen, span):
     listen(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     error = f"ValueError: Snooze takes a positive timedelta of at most a year, not {span!r}"
     assert row(id) == Row("pending", attempts=1, attempt_limit=3, last_error=error)
@@ -148,7 +149,7 @@ def test_unavailable_spends_no_attempt(listen):
     id = promise(do="unavailable")
 
     with timed() as span:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     error = "Unavailable: the bank does not answer"
     assert row(id) == Row("pending", attempts=1, attempt_limit=4, last_error=error)
@@ -165,11 +166,11 @@ def test_free_attempts_do_not_make_later_waits_longer(listen):
     listen(moody)
     id = promise()
     for _ in range(3):
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
         let_pass(timedelta(seconds=30))
 
     with timed() as span:
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     assert row(id) == Row("pending", attempts=4, attempt_limit=6, last_error="ValueError: no")
     assert span.contains(times(id)["not_before"] - timedelta(seconds=10))
@@ -180,7 +181,7 @@ def test_an_attempt_that_did_not_lose_its_worker_ends_the_losses_in_a_row(listen
     id = promise(do="fail")
     set_row(id, lost=2)
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("pending", attempts=1, attempt_limit=3, lost=0, last_error=JAMMED)
 
@@ -192,7 +193,7 @@ def test_an_error_with_characters_no_database_stores_is_kept_readable(listen):
     listen(fail)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     error = "ValueError: a NUL \\0 and half a \\ud83d"
     assert row(id) == Row("pending", attempts=1, attempt_limit=3, last_error=error)
@@ -210,7 +211,7 @@ def test_an_error_that_cannot_even_be_read_is_a_failed_attempt(listen):
     listen(fail)
     good, bad = promise(), promise()
 
-    delivery.deliver("test.till", [good, bad])
+    chunks.deliver("test.till", [good, bad])
 
     assert [entry.status for entry in rows([good, bad])] == ["pending", "pending"]
     assert [entry.attempts for entry in rows([good, bad])] == [1, 1]
@@ -220,7 +221,7 @@ def test_a_very_long_error_is_cut(listen):
     listen()
     id = promise(do="fail", text="x" * 100_000)
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id).last_error == ("ValueError: " + "x" * 100_000)[:2_000]
     assert len(Attempt.objects.get().traceback) == 20_000
@@ -238,7 +239,7 @@ def test_a_handler_that_swallows_a_database_error_has_not_succeeded(listen):
     Stock.objects.create(pk=1)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert effects() == []
     assert row(id).status == "pending"
@@ -261,7 +262,7 @@ def test_statements_of_its_own_that_a_handler_let_fail_spoil_its_row_and_no_othe
     listen(swallow)
     ids = [promise(key=key) for key in ("before", "bad", "after")]
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert [entry.status for entry in rows(ids)] == ["success", "pending", "success"]
     assert effects() == [(ids[0], 1), (ids[2], 1)]
@@ -281,7 +282,7 @@ def test_a_handler_that_catches_an_error_in_its_own_savepoint_succeeds(listen):
     Stock.objects.create(pk=1)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("success", attempts=1, attempt_limit=3)
     assert effects() == [(id, 1)]
@@ -296,11 +297,11 @@ def test_a_follow_up_commits_with_the_message_that_led_to_it(listen):
     listen(lead_on)
     listen(topic="test.next", name="test.follower")
     id = promise(key="one")
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
     after_failure = Message.objects.filter(consumer="test.follower").count()
     let_pass(timedelta(seconds=10))
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert after_failure == 0
     assert list(Message.objects.filter(consumer="test.follower").values_list("key", "status")) == [("one", "pending")]
@@ -309,14 +310,14 @@ def test_a_follow_up_commits_with_the_message_that_led_to_it(listen):
 def test_finished_and_pruned_rows_are_left_alone(listen, offered):
     listen()
     success = promise()
-    delivery.deliver("test.till", [success])
+    chunks.deliver("test.till", [success])
     failed, discarded, pruned = promises(3)
     set_row(failed, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")
     set_row(discarded, status="failed", resolution="discarded", finished_at="2026-01-01T00:00Z")
     Message.objects.filter(pk=pruned).delete()
     before = rows([success, failed, discarded])
 
-    delivery.deliver("test.till", [success, failed, discarded, pruned])
+    chunks.deliver("test.till", [success, failed, discarded, pruned])
 
     assert rows([success, failed, discarded]) == before
     assert effects() == [(success, 1)]
@@ -327,7 +328,7 @@ def test_a_hint_does_not_reach_the_rows_of_another_consumer(listen):
     listen(topic="test.other", name="test.other")
     other = promise("test.other")
 
-    delivery.deliver("test.till", [other])
+    chunks.deliver("test.till", [other])
 
     assert row(other) == Row("pending", attempts=0, attempt_limit=3)
     assert effects() == []
@@ -337,7 +338,7 @@ def test_a_consumer_that_is_not_in_the_code_leaves_its_rows_to_the_rescan(listen
     listen()
     id = promise()
 
-    delivery.deliver("test.unheard-of", [id])
+    chunks.deliver("test.unheard-of", [id])
 
     assert row(id) == Row("pending", attempts=0, attempt_limit=3)
 
@@ -366,7 +367,7 @@ def test_what_is_no_hint_is_dropped(listen, monkeypatch, consumer, ids):
     listen()
     id = promise()
     delivered = []
-    monkeypatch.setattr(delivery, "deliver", lambda *hint: delivered.append(hint))
+    monkeypatch.setattr(chunks, "deliver", lambda *hint: delivered.append(hint))
 
     tasks.deliver(consumer, ids)
 
@@ -397,7 +398,7 @@ def test_a_paused_consumer_starts_nothing(listen, pause):
     named, other = promises(2)
     pause("test.till")
 
-    delivery.deliver("test.till", [named])
+    chunks.deliver("test.till", [named])
 
     assert rows([named, other]) == [Row("pending", attempts=0, attempt_limit=3)] * 2
 
@@ -408,7 +409,7 @@ def test_a_pause_that_is_over_starts_again(listen, pause):
     pause("test.till", for_=timedelta(minutes=5))
     let_pass(timedelta(minutes=6))
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("success", attempts=1, attempt_limit=3)
 
@@ -423,7 +424,7 @@ def test_reject_is_told_apart_from_an_error_of_the_same_name(listen):
     listen(fail)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("failed", attempts=1, attempt_limit=3, last_error="Reject_: never (rejected)")
 
@@ -441,7 +442,7 @@ def test_what_would_not_have_run_is_a_failed_attempt_even_behind_a_lambda(listen
     listen(lambda message: handler(message))
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     [(number, outcome, error)] = kept_attempts(id)
     assert (row(id).status, number, outcome) == ("pending", 1, "failed")
@@ -456,7 +457,7 @@ def test_a_handler_that_ends_its_process_says_so_in_the_log(listen, caplog):
     id = promise()
 
     with pytest.raises(SystemExit):
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     assert "the handler ended its process: SystemExit(3)" in caplog.text
     assert row(id).status == "started"

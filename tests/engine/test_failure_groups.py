@@ -7,8 +7,10 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from outbox import Reject, delivery, groups
-from outbox.fingerprint import VERSION, fingerprint, without_error
+from outbox import Reject
+from outbox.delivery import chunks
+from outbox.failures import counting
+from outbox.failures.fingerprint import VERSION, fingerprint, without_error
 from outbox.models import FailureCount, FailureGroup, GroupState, Message
 from tests.engine.table import kept_attempts, promise, promises, row, rows
 
@@ -114,7 +116,7 @@ def test_an_exception_that_cannot_be_read_has_a_kind_all_the_same():
 
 def test_the_version_is_part_of_a_kind(monkeypatch):
     before = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
-    monkeypatch.setattr("outbox.fingerprint.VERSION", VERSION + 1)
+    monkeypatch.setattr("outbox.failures.fingerprint.VERSION", VERSION + 1)
 
     after = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
 
@@ -129,7 +131,7 @@ def test_failures_of_a_chunk_are_counted_once_for_each_kind(listen):
     ids = [promise(kind=kind) for kind in ("jam", "tear", "jam", "jam")]
 
     with CaptureQueriesContext(connection) as captured:
-        delivery.deliver("test.till", ids)
+        chunks.deliver("test.till", ids)
 
     counts = [query["sql"] for query in captured.captured_queries if "outbox_failurecount" in query["sql"]]
     totals = dict(FailureGroup.objects.with_totals().values_list("title", "total"))
@@ -145,7 +147,7 @@ def test_what_is_exhausted_names_its_group(listen):
     listen(fail)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert Message.objects.get(pk=id).failure == FailureGroup.objects.get().fingerprint
     assert row(id).status == "failed"
@@ -154,20 +156,20 @@ def test_what_is_exhausted_names_its_group(listen):
 def test_processes_count_in_slots_of_their_own(monkeypatch):
     failure = fingerprint("shop.book", raised(Jammed("jammed")))
     for pid in (16, 17, 33):
-        monkeypatch.setattr("outbox.groups.os.getpid", lambda pid=pid: pid)
-        groups.note({failure: 2})
+        monkeypatch.setattr("outbox.failures.counting.os.getpid", lambda pid=pid: pid)
+        counting.note({failure: 2})
 
     assert dict(FailureCount.objects.values_list("slot", "count")) == {0: 2, 1: 4}
 
 
 def test_what_was_said_to_be_fixed_and_comes_back_is_new_again_and_counted_as_a_regression():
     failure = fingerprint("shop.book", raised(Jammed("jammed")))
-    groups.note({failure: 1})
+    counting.note({failure: 1})
     FailureGroup.objects.update(state=GroupState.FIXED)
-    groups._known_at.clear()
+    counting._known_at.clear()
 
-    groups.note({failure: 1})
-    groups.note({failure: 1})
+    counting.note({failure: 1})
+    counting.note({failure: 1})
 
     group = FailureGroup.objects.get()
     assert (group.state, group.regressions) == (GroupState.NEW, 1)
@@ -181,11 +183,11 @@ def test_trouble_with_counting_costs_no_message_anything(listen, monkeypatch, ca
         raise Jammed("jammed")
 
     listen(fail)
-    monkeypatch.setattr(groups, "_count", broken)
+    monkeypatch.setattr(counting, "_count", broken)
     ids = promises(2)
 
-    with caplog.at_level(logging.ERROR, logger="outbox.groups"):
-        delivery.deliver("test.till", ids)
+    with caplog.at_level(logging.ERROR, logger="outbox.failures"):
+        chunks.deliver("test.till", ids)
 
     assert [entry.status for entry in rows(ids)] == ["pending"] * 2
     assert [outcome for _number, outcome, _error in kept_attempts(ids[0])] == ["failed"]

@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from outbox import delivery, operate, rescan
+from outbox import operate
+from outbox.delivery import chunks
+from outbox.maintenance import rescan
 from outbox.models import Message
 from tests.engine.table import Row, effects, let_pass, promise, promises, row, rows, set_row
 from tests.engine.threads import together
@@ -23,7 +25,7 @@ def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, offer
     till = listen()
     ids = promises(3, ordering_key="till 1")
 
-    fences = delivery.start(till, list(reversed(ids)), fill_up_to=50)
+    fences = chunks.start(till, list(reversed(ids)), fill_up_to=50)
 
     assert [fence.id for fence in fences] == [ids[0]]
 
@@ -32,7 +34,7 @@ def test_a_follower_does_not_start_before_its_head(listen, offered, one_chunk):
     listen()
     ids = promises(3, ordering_key="till 1")
 
-    delivery.deliver("test.till", [ids[2]])
+    chunks.deliver("test.till", [ids[2]])
 
     assert row(ids[2]) == NEW
 
@@ -41,7 +43,7 @@ def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, offer
     till = listen()
     one, two, free = (promises(2, ordering_key=key) for key in ("till 1", "till 2", ""))
 
-    fences = delivery.start(till, [*one, *two, *free], fill_up_to=50)
+    fences = chunks.start(till, [*one, *two, *free], fill_up_to=50)
 
     assert sorted(fence.id for fence in fences) == sorted([one[0], two[0], *free])
 
@@ -50,7 +52,7 @@ def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, off
     listen()
     ids = promises(2, ordering_key="till 1")
 
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
 
     assert rows(ids) == [DONE, DONE]
 
@@ -60,7 +62,7 @@ def test_a_head_that_succeeded_hints_the_next(listen, offered, one_chunk):
     ids = promises(3, ordering_key="till 1")
     offered.clear()
 
-    delivery.deliver("test.till", [ids[0]])
+    chunks.deliver("test.till", [ids[0]])
 
     assert offered == [{"test.till": [ids[1]]}]
 
@@ -73,7 +75,7 @@ def test_a_head_settled_outside_a_transaction_hints_the_next_too(listen, offered
     ids = promises(2, ordering_key="till 1", settle=settle)
     offered.clear()
 
-    delivery.deliver("test.till", [ids[0]])
+    chunks.deliver("test.till", [ids[0]])
 
     assert rows(ids) == [DONE, NEW]
     assert offered == [{"test.till": [ids[1]]}]
@@ -85,7 +87,7 @@ def test_a_head_that_backs_off_holds_its_key_back_and_no_other(listen, offered):
     follower, other = promise(ordering_key="till 1"), promise(ordering_key="till 2")
 
     for _ in range(2):
-        delivery.deliver("test.till", [head, follower, other])
+        chunks.deliver("test.till", [head, follower, other])
 
     assert [entry.status for entry in rows([head, follower, other])] == ["pending", "pending", "success"]
     assert effects() == [(other, 1)]
@@ -95,12 +97,12 @@ def test_a_failed_head_holds_its_key_back_until_a_person_has_acted(listen, offer
     listen()
     head = promise(do="reject", ordering_key="till 1")
     follower = promise(ordering_key="till 1")
-    delivery.deliver("test.till", [head])
-    delivery.deliver("test.till", [follower])
+    chunks.deliver("test.till", [head])
+    chunks.deliver("test.till", [follower])
     held_back = row(follower)
 
     operate.discard(head, revision=0, actor="ada", reason="not for sale")
-    delivery.deliver("test.till", [follower])
+    chunks.deliver("test.till", [follower])
 
     assert held_back == NEW
     assert row(follower) == DONE
@@ -111,8 +113,8 @@ def test_the_same_key_of_another_consumer_is_another_order(listen, offered):
     listen(topic="test.other", name="test.other")
     head, other = promise(ordering_key="till 1", do="fail"), promise("test.other", ordering_key="till 1")
 
-    delivery.deliver("test.till", [head])
-    delivery.deliver("test.other", [other])
+    chunks.deliver("test.till", [head])
+    chunks.deliver("test.other", [other])
 
     assert row(other) == DONE
 
@@ -133,7 +135,7 @@ def test_the_rescan_sends_heads_only_and_looks_at_the_others_later(listen, offer
 def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, offered, link, one_chunk):
     listen(chunk=1)
     ids = promises(2, ordering_key="till 1")
-    delivery.deliver("test.till", ids)
+    chunks.deliver("test.till", ids)
     let_pass(timedelta(seconds=10))
 
     rescan.rescan()
@@ -146,9 +148,9 @@ def test_an_expired_head_is_failed_and_still_holds_its_key_back(listen, offered,
     head, follower = promises(2, ordering_key="till 1")
     let_pass(timedelta(days=8), head)
 
-    delivery.deliver("test.till", [head, follower])
+    chunks.deliver("test.till", [head, follower])
     rescan.rescan()
-    delivery.deliver("test.till", [follower])
+    chunks.deliver("test.till", [follower])
 
     assert row(head)[:3] == ("failed", 0, 3)
     assert row(follower) == NEW
@@ -161,7 +163,7 @@ def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, offered
 
     def work():
         while Message.objects.unfinished().exists():
-            delivery.deliver("test.till", luck.sample(ids, 7))
+            chunks.deliver("test.till", luck.sample(ids, 7))
 
     if connection.vendor == "postgresql":
         together(*[work] * 4)
@@ -179,8 +181,8 @@ def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, offered
 def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, offered, link):
     till = listen()
     head, follower = promises(2, ordering_key="till 1")
-    delivery.start(till, [head])
-    delivery.deliver("test.till", [follower])
+    chunks.start(till, [head])
+    chunks.deliver("test.till", [follower])
     let_pass(timedelta(seconds=30))
 
     rescan.rescan()
@@ -196,10 +198,10 @@ def test_a_row_put_back_before_its_followers_goes_first_again(listen, offered, o
     set_row(head, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")
 
     operate.retry(head, revision=0, actor="ada", reason="the till was repaired")
-    delivery.deliver("test.till", [follower])
+    chunks.deliver("test.till", [follower])
     before = row(follower)
-    delivery.deliver("test.till", [head])
-    delivery.deliver("test.till", [follower])
+    chunks.deliver("test.till", [head])
+    chunks.deliver("test.till", [follower])
 
     assert before == NEW
     assert rows([head, follower]) == [DONE, DONE]

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from outbox import Snooze, Superseded, Unavailable, delivery, recovery
+from outbox import Snooze, Superseded, Unavailable
+from outbox.delivery import chunks
+from outbox.maintenance import recovery
 from outbox.models import Message
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows
 from tests.engine.threads import backend, in_thread, terminate
@@ -31,7 +33,7 @@ def test_the_handler_runs_outside_any_transaction_and_is_settled_afterwards(orde
     order(lambda message: seen.append((connection.in_atomic_block, row(message.pk))))
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert seen == [(False, Row("started", attempts=1, attempt_limit=3))]
     assert row(id) == DONE
@@ -42,7 +44,7 @@ def test_rows_are_started_one_by_one_and_never_topped_up(order):
     order(lambda message: seen.append([entry.status for entry in rows(ids)]))
     ids = promises(3)
 
-    delivery.deliver("test.till", ids[:2])
+    chunks.deliver("test.till", ids[:2])
 
     assert seen == [["started", "pending", "pending"], ["success", "started", "pending"]]
     assert rows(ids) == [DONE, DONE, NEW]
@@ -56,7 +58,7 @@ def test_the_lease_is_longer_than_the_timeout(order):
 
     order(look)
 
-    delivery.deliver("test.till", [promise()])
+    chunks.deliver("test.till", [promise()])
 
     assert leases == [timedelta(seconds=12)]
 
@@ -65,7 +67,7 @@ def test_a_failure_counts_and_what_the_handler_wrote_stays(order):
     order()
     id = promise(do="fail")
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     error = "ValueError: the vendor is confused"
     assert row(id) == Row("pending", attempts=1, attempt_limit=3, last_error=error)
@@ -81,7 +83,7 @@ def test_signals_spend_no_attempt(order, signal):
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id)[:3] == ("pending", 1, 4)
 
@@ -90,7 +92,7 @@ def test_settling_commits_the_result_together_with_the_success(order):
     order()
     id = promise(key="book", settle=True)
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == DONE
     assert list(Tag.objects.values_list("name", flat=True)) == ["order book"]
@@ -105,7 +107,7 @@ def test_an_error_inside_settling_takes_the_result_and_the_success_back(order):
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("pending", attempts=1, attempt_limit=3, last_error="ValueError: in the middle")
     assert Tag.objects.count() == 0
@@ -124,7 +126,7 @@ def test_a_database_error_swallowed_inside_settling_is_a_failed_attempt(order):
     Stock.objects.create(pk=1)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id)[:3] == ("pending", 1, 3)
     assert [(number, outcome) for number, outcome, _error in kept_attempts(id)] == [(1, "failed")]
@@ -140,7 +142,7 @@ def test_an_error_after_settling_does_not_undo_the_success(order):
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == DONE
     assert Tag.objects.count() == 1
@@ -160,7 +162,7 @@ def test_settling_twice_is_an_error(order):
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert errors == ["message.settling() was used before; a message is settled once"]
     assert row(id) == DONE
@@ -184,7 +186,7 @@ def test_settling_in_an_atomic_consumer_is_a_failed_attempt(listen):
     listen(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id)[:3] == ("pending", 1, 3)
     assert Tag.objects.count() == 0
@@ -195,7 +197,7 @@ def overtake(id: int, *, finish: bool) -> None:
     let_pass(timedelta(seconds=30), id)
     recovery.recover_all(["test.till"])
     if finish:
-        in_thread(lambda: delivery.deliver("test.till", [id]))
+        in_thread(lambda: chunks.deliver("test.till", [id]))
 
 
 @pytest.mark.parametrize("finish", [True, False])
@@ -208,7 +210,7 @@ def test_a_stale_success_is_refused_and_kept_as_late(order, finish):
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id)[:4] == (("success", 2, 4, 0) if finish else ("pending", 1, 4, 1))
     lost, late = kept_attempts(id)
@@ -225,7 +227,7 @@ def test_a_stale_failure_is_refused_and_kept_as_late(order):
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("success", attempts=2, attempt_limit=4)
     assert kept_attempts(id)[1:] == [(1, "late", REFUSED + "ValueError: too late to complain")]
@@ -247,7 +249,7 @@ def test_a_stale_worker_s_settling_raises_superseded_and_writes_nothing(order):
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     superseded = f"message {id} is no longer ours: attempt 1 was overtaken"
     assert raised == [superseded]
@@ -259,16 +261,16 @@ def test_a_stale_worker_s_settling_raises_superseded_and_writes_nothing(order):
 def test_a_worker_overtaken_before_it_called_its_handler_calls_nothing(order, monkeypatch):
     order()
     id = promise()
-    start = delivery.start
+    start = chunks.start
 
     def start_then_lose(consumer, ids, **options):
         fences = start(consumer, ids, **options)
         overtake(id, finish=False)
         return fences
 
-    monkeypatch.setattr(delivery, "start", start_then_lose)
+    monkeypatch.setattr(chunks, "start", start_then_lose)
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id)[:4] == ("pending", 1, 4, 1)
     assert effects() == []
@@ -283,7 +285,7 @@ def test_a_connection_that_broke_while_the_handler_was_away_does_not_lose_its_re
     order(handler)
     id = promise()
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == DONE
     assert kept_attempts(id) == []
@@ -295,7 +297,7 @@ def test_a_constraint_that_fails_when_settling_commits_is_a_failed_attempt(order
     Tag.objects.create(name="order book")
     id = promise(key="book", settle=True)
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id)[:3] == ("pending", 1, 3)
     assert row(id).last_error.startswith("IntegrityError: duplicate key value")
@@ -313,7 +315,7 @@ def test_the_idempotency_key_is_the_same_over_retries_and_no_other_message_has_i
     one, two = promises(2)
 
     for _ in range(3):
-        delivery.deliver("test.till", [one, two])
+        chunks.deliver("test.till", [one, two])
         let_pass(timedelta(minutes=1))
 
     keys = dict(seen)
@@ -326,7 +328,7 @@ def test_deliver_refuses_to_settle_a_chunk_inside_a_transaction_of_its_caller(li
     id = promise()
 
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
 
     assert row(id) == NEW
     assert Effect.objects.count() == 0

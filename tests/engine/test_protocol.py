@@ -16,10 +16,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from outbox import Reject, Snooze, Unavailable, breaker, delivery, operate, outside, registry, rescan
-from outbox.acts import HandledAs
+from outbox import Reject, Snooze, Unavailable, operate, registry
+from outbox.delivery import breaker, chunks, non_atomic
 from outbox.errors import OperatorError
+from outbox.maintenance import rescan
 from outbox.models import ConsumerState, Fence, Message
+from outbox.operate.actions import HandledAs
 from tests.engine.conftest import SLOW, empty_tables
 from tests.engine.links import RecordingLink
 from tests.engine.table import let_pass, promise
@@ -74,13 +76,13 @@ class Protocol(RuleBasedStateMachine):
     def deliver(self, hinted, way):
         Protocol.way = way
         for name in TOPICS:
-            delivery.deliver(name, [id for consumer, id in hinted if consumer == name])
+            chunks.deliver(name, [id for consumer, id in hinted if consumer == name])
 
     @rule(way=ways)
     def deliver_what_was_sent(self, way):
         Protocol.way = way
         for hint in self.link.sent:
-            delivery.deliver(hint.consumer, hint.ids)
+            chunks.deliver(hint.consumer, hint.ids)
         self.link.sent.clear()
 
     @rule(target=stale, hinted=rows)
@@ -111,7 +113,7 @@ class Protocol(RuleBasedStateMachine):
     def start(self, hinted):
         """Start a row as a worker does, and return what the worker then knows."""
         name, id = hinted
-        fences = delivery.start(registry.get(name), [id])
+        fences = chunks.start(registry.get(name), [id])
         return [(name, fence, Message.objects.get(pk=fence.id)) for fence in fences]
 
     def standing(self, id):
@@ -122,13 +124,13 @@ class Protocol(RuleBasedStateMachine):
     def go_on(self, name, fence, message):
         """Do what a worker does after it has started a row."""
         if name == TILL:
-            delivery._handle_together(registry.get(name), [Fence(*fence)])
+            chunks._handle_together(registry.get(name), [Fence(*fence)])
         else:
-            settlement = outside.Settlement(message)
+            settlement = non_atomic.Settlement(message)
             message.settlement = settlement.open
-            report = outside.call(registry.get(name), message)
+            report = non_atomic.call(registry.get(name), message)
             if not settlement.done:
-                outside.settle(registry.get(name), report)
+                non_atomic.settle(registry.get(name), report)
 
     @rule(depth=st.sampled_from([0, 0, 3, 50]), weather=st.sampled_from(["fine", "fine", "away", "refusing"]))
     def rescan(self, depth, weather):

@@ -11,7 +11,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from outbox import Draft, courier, publish, publish_many, registry
+from outbox import Draft, publish, publish_many, registry
+from outbox.broker import dispatcher
 from outbox.errors import OutsideTransaction, UnknownTopic
 from outbox.models import Message
 from tests.engine.table import timed
@@ -264,7 +265,7 @@ def test_a_courier_that_fails_does_not_fail_the_request(listen, monkeypatch):
     def fail(_ids):
         raise RuntimeError("no courier today")
 
-    monkeypatch.setattr(courier, "offer", fail)
+    monkeypatch.setattr(dispatcher, "offer", fail)
     listen()
     later = []
 

@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from outbox import delivery, recovery, registry, rescan
+from outbox import registry
+from outbox.delivery import chunks
+from outbox.maintenance import recovery, rescan
+from outbox.maintenance.recovery import Recovered
 from outbox.models import Attempt, ConsumerState, Message, Pulse
-from outbox.recovery import Recovered
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "offered", "link")
@@ -20,14 +22,14 @@ LEASE = timedelta(seconds=10, milliseconds=1)
 
 
 def gone(attempt: int) -> str:
-    return f"the worker {delivery.worker_name()} was gone before it settled attempt {attempt}"
+    return f"the worker {chunks.worker_name()} was gone before it settled attempt {attempt}"
 
 
 def start_and_crash(name: str, *ids: int) -> None:
     """Start rows as a worker does that is killed right afterwards, and let its lease run out."""
     entry = registry.get(name)
     for id in ids:
-        assert delivery.start(entry, [id])
+        assert chunks.start(entry, [id])
     let_pass(LEASE)
 
 
@@ -85,7 +87,7 @@ def test_a_success_after_a_loss_forgets_it(listen):
     start_and_crash("test.till", id)
     recovery.recover_all(["test.till"])
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == Row("success", attempts=2, attempt_limit=4)
     assert effects() == [(id, 2)]
@@ -94,7 +96,7 @@ def test_a_success_after_a_loss_forgets_it(listen):
 def test_a_lease_that_is_not_over_is_left_alone(listen):
     till = listen()
     id = promise()
-    delivery.start(till, [id])
+    chunks.start(till, [id])
     let_pass(timedelta(seconds=5))
 
     recovered = recovery.recover_all(["test.till"])
@@ -106,7 +108,7 @@ def test_a_lease_that_is_not_over_is_left_alone(listen):
 def test_a_lease_renewed_for_a_redo_is_left_alone(listen):
     till = listen()
     id = promise()
-    fences = delivery.start(till, [id])
+    fences = chunks.start(till, [id])
     let_pass(timedelta(seconds=5))
     Message.objects.held(fences).renew(till.lease + till.timeout)
     let_pass(timedelta(seconds=20))
@@ -192,7 +194,7 @@ def test_a_message_is_not_started_after_its_deadline(listen):
     id = promise()
     let_pass(timedelta(days=7))
 
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
 
     assert row(id) == NEW
 
@@ -200,7 +202,7 @@ def test_a_message_is_not_started_after_its_deadline(listen):
 def test_a_message_that_is_being_handled_does_not_expire(listen):
     till = listen()
     id = promise()
-    delivery.start(till, [id])
+    chunks.start(till, [id])
     set_row(id, expires_at=Now() - timedelta(seconds=1), due_at=Now() - timedelta(seconds=1))
 
     recovered = recovery.recover_all(["test.till"])
@@ -214,7 +216,7 @@ def test_snoozing_for_ever_ends_at_the_deadline(listen):
     id = promise(do="snooze", seconds=1500)
 
     for _ in range(4):
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
         let_pass(timedelta(seconds=1501))
         recovery.recover_all(["test.till"])
 
@@ -225,7 +227,7 @@ def test_snoozing_for_ever_ends_at_the_deadline(listen):
 def test_a_wait_beyond_the_deadline_does_not_put_the_deadline_off(listen):
     listen(deadline=timedelta(hours=1))
     id = promise(do="snooze", seconds=86_400)
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
     let_pass(timedelta(minutes=59))
     before = recovery.recover_all(["test.till"])
     let_pass(timedelta(minutes=2))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from outbox import registry
 from outbox.errors import ConsumerError
 from outbox.policy import Backoff
-from outbox.registry import consumer, is_topic, matches
+from outbox.registry import consumer
+from outbox.topics import is_topic, matches
 
 
 @pytest.mark.parametrize(

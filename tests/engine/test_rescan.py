@@ -8,9 +8,11 @@ from time import monotonic
 import pytest
 from django.db import connection, transaction
 
-from outbox import delivery, operate, recovery, registry, rescan
+from outbox import operate, registry
+from outbox.delivery import chunks
+from outbox.maintenance import recovery, rescan
+from outbox.maintenance.rescan import Sweep
 from outbox.models import Message, Pulse
-from outbox.rescan import Sweep
 from tests.engine.table import Row, let_pass, promise, promises, row, rows, set_row, timed
 from tests.engine.threads import in_thread, together
 
@@ -108,7 +110,7 @@ def test_lost_rows_travel_alone(till, link):
 
 def test_what_waits_finished_or_is_under_way_is_not_sent(till, link):
     waiting, started, success, failed = promises(4)
-    delivery.start(till, [started])
+    chunks.start(till, [started])
     set_row(success, status="success", finished_at="2026-01-01T00:00Z")
     set_row(failed, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")
     let_pass(timedelta(seconds=6), success, failed, started)
@@ -173,7 +175,7 @@ def test_a_start_resets_the_sends(till, link):
     id = promise()
     set_row(id, sends=77)
 
-    delivery.start(till, [id])
+    chunks.start(till, [id])
 
     assert row(id) == Row("started", attempts=1, attempt_limit=3, sends=0)
 
@@ -401,7 +403,7 @@ def test_a_pause_that_is_over_lets_everything_go(till, link, pause):
 
 def test_what_an_operator_retried_is_sent_with_a_new_set_of_tries(till, link):
     id = promise(do="reject")
-    delivery.deliver("test.till", [id])
+    chunks.deliver("test.till", [id])
     set_row(id, sends=9)
     operate.retry(id, revision=0, actor="ada", reason="sold after all")
 
@@ -414,7 +416,7 @@ def test_what_an_operator_retried_is_sent_with_a_new_set_of_tries(till, link):
 def test_a_pass_notes_when_it_ran_and_what_it_did(till, link):
     promises(2)
     lost = promise()
-    delivery.start(till, [lost])
+    chunks.start(till, [lost])
     let_pass(timedelta(seconds=11))
     with timed() as span:
         sweep = rescan.rescan()
@@ -442,7 +444,7 @@ def test_four_overlapping_rescans_send_every_row_once(listen, link, monkeypatch)
 @pytest.mark.services
 def test_four_overlapping_rescans_bring_every_lost_row_back_once(till, link):
     ids = promises(50)
-    delivery.start(till, ids)
+    chunks.start(till, ids)
     let_pass(timedelta(seconds=11))
 
     recovered = together(*[lambda: recovery.recover_all(["test.till"])] * 4)

@@ -6,7 +6,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from outbox import delivery, rescan
+from outbox.delivery import chunks
+from outbox.maintenance import rescan
 from outbox.models import Message
 from tests.engine.table import promise, promises, set_row
 
@@ -71,7 +72,7 @@ def test_a_start_with_its_top_up_uses_the_indexes_among_a_hundred_thousand_finis
     till, ids = many_finished
 
     with CaptureQueriesContext(connection) as captured:
-        fences = delivery.start(till, ids[:1], fill_up_to=50)
+        fences = chunks.start(till, ids[:1], fill_up_to=50)
 
     named, top_up = selects(captured, "FOR NO KEY UPDATE")
     assert len(fences) == 50
@@ -111,7 +112,7 @@ def test_a_start_touches_no_index(listen):
 
     with transaction.atomic():
         every, hot = updates()
-        delivery.start(till, ids)
+        chunks.start(till, ids)
         every_after, hot_after = updates()
 
     assert (every_after - every, hot_after - hot) == (50, 50)

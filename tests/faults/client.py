@@ -17,11 +17,14 @@ from django.db import transaction
 
 django.setup()
 
-from outbox import courier, delivery, publish, rescan  # noqa: E402  # models need the apps to be ready
-from outbox.broker import Hint, Link  # noqa: E402
+from outbox import publish  # noqa: E402  # models need the apps to be ready
+from outbox.broker import dispatcher  # noqa: E402
+from outbox.broker.connection import Hint, Link  # noqa: E402
+from outbox.delivery import chunks  # noqa: E402
+from outbox.maintenance import rescan  # noqa: E402
 from tests.shop.models import Tag  # noqa: E402
 
-offer = courier.offer
+offer = dispatcher.offer
 
 
 def publish_rows(
@@ -36,7 +39,7 @@ def publish_rows(
     journal: str,
 ) -> list[int]:
     """Publish ``keys``, so many per commit, and write each into the journal once its commit has returned."""
-    courier.offer = offer if hints else lambda ids: None
+    dispatcher.offer = offer if hints else lambda ids: None
     ids = []
     for start in range(0, len(keys), per_commit):
         chunk = keys[start : start + per_commit]
@@ -61,7 +64,7 @@ def note(journal: Path, keys: list[str]) -> None:
 
 def measure(topic: str, keys: list[str], every: float) -> list[float]:
     """Return how many seconds each publish with its commit took."""
-    courier.offer = offer
+    dispatcher.offer = offer
     taken = []
     for key in keys:
         began = time.perf_counter()
@@ -88,7 +91,7 @@ def send_hints(consumer: str, hints: list[list[int]]) -> int:
 
 def deliver(consumer: str, ids: list[int]) -> None:
     """Deliver here, as a worker of this process's code would."""
-    delivery.deliver(consumer, ids)
+    chunks.deliver(consumer, ids)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

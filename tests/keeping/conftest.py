@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outbox import breaker
+from outbox.delivery import breaker
 from tests.engine.conftest import transactional_db
 
 __all__ = ["transactional_db"]

@@ -7,8 +7,8 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from outbox import audit
+from outbox.maintenance.pruning import prune
 from outbox.models import AuditEntry
-from outbox.upkeep import prune
 from tests.watching.rows import HOUR, clock
 
 pytestmark = pytest.mark.usefixtures("transactional_db")

@@ -13,9 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbox import breaker, registry
-from outbox.breaker import LONGEST_PROBE, Circuit, note, take_turn
-from outbox.handling import Report
+from outbox import registry
+from outbox.delivery import breaker
+from outbox.delivery.breaker import LONGEST_PROBE, Circuit, note, take_turn
+from outbox.delivery.execution import Report
 from outbox.models import ConsumerState, Message
 from outbox.models.state import Breaker
 from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown

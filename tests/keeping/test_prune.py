@@ -10,9 +10,10 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from outbox import publish, upkeep
+from outbox import publish
+from outbox.maintenance import pruning
+from outbox.maintenance.pruning import Pruned, prune
 from outbox.models import Attempt, Message, Pulse, Resolution, Status
-from outbox.upkeep import Pruned, prune
 from tests.watching.rows import BOOK, HOUR, SECOND, attempt, clock, failed, handled, message, success
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -97,7 +98,7 @@ def test_a_key_may_be_published_again_once_its_message_was_pruned():
 
 
 def test_it_goes_in_batches_oldest_first_until_nothing_is_left(monkeypatch):
-    monkeypatch.setattr(upkeep, "BATCH", 3)
+    monkeypatch.setattr(pruning, "BATCH", 3)
     now = clock()
     for back in range(8):
         success(now - LONG_AGO - back * HOUR)
@@ -111,7 +112,7 @@ def test_it_goes_in_batches_oldest_first_until_nothing_is_left(monkeypatch):
 
 
 def test_when_its_time_is_up_the_oldest_are_gone_and_it_says_that_there_are_more(monkeypatch):
-    monkeypatch.setattr(upkeep, "BATCH", 3)
+    monkeypatch.setattr(pruning, "BATCH", 3)
     now = clock()
     rows = [success(now - LONG_AGO - back * HOUR) for back in range(8)]
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.db.models.functions import Now
 
-from outbox import upkeep
+from outbox.maintenance import pruning
+from outbox.maintenance.pruning import prune
 from outbox.models import Alarm, FailureCount, FailureGroup, Pulse
-from outbox.upkeep import prune
 from tests.watching.rows import BOOK, HOUR, clock, failed
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -78,7 +78,7 @@ def test_how_long_kinds_are_kept_is_a_setting(configure: Any):
 
 
 def test_only_so_many_kinds_go_in_a_pass(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(upkeep, "KINDS", 2)
+    monkeypatch.setattr(pruning, "KINDS", 2)
     for n in range(3):
         kind(f"over {n}")
 
@@ -102,7 +102,7 @@ def test_the_small_tables_are_looked_at_once_a_minute():
 
     prune()
     seen = kinds_left()
-    Pulse.objects.filter(name=upkeep.ASIDE).update(at=Now() - timedelta(seconds=61))
+    Pulse.objects.filter(name=pruning.ASIDE).update(at=Now() - timedelta(seconds=61))
     prune()
 
     assert (seen, kinds_left()) == ({"over"}, set())

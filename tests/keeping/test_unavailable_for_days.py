@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
-from outbox import delivery
+from outbox.delivery import chunks
 from outbox.models import Attempt, ConsumerState, Message
 from tests.engine.conftest import listen, offered
 from tests.engine.table import let_pass, promise
@@ -20,7 +20,7 @@ def test_it_asks_less_and_less_spends_no_try_and_leaves_a_handful_of_rows(listen
     waits = []
 
     for _ in range(50):
-        delivery.deliver("test.till", [id])
+        chunks.deliver("test.till", [id])
         row = Message.objects.get(pk=id)
         last = Attempt.objects.filter(message=id).latest("id")
         waits.append(round((row.not_before - last.ended_at).total_seconds()))

@@ -7,7 +7,7 @@ import time
 from kombu import Connection
 
 folder, queue = sys.argv[1:]
-with Connection(transport="outbox.filesystem:Transport", transport_options={"folder": folder}) as connection:
+with Connection(transport="outbox.broker.filesystem:Transport", transport_options={"folder": folder}) as connection:
     channel = connection.channel()
     empty_since = time.monotonic()
     while time.monotonic() - empty_since < 2:

@@ -19,7 +19,7 @@ WRITER, READER = HERE.with_name("file_writer.py"), HERE.with_name("file_reader.p
 
 
 def connect(folder):
-    return Connection(transport="outbox.filesystem:Transport", transport_options={"folder": str(folder)})
+    return Connection(transport="outbox.broker.filesystem:Transport", transport_options={"folder": str(folder)})
 
 
 def declare(channel, name=QUEUE):

@@ -8,8 +8,8 @@ from django.conf import settings
 from kombu import Connection, Producer, Queue
 from kombu.message import Message
 
-from outbox.broker import EngineQueue, hint_queue
-from outbox.intake import TaskConsumer
+from outbox.broker.queues import EngineQueue, hint_queue
+from outbox.worker.hint_consumer import TaskConsumer
 from tests.faults.program import eventually
 
 pytestmark = pytest.mark.services

@@ -8,8 +8,8 @@ from celery import Celery
 from kombu import Queue
 
 import outbox
-from outbox import broker
-from outbox.integration import NEEDED
+from outbox.broker import queues
+from outbox.worker.integration import NEEDED
 
 WITH_NAMESPACE = {"CELERY_BROKER_HEARTBEAT": 30, "CELERY_WORKER_PREFETCH_MULTIPLIER": 7, "CELERY_DB_REUSE_MAX": 9}
 PLAIN = {"broker_heartbeat": 30, "worker_prefetch_multiplier": 7, "CELERY_DB_REUSE_MAX": 9}
@@ -19,9 +19,9 @@ OLD_SPELLING = {"BROKER_HEARTBEAT": 30, "CELERYD_PREFETCH_MULTIPLIER": 7, "CELER
 @pytest.fixture
 def app() -> Iterator[Celery]:
     """A Celery app as a host makes it; afterwards the project's own is the one in use again."""
-    before = broker.celery_app()
+    before = queues.celery_app()
     yield Celery("strange", set_as_current=False, fixups=[])
-    broker.use(before)
+    queues.use(before)
 
 
 def read(app: Celery, keys: dict[str, object], namespace: str | None = None) -> None:
@@ -123,7 +123,7 @@ def test_our_queues_stand_beside_the_host_s_and_do_not_change_them(app: Celery) 
     outbox.configure(app)
 
     hosts = app.amqp.queues["parcels"]
-    ours = app.amqp.queues[broker.queue_name("shop.book")]
+    ours = app.amqp.queues[queues.queue_name("shop.book")]
     assert {"parcels", ours.name} <= set(app.amqp.queues.consume_from)
     assert (hosts.exchange.name, hosts.queue_arguments) == ("parcels", {"x-max-priority": 9})
-    assert (ours.exchange.name, ours.declared_with) == ("", broker.hint_queue("shop.book").declared_with)
+    assert (ours.exchange.name, ours.declared_with) == ("", queues.hint_queue("shop.book").declared_with)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outbox import health
+from outbox.monitoring import health
 from tests.engine.conftest import transactional_db
 
 __all__ = ["transactional_db"]

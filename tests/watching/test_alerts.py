@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.core import mail
 
-from outbox import alerts, rescan, tasks
-from outbox.alerts import Kind, News
-from outbox.findings import Level
-from outbox.health import measure
+from outbox import tasks
+from outbox.maintenance import rescan
 from outbox.models import Alarm, Pulse
+from outbox.monitoring import alerts
+from outbox.monitoring.alerts import Kind, News
+from outbox.monitoring.findings import Level
+from outbox.monitoring.health import measure
 from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, all_is_well, clock, failed, let_pass, message, rescanned
 
 pytestmark = pytest.mark.django_db

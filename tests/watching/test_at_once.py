@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
-from outbox import alerts, rollup
-from outbox.findings import What
-from outbox.health import health, measure
+from outbox.maintenance import rollup
 from outbox.models import Message, MinuteStat, Pulse, TotalStat
+from outbox.monitoring import alerts
+from outbox.monitoring.findings import What
+from outbox.monitoring.health import health, measure
 from tests.watching.rows import BOOK, MINUTE, SECOND, attempt, clock, failed, success
 
 pytestmark = pytest.mark.usefixtures("transactional_db")

@@ -52,14 +52,14 @@ def test_strangers_are_told_whether_it_is_ready_and_not_why_not(far):
 
 
 def test_a_database_that_does_not_answer_is_a_reason_and_no_crash(client):
-    with mock.patch("outbox.health.MigrationExecutor", side_effect=OperationalError("refused")):
+    with mock.patch("outbox.monitoring.health.MigrationExecutor", side_effect=OperationalError("refused")):
         answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": ["The database does not answer."]})
 
 
 def test_without_a_database_there_are_no_metrics_and_no_crash(client):
-    with mock.patch("outbox.health.measure", side_effect=OperationalError("refused")):
+    with mock.patch("outbox.monitoring.health.measure", side_effect=OperationalError("refused")):
         assert client.get("/metrics").status_code == 503
 
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from outbox import health
-from outbox.figures import ConsumerFigures, Figures
-from outbox.findings import What
+from outbox.maintenance.rollup import roll_up
 from outbox.models import MinuteStat, Pulse
-from outbox.rollup import roll_up
+from outbox.monitoring import health
+from outbox.monitoring.findings import What
+from outbox.monitoring.measurements import ConsumerFigures, Figures
 from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, TAKE, attempt, clock, failed, rescanned, success
 from tests.watching.test_findings import FINE, of, of_consumer
 

@@ -8,8 +8,8 @@ import pytest
 from django.utils import translation
 
 from outbox.conf import Conf
-from outbox.figures import CAP, ConsumerFigures, Figures, Session
-from outbox.findings import Finding, Level, What, in_words, judge, many, worst
+from outbox.monitoring.findings import Finding, Level, What, in_words, judge, many, worst
+from outbox.monitoring.measurements import CAP, ConsumerFigures, Figures, Session
 
 LIMITS = Conf(prefix="mine")
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

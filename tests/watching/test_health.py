@@ -10,11 +10,11 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from outbox import health as health_module
-from outbox.figures import ConsumerFigures
-from outbox.findings import Level
-from outbox.health import health, measure, unready
 from outbox.models import Status
+from outbox.monitoring import health as health_module
+from outbox.monitoring.findings import Level
+from outbox.monitoring.health import health, measure, unready
+from outbox.monitoring.measurements import ConsumerFigures
 from tests.watching.rows import (
     BOOK,
     HOUR,
@@ -266,7 +266,7 @@ def test_ready_is_an_installation_whose_rescan_runs():
 def test_unready_is_an_installation_with_migrations_to_apply(monkeypatch):
     rescanned()
     plan = [(type("Migration", (), {"app_label": "outbox", "name": "0999_next"})(), False)]
-    monkeypatch.setattr("outbox.health.MigrationExecutor.migration_plan", lambda *_args: plan)
+    monkeypatch.setattr("outbox.monitoring.health.MigrationExecutor.migration_plan", lambda *_args: plan)
 
     assert unready() == ["Migrations are not applied: outbox.0999_next."]
     monkeypatch.undo()

@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 from prometheus_client.parser import text_string_to_metric_families
 
 import outbox
-from outbox import rollup
-from outbox.metrics import exposition
+from outbox.maintenance import rollup
 from outbox.models import Message, MinuteStat
+from outbox.monitoring.metrics import exposition
 from tests.watching.rows import (
     BOOK,
     MINUTE,

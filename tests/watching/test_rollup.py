@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from outbox import rollup
+from outbox.maintenance import rollup
 from outbox.models import AttemptOutcome, Message, MinuteStat, Pulse, Status, TotalStat
 from outbox.models.stats import BOUNDS, COUNTED, quantile
 from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, TAKE, attempt, clock, failed, handled, message, success

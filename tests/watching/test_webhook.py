@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from outbox import alerts
 from outbox.conf import Conf
-from outbox.health import measure
 from outbox.models import Pulse
+from outbox.monitoring import alerts
+from outbox.monitoring.health import measure
 from tests.watching.rows import MINUTE, all_is_well, let_pass, rescanned
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import connection
 
-from outbox import Draft, Message, courier, publish, publish_many
+from outbox import Draft, Message, publish, publish_many
+from outbox.broker import dispatcher
 
 ROWS_PER_MESSAGE = int(os.environ.get("BENCH_FAN_OUT", "1"))
 PUBLISHES = True
@@ -52,4 +53,4 @@ def progress(awards: Sequence[int]) -> dict[int, tuple[float, float, int]]:
 
 def close() -> None:
     """Let the courier send what it holds."""
-    courier.drain()
+    dispatcher.drain()

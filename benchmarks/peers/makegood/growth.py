@@ -10,8 +10,11 @@ from django.test import Client
 
 from benchmarks.peers.commands import PERSON
 from benchmarks.peers.work.models import MESSAGE_BYTES, Award, payload_of
-from outbox import Draft, Message, courier, delivery, publish_many, rescan
-from outbox.broker import Hint
+from outbox import Draft, Message, publish_many
+from outbox.broker import dispatcher
+from outbox.broker.connection import Hint
+from outbox.delivery import chunks
+from outbox.maintenance import rescan
 
 CONSUMER = "bench.issue_0"
 STEP = 250_000
@@ -51,7 +54,7 @@ def _write(cursor: object, status: str, first: int, last: int) -> None:
 
 def steps(repeats: int) -> list[float]:
     """Return the median milliseconds of a rescan with 500 rows due, of a chunk of 50 delivered, and of the list."""
-    courier.offer = lambda _ids: None
+    dispatcher.offer = lambda _ids: None
     rescan._link_of_thread = _Nowhere
     client = Client(HTTP_HOST="localhost")
     client.force_login(get_user_model().objects.get(username="bench"))
@@ -94,7 +97,7 @@ def _next_chunk() -> None:
 
 
 def _deliver_chunk() -> None:
-    delivery.deliver(CONSUMER, _chunk)
+    chunks.deliver(CONSUMER, _chunk)
 
 
 def _median(prepare: Callable[[], None], act: Callable[[], object], repeats: int) -> float:

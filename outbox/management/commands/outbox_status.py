@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
-from outbox.figures import CAP, ConsumerFigures
-from outbox.findings import Level, in_words
-from outbox.health import Health, health
+from outbox.monitoring.findings import Level, in_words
+from outbox.monitoring.health import Health, health
+from outbox.monitoring.measurements import CAP, ConsumerFigures
 
 HEADER = ("consumer", "pending", "started", "oldest", "failed", "held back")
 

@@ -1,0 +1,1 @@
+"""The list of consumers and the page of one."""

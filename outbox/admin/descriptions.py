@@ -1,0 +1,68 @@
+"""How a project tells the desk what its messages are about: awards, users, prizes instead of topics and keys."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from outbox import topics
+from outbox.models import Message
+
+log = logging.getLogger("outbox.desk")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing worth knowing, with a link if it has a page of its own. Mask here what not every viewer may see."""
+
+    label: str
+    value: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a message is about: the business row, facts about it, and what has come of it so far."""
+
+    label: str
+    url: str = ""
+    facts: Sequence[Fact] = ()
+    results: Sequence[Fact] = ()
+
+
+Describer = Callable[[Sequence[Message]], Mapping[int, Description]]
+
+_describers: dict[str, Describer] = {}
+
+
+def describe(pattern: str) -> Callable[[Describer], Describer]:
+    """Make the decorated function describe the messages whose topic matches ``pattern`` (as in ``consumer``).
+
+    It gets a page of messages at once and returns descriptions by message id, so that one query answers for all.
+    The messages come without payload; find the business row by ``key``.
+    """
+
+    def register(describer: Describer) -> Describer:
+        _describers[pattern] = describer
+        return describer
+
+    return register
+
+
+def forget(pattern: str) -> None:
+    """Take a describer out again; for tests."""
+    _describers.pop(pattern, None)
+
+
+def descriptions(messages: Iterable[Message]) -> dict[int, Description]:
+    """Return what is known about these messages, by id; a message nobody describes is not in it."""
+    found: dict[int, Description] = {}
+    rest = list(messages)
+    for pattern, describer in _describers.items():
+        ours = [message for message in rest if topics.matches(pattern, message.topic)]
+        if not ours:
+            continue
+        try:
+            found.update(describer(ours))
+        except Exception:  # a describer is the host's code; its mistake must not take the desk away in an emergency
+            log.exception("describing messages of %r failed; they are shown by topic and key", pattern)
+    return found

@@ -1,0 +1,1 @@
+"""The failure groups and the page of one."""

@@ -1,0 +1,115 @@
+"""The failure groups: which kinds of failure there are, and what people are doing about each."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from outbox import audit
+from outbox.admin import formats, timeline
+from outbox.admin.base import DeskAdmin, origin_of
+from outbox.admin.failures import groups
+from outbox.admin.failures.forms import TriageForm
+from outbox.admin.forms import lacks
+from outbox.errors import OperatorError
+from outbox.models import FailureGroup, GroupState
+from outbox.operate.actions import Act
+from outbox.operate.wording import subject_of_group
+
+REMEMBERED = 20
+"""Changes shown at most; the newest are kept."""
+
+
+@admin.register(FailureGroup)
+class FailureGroupAdmin(DeskAdmin):
+    """Kinds of failures: looked at here, changed through ``operate`` alone."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the groups, those that matter first."""
+        self.check_view_permission(request)
+        consumer = request.GET.get("consumer", "")
+        tab = request.GET.get("tab", "")
+        tab = tab if tab in groups.TABS else groups.OPEN
+        kinds = groups.read(consumer=consumer)
+        sorted_out = groups.tabs_of(kinds)
+        page = Paginator(sorted_out[tab], groups.PAGE).get_page(request.GET.get("page"))
+        context = {
+            **self.page_context(request, gettext_lazy("Failure groups")),
+            "tab": tab,
+            "tabs": [
+                (slug, label, len(sorted_out[slug]), _url(slug, consumer)) for slug, (label, _no) in groups.TABS.items()
+            ],
+            "empty": groups.TABS[tab][1],
+            "consumer": consumer,
+            "page": page,
+            "is_cut_short": len(kinds) >= groups.LOOK,
+            "looked_at": groups.LOOK,
+            "newer_url": _url(tab, consumer, page.previous_page_number()) if page.has_previous() else "",
+            "older_url": _url(tab, consumer, page.next_page_number()) if page.has_next() else "",
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "outbox/desk/groups.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, _form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show a group, or write down what was posted and show it again."""
+        self.check_view_permission(request)
+        kind = groups.find(object_id)
+        if kind is None:
+            messages.warning(request, _("This failure group is no longer there."))
+            return HttpResponseRedirect(self.list_url())
+        form = TriageForm(initial=TriageForm.initial_of(kind))
+        if request.method == "POST":
+            form = TriageForm(_taken(request) if "take" in request.POST else request.POST)
+            if self._carry_out(request, kind, form):
+                return HttpResponseRedirect(request.path)
+            kind = groups.find(object_id) or kind
+        acts = audit.acts_about(subject_of_group(kind.group), Act.TRIAGE)[:REMEMBERED]
+        context = {
+            **self.page_context(request, formats.kind(kind.group)),
+            "kind": kind,
+            "group": kind.group,
+            "form": form,
+            "refusal": lacks(Act.TRIAGE, request.user),
+            "sample": groups.sample(kind.group) if request.user.has_perm("outbox.view_message") else None,
+            "events": [timeline.act(entry) for entry in acts],
+            "here": request.path,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "outbox/desk/group.html", context)
+
+    def _carry_out(self, request: HttpRequest, kind: groups.Kind, form: TriageForm) -> bool:
+        """Write down what was posted; False if it was refused, with the reason in the form."""
+        if not form.is_valid():
+            return False
+        try:
+            form.carry_out(kind.group.pk, actor=request.user, origin=origin_of(request))
+        except OperatorError as refusal:
+            form.add_error(None, str(refusal))
+            now = FailureGroup.objects.get(pk=kind.group.pk)
+            # What is shown now is what was seen; the rest stays as it was entered.
+            entered = {name: form[name].data for name in form.fields}
+            form.data = {**entered, "revision": str(now.revision), "was": str(now.state)}
+            return False
+        messages.success(request, _("Written down."))
+        return True
+
+
+def _taken(request: HttpRequest) -> QueryDict:
+    """Return what was posted by "I see to it": the owner is whoever did, and what was new is being looked into."""
+    given = request.POST.copy()
+    given["owner"] = request.user.get_username()
+    if given.get("state") == GroupState.NEW:
+        given["state"] = GroupState.INVESTIGATING.value
+    return given
+
+
+def _url(tab: str, consumer: str, page: int = 1) -> str:
+    narrowed = {"tab": tab, "consumer": consumer, "page": page if page > 1 else ""}
+    return "?" + urlencode({name: value for name, value in narrowed.items() if value})

@@ -1,0 +1,150 @@
+"""Failure groups as the desk reads them: what is stuck now, what ever failed, and which of them matter first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import IntegerField, Max, OuterRef, Subquery, Sum
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from outbox.admin.messages.listing import Tally
+from outbox.models import Attempt, FailureCount, FailureGroup, GroupState, Message
+
+COUNT = 1_000
+"""Stuck messages counted in each group at most."""
+LOOK = 1_000
+"""Groups looked at: those that failed last."""
+PAGE = 50
+OPEN, IGNORED, FIXED, ALL = "open", "ignored", "fixed", "all"
+TABS: dict[str, tuple[Promise, Promise]] = {
+    OPEN: (_("Open"), _("No kind of failure is open: all of them are fixed or ignored, or nothing has failed yet.")),
+    IGNORED: (_("Ignored"), _("Nothing is ignored.")),
+    FIXED: (_("Fixed"), _("Nothing has been marked as fixed.")),
+    ALL: (_("All"), _("Nothing has failed yet.")),
+}
+TONES = {
+    GroupState.NEW: "bad",
+    GroupState.INVESTIGATING: "busy",
+    GroupState.WAITING: "wait",
+    GroupState.IGNORED: "closed",
+    GroupState.FIXED: "good",
+}
+
+
+Figures = dict[str, tuple[int, datetime]]
+"""The failures of groups, and the last of them, by fingerprint."""
+
+
+class CountOfAtMost(Subquery):
+    """The number of rows of a subquery, which ends at its limit; PostgreSQL and SQLite read it the same."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A group of failures and its figures: messages stuck now, attempts that ever failed so, the last of them."""
+
+    group: FailureGroup
+    stuck: Tally
+    total: int
+    last_at: datetime
+
+    @property
+    def has_grown(self) -> bool:
+        """Tell whether it was ignored, but only up to fewer failures than there are now."""
+        limit = self.group.ignored_up_to
+        return self.group.state == GroupState.IGNORED and limit is not None and self.total > limit
+
+    @property
+    def has_come_back(self) -> bool:
+        """Tell whether it was said to be fixed, and nobody has decided anything since it came back."""
+        return bool(self.group.regressions) and self.group.state == GroupState.NEW
+
+    @property
+    def tab(self) -> str:
+        """Where it belongs. What is fixed but still stuck is open: somebody must retry it."""
+        if self.group.state == GroupState.IGNORED and not self.has_grown:
+            return IGNORED
+        if self.group.state == GroupState.FIXED and not self.stuck.counted:
+            return FIXED
+        return OPEN
+
+    @property
+    def tone(self) -> str:
+        """How bad it is."""
+        if self.has_grown:
+            return "bad"
+        if self.group.state == GroupState.FIXED and self.stuck.counted:
+            return "wait"
+        tone = TONES[GroupState(self.group.state)]
+        return "wait" if tone == "bad" and not self.stuck.counted else tone
+
+    @property
+    def ticket_url(self) -> str:
+        """The ticket, where it is a web address; any other scheme is text."""
+        return self.group.ticket if self.group.ticket.lower().startswith(("https://", "http://")) else ""
+
+
+def read(*, consumer: str = "", up_to: int = COUNT) -> list[Kind]:
+    """Return the groups that failed last, at most ``LOOK`` of them, each with up to so many stuck messages counted.
+
+    The most stuck come first, of those the new, of those what failed last.
+    """
+    counts = FailureCount.objects.all()
+    if consumer:
+        counts = counts.filter(group__consumer=consumer)
+    return _kinds(_figures(counts), up_to)
+
+
+def recounted(kinds: Sequence[Kind]) -> list[Kind]:
+    """Return some of the groups with up to ``COUNT`` stuck messages counted in each, in their order by that."""
+    return _kinds({kind.group.pk: (kind.total, kind.last_at) for kind in kinds}, COUNT)
+
+
+def find(fingerprint: str) -> Kind | None:
+    """Return one group; None if it is not there."""
+    group = FailureGroup.objects.annotate(stuck=_stuck(COUNT)).filter(pk=fingerprint).first()
+    if group is None:
+        return None
+    total, last_at = _figures(FailureCount.objects.filter(group=group)).get(fingerprint, (0, group.first_at))
+    return _kind(group, total, last_at, COUNT)
+
+
+def sample(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
+    """Return the newest message that is stuck for this reason and its newest attempt; None if none is stuck."""
+    stuck = Message.objects.exhausted().filter(consumer=group.consumer, failure=group.pk)
+    message = stuck.defer("payload", "headers").order_by("-id").first()
+    if message is None:
+        return None
+    return message, Attempt.objects.filter(message=message).order_by("-id").first()
+
+
+def _kinds(figures: Figures, up_to: int) -> list[Kind]:
+    groups = FailureGroup.objects.defer("note").annotate(stuck=_stuck(up_to)).in_bulk(list(figures))
+    kinds = [_kind(group, *figures[fingerprint], up_to) for fingerprint, group in groups.items()]
+    return sorted(kinds, key=lambda kind: (-kind.stuck.counted, kind.tone != "bad", -kind.last_at.timestamp()))
+
+
+def _figures(counts: Any) -> Figures:
+    """Return failures and the last of them by group, of the ``LOOK`` groups that failed last."""
+    summed = counts.values_list("group").annotate(total=Sum("count"), last=Max("last_at")).order_by("-last", "group")
+    return {fingerprint: (total, last) for fingerprint, total, last in summed[:LOOK]}
+
+
+def _stuck(up_to: int) -> CountOfAtMost:
+    stuck = Message.objects.exhausted().filter(consumer=OuterRef("consumer"), failure=OuterRef("fingerprint"))
+    return CountOfAtMost(stuck.order_by().values("pk")[: up_to + 1])
+
+
+def _kind(group: FailureGroup, total: int, last_at: datetime, up_to: int) -> Kind:
+    counted: int = getattr(group, "stuck", 0)  # annotated
+    return Kind(group, Tally(min(counted, up_to), more=counted > up_to), total, last_at)
+
+
+def tabs_of(kinds: Sequence[Kind]) -> dict[str, list[Kind]]:
+    """Sort the groups into the tabs, in the same order."""
+    return {tab: [kind for kind in kinds if tab in (ALL, kind.tab)] for tab in TABS}

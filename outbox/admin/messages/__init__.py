@@ -1,0 +1,1 @@
+"""The work queue and the page of one message."""

@@ -1,0 +1,202 @@
+"""The operators' desk: the work queue, and the page of one message with all that can be done to it."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from outbox import operate, registry
+from outbox.admin import descriptions
+from outbox.admin.base import DeskAdmin, origin_of
+from outbox.admin.forms import ActForm
+from outbox.admin.messages import detail, listing, selection
+from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
+from outbox.errors import OperatorError
+from outbox.models import FailureGroup, Message
+from outbox.operate.actions import PERMISSIONS, Act
+
+FILTERS = "_changelist_filters"
+"""The query parameter in which Django's admin keeps the list's filters while one looks at a row."""
+
+
+@admin.register(Message)
+class MessageAdmin(DeskAdmin):
+    """Messages: looked at here, changed through ``operate`` alone."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the retry of what was picked in the list."""
+        picked = path(
+            "retry-selected/",
+            self.admin_site.admin_view(self.retry_selected_view),
+            name="outbox_message_retry_selected",
+        )
+        return [picked, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the work queue."""
+        self.check_view_permission(request)
+        text = request.GET.get("q", "").strip()
+        tab = find_tab(request.GET.get("tab", ""))
+        group = _group(request.GET.get("group", ""))
+        consumer = group.consumer if group else request.GET.get("consumer", "")
+        scope = _scope(tab, consumer, group)
+        found = (
+            listing.search(text)
+            if text
+            else listing.read_page(tab, scope, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
+        )
+        described = descriptions.descriptions(found.rows)
+        may_pick = request.user.has_perm(PERMISSIONS[Act.RETRY])
+        context = {
+            **self.page_context(request, gettext_lazy("Work queue")),
+            "tab": None if text else tab,
+            "tabs": [
+                (each, listing.tally(each, narrowed), _tab_url(each, narrowed))
+                for each in TABS
+                for narrowed in [_scope(each, consumer, group)]
+            ],
+            "group": group if scope.failure and not text else None,
+            "query": text,
+            "consumer": consumer,
+            "consumers": sorted({*(entry.name for entry in registry.all_consumers()), consumer} - {""}),
+            "rows": [(message, described.get(message.pk)) for message in found.rows],
+            "page": found,
+            "newer_url": self._page_url(request, before=found.newer),
+            "older_url": self._page_url(request, after=found.older),
+            "first_url": _tab_url(tab, scope),
+            "is_first": not (request.GET.get("after") or request.GET.get("before")),
+            "may_pick": may_pick and tab.slug == "failed" and not text,
+            "page_query": urlencode({FILTERS: request.GET.urlencode()}) if request.GET else "",
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "outbox/desk/queue.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, _form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show a message, or do to it what was posted and show it again."""
+        self.check_view_permission(request)
+        found = detail.find(int(object_id)) if object_id.isascii() and object_id.isdigit() else None
+        if found is None:
+            messages.warning(
+                request,
+                _("Message %(id)s is not there. Finished messages are removed in time.") % {"id": object_id[:30]},
+            )
+            return HttpResponseRedirect(self._list_url(request))
+        bound, payload = None, None
+        if request.method == "POST" and request.POST.get("act") == Act.REVEAL:
+            payload = self._reveal(request, found.message)
+        elif request.method == "POST":
+            bound = self._carry_out(request, found)
+            if bound is None:
+                return HttpResponseRedirect(request.get_full_path())
+            found = detail.find(found.message.pk) or found
+        filters = parse_qs(request.GET.get(FILTERS, ""))
+        context = {
+            **self.page_context(request, f"{found.message.topic} {found.message.key}"),
+            **detail.context(
+                found,
+                user=request.user,
+                bound=bound,
+                payload=payload,
+                scope=_scope(TABS[0], filters.get("consumer", [""])[0], _group(filters.get("group", [""])[0])),
+            ),
+            "list_url": self._list_url(request),
+            "page_query": request.GET.urlencode(),
+            "here": request.get_full_path(),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "outbox/desk/message.html", context)
+
+    def retry_selected_view(self, request: HttpRequest) -> HttpResponse:
+        """Show what was picked in the list and ask for a reason; with one, retry each row and tell the result."""
+        self.check_view_permission(request)
+        if request.method != "POST" or not (picked := selection.read(request.POST.getlist("pick"))):
+            messages.warning(request, _("Nothing was selected."))
+            return HttpResponseRedirect(self._list_url(request))
+        wanted = selection.sort_out(picked, request.user)
+        reason = request.POST.get("reason", "").strip()
+        reason_refusal = selection.unfit(reason) if "confirmed" in request.POST else ""
+        refused: list[selection.Refused] = []
+        tried = bool("confirmed" in request.POST and wanted.able and not reason_refusal)
+        if tried:
+            refused = selection.retry(wanted, actor=request.user, origin=origin_of(request), reason=reason)
+            done = len(wanted.able) - len(refused)
+            if done:
+                text = ngettext("%(count)d message is pending again.", "%(count)d messages are pending again.", done)
+                messages.success(request, text % {"count": done})
+                for held_back in selection.held_back(wanted):
+                    messages.warning(request, held_back)
+            if not refused:
+                return HttpResponseRedirect(self._list_url(request))
+        context = {
+            **self.page_context(request, gettext_lazy("Retry selected messages")),
+            "wanted": wanted,
+            "refused": refused,
+            "tried": tried,
+            "reason": reason,
+            "reason_refusal": reason_refusal,
+            "list_url": self._list_url(request),
+            "here": request.get_full_path(),
+        }
+        return TemplateResponse(request, "outbox/desk/retry_selected.html", context)
+
+    def _carry_out(self, request: HttpRequest, found: detail.Found) -> ActForm | None:
+        """Do what was posted; None if it was done, else the form with what was entered and what is wrong with it."""
+        form_class = found.form_for(request.POST.get("act", ""))
+        if form_class is None:
+            raise PermissionDenied
+        form = form_class(request.POST)
+        if not form.is_valid():
+            return form
+        try:
+            form.carry_out(found.message.pk, actor=request.user, origin=origin_of(request))
+        except OperatorError as refusal:
+            form.add_error(None, str(refusal))
+            form.data = request.POST.copy()
+            form.data["revision"] = str(detail.revision_of(found.message.pk))  # what is shown now is what was seen
+            return form
+        messages.success(request, form.done_to(found.message))
+        return None
+
+    def _reveal(self, request: HttpRequest, message: Message) -> Any:
+        """Return the payload in a tuple of its own, as it may be null; None if the person may not see it."""
+        try:
+            return (operate.reveal(message.pk, actor=request.user, origin=origin_of(request)),)
+        except OperatorError as refusal:
+            messages.error(request, str(refusal))
+            return None
+
+    def _list_url(self, request: HttpRequest) -> str:
+        filters = request.GET.get(FILTERS, "")
+        url = reverse("admin:outbox_message_changelist", current_app=self.admin_site.name)
+        return f"{url}?{filters}" if filters else url
+
+    def _page_url(self, request: HttpRequest, **cursor: str) -> str:
+        if not all(cursor.values()):
+            return ""
+        kept = {name: request.GET[name] for name in ("tab", "consumer", "group") if request.GET.get(name)}
+        return "?" + urlencode({**kept, **cursor})
+
+
+def _tab_url(tab: Tab, scope: Scope) -> str:
+    """Return the address of a tab; a group of failures is only among what failed."""
+    narrowed = {"consumer": scope.consumer, "group": scope.failure if tab.slug == "failed" else ""}
+    return "?" + urlencode({"tab": tab.slug, **{name: value for name, value in narrowed.items() if value}})
+
+
+def _scope(tab: Tab, consumer: str, group: FailureGroup | None) -> Scope:
+    """Return what a tab is narrowed down to; a group of failures knows its consumer."""
+    if group is not None and tab.slug == "failed":
+        return Scope(group.consumer, group.pk)
+    return Scope(consumer)
+
+
+def _group(fingerprint: str) -> FailureGroup | None:
+    return FailureGroup.objects.filter(pk=fingerprint).first() if fingerprint else None

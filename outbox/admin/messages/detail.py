@@ -1,0 +1,154 @@
+"""What stands on a message's page: everything a person needs to decide, read in a handful of short queries."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from outbox import registry
+from outbox.admin import descriptions, timeline
+from outbox.admin.forms import (
+    ActForm,
+    AskedRetryForm,
+    DiscardForm,
+    HandleForm,
+    Panel,
+    ReopenForm,
+    RetryForm,
+    lacks,
+)
+from outbox.admin.messages import diagnosis, listing
+from outbox.admin.messages.tabs import Scope
+from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message
+from outbox.operate import Person
+from outbox.operate.actions import Act, why_not
+
+MASK = "•••"
+SIBLINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message and what its page says about it."""
+
+    message: Message
+    case: diagnosis.Case
+    acts: Sequence[AuditEntry]
+
+    @property
+    def form_classes(self) -> list[type[ActForm]]:
+        """The acts that belong to the message's state."""
+        if self.message.resolution:
+            return [ReopenForm]
+        retry = AskedRetryForm if diagnosis.may_have_acted(self.case) else RetryForm
+        return [retry, HandleForm, DiscardForm]
+
+    def form_for(self, act: str) -> type[ActForm] | None:
+        """Return the form of the act of that name, whatever the state; None for an unknown one."""
+        retry = AskedRetryForm if diagnosis.may_have_acted(self.case) else RetryForm
+        return next((form for form in (retry, HandleForm, DiscardForm, ReopenForm) if form.act == act), None)
+
+
+def find(message_id: int) -> Found | None:
+    """Read a message and its history; None if it is not there."""
+    message = Message.objects.filter(pk=message_id).first()
+    if message is None:
+        return None
+    case = diagnosis.Case(
+        message=message,
+        attempts=timeline.attempts_of(message),
+        consumer=registry.get(message.consumer),
+        state=ConsumerState.objects.filter(consumer=message.consumer).first(),
+        now=timezone.now(),
+    )
+    return Found(message, case, timeline.acts_on(message))
+
+
+def revision_of(message_id: int) -> int:
+    """Return the revision of a message as it is now, 0 if it is gone."""
+    return Message.objects.filter(pk=message_id).values_list("revision", flat=True).first() or 0
+
+
+def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, scope: Scope) -> dict[str, Any]:
+    """Return what the template shows; ``bound`` is a form that was refused, ``payload`` holds the revealed one."""
+    message = found.message
+    described = descriptions.descriptions([message]).get(message.pk)
+    panels = _panels(found, user, bound)
+    refusals = {panel.refusal for panel in panels}
+    return {
+        "message": message,
+        "verdict": diagnosis.judge(found.case),
+        "consumer": found.case.consumer,
+        "described": described,
+        "business": described.label if described else f"{message.topic} {message.key}",
+        "events": timeline.tell(message, found.case.attempts, found.acts),
+        "siblings": _siblings(message),
+        "group": _group(message, user),
+        "panels": panels,
+        "common_refusal": refusals.pop() if len(refusals) == 1 else "",
+        "revealed": payload is not None,
+        "payload": _pretty(message.payload if payload is not None else masked(message.payload)),
+        "headers": _pretty(message.headers if payload is not None else masked(message.headers))
+        if message.headers
+        else "",
+        "reveal_refusal": refusal(Act.REVEAL, message, user),
+        "next_failed": listing.next_failed(message.pk, scope),
+    }
+
+
+def refusal(act: Act, message: Message, user: Person) -> str:
+    """Return why this person cannot do this to this message now; empty if they can. ``operate`` checks it again."""
+    if reason := why_not(act, message):
+        return reason
+    if reason := lacks(act, user):
+        return reason
+    if act is Act.RETRY and registry.get(message.consumer) is None:
+        return _("The running code has no consumer of this name.")
+    return ""
+
+
+def masked(value: Any) -> Any:
+    """Return the shape of a JSON value without what it says."""
+    match value:
+        case dict():
+            return {key: masked(item) for key, item in value.items()}
+        case list():
+            return [masked(item) for item in value]
+        case None:
+            return None
+        case _:
+            return MASK
+
+
+def _panels(found: Found, user: Person, bound: ActForm | None) -> list[Panel]:
+    """Return the acts of the message's state; one that was refused stays on the page with what was entered."""
+    forms: dict[Act, ActForm] = {} if bound is None else {bound.act: bound}
+    for form_class in found.form_classes:
+        forms.setdefault(form_class.act, form_class(initial={"revision": found.message.revision}))
+    order = list(Act)
+    panels: list[Panel] = []
+    for form in sorted(forms.values(), key=lambda form: order.index(form.act)):
+        reason = refusal(form.act, found.message, user)
+        first_choice = bound is None and not panels and not reason
+        panels.append(Panel(form, reason, is_open=form is bound or first_choice))
+    return panels
+
+
+def _group(message: Message, user: Person) -> FailureGroup | None:
+    """Return the kind of failure that stopped the message, for those who may see it."""
+    if not message.failure or message.exhausted_at is None or not user.has_perm("outbox.view_failuregroup"):
+        return None
+    return FailureGroup.objects.with_totals().filter(pk=message.failure).first()
+
+
+def _siblings(message: Message) -> list[Message]:
+    """Return what else was promised by the same event, to other consumers."""
+    rows = Message.objects.filter(key=message.key, topic=message.topic).exclude(pk=message.pk)
+    return list(rows.defer("payload", "headers", "last_error").order_by("consumer")[:SIBLINGS])
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

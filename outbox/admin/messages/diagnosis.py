@@ -1,0 +1,229 @@
+"""The verdict on a message in plain words: what happened, what it means, what to do. Pure: nothing is read here."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.text import capfirst
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+from outbox.admin import formats
+from outbox.failures import reasons
+from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Resolution, Status
+from outbox.models.state import Breaker
+from outbox.operate.wording import format_datetime, format_evidence
+from outbox.registry import Consumer
+
+CUT_OFF = re.compile(r"time.?out|timed.out|deadline|reset by peer|aborted|disconnect|broken pipe|remote.*closed", re.I)
+SLOW_START = timedelta(minutes=1)
+"""How long after it was due a message may lie before the desk suspects that no worker is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Three sentences and a tone: ``bad`` wants a person, ``wait`` may want one, ``busy`` and ``good`` do not."""
+
+    tone: str
+    happened: str
+    means: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that a verdict rests on."""
+
+    message: Message
+    attempts: Sequence[Attempt]
+    consumer: Consumer | None
+    state: ConsumerState | None
+    now: datetime
+
+
+def may_have_acted(case: Case) -> bool:
+    """Tell whether the world outside may have acted although the message did not succeed.
+
+    An atomic consumer's work was rolled back. Any other may have reached the other side when an attempt was cut off:
+    by a timeout, by a broken connection, or because its worker died or came too late.
+    """
+    if case.consumer is not None and case.consumer.atomic:
+        return False
+    return any(
+        attempt.outcome in (AttemptOutcome.LOST, AttemptOutcome.LATE)
+        or (attempt.outcome == AttemptOutcome.FAILED and CUT_OFF.search(attempt.error))
+        for attempt in case.attempts
+    )
+
+
+def judge(case: Case) -> Verdict:
+    """Return the verdict on a message."""
+    match case.message.status, case.message.resolution:
+        case Status.SUCCESS, Resolution.HANDLED:
+            return _handled(case.message)
+        case Status.SUCCESS, _resolution:
+            return Verdict(
+                "good",
+                _("Done: attempt %(number)d succeeded.") % {"number": case.message.attempts},
+                _("The promise was kept, by the machine."),
+                _("Nothing to do."),
+            )
+        case Status.FAILED, Resolution.DISCARDED:
+            return Verdict(
+                "closed",
+                _("Discarded by hand."),
+                _("The promise was not kept and will not be; nobody is asked about it again."),
+                _("If that was a mistake, reopen it."),
+            )
+        case Status.FAILED, _resolution:
+            return _failed(case)
+        case Status.STARTED, _resolution:
+            return _started(case)
+        case _:
+            return _pending(case)
+
+
+def _handled(message: Message) -> Verdict:
+    return Verdict(
+        "good",
+        _("Settled by hand. %(evidence)s") % {"evidence": capfirst(format_evidence(message.evidence))},
+        _("A person has vouched for it; the machine will not touch it again."),
+        _("Nothing to do. If that was a mistake, reopen it."),
+    )
+
+
+def _failed(case: Case) -> Verdict:
+    happened, means = _why_failed(case)
+    if case.consumer is None:
+        return Verdict(
+            "bad",
+            happened,
+            _("The running code has no consumer named “%(consumer)s”.") % {"consumer": case.message.consumer},
+            _("Deploy the consumer again and retry; or settle it by other means and mark it as handled."),
+        )
+    if may_have_acted(case):
+        return Verdict(
+            "bad",
+            happened,
+            _("At least one attempt was cut off. The other side may have acted all the same."),
+            _(
+                "Ask the other side before retrying, by the idempotency key %(key)s. If it has acted, mark the "
+                "message as handled; if not, retry."
+            )
+            % {"key": case.message.idempotency_key},
+        )
+    return Verdict("bad", happened, means, _what_to_do(case))
+
+
+def _why_failed(case: Case) -> tuple[str, str]:
+    """Return what happened and what that means, for a message the machine has given up on."""
+    message, last = case.message, case.attempts[-1] if case.attempts else None
+    if message.last_error == reasons.EXPIRED:
+        return (
+            _("The deadline passed before it succeeded, after %(attempts)d attempts.") % {"attempts": message.attempts},
+            _("Nobody has had what was promised."),
+        )
+    if message.last_error == reasons.GONE:
+        return _("Its consumer has been missing from the code for too long."), _("No worker could take it up.")
+    if message.last_error.startswith(reasons.NOBODY.partition(":")[0]):
+        return _("No worker took it, although it was sent again and again."), _("It was never started this time.")
+    if last is None:
+        words = {"error": formats.error(message.last_error)}
+        return _("The machine gave up: %(error)s") % words, _("No failed attempt is on record.")
+    if last.outcome == AttemptOutcome.REJECTED:
+        return (
+            _("The consumer refused it for good in attempt %(number)d.") % {"number": last.number},
+            _("Trying again gives the same answer until the cause below is removed."),
+        )
+    if last.outcome == AttemptOutcome.LOST:
+        return (
+            _("The worker died while working on it, %(lost)d times in a row.") % {"lost": message.lost},
+            _("The message itself may be what kills the worker. What was half done was rolled back."),
+        )
+    return _("All tries are used up: %(attempts)d attempts, none succeeded.") % {
+        "attempts": message.attempts
+    }, _nothing_done(case)
+
+
+def _nothing_done(case: Case) -> str:
+    if case.consumer is not None and case.consumer.atomic:
+        return _("Every attempt was rolled back: nothing was done, nothing is half done.")
+    return _("The consumer talks to another system; the errors below do not look as if it had acted.")
+
+
+def _what_to_do(case: Case) -> str:
+    last = case.attempts[-1] if case.attempts else None
+    if last is not None and last.outcome == AttemptOutcome.REJECTED:
+        return _("Remove the cause, then retry; or settle it by other means and mark it as handled.")
+    if last is not None and last.outcome == AttemptOutcome.LOST:
+        return _("Look into the worker's log first (memory, crash). A retry runs it alone, away from other messages.")
+    if case.message.last_error.startswith(reasons.NOBODY.partition(":")[0]):
+        return _("Make sure that workers are running, then retry.")
+    return _("Read the last error. Once its cause is mended, retry: that is safe.")
+
+
+def _started(case: Case) -> Verdict:
+    message = case.message
+    happened = _("Attempt %(number)d of %(limit)d is under way at the worker %(worker)s.") % {
+        "number": message.attempts,
+        "limit": message.attempt_limit,
+        "worker": message.worker or "?",
+    }
+    if message.lease_until is not None and message.lease_until < case.now:
+        return Verdict(
+            "wait",
+            happened,
+            _("The worker is overdue; it may be slow, or gone."),
+            _("If it is gone, the rescan takes the message back by itself within seconds. Look again in a minute."),
+        )
+    return Verdict("busy", happened, _("A worker holds it right now."), _("Nothing to do; look again in a moment."))
+
+
+def _pending(case: Case) -> Verdict:
+    message, state = case.message, case.state
+    happened = (
+        _("Waiting for its first attempt.")
+        if not message.attempts
+        else _("Waiting for the next attempt; %(attempts)d of %(limit)d are used up.")
+        % {"attempts": message.attempts, "limit": message.attempt_limit}
+    )
+    if case.consumer is None:
+        return Verdict(
+            "wait",
+            happened,
+            _("The running code has no consumer named “%(consumer)s”.") % {"consumer": message.consumer},
+            _("Deploy the consumer again. After a day without it the message fails and is shown as failed."),
+        )
+    if state is not None and _is_paused(state, case.now):
+        return Verdict(
+            "wait",
+            happened,
+            _("The consumer was paused by %(actor)s: %(reason)s")
+            % {"actor": state.paused_by, "reason": state.paused_reason},
+            _("It goes on when the consumer is resumed.")
+            if state.paused_until is None
+            else _("It goes on by itself at %(until)s, or when the consumer is resumed.")
+            % {"until": format_datetime(state.paused_until)},
+        )
+    if state is not None and state.breaker == Breaker.OPEN:
+        return Verdict(
+            "wait",
+            happened,
+            _("What the consumer needs is down; one message at a time is tried until it is back."),
+            _("Nothing to do here. Look into the system that is down."),
+        )
+    if message.not_before > case.now:
+        return Verdict("busy", happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
+    if message.due_at < case.now - SLOW_START:
+        return Verdict(
+            "wait",
+            happened,
+            _("It has been due for %(span)s without being started.") % {"span": timesince(message.due_at, case.now)},
+            _("If many messages are pending, it waits its turn. Otherwise make sure that workers are running."),
+        )
+    return Verdict("busy", happened, _("A worker will take it up in a moment."), _("Nothing to do."))
+
+
+def _is_paused(state: ConsumerState, now: datetime) -> bool:
+    return state.paused_at is not None and (state.paused_until is None or state.paused_until > now)

@@ -1,0 +1,209 @@
+"""The connection that sends hints into the consumers' queues, each confirmed by the broker within a deadline.
+
+A hint names rows and nothing else. What runs is read from the table, so a lost, doubled, reordered or forged hint is
+harmless; all that matters here is to know which hints the broker has surely taken.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from time import monotonic
+from typing import Any, cast
+from uuid import uuid4
+
+from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
+
+from outbox import registry
+from outbox.broker.queues import DELIVER_TASK, celery_app, dead_letter_queue, hint_queue, queue_name
+from outbox.conf import conf
+from outbox.errors import BrokerAway
+
+log = logging.getLogger("outbox.broker")
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Which rows of a consumer are worth a look."""
+
+    consumer: str
+    ids: tuple[int, ...]
+
+
+_inherited: list[Any] = []
+
+
+class Link:
+    """One connection with one channel in confirm mode, opened when needed. Not to be shared between threads."""
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._wire: Any = None
+        self._channel: Any = None
+        self._producer: Producer | None = None
+        self._confirms = False
+        self._pid = 0
+        self._tag = 0
+        self._outstanding: dict[int, tuple[str, Hint]] = {}
+        self._refused: dict[str, Hint] = {}
+
+    def depth(self, consumer: str) -> int:
+        """Return how many hints wait in the consumer's queue, which is made if it does not exist.
+
+        Asked on the publishing connection, so that a memory alarm shows here. Raises ``BrokerAway``.
+        """
+        name = queue_name(consumer)
+        try:
+            self._open()
+            try:
+                return int(self._channel.queue_declare(queue=name, passive=True).message_count)
+            except self._connection_of().channel_errors:
+                self.close()
+                self._open()
+                hint_queue(consumer)(self._channel).declare()
+                return 0
+        except self._errors() as error:
+            self.abandon()
+            raise BrokerAway(f"the broker did not answer for {name}: {error!r}") from error
+
+    def send(self, hints: Sequence[Hint]) -> list[Hint]:
+        """Send the hints and return those that the broker has not surely taken.
+
+        Waits for all confirms together, at most ``confirm_timeout``. Refused and unroutable hints count as not taken,
+        and so does everything still open when the connection breaks.
+        """
+        published = 0
+        try:
+            self._open()
+            for hint in hints:
+                self._publish(hint)
+                published += 1
+            self._await_confirms()
+        except self._errors() as error:
+            unconfirmed = [hint for _task, hint in self._outstanding.values()]
+            missing = [*hints[published:], *unconfirmed, *self._refused.values()]
+            log.warning("the broker took %d of %d hints: %r", len(hints) - len(missing), len(hints), error)
+            self.abandon()
+            return missing
+        refused = list(self._refused.values())
+        if refused:
+            # The queue was deleted under us; a new channel finds that out before the next send.
+            self.close()
+        return refused
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        connection, wire = self._connection, self._wire
+        self._forget()
+        if connection is None or wire is None:
+            return
+        try:
+            connection.transport.close_connection(wire)
+        except Exception as error:
+            # Whatever a dying connection says on its way out, there is nothing left to do with it.
+            log.debug("closing the broker connection: %r", error)
+
+    def abandon(self) -> None:
+        """Drop the connection without a farewell, which a broker in trouble would not answer."""
+        wire, amqp = self._wire, self._confirms
+        if not amqp:
+            self.close()
+            return
+        self._forget()
+        if wire is not None:
+            wire.collect()
+
+    def _open(self) -> None:
+        if self._wire is not None and self._pid != os.getpid():
+            # Ours by fork: it is the parent's, and is kept from the collector, which would close it.
+            _inherited.append((self._connection, self._wire, self._channel))
+            self._forget()
+        if self._wire is not None:
+            return
+        self._pid = os.getpid()
+        seconds = conf().connect_timeout.total_seconds()
+        # With the host's confirm_publish, kombu would wait for each confirm itself and take ours away.
+        self._connection = celery_app().connection_for_write(
+            connect_timeout=seconds, heartbeat=0, transport_options={"confirm_publish": False}
+        )
+        # Not kombu's connect(), which takes three times the timeout.
+        self._wire = self._connection.transport.establish_connection()
+        self._confirms = self._connection.transport.driver_type == "amqp"
+        if self._confirms:
+            self._wire.transport.sock.settimeout(conf().confirm_timeout.total_seconds())
+        self._channel = self._connection.transport.create_channel(self._wire)
+        if self._confirms:
+            self._channel.events["basic_ack"].add(self._on_ack)
+            self._channel.events["basic_nack"].add(self._on_nack)
+            self._channel.events["basic_return"].add(self._on_return)
+            self._channel.confirm_select()
+        self._producer = Producer(self._channel, auto_declare=False)
+        dead_letter_queue()(self._channel).declare()
+
+    def _publish(self, hint: Hint) -> None:
+        entry = registry.get(hint.consumer)
+        task_id = str(uuid4())
+        celery_app().send_task(
+            DELIVER_TASK,
+            args=[hint.consumer, list(hint.ids)],
+            task_id=task_id,
+            exchange="",  # whatever a route of the host's says
+            queue=hint_queue(hint.consumer),  # type: ignore[arg-type]  # the stubs know only names
+            producer=self._producer,
+            declare=[],
+            mandatory=True,
+            retry=False,
+            add_to_parent=False,
+            serializer="json",
+            delivery_mode=2,
+            ignore_result=True,
+            time_limit=ceil(entry.time_limit.total_seconds()) if entry else None,
+        )
+        if self._confirms:
+            self._tag += 1
+            self._outstanding[self._tag] = task_id, hint
+
+    def _await_confirms(self) -> None:
+        deadline = monotonic() + conf().confirm_timeout.total_seconds()
+        while self._outstanding:
+            remaining = deadline - monotonic()
+            if remaining <= 0:
+                raise TimeoutError(f"{len(self._outstanding)} hints were not confirmed in time")
+            self._wire.blocking_read(remaining)
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        for settled in self._up_to(tag, multiple):
+            self._outstanding.pop(settled, None)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        for settled in self._up_to(tag, multiple):
+            if settled in self._outstanding:
+                task_id, hint = self._outstanding.pop(settled)
+                self._refused[task_id] = hint
+
+    def _on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
+        """Note an unroutable hint; the broker acknowledges it as well, right after."""
+        task_id = message.properties.get("correlation_id")
+        for sent_as, hint in self._outstanding.values():
+            if sent_as == task_id:
+                self._refused[task_id] = hint
+
+    def _up_to(self, tag: int, multiple: bool) -> list[int]:
+        return [sent for sent in self._outstanding if sent <= tag] if multiple else [tag]
+
+    def _connection_of(self) -> Connection:
+        return cast(Connection, self._connection)
+
+    def _errors(self) -> tuple[type[BaseException], ...]:
+        """Return what a broker in trouble may raise; a refused connection is none of kombu's recoverable errors."""
+        own: tuple[type[BaseException], ...] = (OSError, OperationalError, BrokerAway)
+        if self._connection is None:
+            return own
+        return (*own, *self._connection.connection_errors, *self._connection.channel_errors)
+
+    def _forget(self) -> None:
+        self._connection = self._wire = self._channel = self._producer = None
+        self._tag = 0
+        self._outstanding, self._refused = {}, {}

@@ -1,0 +1,1 @@
+"""From a hint to a settled message: read ``chunks`` first."""

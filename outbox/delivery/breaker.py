@@ -1,0 +1,123 @@
+"""The breaker: when the world behind a consumer is down, ask it with one row at a time instead of with all.
+
+Opens when three different rows in a row say ``Unavailable``. Then one canary, the oldest due row, is sent per probe,
+after 5 s at first and every 30 s at the most; any other outcome of the canary closes the breaker. What is noted here is
+shared by all workers, so it is never written inside a handling transaction.
+"""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from time import monotonic
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from outbox.conf import conf
+from outbox.delivery.execution import Report
+from outbox.models import ConsumerState
+from outbox.models.state import Breaker
+from outbox.policy import LONGEST_PROBE, GivenBack, WorldDown
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.breaker")
+
+ROWS_TO_OPEN = 3
+LOOK_EVERY = 1.0
+"""Seconds for which a process believes what it last read about troubled consumers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """The breaker of one consumer as a value: the rows that said unavailable in a row, and the canary under way."""
+
+    open: bool = False
+    unavailable: tuple[int, ...] = ()
+    canary: int | None = None
+    probe_after: timedelta = timedelta(0)
+
+    def after(self, row: int, *, down: bool, first_probe: timedelta) -> "Circuit":
+        """Return what the breaker is once ``row`` has ended, saying that the world is ``down`` or anything else.
+
+        Rows that were under way when it opened change nothing; only its canary does.
+        """
+        if self.open:
+            if row != self.canary:
+                return self
+            if not down:
+                return Circuit()
+            return replace(self, canary=None, probe_after=min(self.probe_after * 2, LONGEST_PROBE))
+        if not down:
+            return replace(self, unavailable=())
+        if row in self.unavailable:
+            return self
+        rows = (*self.unavailable, row)
+        if len(rows) < ROWS_TO_OPEN:
+            return replace(self, unavailable=rows)
+        return Circuit(open=True, unavailable=rows, probe_after=first_probe)
+
+
+@dataclass
+class _Seen(threading.local):
+    """Which consumers were in trouble when this thread last looked, and when that was."""
+
+    troubled: frozenset[str] = field(default_factory=frozenset)
+    at: float = float("-inf")
+
+
+_seen = _Seen()
+
+
+def note(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Tell the breaker of ``consumer`` how its rows ended, in order. Costs nothing while nobody is in trouble."""
+    ended = [report for report in reports if not isinstance(report.outcome, GivenBack)]
+    trouble = any(isinstance(report.outcome, WorldDown) for report in ended)
+    if not ended or (not trouble and consumer.name not in _troubled()):
+        return
+    with transaction.atomic(using=conf().database):
+        ConsumerState.objects.get_or_create(consumer=consumer.name)
+        state = ConsumerState.objects.select_for_update().get(consumer=consumer.name)
+        before = circuit = _read(state)
+        for report in ended:
+            down = isinstance(report.outcome, WorldDown)
+            circuit = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after)
+        if circuit != before:
+            _write(state, circuit)
+    _seen.at = float("-inf")
+    if circuit.open != before.open:
+        log.warning("the breaker of %s is %s", consumer.name, "open" if circuit.open else "closed again")
+
+
+def _troubled() -> frozenset[str]:
+    if monotonic() - _seen.at > LOOK_EVERY:
+        _seen.troubled = frozenset(ConsumerState.objects.troubled().values_list("consumer", flat=True))
+        _seen.at = monotonic()
+    return _seen.troubled
+
+
+def _read(state: ConsumerState) -> Circuit:
+    return Circuit(
+        open=state.breaker == Breaker.OPEN,
+        unavailable=tuple(state.unavailable),
+        canary=state.canary,
+        probe_after=timedelta(seconds=state.probe_seconds),
+    )
+
+
+def _write(state: ConsumerState, circuit: Circuit) -> None:
+    ConsumerState.objects.filter(pk=state.pk).update(
+        breaker=Breaker.OPEN if circuit.open else Breaker.CLOSED,
+        unavailable=list(circuit.unavailable),
+        canary=circuit.canary,
+        probe_seconds=round(circuit.probe_after.total_seconds()),
+        probe_at=Now() + circuit.probe_after if circuit.open else None,
+    )
+
+
+def take_turn(consumer: Consumer, row: int) -> bool:
+    """Make ``row`` the canary if it is time for a probe; a lost canary is followed by another after lease + 10 s."""
+    wait = consumer.lease + conf().resend_after
+    due = ConsumerState.objects.filter(consumer=consumer.name, breaker=Breaker.OPEN, probe_at__lte=Now())
+    return bool(due.update(canary=row, probe_at=Now() + wait))

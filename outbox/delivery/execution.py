@@ -1,0 +1,124 @@
+"""Calling a consumer's function and turning whatever it does into an outcome."""
+
+import inspect
+import logging
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.utils import OperationalError
+
+from outbox import logs
+from outbox.conf import conf
+from outbox.delivery.savepoints import Savepoints
+from outbox.errors import Reject, Snooze, Superseded, Unavailable
+from outbox.failures.fingerprint import Fingerprint, fingerprint, said, storable
+from outbox.models import Message
+from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+ERROR_LENGTH = 2_000
+TRACEBACK_LENGTH = 20_000
+
+LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION = "55P03", "40P01", "40001"
+CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one attempt came to: its message, the outcome, and the error as people should read it."""
+
+    message: Message
+    outcome: Outcome
+    error: str = ""
+    traceback: str = ""
+    failure: Fingerprint | None = None
+
+
+class Redo(Exception):
+    """A row met a lock, a deadlock or a broken connection: nothing is wrong with it, do it alone."""
+
+
+def call(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report:
+    """Call the consumer for one message inside a savepoint; what it wrote before failing is rolled back.
+
+    Raises ``Redo`` for a conflict with others over locks.
+    """
+    try:
+        with logs.at_work_on(message), savepoints.row():
+            run(consumer, [message] if consumer.bulk else message)
+    except Exception as error:
+        if is_conflict(error):
+            raise Redo(_text(error)) from error
+        return judge(message, error)
+    return Report(message, Succeeded())
+
+
+def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savepoints) -> list[Report] | None:
+    """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
+    try:
+        with logs.at_work_on(*messages), savepoints.row():
+            run(consumer, list(messages))
+    except Exception as error:
+        if is_conflict(error):
+            raise Redo(_text(error)) from error
+        return None
+    return [Report(message, Succeeded()) for message in messages]
+
+
+def run(consumer: Consumer, work: Message | list[Message]) -> None:
+    """Call the consumer's function. What it returns is of no account, unless it shows that nothing has run yet."""
+    try:
+        left = consumer.handler(work)
+    except SystemExit as error:
+        # Celery ends its processes by it, so it goes on; but nobody else would say why the process is gone.
+        log.error("the handler ended its process: SystemExit(%r)", error.code, exc_info=True)
+        raise
+    if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
+        if inspect.iscoroutine(left) or inspect.isgenerator(left):
+            left.close()
+        raise TypeError(
+            f"{consumer.name} returned a {type(left).__name__}, which has not run; a consumer is a plain function"
+        )
+
+
+def judge(message: Message, error: Exception) -> Report:
+    """Return the report on an attempt that ended in ``error``. The loop's boundary: every exception ends here."""
+    text = _text(error)
+    match error:
+        case Reject():
+            return Report(message, Rejected(), text, failure=fingerprint(message.consumer, error))
+        case Snooze():
+            return Report(message, Snoozed(error.after), text)
+        case Unavailable():
+            return Report(message, WorldDown(conf().probe_after), text)
+        case _:
+            lines = "".join(traceback.format_exception(error))
+            failure = fingerprint(message.consumer, error)
+            return Report(message, Failed(), text, storable(lines[-TRACEBACK_LENGTH:]), failure)
+
+
+def give_back(messages: Sequence[Message]) -> list[Report]:
+    """Return the reports on messages whose turn did not come."""
+    return [Report(message, GivenBack()) for message in messages]
+
+
+def _text(error: BaseException) -> str:
+    name, text = storable(type(error).__name__), said(error)
+    return (f"{name}: {text}" if text else name)[:ERROR_LENGTH]
+
+
+def is_conflict(error: Exception) -> bool:
+    """Tell whether the row only met others: waited for a lock, was the deadlock's victim, or lost its connection."""
+    if isinstance(error, Superseded):
+        return False
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg2
+    if code in CONFLICTS:
+        return True
+    if isinstance(error, OperationalError | InterfaceError):
+        return not connections[conf().database].is_usable()
+    return False

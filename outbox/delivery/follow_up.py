@@ -1,0 +1,24 @@
+"""What follows from settled rows but is shared with other workers, and so is no part of their transaction."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from outbox.broker import dispatcher
+from outbox.delivery import breaker
+from outbox.delivery.execution import Report
+from outbox.failures import counting
+from outbox.models import Message
+from outbox.policy import Succeeded
+from outbox.registry import Consumer
+
+
+def draw(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Tell the breaker, count the failures by kind, and have the next of ordered messages sent."""
+    breaker.note(consumer, reports)
+    counting.note(Counter(report.failure for report in reports if report.failure))
+    succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
+    keys = {message.ordering_key for message in succeeded if message.ordering_key}
+    if keys:
+        heads = Message.objects.filter(consumer=consumer.name, ordering_key__in=keys).unfinished().at_head()
+        if ids := list(heads.values_list("pk", flat=True)):
+            dispatcher.offer({consumer.name: ids})

@@ -1,0 +1,115 @@
+"""Consumers that talk to the world outside (``atomic=False``): called row by row, in no transaction of ours.
+
+The result is settled by compare-and-set: by the handler itself, in one transaction with what it writes, or after it
+has returned.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+
+from django.db import InterfaceError, OperationalError, connections, transaction
+
+from outbox import logs
+from outbox.conf import conf
+from outbox.delivery import execution, follow_up, settling
+from outbox.delivery.execution import Report
+from outbox.delivery.savepoints import refuse_silent_rollback
+from outbox.errors import Superseded
+from outbox.models import Fence, Message
+from outbox.models.sql import statements
+from outbox.policy import Succeeded
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+SETTLE_PAUSE = 0.5
+"""Seconds between two tries to settle what was done outside while the database is away."""
+
+
+def handle(consumer: Consumer, fence: Fence) -> None:
+    """Call the consumer for a row that was started, and settle it."""
+    message = Message.objects.held([fence]).first()
+    if message is not None:
+        with logs.at_work_on(message):
+            _handle(consumer, message)
+
+
+def _handle(consumer: Consumer, message: Message) -> None:
+    settlement = Settlement(message)
+    message.settlement = settlement.open
+    report = call(consumer, message)
+    if not settlement.done:
+        settle(consumer, report)
+        return
+    if not isinstance(report.outcome, Succeeded):
+        log.error("message %d was settled as a success, then its handler failed: %s", message.pk, report.error)
+    follow_up.draw(consumer, [Report(message, Succeeded())])
+
+
+class Settlement:
+    """The one transaction in which a handler may commit its result together with the success."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self.done = False
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Mark the success, let the handler write, commit both; ``Superseded`` if the attempt was overtaken."""
+        if self.done:
+            raise RuntimeError("message.settling() was used before; a message is settled once")
+        message = self._message
+        with transaction.atomic(using=conf().database, durable=True):
+            if not statements.succeed([message.fence]):
+                raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
+            yield
+            refuse_silent_rollback()
+        self.done = True
+
+
+def call(consumer: Consumer, message: Message) -> Report:
+    """Call the consumer in no transaction of ours, and judge what it does."""
+    try:
+        execution.run(consumer, message)
+    except Exception as error:
+        return execution.judge(message, error)
+    return Report(message, Succeeded())
+
+
+def settle(consumer: Consumer, report: Report) -> None:
+    """Write down what the call came to, if the row is still ours; else keep that it came too late."""
+    try:
+        _in_one_transaction(consumer, report)
+    except Superseded:
+        settling.record_late(report)
+        return
+    except (OperationalError, InterfaceError):
+        # The connection broke while the handler talked to the world; what it did must not be forgotten for that.
+        _settle_again(consumer, report)
+    follow_up.draw(consumer, [report])
+
+
+def _settle_again(consumer: Consumer, report: Report) -> None:
+    """Settle once the database is back, for as long as a lease: then another worker may have the row."""
+    until = monotonic() + conf().lease.total_seconds()
+    while True:
+        connections[conf().database].close()
+        try:
+            _in_one_transaction(consumer, report)
+        except Superseded:
+            # A try may have been committed before its connection broke; then there is nothing to keep.
+            if not Message.objects.filter(pk=report.message.pk, attempts=report.message.attempts).exists():
+                settling.record_late(report)
+        except (OperationalError, InterfaceError):
+            if monotonic() >= until:
+                raise
+            sleep(SETTLE_PAUSE)
+            continue
+        return
+
+
+def _in_one_transaction(consumer: Consumer, report: Report) -> None:
+    with transaction.atomic(using=conf().database):
+        settling.settle(consumer, [report])

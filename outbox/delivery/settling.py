@@ -1,0 +1,127 @@
+"""Writing down what an attempt came to, only for rows that are still ours."""
+
+import logging
+import random
+from collections.abc import Sequence
+from typing import assert_never
+
+from outbox import logs
+from outbox.delivery.execution import Report
+from outbox.errors import Superseded
+from outbox.models import Attempt, AttemptOutcome, Message
+from outbox.models.sql import statements
+from outbox.policy import (
+    Again,
+    Counters,
+    Done,
+    Exhausted,
+    Failed,
+    GivenBack,
+    Outcome,
+    Rejected,
+    Snoozed,
+    Succeeded,
+    WorkerLost,
+    WorldDown,
+    decide,
+)
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+
+def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Write every outcome with status and attempt in its WHERE.
+
+    Successes take one UPDATE together. Raises ``Superseded`` if a row is no longer ours, so that the caller's
+    transaction takes the effects back.
+    """
+    succeeded = [report.message.fence for report in reports if isinstance(report.outcome, Succeeded)]
+    if succeeded and statements.succeed(succeeded) != len(succeeded):
+        raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
+    others = [report for report in reports if not isinstance(report.outcome, Succeeded)]
+    # First the attempt, then what follows from it: people read them in this order.
+    times = Attempt.objects.keep([attempt for report in others if (attempt := attempt_of(report))])
+    for report in others:
+        with logs.at_work_on(report.message):
+            _settle_other(consumer, report, times.get(report.message.pk, 1))
+
+
+def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
+    message = report.message
+    counters = Counters(message.attempts, message.attempt_limit, message.lost)
+    held = Message.objects.held([message.fence])
+    luck = random.random()  # noqa: S311  # jitter, no secret
+    verdict = decide(report.outcome, counters, consumer.retry, luck=luck, times=times)
+    match verdict:
+        case Done():
+            changed = statements.succeed([message.fence])
+        case Again(wait, free, lost):
+            changed = held.mark_pending(wait=wait, free=free, lost=lost, error=report.error or None)
+        case Exhausted(reason, lost):
+            error = f"{report.error} ({reason})" if report.error else reason
+            changed = held.mark_failed(lost=lost, error=error, failure=report.failure.digest if report.failure else "")
+        case _:
+            assert_never(verdict)
+    if not changed:
+        raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
+    _tell(consumer, report, verdict)
+
+
+def attempt_of(report: Report) -> Attempt | None:
+    """Return the row that keeps an attempt which did not simply succeed; None for one that never had its turn."""
+    outcome = _recorded_as(report.outcome)
+    return _attempt(report, outcome) if outcome else None
+
+
+def record_late(report: Report) -> None:
+    """Keep the refused result of a worker that was overtaken, so that a person can see what it did."""
+    log.warning("message %d: the result of attempt %d came too late", report.message.pk, report.message.attempts)
+    what = "the handler had succeeded" if isinstance(report.outcome, Succeeded) else report.error
+    late = _attempt(report, AttemptOutcome.LATE)
+    late.error = f"refused, a later attempt or an operator was faster; {what}"
+    late.save(force_insert=True)
+
+
+def _attempt(report: Report, outcome: AttemptOutcome) -> Attempt:
+    message = report.message
+    return Attempt(
+        message_id=message.pk,
+        number=message.attempts,
+        outcome=outcome,
+        started_at=message.started_at,
+        error=report.error,
+        traceback=report.traceback,
+        worker=message.worker,
+    )
+
+
+def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
+    match outcome:
+        case Succeeded() | GivenBack():
+            return None
+        case Failed():
+            return AttemptOutcome.FAILED
+        case Rejected():
+            return AttemptOutcome.REJECTED
+        case Snoozed():
+            return AttemptOutcome.SNOOZED
+        case WorldDown():
+            return AttemptOutcome.UNAVAILABLE
+        case WorkerLost():
+            return AttemptOutcome.LOST
+        case _:
+            assert_never(outcome)
+
+
+def _tell(consumer: Consumer, report: Report, verdict: Again | Done | Exhausted) -> None:
+    level = logging.ERROR if isinstance(verdict, Exhausted) else logging.INFO
+    log.log(
+        level,
+        "message %d of %s, attempt %d: %s; %s",
+        report.message.pk,
+        consumer.name,
+        report.message.attempts,
+        report.error or type(report.outcome).__name__,
+        verdict,
+    )

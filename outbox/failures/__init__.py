@@ -1,0 +1,1 @@
+"""Why messages fail: the fingerprint of an error, and how often it was seen."""

@@ -1,0 +1,68 @@
+"""Counting failures by kind, after the handling transaction and without a hot row.
+
+A counter is written once per chunk and kind, in one of sixteen slots by process id; a group's row itself is only
+touched when the kind is new to the process, or comes back after it was said to be fixed.
+"""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping
+from time import monotonic
+
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.models import F
+
+from outbox.conf import conf
+from outbox.failures.fingerprint import Fingerprint
+from outbox.models.failure import FailureCount, FailureGroup, GroupState
+
+log = logging.getLogger("outbox.failures")
+
+SLOTS = 16
+LOOK_EVERY = 10.0
+"""Seconds after which a process looks again whether a group it knows was said to be fixed."""
+
+_known_at: dict[str, float] = {}
+
+
+def note(failures: Mapping[Fingerprint, int]) -> None:
+    """Count so many failures of each kind. Statistics only: trouble with them is logged and stops nobody."""
+    try:
+        for failure in sorted(failures, key=lambda each: each.digest):
+            _ensure_open(failure)
+            _count(failure.digest, failures[failure])
+    except (DatabaseError, InterfaceError):
+        _known_at.clear()
+        log.exception("%d failures were not counted", Counter(failures).total())
+
+
+def _ensure_open(failure: Fingerprint) -> None:
+    """Make the group if it is new; open it again as a regression if it was said to be fixed."""
+    if monotonic() - _known_at.get(failure.digest, float("-inf")) < LOOK_EVERY:
+        return
+    _group, made = FailureGroup.objects.get_or_create(
+        fingerprint=failure.digest,
+        defaults={
+            "consumer": failure.consumer,
+            "exception": failure.exception[:200],
+            "place": failure.place,
+            "title": failure.title or failure.exception or "?",
+        },
+    )
+    fixed = FailureGroup.objects.filter(fingerprint=failure.digest, state=GroupState.FIXED)
+    if not made and fixed.update(state=GroupState.NEW, regressions=F("regressions") + 1):
+        log.warning("what was fixed has come back: %s: %s", failure.consumer, failure.title)
+    _known_at[failure.digest] = monotonic()
+
+
+def _count(digest: str, failures: int) -> None:
+    connection = connections[conf().database]
+    table = connection.ops.quote_name(FailureCount._meta.db_table)
+    sql = (
+        f"INSERT INTO {table} (group_id, slot, count, last_at) VALUES (%s, %s, %s, CURRENT_TIMESTAMP) "  # noqa: S608
+        f"ON CONFLICT (group_id, slot) DO UPDATE SET count = {table}.count + excluded.count, "
+        "last_at = excluded.last_at"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [digest, os.getpid() % SLOTS, failures])

@@ -1,0 +1,108 @@
+"""What two failures have in common: a stable fingerprint of an error, so that a thousand of them are one entry.
+
+Made of the consumer, the class of the exception, the place in the host's own code (or the code that the exception
+itself carries), and its text without what differs from case to case. Line numbers have no part in it: they move with
+every edit. The version is in the hash, so that a change of the rules never mixes old groups with new ones.
+"""
+
+import hashlib
+import re
+import sysconfig
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+VERSION = 1
+SAMPLE_LENGTH = 2_000
+TITLE_LENGTH = 300
+PLACE_LENGTH = 200
+
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_ENGINE = str(Path(__file__).parent.parent)
+
+# In this order: the longer and more telling shapes first.
+_VARYING = [
+    (re.compile(r"\)=\(.*?\)(?= )"), ")=(<value>)"),
+    (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<uuid>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b"), "<time>"),
+    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<mail>"),
+    (re.compile(r"\b\w+://[^\s'\"<>]+"), "<url>"),
+    (re.compile(r"\b0x[0-9a-fA-F]+\b"), "<address>"),
+    (re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”|‘[^’]*’"), "<text>"),
+    (re.compile(r"\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{12,}\b"), "<hex>"),
+    (re.compile(r"\d+(?:[.,]\d+)*"), "<n>"),
+    (re.compile(r"\s+"), " "),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A kind of failure: 64 hex digits, and what people should read of it."""
+
+    digest: str
+    consumer: str
+    exception: str
+    place: str
+    title: str
+
+
+def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
+    """Return the fingerprint of ``error`` as raised in a handler of ``consumer``.
+
+    An exception, or the one it was raised from, may carry a ``failure_code`` (say, what a vendor answered), or the
+    ``response`` of an HTTP client with its ``status_code``; that then stands for the place.
+    """
+    exception = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    place = storable(_code(error) or _own_place(error))[:PLACE_LENGTH]
+    title = parameterised(said(error)[:SAMPLE_LENGTH])[:TITLE_LENGTH]
+    identity = "\0".join([str(VERSION), consumer, exception, place, title])
+    digest = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
+    return Fingerprint(digest, consumer, exception, place, title)
+
+
+def without_error(consumer: str, reason: str) -> Fingerprint:
+    """Return the fingerprint of a failure that no exception made: expired, lost, nobody took it."""
+    title = parameterised(reason)[:TITLE_LENGTH]
+    digest = hashlib.sha256("\0".join([str(VERSION), consumer, "", "", title]).encode()).hexdigest()
+    return Fingerprint(digest, consumer, "", "", title)
+
+
+def said(error: BaseException) -> str:
+    """Return the text of ``error``, storable; somebody's broken ``__str__`` must not cost the neighbours their turn."""
+    try:
+        return storable(str(error))
+    except Exception:
+        # Whatever it raises: the attempt has failed already, and this is only its name.
+        return "(its text cannot be read)"
+
+
+def storable(text: str) -> str:
+    """Return ``text`` without what no database stores: NUL characters and lone surrogates are written out."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+def parameterised(text: str) -> str:
+    """Return ``text`` with everything that differs from case to case replaced by what kind of thing it is."""
+    for shape, name in _VARYING:
+        text = shape.sub(name, text)
+    return text.strip()
+
+
+def _code(error: BaseException) -> str:
+    for raised in (error, error.__cause__):
+        try:
+            code = getattr(raised, "failure_code", "") or getattr(getattr(raised, "response", None), "status_code", "")
+            if isinstance(code, str | int) and code:
+                return str(code)
+        except Exception:  # noqa: S112  # a property of somebody's, as with ``said``
+            continue
+    return ""
+
+
+def _own_place(error: BaseException) -> str:
+    """Return ``file:function`` of the innermost frame that is neither Python's, a library's nor the engine's."""
+    for frame, _line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        path = frame.f_code.co_filename
+        if not path.startswith((*_LIBRARIES, _ENGINE, "<")):
+            return f"{'/'.join(Path(path).parts[-2:])}:{frame.f_code.co_qualname}"
+    return ""

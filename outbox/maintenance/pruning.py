@@ -1,0 +1,111 @@
+"""Keeping the tables small: what is settled and old is pruned, in small batches, by one pruner at a time.
+
+Of messages only what is settled goes: successes, and what a person has closed. The unfinished and the exhausted stay,
+however old. With a message goes its place in the unique index, so ``KEEP_FINISHED`` is also how long the same topic and
+key is known to have been published.
+
+| table | how long |
+|---|---|
+| messages, and with them their attempts | ``KEEP_FINISHED`` after they were settled |
+| kinds of failure, with their counts | ``KEEP_STATS`` after the last; not what somebody is at, or is stuck |
+| alarms that are over and could not be told | ``KEEP_STATS`` |
+| figures per minute | ``KEEP_STATS``, by ``rollup``; the totals stay |
+| the audit | ``KEEP_AUDIT``, for ever unless it is set |
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+
+from outbox import audit
+from outbox.conf import FOR_EVER, conf
+from outbox.models import Alarm, Attempt, FailureCount, FailureGroup, Message, Pulse
+
+log = logging.getLogger("outbox.pruning")
+
+PULSE = "prune"
+BATCH = 1000
+"""Messages deleted by one transaction at most; larger ones hold up those who write."""
+ASIDE = "prune aside"
+ASIDE_EVERY = timedelta(minutes=1)
+"""How often the smaller tables are pruned, which grow by what people do and by kinds, not by messages."""
+KINDS = 100
+"""Kinds of failure forgotten by one pass at most."""
+REST = 1.0
+"""Rest between two batches, as a share of what the last one took, so that pruning has half of the time at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many messages went, and whether there are more to go."""
+
+    messages: int
+    more: bool
+
+
+def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
+    """Delete what finished longer ago than ``KEEP_FINISHED``, for at most ``budget``; their attempts go with them.
+
+    Returns at once if another pruner is at work.
+    """
+    until = time.monotonic() + budget.total_seconds()
+    Pulse.objects.get_or_create(name=PULSE)
+    if Pulse.objects.claim(ASIDE, every=ASIDE_EVERY):
+        _prune_aside()
+    total = 0
+    while True:
+        began = time.monotonic()
+        batch = _prune_batch()
+        if batch is None:
+            return Pruned(total, more=True)
+        total += batch
+        if batch < BATCH:
+            Pulse.objects.beat(PULSE, messages=total)
+            return Pruned(total, more=False)
+        took = time.monotonic() - began
+        if time.monotonic() + took * REST >= until:
+            Pulse.objects.beat(PULSE, messages=total)
+            return Pruned(total, more=True)
+        time.sleep(took * REST)
+
+
+def _prune_batch() -> int | None:
+    """Delete one batch, oldest first, and return its size; None if somebody else is pruning."""
+    with transaction.atomic(using=conf().database):
+        if not list(Pulse.objects.select_for_update(skip_locked=True).filter(name=PULSE)):
+            return None
+        settled = Message.objects.prunable(older_than=conf().keep_finished).select_for_update(skip_locked=True)
+        ids = list(settled.values_list("pk", flat=True)[:BATCH])
+        # Not delete(): that reads every row first, payload included, to look for what hangs on it.
+        for rows in (Attempt.objects.filter(message_id__in=ids), Message.objects.filter(pk__in=ids)):
+            rows._raw_delete(conf().database)
+    if ids:
+        log.info("pruned %d messages", len(ids))
+    return len(ids)
+
+
+def _prune_aside() -> None:
+    keep = conf().keep_stats
+    alarms, _by_model = Alarm.objects.over(calm=keep).delete()
+    kinds = _forget_kinds(keep)
+    entries = 0 if conf().keep_audit == FOR_EVER else audit.prune(older_than=conf().keep_audit)
+    if alarms or kinds or entries:
+        log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alarms, kinds, entries)
+
+
+def _forget_kinds(keep: timedelta) -> int:
+    """Forget kinds of failure that have not happened for ``keep``, if nobody is at them and nothing is stuck."""
+    happened = FailureCount.objects.filter(group=OuterRef("pk"), last_at__gte=Now() - keep)
+    stuck = Message.objects.exhausted().filter(consumer=OuterRef("consumer"), failure=OuterRef("pk"))
+    nobody_is_at = FailureGroup.objects.filter(owner="", ticket="", note="", first_at__lt=Now() - keep)
+    over = nobody_is_at.filter(~Exists(happened), ~Exists(stuck)).order_by("first_at")
+    with transaction.atomic(using=conf().database):
+        ids = list(over.select_for_update(skip_locked=True).values_list("pk", flat=True)[:KINDS])
+        FailureCount.objects.filter(group__in=ids)._raw_delete(conf().database)
+        FailureGroup.objects.filter(pk__in=ids)._raw_delete(conf().database)
+    return len(ids)

@@ -1,0 +1,264 @@
+"""The rescan: bring back what was lost, and send again what is unfinished.
+
+Called by celery-beat every second, and by workers when beat is dead. Any number of rescans may overlap: rows are
+claimed with SKIP LOCKED and their ``due_at`` is pushed before anything is sent. No transaction is open across the
+network, and neither an attempt nor a send is spent on a broker that is away.
+"""
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from time import monotonic, sleep
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest, Now
+
+from outbox import registry
+from outbox.broker.connection import Hint, Link
+from outbox.conf import conf
+from outbox.delivery import breaker
+from outbox.errors import BrokerAway
+from outbox.failures import counting
+from outbox.failures.fingerprint import without_error
+from outbox.failures.reasons import NOBODY
+from outbox.maintenance.recovery import recover_all
+from outbox.models import ConsumerState, Message, Pulse, Status
+from outbox.models.queryset import MessageQuerySet
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.rescan")
+
+PULSE = "rescan"
+COVER = "rescan by a worker"
+CLAIM = 1000
+"""Rows claimed by one statement at most."""
+LOOK_AGAIN = 0.02
+"""Seconds after which full queues are looked at again: workers may empty one many times between two passes."""
+STAYS_FULL = 0.1
+"""Seconds without room after which a pass leaves a queue to the next: its workers have enough until then."""
+UNCONFIRMED_WAIT = timedelta(seconds=1)
+"""When a row is looked at again whose hint the broker did not take."""
+BEHIND_WAIT = timedelta(seconds=30)
+"""When a message is looked at again that stands behind another of its ordering key; the head's success hints it."""
+
+
+@dataclass
+class Sweep:
+    """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered."""
+
+    lost: int = 0
+    failed: int = 0
+    sent: int = 0
+    broker_away: bool = False
+
+
+def rescan() -> Sweep:
+    """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
+    sweep = Sweep()
+    names = list(Message.objects.unfinished().consumers())
+    recovered = recover_all(names)
+    sweep.lost, sweep.failed = recovered.lost, recovered.failed
+    paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
+    flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
+    _send_due(flowing, set(ConsumerState.objects.open().values_list("consumer", flat=True)), sweep)
+    Pulse.objects.beat(PULSE, **asdict(sweep))
+    return sweep
+
+
+def rescan_if_overdue() -> bool:
+    """Make a pass if nobody has for ``rescan_overdue``; tell whether it was us. How workers cover for a dead beat.
+
+    A worker also makes one if whoever rescans runs older code, and takes a consumer for gone that we have.
+    """
+    overdue = conf().rescan_overdue
+    ours = [entry.name for entry in registry.all_consumers()]
+    taken_for_gone = ConsumerState.objects.filter(consumer__in=ours, gone_since__isnull=False)
+    if taken_for_gone.update(gone_since=None):
+        rescan()
+        return True
+    if Pulse.objects.ran_within(PULSE, overdue) or not Pulse.objects.claim(COVER, every=overdue):
+        return False
+    rescan()
+    return True
+
+
+def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> None:
+    """Send for each consumer in turn, round and round, until nothing is due, queues stay full, or time is up.
+
+    A consumer in ``broken``, whose breaker is open, gets one canary when it is time for a probe.
+    """
+    until = monotonic() + conf().rescan_budget.total_seconds()
+    # In any order, so that neither a long backlog nor a broken queue always stands in front of the same others.
+    turns = list(consumers)
+    random.shuffle(turns)
+    waiting = deque(turns)
+    had_room: dict[str, float] = {}
+    full_in_a_row = 0
+    while waiting and (now := monotonic()) < until:
+        consumer = waiting.popleft()
+        try:
+            if consumer.name in broken:
+                _send_canary(consumer, sweep)
+                continue
+            turn = _send_some(consumer, sweep, again=consumer.name in had_room)
+        except BrokerAway as error:
+            sweep.broker_away = True
+            log.warning("%s; what is due stays due", error)
+            continue
+        if turn is Turn.MORE:
+            had_room[consumer.name] = now
+            waiting.append(consumer)
+            full_in_a_row = 0
+        elif turn is Turn.FULL and now - had_room.setdefault(consumer.name, now) < STAYS_FULL:
+            waiting.append(consumer)
+            full_in_a_row += 1
+        if full_in_a_row and full_in_a_row >= len(waiting):
+            sleep(LOOK_AGAIN)
+            full_in_a_row = 0
+
+
+class Turn(Enum):
+    """How a consumer's turn in a pass ended: nothing more to send, more to send, or no room in its queue."""
+
+    DONE = auto()
+    MORE = auto()
+    FULL = auto()
+
+
+def _send_some(consumer: Consumer, sweep: Sweep, *, again: bool) -> Turn:
+    """Claim, commit and send as much as the consumer's queue has room for; ``again`` only if half of it is free."""
+    link = _link_of_thread()
+    depth = link.depth(consumer.name)
+    room = consumer.hint_limit - depth
+    if room <= (consumer.hint_limit // 2 if again else 0):
+        return Turn.FULL
+    claim = _claim(consumer, min(room * consumer.chunk, CLAIM), room=room, counted=depth == 0)
+    if claim.failed:
+        sweep.failed += claim.failed
+        counting.note({without_error(consumer.name, NOBODY): claim.failed})
+    missing = _send(link, _hints(consumer, claim.rows), room, sweep, counted=depth == 0)
+    return Turn.MORE if claim.full and not missing else Turn.DONE
+
+
+def _send_canary(consumer: Consumer, sweep: Sweep) -> None:
+    """Send the oldest due row alone, if it is time for a probe and the row becomes the canary."""
+    link = _link_of_thread()
+    link.depth(consumer.name)
+    with transaction.atomic(using=conf().database):
+        claim = _claim(consumer, 1, room=1, counted=False, due=_probe(consumer))
+        if claim.rows and not breaker.take_turn(consumer, claim.rows[0].id):
+            transaction.set_rollback(True, using=conf().database)
+            return
+    _send(link, _hints(consumer, claim.rows), 1, sweep, counted=False)
+
+
+def _probe(consumer: Consumer) -> MessageQuerySet:
+    """Return what may be the canary: the one whose hint still waits to be started, or else what is due, heads only."""
+    ready = Message.objects.filter(consumer=consumer.name).pending().at_head()
+    last = ready.filter(pk__in=ConsumerState.objects.filter(consumer=consumer.name).values("canary"))
+    return last if last.exists() else ready.due()
+
+
+def _send(link: Link, hints: Sequence[Hint], room: int, sweep: Sweep, *, counted: bool) -> list[Hint]:
+    """Send hints as far as there is room, make the rows of the others due again, and return those others."""
+    missing = [*link.send(hints[:room]), *hints[room:]]
+    _unsend(missing, counted=counted)
+    sweep.sent += sum(len(hint.ids) for hint in hints) - sum(len(hint.ids) for hint in missing)
+    return missing
+
+
+class Row(NamedTuple):
+    """What sending needs to know of a claimed row."""
+
+    id: int
+    lost: int
+    sends: int
+    ordering_key: str
+
+
+class Claim(NamedTuple):
+    """The rows to be sent, how many failed instead, and whether there may be more."""
+
+    rows: Sequence[Row]
+    failed: int
+    full: bool
+
+
+def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: MessageQuerySet | None = None) -> Claim:
+    """Claim due rows for ``room`` hints by pushing their ``due_at``, oldest first; nobody else sends them meanwhile.
+
+    A send is ``counted`` when it goes into an empty queue; a row with too many of those fails, for no worker is there.
+    """
+    with transaction.atomic(using=conf().database):
+        due = Message.objects.filter(consumer=consumer.name).due().pending() if due is None else due
+        locked = due.select_for_update(skip_locked=True, no_key=True)
+        ready = [Row(*row) for row in locked.values_list("pk", "lost", "sends", "ordering_key")[:limit]]
+        found = list(_fitting(ready, consumer.chunk, room))
+        unwanted = [row for row in found if counted and row.sends >= conf().send_limit]
+        behind = _behind(found)
+        rows = [row for row in found if row.id not in behind and row not in unwanted]
+        if unwanted:
+            failing = Message.objects.filter(pk__in=[row.id for row in unwanted])
+            failing.mark_failed(error=NOBODY, failure=without_error(consumer.name, NOBODY).digest)
+        if behind:
+            Message.objects.filter(pk__in=behind).update(due_at=Now() + BEHIND_WAIT)
+        if rows:
+            claimed = Message.objects.filter(pk__in=[row.id for row in rows])
+            claimed.update(due_at=Now() + conf().resend_after, sends=F("sends") + (1 if counted else 0))
+    return Claim(rows, len(unwanted), len(ready) == limit or len(found) < len(ready))
+
+
+def _fitting(rows: Iterable[Row], chunk: int, room: int) -> Iterator[Row]:
+    """Yield as many rows as ``room`` hints carry: a row that a worker was lost over takes a hint of its own."""
+    places = room * chunk
+    for row in rows:
+        places -= chunk if row.lost else 1
+        if places < 0:
+            return
+        yield row
+
+
+def _behind(found: Sequence[Row]) -> set[int]:
+    """Return the ids of rows that must wait for an earlier one of their ordering key."""
+    ordered = {row.id for row in found if row.ordering_key}
+    if not ordered:
+        return set()
+    return ordered - set(Message.objects.filter(pk__in=ordered).at_head().values_list("pk", flat=True))
+
+
+def _hints(consumer: Consumer, rows: Sequence[Row]) -> list[Hint]:
+    """Return the hints for ``rows``: chunks, but each row that a worker was lost over alone."""
+    sound = [row.id for row in rows if not row.lost]
+    chunks = [tuple(sound[start : start + consumer.chunk]) for start in range(0, len(sound), consumer.chunk)]
+    return [Hint(consumer.name, ids) for ids in [*((row.id,) for row in rows if row.lost), *chunks]]
+
+
+def _unsend(missing: Sequence[Hint], *, counted: bool) -> None:
+    """Make rows due again whose hints the broker did not take, and take the counted send back."""
+    ids = [id for hint in missing for id in hint.ids]
+    if ids:
+        Message.objects.filter(pk__in=ids, status=Status.PENDING).update(
+            due_at=Now() + UNCONFIRMED_WAIT, sends=Greatest(F("sends") - (1 if counted else 0), 0)
+        )
+
+
+class _Links(threading.local):
+    """A link of each thread's own, kept open between passes."""
+
+    link: Link | None = None
+
+
+_links = _Links()
+
+
+def _link_of_thread() -> Link:
+    if _links.link is None:
+        _links.link = Link()
+    return _links.link

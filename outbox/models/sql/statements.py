@@ -1,0 +1,149 @@
+"""The core loop's own statements: start, lock, succeed. The ORM says which rows; its SQL is compiled once.
+
+Compiling it for every chunk took several times as long as running it. What differs from chunk to chunk is given as
+lists, one parameter each, so that the SQL is the same for any number of rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Now
+from django.db.models.sql import UpdateQuery
+
+from outbox.conf import conf
+from outbox.models.message import Message
+from outbox.models.queryset import Fence, MessageQuerySet
+from outbox.models.sql.clock import clock_of
+from outbox.models.sql.conditions import Given, written
+from outbox.models.status import Status
+
+MILLISECOND = timedelta(milliseconds=1)
+
+SUCCEEDED: dict[str, Any] = {
+    "status": Status.SUCCESS,
+    "finished_at": Now(),
+    "lease_until": None,
+    "lost": 0,
+    "last_error": "",
+}
+"""What a success has in its columns."""
+
+
+class Started(NamedTuple):
+    """A row that has just been started: the attempt is the one that holds it, and losses in a row came before it."""
+
+    id: int
+    attempts: int
+    lost: int
+
+    @property
+    def fence(self) -> Fence:
+        """The row and attempt that a settle must still hold."""
+        return Fence(self.id, self.attempts)
+
+
+class Start:
+    """Pending → started, for the rows of a queryset: one more attempt, leased to a worker.
+
+    One statement locks the rows, passing over those that others hold, marks them and, outside a transaction, is
+    committed. It touches no indexed column (a HOT update). The ORM cannot say this; its queryset says which rows.
+    """
+
+    def __init__(self, rows: MessageQuerySet) -> None:
+        self._using = rows.db
+        connection = connections[self._using]
+        self._clock = clock_of(connection)
+        table = connection.ops.quote_name(Message._meta.db_table)
+        picked, self._params = rows.values("pk").query.get_compiler(self._using).as_sql()
+        lock = "FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+        # MATERIALIZED: joined into the UPDATE, a LIMIT may be run again for every row, and start more than it says.
+        self._sql = f"""
+            WITH picked (picked_id) AS MATERIALIZED ({picked} LIMIT %s {lock})
+            UPDATE {table} AS message
+            SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
+                started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
+            FROM picked WHERE message.id = picked_id
+            RETURNING id, attempts, lost
+        """  # noqa: S608  # the parts are the ORM's and the clock's, every value is a parameter
+
+    def run(self, *, limit: int, worker: str, lease: timedelta, ids: Sequence[int] = ()) -> list[Started]:
+        """Start at most ``limit`` rows, of those ``Named`` in ``ids``; return them as they are now."""
+        connection = connections[self._using]
+        now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
+        params = _given(connection, self._params, {Given.IDS: ids})
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, [*params, limit, Status.STARTED.value, worker, now, lease_end])
+            return [Started(*row) for row in cursor.fetchall()]
+
+
+class Lock:
+    """Lock the rows that are still ours, and read them."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        compiler = (
+            Message.objects.using(using)
+            .still_ours()
+            .select_for_update(no_key=True)
+            .order_by("pk")
+            .query.get_compiler(using)
+        )
+        self._sql, self._params = compiler.as_sql()
+        columns = [column for column, _compiled, _alias in compiler.select]
+        self._names = [column.target.attname for column in columns]
+        self._converters = compiler.get_converters(columns)
+        self._convert = compiler.apply_converters
+
+    def run(self, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
+        """Return the rows in the order of publishing; wait for locks no longer than ``wait`` in this transaction."""
+        connection = connections[self._using]
+        params = _given(connection, self._params, _lists(fences))
+        # SQLite has one writer, and nothing to wait for.
+        bound = f"SET LOCAL lock_timeout = {wait // MILLISECOND};" if connection.vendor == "postgresql" else ""
+        with connection.cursor() as cursor:
+            cursor.execute(f"{bound} {self._sql}", params)
+            rows = self._convert(cursor.fetchall(), self._converters)
+        return [Message.from_db(self._using, self._names, row) for row in rows]
+
+
+class Success:
+    """Started → success, for the rows that are still ours: consumed, for good."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        update: Any = Message.objects.using(using).still_ours().query.chain(UpdateQuery)
+        update.add_update_values(SUCCEEDED)
+        self._sql, self._params = update.get_compiler(using).as_sql()
+
+    def run(self, fences: Sequence[Fence]) -> int:
+        """Return how many of the rows were still ours, and are successes now."""
+        connection = connections[self._using]
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, _given(connection, self._params, _lists(fences)))
+            return int(cursor.rowcount)
+
+
+def lock(fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
+    """Lock the rows that are still ours and return them, in the order of publishing."""
+    return _locking(conf().database).run(fences, wait=wait)
+
+
+def succeed(fences: Sequence[Fence]) -> int:
+    """Mark the rows that are still ours as successes; return how many were."""
+    return _succeeding(conf().database).run(fences)
+
+
+_locking, _succeeding = cache(Lock), cache(Success)
+
+
+def _lists(fences: Sequence[Fence]) -> dict[Given, Sequence[int]]:
+    return {Given.IDS: [fence.id for fence in fences], Given.ATTEMPTS: [fence.attempts for fence in fences]}
+
+
+def _given(connection: BaseDatabaseWrapper, params: Sequence[Any], lists: Mapping[Given, Sequence[int]]) -> list[Any]:
+    """Return the parameters with each list in its place."""
+    return [written(lists[param], connection) if isinstance(param, Given) else param for param in params]

@@ -1,0 +1,300 @@
+"""Judging what was measured: figures and limits in, sentences for people out. No database, no clock.
+
+A finding that is in order is a finding too, and says what proves it: nothing is green because nobody has looked.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from outbox.conf import Conf
+from outbox.monitoring.measurements import BURST, CAP, ConsumerFigures, Figures
+
+ZERO = timedelta(0)
+BEHIND = timedelta(minutes=10)
+"""How far the figures per minute may lag before charts mislead."""
+
+
+class Level(IntEnum):
+    """How bad a finding is, in rising order."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+    @property
+    def word(self) -> str:
+        """The level as programs read it: ok, warning, critical."""
+        return self.name.lower()
+
+
+class What(StrEnum):
+    """What a finding is about."""
+
+    RESCAN = "rescan"
+    BROKER = "broker"
+    OLDEST = "oldest"
+    PAUSED = "paused"
+    BREAKER = "breaker"
+    GONE = "gone"
+    EXHAUSTED = "exhausted"
+    BURST = "burst"
+    FAILING = "failing"
+    SNAPSHOT = "snapshot"
+    IDLE = "idle_in_transaction"
+    CHORE = "chore"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: how bad it is, the figure and its limit (seconds or messages), and a sentence."""
+
+    level: Level
+    what: What
+    sentence: str
+    subject: str = ""
+    figure: float | None = None
+    limit: float | None = None
+
+    @property
+    def about(self) -> str:
+        """What tells this finding from others, over time."""
+        return f"{self.what}:{self.subject}" if self.subject else self.what.value
+
+
+def judge(figures: Figures, limits: Conf) -> list[Finding]:
+    """Return every finding, the worst first."""
+    findings = [
+        *_rescan(figures, limits),
+        *_chores(figures, limits),
+        *_sessions(figures, limits),
+        *(finding for consumer in figures.consumers for finding in _consumer(consumer, limits)),
+    ]
+    return sorted(findings, key=lambda finding: -finding.level)
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """Return the worst level; critical if nothing was looked at."""
+    return max((finding.level for finding in findings), default=Level.CRITICAL)
+
+
+def _rescan(figures: Figures, limits: Conf) -> Iterator[Finding]:
+    limit = limits.rescan_limit
+    words = {"limit": in_words(limit), "queue": f"{limits.prefix}.control"}
+    if figures.rescan is None:
+        yield Finding(
+            Level.CRITICAL,
+            What.RESCAN,
+            _("The rescan has never succeeded: start celery-beat and a worker on the queue %(queue)s.") % words,
+            limit=limit.total_seconds(),
+        )
+        return
+    words["age"] = in_words(figures.rescan)
+    seconds = (figures.rescan.total_seconds(), limit.total_seconds())
+    if figures.rescan > limit:
+        text = _(
+            "The rescan last succeeded %(age)s ago, limit %(limit)s: what is unfinished is not sent again. Is "
+            "celery-beat running, and a worker on the queue %(queue)s?"
+        )
+        yield Finding(Level.CRITICAL, What.RESCAN, text % words, "", *seconds)
+        return
+    text = _("The rescan last succeeded %(age)s ago (limit %(limit)s).")
+    yield Finding(Level.OK, What.RESCAN, text % words, "", *seconds)
+    if figures.broker_away:
+        text = _(
+            "The broker did not answer at the last rescan: messages wait in the table, none is lost. Look at RabbitMQ: "
+            "is it running, does it raise a memory or disk alarm?"
+        )
+        yield Finding(Level.CRITICAL, What.BROKER, text)
+    else:
+        yield Finding(Level.OK, What.BROKER, _("The last rescan had no trouble with the broker."))
+
+
+def _chores(figures: Figures, limits: Conf) -> Iterator[Finding]:
+    limit = limits.chore_limit
+    for chore, age in sorted(figures.chores.items()):
+        words = {"chore": chore, "limit": in_words(limit), "age": in_words(age) if age is not None else ""}
+        if age is None and figures.known_for <= limit:
+            text = _(
+                "The chore “%(chore)s” has not succeeded yet; it is expected within %(limit)s of the first rescan."
+            )
+        elif age is None:
+            text = _("The chore “%(chore)s” has never succeeded: is its entry in celery-beat there and enabled?")
+        elif age > limit:
+            text = _(
+                "The chore “%(chore)s” last succeeded %(age)s ago, limit %(limit)s: look at its entry in celery-beat "
+                "and at the control worker's log."
+            )
+        else:
+            text = _("The chore “%(chore)s” last succeeded %(age)s ago (limit %(limit)s).")
+        seconds = None if age is None else age.total_seconds()
+        level = Level.OK if (figures.known_for if age is None else age) <= limit else Level.WARNING
+        yield Finding(level, What.CHORE, text % words, chore, seconds, limit.total_seconds())
+    if figures.behind > BEHIND:
+        words = {"behind": in_words(figures.behind)}
+        text = _("The charts are %(behind)s behind; they catch up by themselves while the chore “rollup” runs.")
+        seconds_behind = (figures.behind.total_seconds(), BEHIND.total_seconds())
+        yield Finding(Level.WARNING, What.CHORE, text % words, "charts", *seconds_behind)
+    if figures.deaf_channels:
+        words = {"channels": ", ".join(figures.deaf_channels)}
+        text = _("The last alerts could not be sent by: %(channels)s. Look at the control worker's log.")
+        yield Finding(Level.WARNING, What.CHORE, text % words, "channels")
+
+
+def _sessions(figures: Figures, limits: Conf) -> Iterator[Finding]:
+    if not figures.sessions_seen:
+        return
+    session = figures.snapshot
+    age = session.age if session else ZERO
+    level = _level(warn=age > limits.snapshot_warning, alarm=age > limits.snapshot_critical)
+    limit = limits.snapshot_critical if level is Level.CRITICAL else limits.snapshot_warning
+    if session is not None and level:
+        text = _(
+            "A transaction of %(who)s (process %(pid)d) has been open for %(age)s, limit %(limit)s: vacuum cannot "
+            "clean up, and everything slows down. End it, or have PostgreSQL do so: "
+            "SELECT pg_terminate_backend(%(pid)d)."
+        )
+        words = {"who": session.who, "pid": session.pid, "age": in_words(age), "limit": in_words(limit)}
+        sentence = text % words
+    else:
+        text = _("The oldest open snapshot of the database is %(age)s old (limit %(limit)s).")
+        sentence = text % {"age": in_words(age), "limit": in_words(limit)}
+    yield Finding(level, What.SNAPSHOT, sentence, "", age.total_seconds(), limit.total_seconds())
+    limit = limits.idle_warning
+    if figures.idle:
+        text = ngettext(
+            "%(many)d session has been idle in a transaction for more than %(limit)s: it holds locks and keeps vacuum "
+            "from cleaning up. Find out who holds it, and set idle_in_transaction_session_timeout.",
+            "%(many)d sessions have been idle in a transaction for more than %(limit)s: they hold locks and keep "
+            "vacuum from cleaning up. Find out who holds them, and set idle_in_transaction_session_timeout.",
+            figures.idle,
+        )
+    else:
+        text = _("No session has been idle in a transaction for more than %(limit)s.")
+    level = Level.WARNING if figures.idle else Level.OK
+    yield Finding(level, What.IDLE, text % {"many": figures.idle, "limit": in_words(limit)}, "", figures.idle, 0)
+
+
+def _consumer(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+    yield from _oldest(consumer, limits)
+    yield from _held_back(consumer, limits)
+    yield from _failed(consumer, limits)
+    yield from _failing(consumer, limits)
+
+
+def _oldest(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+    """Judge the age of what waits; while it is paused or gone from the code, that is what people are told instead."""
+    age = consumer.oldest or ZERO
+    level = _level(warn=age > limits.oldest_warning, alarm=age > limits.oldest_critical)
+    if level and (consumer.paused_for is not None or not consumer.in_code):
+        return
+    limit = limits.oldest_critical if level is Level.CRITICAL else limits.oldest_warning
+    words = {
+        "name": consumer.name,
+        "age": in_words(age),
+        "limit": in_words(limit),
+        "many": many(consumer.depth),
+        "queue": f"{limits.prefix}.{consumer.name}",
+    }
+    if level and consumer.breaker_open:
+        text = _("%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s; what it needs is down.")
+    elif level:
+        text = _(
+            "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s. Is a worker on the queue %(queue)s, "
+            "does it keep up, do its attempts fail or is it not ready?"
+        )
+    elif consumer.depth:
+        text = _("%(name)s: oldest pending %(age)s (limit %(limit)s), waiting: %(many)s.")
+    else:
+        text = _("%(name)s: nothing waits.")
+    seconds = None if consumer.oldest is None else age.total_seconds()
+    yield Finding(level, What.OLDEST, text % words, consumer.name, seconds, limit.total_seconds())
+
+
+def _held_back(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+    words = {"name": consumer.name, "many": many(consumer.depth)}
+    if consumer.paused_for is not None:
+        text = _("%(name)s: paused %(age)s ago by %(who)s (“%(why)s”), waiting: %(many)s.")
+        words |= {"age": in_words(consumer.paused_for), "who": consumer.paused_by, "why": consumer.paused_reason}
+        then = _("Resume it when the reason is gone.")
+        if consumer.resumes_in is not None:
+            then = _("It resumes by itself in %(span)s.") % {"span": in_words(consumer.resumes_in)}
+        seconds = consumer.paused_for.total_seconds()
+        yield Finding(Level.WARNING, What.PAUSED, f"{text % words} {then}", consumer.name, seconds)
+    if consumer.breaker_open:
+        text = _(
+            "%(name)s: what it needs is down, the breaker is open, waiting: %(many)s, next probe in %(span)s. Look at "
+            "the service behind it; the breaker closes by itself."
+        )
+        words |= {"span": in_words(max(consumer.probe_in or ZERO, ZERO))}
+        yield Finding(Level.WARNING, What.BREAKER, text % words, consumer.name, consumer.depth)
+    if not consumer.in_code and consumer.depth:
+        left = max(limits.gone_after - (consumer.gone_for or ZERO), ZERO)
+        text = _(
+            "%(name)s: not in the running code, waiting: %(many)s, to fail in %(span)s. Deploy the consumer again."
+        )
+        words |= {"span": in_words(left)}
+        yield Finding(Level.CRITICAL, What.GONE, text % words, consumer.name, consumer.depth, 0)
+
+
+def _failed(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+    failed = consumer.exhausted
+    level = _level(warn=failed >= limits.exhausted_warning, alarm=failed >= limits.exhausted_critical)
+    limit = limits.exhausted_critical if level is Level.CRITICAL else limits.exhausted_warning
+    words = {"name": consumer.name, "many": many(failed), "limit": limit}
+    if level:
+        text = _("%(name)s: failed and waiting for a person: %(many)s, limit %(limit)d. See to them at the desk.")
+    else:
+        text = _("%(name)s: failed and waiting for a person: %(many)s (limit %(limit)d).")
+    yield Finding(level, What.EXHAUSTED, text % words, consumer.name, failed, limit)
+    if consumer.new_exhausted >= limits.burst_critical:
+        text = _(
+            "%(name)s: failed for good within %(span)s: %(many)s, limit %(limit)d. Look at the failure groups, and "
+            "pause the consumer if going on makes it worse."
+        )
+        words |= {"many": many(consumer.new_exhausted), "span": in_words(BURST), "limit": limits.burst_critical}
+        figures = (consumer.new_exhausted, limits.burst_critical)
+        yield Finding(Level.CRITICAL, What.BURST, text % words, consumer.name, *figures)
+
+
+def _failing(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+    failed, limit = consumer.failed_attempts, limits.failing_warning
+    if consumer.succeeded or failed < limit:
+        return
+    text = _(
+        "%(name)s: every attempt of the last %(span)s failed, %(many)d of %(many)d (limit %(limit)d). Look at the "
+        "failure groups: is it the newest release, or what the consumer talks to?"
+    )
+    words = {"name": consumer.name, "span": in_words(BURST), "many": failed, "limit": limit}
+    yield Finding(Level.WARNING, What.FAILING, text % words, consumer.name, failed, limit)
+
+
+def _level(*, warn: bool, alarm: bool) -> Level:
+    if alarm:
+        return Level.CRITICAL
+    return Level.WARNING if warn else Level.OK
+
+
+def in_words(span: timedelta) -> str:
+    """Return a span as people say it: seconds up to two minutes, then minutes, hours, days."""
+    seconds = max(int(span.total_seconds()), 0)
+    if seconds < 120:
+        return _("%(seconds)d s") % {"seconds": seconds}
+    if seconds < 2 * 3600:
+        return _("%(minutes)d min") % {"minutes": seconds // 60}
+    if seconds < 2 * 86400:
+        return _("%(hours)d h") % {"hours": seconds // 3600}
+    return _("%(days)d days") % {"days": seconds // 86400}
+
+
+def many(messages: int) -> str:
+    """Return a count of messages in words, and honestly where counting has stopped."""
+    if messages >= CAP:
+        return _("more than %(count)s messages") % {"count": number_format(CAP - 1, force_grouping=True)}
+    count = number_format(messages, force_grouping=True)
+    return ngettext("%(count)s message", "%(count)s messages", messages) % {"count": count}

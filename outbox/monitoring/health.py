@@ -1,0 +1,210 @@
+"""Is everything in order, and if not, what must a person do? Measured now, within a tenth of a second.
+
+Whatever the size of the message table, only its partial indexes are read: unfinished and exhausted rows, at most
+10,001 of each consumer. Ages are computed by the database. On SQLite there are no sessions to look at.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Case, DurationField, ExpressionWrapper, F, Q, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from outbox import registry
+from outbox.conf import conf
+from outbox.models import ConsumerState, Message, MinuteStat, Pulse
+from outbox.models.sql.backlog import depths
+from outbox.monitoring.findings import Finding, Level, in_words, judge, worst
+from outbox.monitoring.measurements import BURST, CAP, ConsumerFigures, Figures, Session
+
+RESCAN = "rescan"
+CHORES = ("prune", "rollup", "alerts")
+"""The chores whose pulse is watched beside the rescan's."""
+ZERO = timedelta(0)
+
+SNAPSHOTS = """
+SELECT pid, concat_ws(', ', usename, nullif(application_name, ''), host(client_addr)),
+       extract(epoch FROM clock_timestamp() - xact_start), greatest(age(backend_xmin), age(backend_xid))
+FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    AND xact_start IS NOT NULL AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+ORDER BY xact_start LIMIT 1
+"""
+IDLE = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND state LIKE 'idle in transaction%%'
+    AND state_change < clock_timestamp() - %s * interval '1 second'
+"""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was measured, and the findings, worst first."""
+
+    figures: Figures
+    findings: tuple[Finding, ...]
+
+    @cached_property
+    def level(self) -> Level:
+        """The worst level among the findings."""
+        return worst(self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON can carry it; spans are seconds."""
+        findings = [
+            {**asdict(finding), "level": finding.level.word, "about": finding.about} for finding in self.findings
+        ]
+        return {"level": self.level.word, "findings": findings, **_plain(asdict(self.figures))}
+
+
+def health() -> Health:
+    """Measure and judge."""
+    figures = measure()
+    return Health(figures, tuple(judge(figures, conf())))
+
+
+def unready() -> list[str]:
+    """Return why this installation is not ready to do its work: migrations not applied, rescan overdue."""
+    if names := _unapplied():
+        return [_("Migrations are not applied: %(names)s.") % {"names": ", ".join(names)}]
+    age = _pulses().get(RESCAN, NEVER).age
+    if age is None:
+        return [_("The rescan has never succeeded.")]
+    limit = conf().rescan_limit
+    if age > limit:
+        words = {"age": in_words(age), "limit": in_words(limit)}
+        return [_("The rescan last succeeded %(age)s ago, limit %(limit)s.") % words]
+    return []
+
+
+_applied: set[str] = set()
+
+
+def _unapplied() -> list[str]:
+    """Return the migrations that the database lacks. Once none is missing, the process does not ask again."""
+    alias = conf().database
+    if alias in _applied:
+        return []
+    executor = MigrationExecutor(connections[alias])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        _applied.add(alias)
+    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def measure() -> Figures:
+    """Read everything that is judged, in some dozen small statements."""
+    pulses = _pulses()
+    rescan = pulses.get(RESCAN, NEVER)
+    consumers = tuple(_consumers())
+    sessions_seen = connections[conf().database].vendor == "postgresql"
+    return Figures(
+        consumers=consumers,
+        rescan=rescan.age,
+        known_for=rescan.known_for,
+        broker_away=bool(rescan.data.get("broker_away")),
+        chores={name: pulses.get(name, NEVER).age for name in CHORES},
+        behind=timedelta(seconds=pulses.get("rollup", NEVER).data.get("behind", 0)),
+        deaf_channels=tuple(pulses.get("alerts", NEVER).data.get("deaf", [])),
+        exhausted=sum(consumer.exhausted for consumer in consumers),
+        sessions_seen=sessions_seen,
+        snapshot=_oldest_snapshot() if sessions_seen else None,
+        idle=_idle_sessions() if sessions_seen else 0,
+    )
+
+
+class _Beat(NamedTuple):
+    age: timedelta | None
+    known_for: timedelta
+    data: Mapping[str, Any]
+
+
+NEVER = _Beat(None, ZERO, {})
+
+
+def _pulses() -> dict[str, _Beat]:
+    pulses = Pulse.objects.filter(name__in=[RESCAN, *CHORES])
+    beats = pulses.annotate(age=_ago(F("at")), known_for=_ago(F("since")))
+    return {name: _Beat(*beat) for name, *beat in beats.values_list("name", "age", "known_for", "data")}
+
+
+def _ago(moment: Combinable) -> Combinable:
+    """Return how long ago ``moment`` was on the database's clock."""
+    return ExpressionWrapper(Now() - moment, output_field=DurationField())
+
+
+def _consumers() -> Iterator[ConsumerFigures]:
+    states = {state.consumer: state for state in _states()}
+    fresh = Message.objects.exhausted().filter(exhausted_at__gte=Now() - BURST).order_by("exhausted_at")
+    burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
+    ended = {row["consumer"]: row for row in MinuteStat.objects.within(BURST).per_consumer()}
+    known = {entry.name for entry in registry.all_consumers()}
+    for name, depth in depths(known, cap=CAP).items():
+        yield ConsumerFigures(
+            name=name,
+            in_code=name in known,
+            new_exhausted=burst[name],
+            **depth._asdict(),
+            **(_ended(ended[name]) if name in ended else {}),
+            **(_held_back(states[name]) if name in states else {}),
+        )
+
+
+def _ended(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Count how the last attempts ended; what was not ready or found the world down has not failed."""
+    return {"succeeded": row["successes"], "failed_attempts": row["failed"] + row["rejected"] + row["lost"]}
+
+
+def _states() -> Iterable[Any]:
+    """Read what holds consumers back; ``pause`` is null unless the pause is on."""
+    on = Q(paused_until__isnull=True) | Q(paused_until__gt=Now())
+    pause = Case(When(on, then=_ago(F("paused_at"))), default=None, output_field=DurationField())
+    return ConsumerState.objects.annotate(
+        pause=pause, resumes=_ago(F("paused_until")), probe=_ago(F("probe_at")), gone=_ago(F("gone_since"))
+    )
+
+
+def _held_back(state: Any) -> dict[str, Any]:
+    return {
+        "paused_for": state.pause,
+        "paused_by": state.paused_by if state.pause is not None else "",
+        "paused_reason": state.paused_reason if state.pause is not None else "",
+        "resumes_in": -state.resumes if state.pause is not None and state.resumes is not None else None,
+        "breaker_open": state.breaker == "open",
+        "probe_in": -state.probe if state.probe is not None else None,
+        "gone_for": state.gone,
+    }
+
+
+def _oldest_snapshot() -> Session | None:
+    """Return the session whose snapshot keeps vacuum back the longest; those of other roles need ``pg_monitor``."""
+    with connections[conf().database].cursor() as cursor:
+        cursor.execute(SNAPSHOTS)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    pid, who, seconds, transactions = row
+    return Session(pid, who, timedelta(seconds=float(seconds)), transactions)
+
+
+def _idle_sessions() -> int:
+    with connections[conf().database].cursor() as cursor:
+        cursor.execute(IDLE, [conf().idle_warning.total_seconds()])
+        (sessions,) = cursor.fetchone()
+    return int(sessions)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return round(value.total_seconds(), 3)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

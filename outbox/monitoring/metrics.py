@@ -1,0 +1,127 @@
+"""The figures as Prometheus reads them, taken from the tables at the moment of the scrape.
+
+Every web process answers with the same figures, for they are the database's: scrape one address, or take ``max`` over
+the instances as the files in ``outbox/monitoring`` do. Gauges are measured by ``health``; counters and the latency
+histogram are the totals that ``rollup`` keeps, a minute old at the most, and they never fall: not with a restart, and
+not when messages are pruned.
+
+There are no counters of the workers' own. A prefork child has no port that could be scraped, prometheus_client's shared
+files outlive the children they belong to, and a killed worker would take its counts along; the table forgets nothing.
+The price is that what only a process knows, such as the size of its chunks, cannot be scraped.
+"""
+
+from collections.abc import Iterator
+from math import inf
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from outbox.models import AttemptOutcome, TotalStat
+from outbox.models.stats import BOUNDS
+from outbox.monitoring.findings import Finding, Level
+from outbox.monitoring.health import health
+from outbox.monitoring.measurements import ConsumerFigures, Figures
+
+ATTEMPTS = {"success": "successes", **{outcome: outcome for outcome in AttemptOutcome.values}}
+"""The outcome of an attempt as a label, and the column that counts it."""
+
+
+def exposition() -> bytes:
+    """Return all metrics in Prometheus's text format, version 0.0.4."""
+    scrape = CollectorRegistry()
+    scrape.register(OutboxCollector())
+    return generate_latest(scrape)
+
+
+class OutboxCollector(Collector):
+    """Measures when it is asked, and keeps nothing."""
+
+    def describe(self) -> Iterator[Metric]:
+        """Name nothing in advance, so that registering does not measure."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Measure and return every metric."""
+        seen = health()
+        yield from _findings(seen.findings)
+        yield from _engine(seen.figures)
+        yield from _consumers(seen.figures.consumers)
+        yield from _totals(list(TotalStat.objects.order_by("consumer")))
+
+
+def _findings(findings: tuple[Finding, ...]) -> Iterator[Metric]:
+    family = GaugeMetricFamily("outbox_findings", "Findings of the health check by level.", labels=["level"])
+    for level in Level:
+        family.add_metric([level.word], sum(finding.level is level for finding in findings))
+    yield family
+
+
+def _engine(figures: Figures) -> Iterator[Metric]:
+    rescan = inf if figures.rescan is None else figures.rescan.total_seconds()
+    yield GaugeMetricFamily("outbox_rescan_age_seconds", "Seconds since the rescan last succeeded.", rescan)
+    yield GaugeMetricFamily(
+        "outbox_broker_away", "1 if the broker did not answer at the last rescan.", int(figures.broker_away)
+    )
+    chores = GaugeMetricFamily("outbox_chore_age_seconds", "Seconds since a chore last succeeded.", labels=["chore"])
+    for chore, age in figures.chores.items():
+        chores.add_metric([chore], inf if age is None else age.total_seconds())
+    yield chores
+    yield GaugeMetricFamily(
+        "outbox_statistics_behind_seconds", "How far counters and charts lag.", figures.behind.total_seconds()
+    )
+    if figures.sessions_seen:
+        held = figures.snapshot
+        yield GaugeMetricFamily(
+            "outbox_snapshot_age_seconds",
+            "Age of the oldest transaction that keeps vacuum back.",
+            held.age.total_seconds() if held else 0,
+        )
+        yield GaugeMetricFamily(
+            "outbox_snapshot_age_transactions",
+            "Transactions begun since the oldest one that keeps vacuum back.",
+            held.transactions if held else 0,
+        )
+        yield GaugeMetricFamily(
+            "outbox_idle_in_transaction_sessions", "Sessions that are idle in a transaction for too long.", figures.idle
+        )
+
+
+def _consumers(consumers: tuple[ConsumerFigures, ...]) -> Iterator[Metric]:
+    messages = GaugeMetricFamily(
+        "outbox_messages", "Messages that are not settled, counted up to 10,001.", labels=["consumer", "status"]
+    )
+    oldest = GaugeMetricFamily(
+        "outbox_oldest_age_seconds", "How long the oldest unfinished message has waited.", labels=["consumer"]
+    )
+    paused = GaugeMetricFamily("outbox_paused", "1 while the consumer is paused.", labels=["consumer"])
+    broken = GaugeMetricFamily("outbox_breaker_open", "1 while the breaker is open.", labels=["consumer"])
+    gone = GaugeMetricFamily("outbox_consumer_gone", "1 if the running code lacks the consumer.", labels=["consumer"])
+    for consumer in consumers:
+        name = consumer.name
+        messages.add_metric([name, "pending"], consumer.pending)
+        messages.add_metric([name, "started"], consumer.started)
+        messages.add_metric([name, "failed"], consumer.exhausted)
+        oldest.add_metric([name], consumer.oldest.total_seconds() if consumer.oldest else 0)
+        paused.add_metric([name], int(consumer.paused_for is not None))
+        broken.add_metric([name], int(consumer.breaker_open))
+        gone.add_metric([name], int(not consumer.in_code))
+    yield from (messages, oldest, paused, broken, gone)
+
+
+def _totals(totals: list[TotalStat]) -> Iterator[Metric]:
+    attempts = CounterMetricFamily("outbox_attempts", "Attempts by how they ended.", labels=["consumer", "outcome"])
+    exhausted = CounterMetricFamily("outbox_exhausted", "Messages that failed for good.", labels=["consumer"])
+    latency = HistogramMetricFamily("outbox_latency_seconds", "Seconds from commit to success.", labels=["consumer"])
+    for total in totals:
+        for outcome, column in ATTEMPTS.items():
+            attempts.add_metric([total.consumer, outcome], getattr(total, column))
+        exhausted.add_metric([total.consumer], total.exhausted)
+        latency.add_metric([total.consumer], _buckets(total.latency_counts), total.latency_sum)
+    yield from (attempts, exhausted, latency)
+
+
+def _buckets(counts: list[int]) -> list[tuple[str, float]]:
+    """Return the histogram as Prometheus wants it: each bucket counts everything up to its bound."""
+    bounds = [*(str(bound) for bound in BOUNDS), "+Inf"]
+    return [(bound, sum(counts[: step + 1])) for step, bound in enumerate(bounds)]

@@ -1,0 +1,87 @@
+"""Who does what, why and from where: what every act has in common, whatever it is done to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.utils.translation import gettext as _
+
+from outbox import audit
+from outbox.errors import Conflict, NotAllowed
+from outbox.models import AuditEntry
+from outbox.operate import text_checks
+from outbox.operate.actions import NEED_NO_REASON, PERMISSIONS, Act
+from outbox.operate.wording import describe_entry, format_datetime
+
+
+class Person(Protocol):
+    """What ``operate`` needs of a Django user."""
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Tell whether the user has the permission ``app.codename``."""
+
+    def get_username(self) -> str:
+        """Return the name that the audit keeps."""
+
+
+Actor = Person | str
+ACTOR_LENGTH = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """An act of one person; made before anything is looked at, so that nobody learns what they may not do."""
+
+    act: Act
+    actor: Actor
+    reason: str
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """Who, as the audit keeps it."""
+        return (self.actor if isinstance(self.actor, str) else self.actor.get_username()).strip()[:ACTOR_LENGTH]
+
+    def check(self) -> None:
+        """Raise ``NotAllowed`` without a reason, a name or the permission, or if a text hides what it says."""
+        check_reason(self.reason, needed=self.act not in NEED_NO_REASON)
+        permission = PERMISSIONS[self.act]
+        if not isinstance(self.actor, str) and not self.actor.has_perm(permission):
+            raise NotAllowed(
+                _("You may not do this: it takes the permission “%(permission)s”. Ask a lead, or for the permission.")
+                % {"permission": permission}
+            )
+        if not text_checks.read(self.name, limit=ACTOR_LENGTH):
+            raise NotAllowed(_("Say who is acting; the audit keeps the name."))
+
+    def note(
+        self, subject: str, *, message_id: int | None = None, before: Mapping[str, Any], after: Mapping[str, Any]
+    ) -> None:
+        """Write the act to the audit, inside its own transaction."""
+        audit.append(
+            actor=self.name,
+            origin=self.origin[:100],
+            action=self.act.value,
+            subject=subject,
+            message_id=message_id,
+            before=before,
+            after=after,
+            reason=self.reason.strip(),
+        )
+
+
+def check_reason(reason: str, *, needed: bool = True) -> None:
+    """Raise ``NotAllowed`` if the audit cannot keep the reason: there is none, or it is too long or hides something."""
+    if not text_checks.read(reason, limit=text_checks.REASON_LENGTH, lines=True) and needed:
+        raise NotAllowed(_("Say why, in a few words; the audit keeps it."))
+
+
+def overtaken_by(entry: AuditEntry) -> Conflict:
+    """Return the conflict that tells who was faster, when and why."""
+    words = {"deed": describe_entry(entry), "at": format_datetime(entry.at)}
+    if not entry.reason:
+        return Conflict(_("%(deed)s since you looked (%(at)s). Look again, then decide.") % words)
+    return Conflict(
+        _("%(deed)s since you looked (%(at)s: “%(reason)s”). Look again, then decide.")
+        % {**words, "reason": entry.reason}
+    )

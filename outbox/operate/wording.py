@@ -1,0 +1,48 @@
+"""How the desk and the audit say what people did, and when."""
+
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from outbox.audit import PRUNED
+from outbox.models import AuditEntry, FailureGroup
+from outbox.operate.actions import Act, HandledAs
+
+ACTION_SENTENCES = {
+    Act.RETRY: gettext_lazy("%(actor)s retried the message"),
+    Act.HANDLE: gettext_lazy("%(actor)s marked the message as handled"),
+    Act.DISCARD: gettext_lazy("%(actor)s discarded the message"),
+    Act.REOPEN: gettext_lazy("%(actor)s reopened the message"),
+    Act.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
+    Act.PAUSE: gettext_lazy("%(actor)s paused the consumer"),
+    Act.RESUME: gettext_lazy("%(actor)s resumed the consumer"),
+    Act.TRIAGE: gettext_lazy("%(actor)s changed the failure group"),
+}
+
+
+def format_evidence(evidence: str) -> str:
+    """Return how a message was handled and the proof, in words."""
+    outcome, _colon, proof = evidence.partition(": ")
+    return f"{HandledAs(outcome).label}: {proof}" if outcome in HandledAs.values else evidence
+
+
+def format_datetime(at: datetime, how: str = "DATETIME_FORMAT") -> str:
+    """Return a moment in local time as people write it; a host without time zones has local moments anyway."""
+    return date_format(timezone.localtime(at) if timezone.is_aware(at) else at, how)
+
+
+def describe_entry(entry: AuditEntry) -> str:
+    """Return who did what, in words."""
+    if entry.action in Act.values:
+        return ACTION_SENTENCES[Act(entry.action)] % {"actor": entry.actor}
+    if entry.action == PRUNED:
+        return _("The oldest entries were removed: %(count)s") % {"count": entry.before.get("entries")}
+    return f"{entry.actor}: {entry.action}"
+
+
+def subject_of_group(group: FailureGroup) -> str:
+    """Return the name under which the audit knows a group of failures: its title, and what tells it from its like."""
+    return f"{group} #{group.pk[:12]}"

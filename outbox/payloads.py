@@ -1,0 +1,61 @@
+"""What may be published as JSON: only what both databases give back as it was."""
+
+import json
+from typing import Any
+
+from outbox.errors import InvalidMessage
+
+DEPTH_LIMIT = 100
+"""Levels of a payload. Python reads JSON by recursion: what only just fits at the publisher may not at the worker."""
+FLOAT_LIMIT = 1e16
+"""From here on Python writes a float as digits with an exponent, and does not get the same float back."""
+
+
+_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encode(name: str, value: Any) -> str:
+    """Return ``value`` as JSON that both databases store and give back unchanged, or say where it is not."""
+    try:
+        _check_json(name, value, 0)
+        return _as_json(value)
+    except ValueError as error:
+        raise InvalidMessage(f"{name} is not JSON: {error}") from error
+
+
+def _check_json(path: str, value: Any, depth: int) -> None:
+    match value:
+        case None | bool() | int():
+            return
+        case str():
+            check_characters(path, value)
+        case float():
+            if value != value or value in (float("inf"), float("-inf")):
+                raise InvalidMessage(f"{path} is {value}, which JSON does not have")
+            if abs(value) >= FLOAT_LIMIT:
+                # PostgreSQL keeps the decimal digits and gives them back as an int, which is another number.
+                raise InvalidMessage(f"{path} is {value}, which would not come back as the same number; use int or str")
+        case dict() | list() | tuple() if depth == DEPTH_LIMIT:
+            name = path.partition("[")[0]
+            raise InvalidMessage(f"{name} is nested too deeply: at most {DEPTH_LIMIT} levels of lists and dicts")
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise InvalidMessage(f"{path} has the key {key!r}; JSON keys are str, convert it yourself")
+                check_characters(f"a key of {path}", key)
+                _check_json(f"{path}[{key!r:.50}]", item, depth + 1)
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _check_json(f"{path}[{index}]", item, depth + 1)
+        case _:
+            raise InvalidMessage(f"{path} is of type {type(value).__name__}, which is not JSON; convert it yourself")
+
+
+def check_characters(path: str, text: str) -> None:
+    """Raise ``InvalidMessage`` for text that PostgreSQL cannot store; ``path`` says where it is."""
+    if "\0" in text:
+        raise InvalidMessage(f"{path} contains a NUL character, which PostgreSQL cannot store")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMessage(f"{path} contains a lone surrogate, which is not valid text") from None

@@ -1,0 +1,85 @@
+"""Joining a host's Celery app: what our queues need, and nothing that changes the host's own tasks."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import task_postrun, task_prerun, worker_process_shutdown
+from django.apps import apps
+from django.db import connections
+from kombu.transport import TRANSPORT_ALIASES
+
+from outbox import registry
+from outbox.broker import dispatcher, queues
+
+FILES = "outbox-files"
+"""The scheme of the broker address in the embedded mode: ``outbox-files://``."""
+
+NEEDED: dict[str, Any] = {
+    "broker_heartbeat": 10,
+    "broker_connection_max_retries": None,
+    "broker_connection_retry_on_startup": True,
+    # Without these three a worker exits when a half-open connection is made anew (RESOURCE_LOCKED).
+    "broker_channel_error_retry": True,
+    "control_queue_exclusive": False,
+    "event_queue_exclusive": False,
+    # What is under way goes on when the broker is cut off: an outage costs no attempt, and the fence refuses doubles.
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_soft_shutdown_timeout": 10.0,
+}
+"""Settings of the Celery app that our queues need. What the host has set explicitly stays as it is."""
+
+REUSE = "CELERY_DB_REUSE_MAX"
+"""Celery closes the database connection before and after every task without it (146 instead of 629 of our tasks/s)."""
+
+
+def configure(app: Celery) -> None:
+    """Make ``app`` carry the outbox: call it where your project makes its Celery app, after ``config_from_object``.
+
+    Late acknowledgement, rejection on a lost worker and ignored results are options of our own tasks, never app-wide;
+    the host's default queue, its prefetch and its tasks with an ETA stay as they are. Nothing is read from the settings
+    yet, so it may be called while they are loading.
+    """
+    queues.use(app)
+    TRANSPORT_ALIASES.setdefault(FILES, "outbox.broker.filesystem:Transport")
+    # Each time, as a later config_from_object has the settings read anew.
+    app.on_after_configure.connect(_set_defaults)
+    if app.configured:  # type: ignore[attr-defined]  # missing in the stubs
+        _set_defaults(app)
+    app.steps["worker"].update(["outbox.worker.beat_watchdog:CoverForBeat", "outbox.worker.hint_consumer:Intake"])
+    worker_process_shutdown.connect(dispatcher.drain_celery_child)
+    if apps.ready:
+        attach_queues()
+
+
+def attach_queues() -> None:
+    """Let workers of the configured app know our queues: one per consumer, and the engine's own."""
+    known = queues.celery_app().amqp.queues
+    for queue in [*map(queues.hint_queue, (entry.name for entry in registry.all_consumers())), queues.control_queue()]:
+        own_exchange = queue.exchange
+        # Consumed by a worker without -Q as well; a worker with -Q takes what it names.
+        known.select_add(queue)
+        # Celery has given it the host's default exchange; hints go straight to their queue.
+        queue.exchange = own_exchange
+
+
+def _set_defaults(sender: Celery, **_kwargs: Any) -> None:
+    for name, value in NEEDED.items():
+        if not _is_given(sender, name):
+            sender.conf[name] = value
+    if not _is_given(sender, REUSE):
+        sender.conf[REUSE] = 1_000_000
+        task_prerun.connect(_close_for_the_host)
+        task_postrun.connect(_close_for_the_host)
+
+
+def _is_given(app: Celery, name: str) -> bool:
+    """Tell whether the host has set ``name``; with a namespace, Celery keeps the keys as the settings spell them."""
+    given = app.conf.table(with_defaults=False, censored=False)
+    namespace = app.namespace  # type: ignore[attr-defined]  # missing in the stubs
+    return bool({name, name.upper(), f"{namespace}_{name}".upper()} & given.keys())
+
+
+def _close_for_the_host(sender: Any, **_kwargs: Any) -> None:
+    """Close connections around a task of the host's, as Celery does: one that broke would never be made anew."""
+    if not sender.name.startswith("outbox.") and not sender.request.is_eager:
+        connections.close_all()
