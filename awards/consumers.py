@@ -68,7 +68,7 @@ def hand_out_coupon(message: Message) -> None:
     try:
         coupon.issue(award)
     except PoolEmpty as empty:
-        raise Snooze(POOL_WAITS.wait(message.attempts, luck=0), str(empty)) from empty
+        raise Snooze(POOL_WAITS.wait(message.attempts, uniform=0), str(empty)) from empty
 
 
 @consumer(
@@ -89,7 +89,7 @@ def tell_winner(message: Message) -> None:
     except MailServerAway as error:
         raise Unavailable(str(error)) from error
     except MailDelayed as error:
-        raise Snooze(MAIL_WAITS.wait(message.attempts, luck=0), str(error)) from error
+        raise Snooze(MAIL_WAITS.wait(message.attempts, uniform=0), str(error)) from error
     except MailRefused as error:
         raise Reject(str(error)) from error
 

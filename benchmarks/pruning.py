@@ -25,7 +25,7 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 
 from outbox import publish
 from outbox.maintenance import rollup
-from outbox.models import Message, Pulse
+from outbox.models import Heartbeat, Message
 
 PROCESSES = 2
 RATE = 200
@@ -64,7 +64,9 @@ def main() -> None:
         seconds = time.monotonic() - began
         during = latencies("during", committed)
         left = Message.objects.filter(key__startswith="old ").count()
-        rig.say("pruned", messages=rows - left, seconds=round(seconds, 1), last=Pulse.objects.get(name="prune").data)
+        rig.say(
+            "pruned", messages=rows - left, seconds=round(seconds, 1), last=Heartbeat.objects.get(name="prune").data
+        )
     slowest = quantile(during, 0.99)
     rate = len(during) / seconds
     rig.judge(

@@ -25,7 +25,7 @@ class Conf:
     payload_limit: int = 256 * 1024
     """Bytes of JSON that payload and headers may have together."""
     grace: timedelta = timedelta(seconds=5)
-    """How long after commit the rescan leaves a new row to the courier's hint."""
+    """How long after commit the rescan leaves a new row to the dispatcher's hint."""
     resend_after: timedelta = timedelta(seconds=10)
     """How long after sending a hint the rescan looks at the row again."""
     send_limit: int = 360
@@ -60,7 +60,7 @@ class Conf:
     """How many proxies of yours stand in front, each adding to X-Forwarded-For; then the audit has who called them."""
     rescan_limit: timedelta = timedelta(seconds=15)
     """Age of the last rescan at which health is critical: nothing unfinished is sent again."""
-    chore_limit: timedelta = timedelta(minutes=10)
+    maintenance_limit: timedelta = timedelta(minutes=10)
     """Age of the last success of any other chore (pruning, statistics, alerts) at which health warns."""
     oldest_warning: timedelta = timedelta(minutes=5)
     """How long a consumer's oldest unfinished message may have waited before health warns."""
@@ -92,7 +92,7 @@ class Conf:
     """How long opening a connection to the broker may take."""
     confirm_timeout: timedelta = timedelta(seconds=5)
     """How long the broker has to answer, or to confirm everything sent at once."""
-    courier_backlog: int = 10_000
+    dispatch_backlog: int = 10_000
     """Publish calls whose hints may wait in the process; more are left to the rescan."""
 
     def __post_init__(self) -> None:

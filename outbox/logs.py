@@ -30,7 +30,7 @@ def at_work_on(*messages: "Message") -> Iterator[None]:
         _at_work_on.reset(token)
 
 
-def kept(function: Callable[[], object]) -> Callable[[], object]:
+def in_this_context(function: Callable[[], object]) -> Callable[[], object]:
     """Return ``function`` as one whose lines are about what we are at work on now, whenever it is called."""
     messages = _at_work_on.get()
 

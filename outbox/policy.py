@@ -37,7 +37,7 @@ class Backoff:
                 f"Backoff(factor={self.factor!r}, jitter={self.jitter!r}): a finite factor >= 1, 0 <= jitter <= 1"
             )
 
-    def wait(self, counted: int, *, luck: float) -> timedelta:
+    def wait(self, counted: int, *, uniform: float) -> timedelta:
         """Return the wait after the ``counted``-th attempt that counted; ``luck`` in [0, 1) shortens it by jitter."""
         if not self.first:
             return ZERO
@@ -46,7 +46,7 @@ class Backoff:
             seconds = min(self.first.total_seconds() * self.factor**doublings, self.cap.total_seconds())
         except OverflowError:
             seconds = self.cap.total_seconds()
-        return timedelta(seconds=seconds * (1 - self.jitter * luck))
+        return timedelta(seconds=seconds * (1 - self.jitter * uniform))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Snoozed:
 
 
 @dataclass(frozen=True, slots=True)
-class WorldDown:
+class FoundUnavailable:
     """The handler said that what it needs is down."""
 
     after: timedelta
@@ -101,7 +101,7 @@ class WorkerLost:
     """The lease ran out before the worker settled."""
 
 
-Outcome = Succeeded | Failed | Rejected | Snoozed | WorldDown | GivenBack | WorkerLost
+Outcome = Succeeded | Failed | Rejected | Snoozed | FoundUnavailable | GivenBack | WorkerLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,10 @@ class Exhausted:
     lost: int = 0
 
 
-Verdict = Done | Again | Exhausted
+Decision = Done | Again | Exhausted
 
 
-def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, luck: float, times: int = 1) -> Verdict:
+def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: float, times: int = 1) -> Decision:
     """Return what follows an attempt that ended in ``outcome``, as the last ``times`` of the message did in a row.
 
     ``counters`` are those after the attempt was started, ``luck`` in [0, 1) is the jitter's. Every wait is relative
@@ -142,7 +142,7 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, luck: floa
             return Exhausted("rejected")
         case Snoozed(after):
             return Again(after, free=True)
-        case WorldDown(after):
+        case FoundUnavailable(after):
             return Again(min(after * 2 ** min(times - 1, 16), max(after, LONGEST_PROBE)), free=True)
         case GivenBack():
             return Again(ZERO, free=True, lost=counters.lost)
@@ -151,10 +151,10 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, luck: floa
         case WorkerLost() if counters.attempts >= counters.attempt_limit:
             return Exhausted("worker lost, no tries left", lost=counters.lost + 1)
         case WorkerLost():
-            return Again(backoff.wait(counters.counted(backoff), luck=luck), free=False, lost=counters.lost + 1)
+            return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False, lost=counters.lost + 1)
         case Failed() if counters.attempts >= counters.attempt_limit:
             return Exhausted("no tries left")
         case Failed():
-            return Again(backoff.wait(counters.counted(backoff), luck=luck), free=False)
+            return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False)
         case _:
             assert_never(outcome)

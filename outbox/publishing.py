@@ -70,15 +70,15 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
             f"publish() must be called inside transaction.atomic() on the database {conf().database!r}, so that the "
             "message is committed together with your business row"
         )
-    promises = sorted((promise for draft in drafts for promise in _promises(draft)), key=_turn)
-    _take_turns(connection, {promise.draft.ordering_key for promise in promises} - {""})
-    written = [row for batch in _batches(connection, promises) for row in _insert(connection, batch)]
-    _hand_to_courier(written)
+    messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)
+    _lock_ordering_keys(connection, {message.draft.ordering_key for message in messages} - {""})
+    written = [row for batch in _batches(connection, messages) for row in _insert(connection, batch)]
+    _dispatch_on_commit(written)
     return [id for id, _consumer, _delayed in written]
 
 
 @dataclass(frozen=True, slots=True)
-class _Promise:
+class _PreparedMessage:
     """A draft checked and encoded for one of its consumers."""
 
     draft: Draft
@@ -93,16 +93,16 @@ class _Promise:
         return self.key, self.draft.topic, self.consumer.name
 
 
-def _turn(promise: _Promise) -> tuple[str, tuple[str, ...]]:
+def _write_order(message: _PreparedMessage) -> tuple[str, tuple[str, ...]]:
     """Sort what is written by its identity, but leave the messages of one ordering key as they were given.
 
     Publishers of one ordering key go one after the other, so that they cannot deadlock over their keys.
     """
-    ordering_key = promise.draft.ordering_key
-    return ordering_key, () if ordering_key else promise.identity
+    ordering_key = message.draft.ordering_key
+    return ordering_key, () if ordering_key else message.identity
 
 
-def _promises(draft: Draft) -> list[_Promise]:
+def _prepare(draft: Draft) -> list[_PreparedMessage]:
     if not isinstance(draft, Draft):
         raise InvalidMessage(f"{draft!r:.100}: publish_many takes Draft(topic, key=..., payload=...)")
     if not topics.is_topic(draft.topic):
@@ -114,8 +114,8 @@ def _promises(draft: Draft) -> list[_Promise]:
     if not consumers:
         known = ", ".join(f"{entry.name} ({entry.pattern})" for entry in registry.all_consumers()) or "none"
         raise UnknownTopic(f"no consumer listens to {draft.topic!r}; consumers found: {known}")
-    key = _key(draft.key)
-    _text("ordering_key", draft.ordering_key)
+    key = _check_key(draft.key)
+    _check_text("ordering_key", draft.ordering_key)
     if not isinstance(draft.headers, Mapping):
         raise InvalidMessage(f"headers {draft.headers!r:.100}: a dict")
     payload, headers = encode("payload", draft.payload), encode("headers", dict(draft.headers))
@@ -126,10 +126,10 @@ def _promises(draft: Draft) -> list[_Promise]:
             f'{conf().payload_limit:,} (OUTBOX["PAYLOAD_LIMIT"]); store the data and publish its id'
         )
     _check_delay(draft, consumers)
-    return [_Promise(draft, consumer, key, payload, headers) for consumer in consumers]
+    return [_PreparedMessage(draft, consumer, key, payload, headers) for consumer in consumers]
 
 
-def _key(value: object) -> str:
+def _check_key(value: object) -> str:
     """Return the business id as it stands in the table."""
     try:
         key = str(value) if isinstance(value, str | int | uuid.UUID) and not isinstance(value, bool) else ""
@@ -142,7 +142,7 @@ def _key(value: object) -> str:
     return key
 
 
-def _text(name: str, value: object) -> str:
+def _check_text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > KEY_LENGTH:
         raise InvalidMessage(f"{name} {value!r:.250}: a str of at most {KEY_LENGTH} characters")
     check_characters(name, value)
@@ -162,7 +162,7 @@ def _check_delay(draft: Draft, consumers: Sequence[Consumer]) -> None:
             )
 
 
-def _take_turns(connection: BaseDatabaseWrapper, ordering_keys: set[str]) -> None:
+def _lock_ordering_keys(connection: BaseDatabaseWrapper, ordering_keys: set[str]) -> None:
     """Let publishers of one ordering key commit one after the other, as ids do not follow commit order.
 
     SQLite has one writer at a time anyway.
@@ -174,25 +174,25 @@ def _take_turns(connection: BaseDatabaseWrapper, ordering_keys: set[str]) -> Non
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbox'), hashtext(%s))", [ordering_key])
 
 
-def _batches(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> Iterable[list[_Promise]]:
+def _batches(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage]) -> Iterable[list[_PreparedMessage]]:
     """Cut what is to be written into statements: one on PostgreSQL, on SQLite as many parameters as it takes."""
     limit = connection.features.max_query_params
     _into, row = _statement(connection.alias)
-    rest = iter(promises)
-    while batch := list(islice(rest, limit // row.count("%s") if limit else len(promises))):
+    rest = iter(messages)
+    while batch := list(islice(rest, limit // row.count("%s") if limit else len(messages))):
         yield batch
 
 
-def _insert(connection: BaseDatabaseWrapper, promises: Sequence[_Promise]) -> list[tuple[int, str, bool]]:
+def _insert(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage]) -> list[tuple[int, str, bool]]:
     """Write the promises that are new; return id, consumer and whether it is delayed, for each of them."""
     into, row = _statement(connection.alias)
     clock = clock_of(connection)
     sql = (
-        f"{into} VALUES {', '.join([row] * len(promises))} "
+        f"{into} VALUES {', '.join([row] * len(messages))} "
         "ON CONFLICT DO NOTHING RETURNING id, consumer, not_before > created_at"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [value for promise in promises for value in _values(promise, clock)])
+        cursor.execute(sql, [value for message in messages for value in _values(message, clock)])
         return [(int(id), str(consumer), bool(delayed)) for id, consumer, delayed in cursor.fetchall()]
 
 
@@ -212,19 +212,19 @@ def _statement(using: str) -> tuple[str, str]:
     return into, f"({', '.join(row.values())})"
 
 
-def _values(promise: _Promise, clock: Clock) -> list[Any]:
-    draft, consumer = promise.draft, promise.consumer
+def _values(message: _PreparedMessage, clock: Clock) -> list[Any]:
+    draft, consumer = message.draft, message.consumer
     delay = draft.delay or timedelta(0)
     spans = [timedelta(0), delay, delay or conf().grace, consumer.deadline]
-    named = [draft.topic, consumer.name, promise.key, draft.ordering_key, consumer.retry.limit]
-    return [*named, promise.payload, promise.headers, *map(clock.seconds, spans)]
+    named = [draft.topic, consumer.name, message.key, draft.ordering_key, consumer.retry.limit]
+    return [*named, message.payload, message.headers, *map(clock.seconds, spans)]
 
 
-def _hand_to_courier(written: Sequence[tuple[int, str, bool]]) -> None:
+def _dispatch_on_commit(written: Sequence[tuple[int, str, bool]]) -> None:
     """Send hints once the transaction has committed; a hook of a savepoint that rolls back never fires."""
     ids: dict[str, list[int]] = defaultdict(list)
     for id, consumer, delayed in written:
         if not delayed:
             ids[consumer].append(id)
     if ids:
-        dispatcher.offer_on_commit(dict(ids))
+        dispatcher.dispatch_on_commit(dict(ids))

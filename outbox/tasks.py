@@ -18,7 +18,7 @@ log = logging.getLogger("outbox.tasks")
 HINT_LENGTH = 10_000
 
 
-class Chore(Task):  # type: ignore[type-arg]  # generic for the type checker only
+class MaintenanceTask(Task):  # type: ignore[type-arg]  # generic for the type checker only
     """A task for the control worker, unless its caller (or its row in beat's table) names another queue."""
 
     def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:  # type: ignore[override]
@@ -36,35 +36,35 @@ def deliver(consumer: str, ids: list[int]) -> None:
     chunks.deliver(consumer, ids)
 
 
-@shared_task(name=RESCAN_TASK, base=Chore, ignore_result=True)
+@shared_task(name=RESCAN_TASK, base=MaintenanceTask, ignore_result=True)
 def run_rescan() -> None:
     """Make one pass of the rescan; celery-beat calls this every second."""
     heal_connection()
     rescan.rescan()
 
 
-@shared_task(name=PRUNE_TASK, base=Chore, ignore_result=True)
+@shared_task(name=PRUNE_TASK, base=MaintenanceTask, ignore_result=True)
 def run_prune() -> None:
     """Delete finished messages that are old enough; celery-beat calls this every minute."""
     heal_connection()
     pruning.prune()
 
 
-@shared_task(name=ROLL_UP_TASK, base=Chore, ignore_result=True)
+@shared_task(name=ROLL_UP_TASK, base=MaintenanceTask, ignore_result=True)
 def run_roll_up() -> None:
     """Count the last minutes for charts and metrics; celery-beat calls this every minute."""
     heal_connection()
     rollup.roll_up()
 
 
-@shared_task(name=ALERT_TASK, base=Chore, ignore_result=True)
+@shared_task(name=ALERT_TASK, base=MaintenanceTask, ignore_result=True)
 def run_alerts() -> None:
     """Tell people what is newly wrong, or over; celery-beat calls this every 30 s."""
     heal_connection()
     alerts.watch()
 
 
-def cover_for_beat() -> None:
+def run_overdue_jobs() -> None:
     """Rescan if beat has not had it done for too long. Runs in a worker's pool and must not take it down."""
     try:
         heal_connection()

@@ -61,12 +61,12 @@ class Delivery:
 @contextmanager
 def silenced() -> Iterator[None]:
     """Send no hints for what is published meanwhile; also a decorator. Needed only where a test commits."""
-    with mock.patch.object(dispatcher, "offer", _send_nothing):
+    with mock.patch.object(dispatcher, "dispatch", _send_nothing):
         yield
 
 
 def _send_nothing(_ids: dispatcher.Ids) -> None:
-    """Take the courier's place."""
+    """Take the dispatcher's place."""
 
 
 @contextmanager

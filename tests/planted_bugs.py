@@ -71,7 +71,7 @@ BUGS = [
     ),
     bug(
         "a hint whose time is up sends another in its place",
-        Change("delivery/chunks.py", "        dispatcher.offer({consumer.name: ()})\n", "        pass\n"),
+        Change("delivery/chunks.py", "        dispatcher.dispatch({consumer.name: ()})\n", "        pass\n"),
         red=["test_chunks::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     bug(
@@ -364,7 +364,7 @@ BUGS = [
         Change(
             "maintenance/rescan.py",
             "recover_all(names)",
-            "recover_all([name for name in names if _link_of_thread().depth(name) < 50])",
+            "recover_all([name for name in names if _connection_of_thread().depth(name) < 50])",
         ),
         red=[
             "test_recovery::test_lost_leases_are_recovered_although_the_queue_is_full",
@@ -411,22 +411,22 @@ BUGS = [
         "many of one ordering key keep their order",
         Change(
             "publishing.py",
-            "return ordering_key, () if ordering_key else promise.identity",
-            'return "", promise.identity',
+            "return ordering_key, () if ordering_key else message.identity",
+            'return "", message.identity',
         ),
         red=["test_publishing::test_many_of_one_ordering_key_keep_the_order_in_which_they_were_given"],
     ),
     bug(
         "one INSERT per call",
-        Change("publishing.py", "if limit else len(promises))):", "if limit else 1)):"),
+        Change("publishing.py", "if limit else len(messages))):", "if limit else 1)):"),
         red=["test_publishing::test_one_insert_whatever_the_number_of_consumers"],
     ),
     bug(
         "rows are written sorted by key",
         Change(
             "publishing.py",
-            "promises = sorted((promise for draft in drafts for promise in _promises(draft)), key=_turn)",
-            "promises = [promise for draft in drafts for promise in _promises(draft)]",
+            "messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)",
+            "messages = [message for draft in drafts for message in _prepare(draft)]",
         ),
         red=[
             "test_publishing::test_many_are_written_in_one_statement_sorted_by_key",
@@ -515,7 +515,7 @@ BUGS = [
     ),
     bug(
         "one of many workers covers for beat",
-        Change("maintenance/rescan.py", "or not Pulse.objects.claim(COVER, every=overdue)", ""),
+        Change("maintenance/rescan.py", "or not Heartbeat.objects.claim(TAKEOVER, every=overdue)", ""),
         red=["test_rescan::test_of_many_workers_that_find_the_rescan_overdue_one_does_it"],
     ),
 ]

@@ -7,7 +7,7 @@ from outbox.failures import counting
 from outbox.failures.fingerprint import Fingerprint
 
 _UNKNOWN = Fingerprint("0" * 64, "", "", "", "")
-_fingerprint, _note = execution.fingerprint, counting.note
+_fingerprint, _note = execution.fingerprint, counting.count_failures
 
 
 def spare(name: str) -> None:
@@ -22,4 +22,4 @@ def spare(name: str) -> None:
             _note(counted)
 
     execution.fingerprint = fingerprint
-    counting.note = note
+    counting.count_failures = note

@@ -1,6 +1,6 @@
 """The operators' desk in Django's admin. A project describes its messages to it with ``describe``."""
 
-from outbox.admin.audit import AuditEntryAdmin, PulseAdmin
+from outbox.admin.audit import AuditEntryAdmin, HeartbeatAdmin
 from outbox.admin.consumers.admin import ConsumerStateAdmin
 from outbox.admin.descriptions import Description, Fact, describe
 from outbox.admin.failures.admin import FailureGroupAdmin
@@ -12,7 +12,7 @@ __all__ = [
     "Description",
     "Fact",
     "FailureGroupAdmin",
+    "HeartbeatAdmin",
     "MessageAdmin",
-    "PulseAdmin",
     "describe",
 ]

@@ -1,4 +1,4 @@
-"""What is only looked at: the engine's pulses, and the audit with the check of its chain."""
+"""What is only looked at: the engine's heartbeats, and the audit with the check of its chain."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from outbox import audit
 from outbox.admin import formats
 from outbox.admin.base import ReadOnlyAdmin
 from outbox.audit import PRUNED
-from outbox.models import AuditEntry, Pulse
-from outbox.operate.actions import Act
+from outbox.models import AuditEntry, Heartbeat
+from outbox.operate.actions import Action
 
 COUNTED = 10_000
 
@@ -32,14 +32,14 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # the same
         return int(self.object_list[:COUNTED].count())  # type: ignore[attr-defined]  # the admin gives a queryset
 
 
-@admin.register(Pulse)
-class PulseAdmin(ReadOnlyAdmin):
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnlyAdmin):
     """When the engine's own chores last succeeded."""
 
     list_display = ("name", "at", "data")
 
 
-class ActFilter(admin.SimpleListFilter):
+class ActionFilter(admin.SimpleListFilter):
     """One act only; the choices are those of the code, not read from the table."""
 
     title = gettext_lazy("act")
@@ -47,7 +47,7 @@ class ActFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
         """Offer every act."""
-        return [*((act.value, str(act.label)) for act in Act), (PRUNED, _("remove old entries"))]
+        return [*((act.value, str(act.label)) for act in Action), (PRUNED, _("remove old entries"))]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """Keep the act that was chosen."""
@@ -61,7 +61,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_display = ("when", "actor", "act", "subject", "promise", "reason", "origin")
     search_fields = ("=actor", "=message_id")
     search_help_text = gettext_lazy("Who, or the id of a message")
-    list_filter = (ActFilter,)
+    list_filter = (ActionFilter,)
     ordering = ("-id",)
     sortable_by = ()
     paginator = CappedPaginator
@@ -71,7 +71,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("when"))
     def when(self, entry: AuditEntry) -> str:
         """Write the moment to the second: acts follow each other quickly."""
-        return formats.moment(entry.at)
+        return formats.format_moment(entry.at)
 
     @admin.display(description=gettext_lazy("message"))
     def promise(self, entry: AuditEntry) -> str:
@@ -86,7 +86,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         """Name what was done."""
         if entry.action == PRUNED:
             return _("remove old entries")
-        return str(Act(entry.action).label) if entry.action in Act.values else entry.action
+        return str(Action(entry.action).label) if entry.action in Action.values else entry.action
 
     def get_urls(self) -> list[URLPattern]:
         """Add the check of the chain."""

@@ -39,7 +39,7 @@ ONLY_VARYING = re.compile(r"\{[…\s:,\[\]]*…[…\s:,\[\]]*\}")
 IN_A_ROW = re.compile(r"…(?:[\s,:;.]*…)+")
 
 
-def moment(at: datetime | None) -> str:
+def format_moment(at: datetime | None) -> str:
     """Show a moment in local time, with UTC in the tooltip; the script turns local into the reader's own."""
     if at is None:
         return "–"
@@ -52,11 +52,11 @@ def moment(at: datetime | None) -> str:
     )
 
 
-def error(text: str) -> str:
+def translate_error(text: str) -> str:
     """Return an error as people read it: the engine's own part translated, the consumer's as it was said."""
     ending = ENDING.search(text)
     if ending:
-        return f"{error(text[: ending.start()])} ({ENDINGS[ending[1]]})"
+        return f"{translate_error(text[: ending.start()])} ({ENDINGS[ending[1]]})"
     if text in REASONS:
         return str(REASONS[text])
     if lost := LOST.match(text):
@@ -70,7 +70,7 @@ def error(text: str) -> str:
     return text
 
 
-def kind(group: FailureGroup) -> str:
+def format_group(group: FailureGroup) -> str:
     """Return a kind of failure as people read it: "…" for what differs from case to case.
 
     Where nothing else is left, the exception says what it is.

@@ -11,14 +11,14 @@ from django.utils.translation import gettext_lazy as _
 from outbox import operate
 from outbox.models import Message
 from outbox.operate import Actor, Person
-from outbox.operate.actions import EVIDENCE_LENGTH, PERMISSIONS, Act, HandledAs
+from outbox.operate.actions import EVIDENCE_LENGTH, PERMISSIONS, Action, HandledAs
 from outbox.operate.text_checks import REASON_LENGTH
 
 
 class ReasonedForm(forms.Form):
     """One act, in words, and the reason for it."""
 
-    act: Act
+    act: Action
     title: Promise
     button: Promise
     promise: Promise
@@ -37,7 +37,7 @@ class ReasonedForm(forms.Form):
         super().__init__(*args, **kwargs)
 
 
-class ActForm(ReasonedForm):
+class ActionForm(ReasonedForm):
     """An act on a message, and the revision of the message that the operator was looking at."""
 
     confirm_text: Promise | None = None
@@ -73,17 +73,17 @@ class Panel:
     is_open: bool
 
 
-def lacks(act: Act, user: Person) -> str:
+def lacks_permission(act: Action, user: Person) -> str:
     """Return that this person may not do this, in words; empty if they may. ``operate`` checks it again."""
     if user.has_perm(PERMISSIONS[act]):
         return ""
     return gettext("You may not do this; it takes the permission “%(permission)s”.") % {"permission": PERMISSIONS[act]}
 
 
-class RetryForm(ActForm):
+class RetryForm(ActionForm):
     """Retry a message whose failed attempts left nothing behind."""
 
-    act = Act.RETRY
+    act = Action.RETRY
     title = _("Retry")
     button = _("Retry now")
     promise = _("A fresh set of tries, starting now, with the same idempotency key.")
@@ -105,10 +105,10 @@ class AskedRetryForm(RetryForm):
     confirm_text = _("I have asked the other side: it has not acted")
 
 
-class HandleForm(ActForm):
+class HandleForm(ActionForm):
     """Say that the matter is settled, how, and what proves it."""
 
-    act = Act.HANDLE
+    act = Action.HANDLE
     title = _("Mark as handled")
     button = _("Mark as handled")
     promise = _("You have settled the matter outside; the machine will leave it alone. Can be reopened.")
@@ -134,10 +134,10 @@ class HandleForm(ActForm):
         )
 
 
-class DiscardForm(ActForm):
+class DiscardForm(ActionForm):
     """Give the promise up."""
 
-    act = Act.DISCARD
+    act = Action.DISCARD
     title = _("Discard")
     button = _("Discard the message")
     promise = _("The promise will not be kept. Only for what should never have been promised.")
@@ -149,10 +149,10 @@ class DiscardForm(ActForm):
         operate.discard(message_id, actor=actor, origin=origin, **self._common())
 
 
-class ReopenForm(ActForm):
+class ReopenForm(ActionForm):
     """Take a decision back."""
 
-    act = Act.REOPEN
+    act = Action.REOPEN
     title = _("Reopen")
     button = _("Reopen")
     promise = _("The message waits for a person again, as before it was closed by hand.")

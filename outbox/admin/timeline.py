@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from outbox.admin import formats
 from outbox.models import Attempt, AttemptOutcome, AuditEntry, GroupState, Message, Resolution, Status
-from outbox.operate.actions import Act
+from outbox.operate.actions import Action
 from outbox.operate.wording import describe_entry as tell_act
 from outbox.operate.wording import format_datetime, format_evidence
 
@@ -51,14 +51,14 @@ def acts_on(message: Message) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(message_id=message.pk).order_by("-id")[:SHOWN])[::-1]
 
 
-def tell(message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntry]) -> list[Event]:
+def build_timeline(message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntry]) -> list[Event]:
     """Return the story from publishing to now."""
     events = [
         Event(message.created_at, "good", _("Published, in the transaction of the business row")),
         *(_attempt(attempt) for attempt in attempts),
-        *(act(entry) for entry in acts),
+        *(action_event(entry) for entry in acts),
     ]
-    if message.exhausted_at is not None and not any(entry.action == Act.REOPEN for entry in acts[-1:]):
+    if message.exhausted_at is not None and not any(entry.action == Action.REOPEN for entry in acts[-1:]):
         events.append(Event(message.exhausted_at, "bad", _("The machine gave up; a person is needed")))
     if message.status == Status.STARTED and message.started_at is not None:
         title = _("Attempt %(number)d: under way") % {"number": message.attempts}
@@ -74,7 +74,7 @@ def _attempt(attempt: Attempt) -> Event:
         attempt.ended_at,
         TONES.get(AttemptOutcome(attempt.outcome), "bad"),
         _title(attempt),
-        formats.error(attempt.error),
+        formats.translate_error(attempt.error),
         took=took,
         worker=attempt.worker,
         traceback=attempt.traceback,
@@ -98,7 +98,7 @@ def _success(message: Message, finished_at: datetime) -> Event:
     )
 
 
-def act(entry: AuditEntry) -> Event:
+def action_event(entry: AuditEntry) -> Event:
     """Return what a person did, as one line of a story."""
     return Event(entry.at, "person", tell_act(entry), entry.reason, changes=_changes(entry.before, entry.after))
 

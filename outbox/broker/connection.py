@@ -35,7 +35,7 @@ class Hint:
 _inherited: list[Any] = []
 
 
-class Link:
+class BrokerConnection:
     """One connection with one channel in confirm mode, opened when needed. Not to be shared between threads."""
 
     def __init__(self) -> None:

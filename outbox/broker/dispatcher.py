@@ -1,7 +1,7 @@
 """After commit: a thread of the process sends hints for what was just written, so that a request never waits.
 
-The courier is allowed to fail. Broker down or queue full: the hint is dropped, the row is in the table, and the rescan
-finds it a few seconds later.
+The dispatcher is allowed to fail. If the broker is down or the queue is full, the hint is dropped. The row is in the
+table, and the rescan finds it a few seconds later.
 """
 
 import atexit
@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from outbox import registry
-from outbox.broker.connection import Hint, Link
+from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
 from outbox.errors import BrokerAway
 
@@ -33,12 +33,12 @@ DRAIN = 2.0
 """Seconds a process waits at its end for hints to go out."""
 
 
-class Courier:
+class Dispatcher:
     """One thread with a bounded queue; made anew in every process."""
 
     def __init__(self) -> None:
-        self._waiting: Queue[Ids | None] = Queue(conf().courier_backlog)
-        self._link = Link()
+        self._waiting: Queue[Ids | None] = Queue(conf().dispatch_backlog)
+        self._connection = BrokerConnection()
         self._sent_at = 0.0
         self._resting_until = 0.0
         self._thread = threading.Thread(target=self._run, name="outbox.dispatcher", daemon=True)
@@ -69,22 +69,22 @@ class Courier:
             except Exception:
                 # The thread must outlive whatever happens to one batch; the rescan will find its rows.
                 log.exception("hints for %d consumers were dropped", len(batch))
-                self._link.abandon()
+                self._connection.abandon()
             if not go_on:
-                self._link.close()
+                self._connection.close()
                 return
 
     def _gather(self) -> tuple[dict[str, list[int]], bool]:
         """Wait for work and return all that is waiting, by consumer, and whether to go on after it."""
         batch: dict[str, list[int]] = defaultdict(list)
-        offered = self._waiting.get()
+        waiting = self._waiting.get()
         if time.monotonic() - self._sent_at < LINGER:
             time.sleep(LINGER)
         try:
-            while offered is not None:
-                for consumer, ids in offered.items():
+            while waiting is not None:
+                for consumer, ids in waiting.items():
                     batch[consumer].extend(ids)
-                offered = self._waiting.get_nowait()
+                waiting = self._waiting.get_nowait()
         except Empty:
             return batch, True
         return batch, False
@@ -98,7 +98,7 @@ class Courier:
             log.warning("%s; the rescan will send the hints", error)
             self._resting_until = time.monotonic() + REST
             return
-        if self._link.send(hints):
+        if self._connection.send(hints):
             self._resting_until = time.monotonic() + REST
         self._sent_at = time.monotonic()
 
@@ -107,36 +107,36 @@ class Courier:
         entry = registry.get(consumer)
         if entry is None:
             return
-        room = entry.hint_limit - self._link.depth(consumer)
+        room = entry.hint_limit - self._connection.depth(consumer)
         for start in range(0, min(len(ids) or 1, room * entry.chunk), entry.chunk):
             yield Hint(consumer, tuple(ids[start : start + entry.chunk]))
 
 
 _lock = threading.Lock()
-_courier: Courier | None = None
-_inherited: list[Courier] = []
+_dispatcher: Dispatcher | None = None
+_inherited: list[Dispatcher] = []
 
 
-def offer(ids: Ids) -> None:
+def dispatch(ids: Ids) -> None:
     """Send hints for these ids, by consumer, soon. Never waits for the broker and never raises because of it."""
     if not _of_this_process().offer(ids):
         log.warning("too many hints are waiting; the rescan will find these rows")
 
 
-def offer_on_commit(ids: Ids) -> None:
+def dispatch_on_commit(ids: Ids) -> None:
     """Offer these ids once the engine's transaction has committed; whatever comes of it, the commit stands.
 
     Not with ``functools.partial``: Django asks a robust hook that fails for its ``__qualname__``; a partial has none.
     """
-    transaction.on_commit(lambda: offer(ids), using=conf().database, robust=True)
+    transaction.on_commit(lambda: dispatch(ids), using=conf().database, robust=True)
 
 
 def drain(seconds: float = DRAIN) -> None:
     """Send what is waiting before the process ends, for at most ``seconds``."""
-    global _courier
+    global _dispatcher
     with _lock:
-        courier, _courier = _courier, None
-    if courier is not None and not courier.drain(seconds):
+        dispatcher, _dispatcher = _dispatcher, None
+    if dispatcher is not None and not dispatcher.drain(seconds):
         log.warning("hints were still waiting at the end of the process; the rescan will find their rows")
 
 
@@ -145,22 +145,22 @@ def drain_celery_child(**_kwargs: Any) -> None:
     drain()
 
 
-def _of_this_process() -> Courier:
-    global _courier
-    if _courier is None:
+def _of_this_process() -> Dispatcher:
+    global _dispatcher
+    if _dispatcher is None:
         with _lock:
-            if _courier is None:
-                _courier = Courier()
-    return _courier
+            if _dispatcher is None:
+                _dispatcher = Dispatcher()
+    return _dispatcher
 
 
 def _after_fork() -> None:
     """Start afresh in a forked child. The parent's connection is kept from the collector, and so never closed."""
-    global _courier, _lock
+    global _dispatcher, _lock
     _lock = threading.Lock()
-    if _courier is not None:
-        _inherited.append(_courier)
-        _courier = None
+    if _dispatcher is not None:
+        _inherited.append(_dispatcher)
+        _dispatcher = None
 
 
 os.register_at_fork(after_in_child=_after_fork)

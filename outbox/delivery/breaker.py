@@ -19,7 +19,7 @@ from outbox.conf import conf
 from outbox.delivery.execution import Report
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
-from outbox.policy import LONGEST_PROBE, GivenBack, WorldDown
+from outbox.policy import LONGEST_PROBE, FoundUnavailable, GivenBack
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.breaker")
@@ -63,41 +63,41 @@ class Circuit:
 class _Seen(threading.local):
     """Which consumers were in trouble when this thread last looked, and when that was."""
 
-    troubled: frozenset[str] = field(default_factory=frozenset)
+    seen_unavailable: frozenset[str] = field(default_factory=frozenset)
     at: float = float("-inf")
 
 
 _seen = _Seen()
 
 
-def note(consumer: Consumer, reports: Sequence[Report]) -> None:
+def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
     """Tell the breaker of ``consumer`` how its rows ended, in order. Costs nothing while nobody is in trouble."""
     ended = [report for report in reports if not isinstance(report.outcome, GivenBack)]
-    trouble = any(isinstance(report.outcome, WorldDown) for report in ended)
-    if not ended or (not trouble and consumer.name not in _troubled()):
+    trouble = any(isinstance(report.outcome, FoundUnavailable) for report in ended)
+    if not ended or (not trouble and consumer.name not in _unavailable_consumers()):
         return
     with transaction.atomic(using=conf().database):
         ConsumerState.objects.get_or_create(consumer=consumer.name)
         state = ConsumerState.objects.select_for_update().get(consumer=consumer.name)
-        before = circuit = _read(state)
+        before = circuit = _circuit_of(state)
         for report in ended:
-            down = isinstance(report.outcome, WorldDown)
+            down = isinstance(report.outcome, FoundUnavailable)
             circuit = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after)
         if circuit != before:
-            _write(state, circuit)
+            _save_circuit(state, circuit)
     _seen.at = float("-inf")
     if circuit.open != before.open:
         log.warning("the breaker of %s is %s", consumer.name, "open" if circuit.open else "closed again")
 
 
-def _troubled() -> frozenset[str]:
+def _unavailable_consumers() -> frozenset[str]:
     if monotonic() - _seen.at > LOOK_EVERY:
-        _seen.troubled = frozenset(ConsumerState.objects.troubled().values_list("consumer", flat=True))
+        _seen.seen_unavailable = frozenset(ConsumerState.objects.seen_unavailable().values_list("consumer", flat=True))
         _seen.at = monotonic()
-    return _seen.troubled
+    return _seen.seen_unavailable
 
 
-def _read(state: ConsumerState) -> Circuit:
+def _circuit_of(state: ConsumerState) -> Circuit:
     return Circuit(
         open=state.breaker == Breaker.OPEN,
         unavailable=tuple(state.unavailable),
@@ -106,7 +106,7 @@ def _read(state: ConsumerState) -> Circuit:
     )
 
 
-def _write(state: ConsumerState, circuit: Circuit) -> None:
+def _save_circuit(state: ConsumerState, circuit: Circuit) -> None:
     ConsumerState.objects.filter(pk=state.pk).update(
         breaker=Breaker.OPEN if circuit.open else Breaker.CLOSED,
         unavailable=list(circuit.unavailable),

@@ -81,7 +81,7 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
         _backlogged.add(consumer.name)
         rows, until = [], began + conf().hint_time.total_seconds()
     if not alone and consumer.name in _backlogged:
-        dispatcher.offer({consumer.name: ()})
+        dispatcher.dispatch({consumer.name: ()})
 
 
 def _work_off(consumer: Consumer, rows: Sequence[Started]) -> None:
@@ -174,7 +174,7 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
                     redo = [waiting.fence for waiting in messages[turn:]]
                     break
         settling.settle(consumer, reports)
-    follow_up.draw(consumer, reports)
+    follow_up.follow_up(consumer, reports)
     return redo
 
 
@@ -230,7 +230,7 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
             if not execution.is_conflict(error):
                 break
         else:
-            follow_up.draw(consumer, reports)
+            follow_up.follow_up(consumer, reports)
             return
     if problem is not None:
         _settle_failed(consumer, fence, problem)
@@ -239,7 +239,8 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
 def _settle_failed(consumer: Consumer, fence: Fence, problem: Exception) -> None:
     with transaction.atomic(using=conf().database, durable=True):
         settling.settle(
-            consumer, [execution.judge(message, problem) for message in lock(consumer, [fence], wait=consumer.timeout)]
+            consumer,
+            [execution.classify(message, problem) for message in lock(consumer, [fence], wait=consumer.timeout)],
         )
 
 

@@ -13,9 +13,9 @@ from outbox import logs
 from outbox.conf import conf
 from outbox.delivery.savepoints import Savepoints
 from outbox.errors import Reject, Snooze, Superseded, Unavailable
-from outbox.failures.fingerprint import Fingerprint, fingerprint, said, storable
+from outbox.failures.fingerprint import Fingerprint, fingerprint, storable, text_of
 from outbox.models import Message
-from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
+from outbox.policy import Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
@@ -52,8 +52,8 @@ def call(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report
             run(consumer, [message] if consumer.bulk else message)
     except Exception as error:
         if is_conflict(error):
-            raise Redo(_text(error)) from error
-        return judge(message, error)
+            raise Redo(_error_text(error)) from error
+        return classify(message, error)
     return Report(message, Succeeded())
 
 
@@ -64,7 +64,7 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savep
             run(consumer, list(messages))
     except Exception as error:
         if is_conflict(error):
-            raise Redo(_text(error)) from error
+            raise Redo(_error_text(error)) from error
         return None
     return [Report(message, Succeeded()) for message in messages]
 
@@ -85,16 +85,16 @@ def run(consumer: Consumer, work: Message | list[Message]) -> None:
         )
 
 
-def judge(message: Message, error: Exception) -> Report:
+def classify(message: Message, error: Exception) -> Report:
     """Return the report on an attempt that ended in ``error``. The loop's boundary: every exception ends here."""
-    text = _text(error)
+    text = _error_text(error)
     match error:
         case Reject():
             return Report(message, Rejected(), text, failure=fingerprint(message.consumer, error))
         case Snooze():
             return Report(message, Snoozed(error.after), text)
         case Unavailable():
-            return Report(message, WorldDown(conf().probe_after), text)
+            return Report(message, FoundUnavailable(conf().probe_after), text)
         case _:
             lines = "".join(traceback.format_exception(error))
             failure = fingerprint(message.consumer, error)
@@ -106,8 +106,8 @@ def give_back(messages: Sequence[Message]) -> list[Report]:
     return [Report(message, GivenBack()) for message in messages]
 
 
-def _text(error: BaseException) -> str:
-    name, text = storable(type(error).__name__), said(error)
+def _error_text(error: BaseException) -> str:
+    name, text = storable(type(error).__name__), text_of(error)
     return (f"{name}: {text}" if text else name)[:ERROR_LENGTH]
 
 

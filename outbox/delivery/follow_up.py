@@ -12,13 +12,13 @@ from outbox.policy import Succeeded
 from outbox.registry import Consumer
 
 
-def draw(consumer: Consumer, reports: Sequence[Report]) -> None:
+def follow_up(consumer: Consumer, reports: Sequence[Report]) -> None:
     """Tell the breaker, count the failures by kind, and have the next of ordered messages sent."""
-    breaker.note(consumer, reports)
-    counting.note(Counter(report.failure for report in reports if report.failure))
+    breaker.record_outcomes(consumer, reports)
+    counting.count_failures(Counter(report.failure for report in reports if report.failure))
     succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
     keys = {message.ordering_key for message in succeeded if message.ordering_key}
     if keys:
         heads = Message.objects.filter(consumer=consumer.name, ordering_key__in=keys).unfinished().at_head()
         if ids := list(heads.values_list("pk", flat=True)):
-            dispatcher.offer({consumer.name: ids})
+            dispatcher.dispatch({consumer.name: ids})

@@ -45,7 +45,7 @@ def _handle(consumer: Consumer, message: Message) -> None:
         return
     if not isinstance(report.outcome, Succeeded):
         log.error("message %d was settled as a success, then its handler failed: %s", message.pk, report.error)
-    follow_up.draw(consumer, [Report(message, Succeeded())])
+    follow_up.follow_up(consumer, [Report(message, Succeeded())])
 
 
 class Settlement:
@@ -74,7 +74,7 @@ def call(consumer: Consumer, message: Message) -> Report:
     try:
         execution.run(consumer, message)
     except Exception as error:
-        return execution.judge(message, error)
+        return execution.classify(message, error)
     return Report(message, Succeeded())
 
 
@@ -88,7 +88,7 @@ def settle(consumer: Consumer, report: Report) -> None:
     except (OperationalError, InterfaceError):
         # The connection broke while the handler talked to the world; what it did must not be forgotten for that.
         _settle_again(consumer, report)
-    follow_up.draw(consumer, [report])
+    follow_up.follow_up(consumer, [report])
 
 
 def _settle_again(consumer: Consumer, report: Report) -> None:

@@ -56,7 +56,7 @@ class Savepoints:
     def _let_hooks_stand_alone(self, before: int) -> None:
         """Let no ``on_commit`` hook of a row take its neighbours' hooks, or rows still to be redone, with it."""
         hooks = self._connection.run_on_commit
-        hooks[before:] = [(ids, logs.kept(_caught(hook)), True) for ids, hook, _robust in hooks[before:]]
+        hooks[before:] = [(ids, logs.in_this_context(_caught(hook)), True) for ids, hook, _robust in hooks[before:]]
 
     def _begin(self) -> None:
         if self._rolled_back:

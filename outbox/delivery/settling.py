@@ -16,13 +16,13 @@ from outbox.policy import (
     Done,
     Exhausted,
     Failed,
+    FoundUnavailable,
     GivenBack,
     Outcome,
     Rejected,
     Snoozed,
     Succeeded,
     WorkerLost,
-    WorldDown,
     decide,
 )
 from outbox.registry import Consumer
@@ -51,9 +51,9 @@ def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
     message = report.message
     counters = Counters(message.attempts, message.attempt_limit, message.lost)
     held = Message.objects.held([message.fence])
-    luck = random.random()  # noqa: S311  # jitter, no secret
-    verdict = decide(report.outcome, counters, consumer.retry, luck=luck, times=times)
-    match verdict:
+    uniform = random.random()  # noqa: S311  # jitter, no secret
+    decision = decide(report.outcome, counters, consumer.retry, uniform=uniform, times=times)
+    match decision:
         case Done():
             changed = statements.succeed([message.fence])
         case Again(wait, free, lost):
@@ -62,10 +62,10 @@ def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
             error = f"{report.error} ({reason})" if report.error else reason
             changed = held.mark_failed(lost=lost, error=error, failure=report.failure.digest if report.failure else "")
         case _:
-            assert_never(verdict)
+            assert_never(decision)
     if not changed:
         raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
-    _tell(consumer, report, verdict)
+    _log_decision(consumer, report, decision)
 
 
 def attempt_of(report: Report) -> Attempt | None:
@@ -106,7 +106,7 @@ def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
             return AttemptOutcome.REJECTED
         case Snoozed():
             return AttemptOutcome.SNOOZED
-        case WorldDown():
+        case FoundUnavailable():
             return AttemptOutcome.UNAVAILABLE
         case WorkerLost():
             return AttemptOutcome.LOST
@@ -114,8 +114,8 @@ def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
             assert_never(outcome)
 
 
-def _tell(consumer: Consumer, report: Report, verdict: Again | Done | Exhausted) -> None:
-    level = logging.ERROR if isinstance(verdict, Exhausted) else logging.INFO
+def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | Exhausted) -> None:
+    level = logging.ERROR if isinstance(decision, Exhausted) else logging.INFO
     log.log(
         level,
         "message %d of %s, attempt %d: %s; %s",
@@ -123,5 +123,5 @@ def _tell(consumer: Consumer, report: Report, verdict: Again | Done | Exhausted)
         consumer.name,
         report.message.attempts,
         report.error or type(report.outcome).__name__,
-        verdict,
+        decision,
     )

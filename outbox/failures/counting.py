@@ -26,7 +26,7 @@ LOOK_EVERY = 10.0
 _known_at: dict[str, float] = {}
 
 
-def note(failures: Mapping[Fingerprint, int]) -> None:
+def count_failures(failures: Mapping[Fingerprint, int]) -> None:
     """Count so many failures of each kind. Statistics only: trouble with them is logged and stops nobody."""
     try:
         for failure in sorted(failures, key=lambda each: each.digest):

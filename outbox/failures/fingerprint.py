@@ -54,7 +54,7 @@ def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
     """
     exception = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     place = storable(_code(error) or _own_place(error))[:PLACE_LENGTH]
-    title = parameterised(said(error)[:SAMPLE_LENGTH])[:TITLE_LENGTH]
+    title = parameterised(text_of(error)[:SAMPLE_LENGTH])[:TITLE_LENGTH]
     identity = "\0".join([str(VERSION), consumer, exception, place, title])
     digest = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
     return Fingerprint(digest, consumer, exception, place, title)
@@ -67,7 +67,7 @@ def without_error(consumer: str, reason: str) -> Fingerprint:
     return Fingerprint(digest, consumer, "", "", title)
 
 
-def said(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """Return the text of ``error``, storable; somebody's broken ``__str__`` must not cost the neighbours their turn."""
     try:
         return storable(str(error))

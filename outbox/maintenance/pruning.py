@@ -24,17 +24,17 @@ from django.db.models.functions import Now
 
 from outbox import audit
 from outbox.conf import FOR_EVER, conf
-from outbox.models import Alarm, Attempt, FailureCount, FailureGroup, Message, Pulse
+from outbox.models import Alert, Attempt, FailureCount, FailureGroup, Heartbeat, Message
 
 log = logging.getLogger("outbox.pruning")
 
-PULSE = "prune"
+HEARTBEAT = "prune"
 BATCH = 1000
 """Messages deleted by one transaction at most; larger ones hold up those who write."""
-ASIDE = "prune aside"
-ASIDE_EVERY = timedelta(minutes=1)
+SMALL_TABLES = "prune aside"
+SMALL_TABLES_EVERY = timedelta(minutes=1)
 """How often the smaller tables are pruned, which grow by what people do and by kinds, not by messages."""
-KINDS = 100
+GROUP_BATCH = 100
 """Kinds of failure forgotten by one pass at most."""
 REST = 1.0
 """Rest between two batches, as a share of what the last one took, so that pruning has half of the time at most."""
@@ -54,9 +54,9 @@ def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
     Returns at once if another pruner is at work.
     """
     until = time.monotonic() + budget.total_seconds()
-    Pulse.objects.get_or_create(name=PULSE)
-    if Pulse.objects.claim(ASIDE, every=ASIDE_EVERY):
-        _prune_aside()
+    Heartbeat.objects.get_or_create(name=HEARTBEAT)
+    if Heartbeat.objects.claim(SMALL_TABLES, every=SMALL_TABLES_EVERY):
+        _prune_small_tables()
     total = 0
     while True:
         began = time.monotonic()
@@ -65,11 +65,11 @@ def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
             return Pruned(total, more=True)
         total += batch
         if batch < BATCH:
-            Pulse.objects.beat(PULSE, messages=total)
+            Heartbeat.objects.record(HEARTBEAT, messages=total)
             return Pruned(total, more=False)
         took = time.monotonic() - began
         if time.monotonic() + took * REST >= until:
-            Pulse.objects.beat(PULSE, messages=total)
+            Heartbeat.objects.record(HEARTBEAT, messages=total)
             return Pruned(total, more=True)
         time.sleep(took * REST)
 
@@ -77,7 +77,7 @@ def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
 def _prune_batch() -> int | None:
     """Delete one batch, oldest first, and return its size; None if somebody else is pruning."""
     with transaction.atomic(using=conf().database):
-        if not list(Pulse.objects.select_for_update(skip_locked=True).filter(name=PULSE)):
+        if not list(Heartbeat.objects.select_for_update(skip_locked=True).filter(name=HEARTBEAT)):
             return None
         settled = Message.objects.prunable(older_than=conf().keep_finished).select_for_update(skip_locked=True)
         ids = list(settled.values_list("pk", flat=True)[:BATCH])
@@ -89,23 +89,23 @@ def _prune_batch() -> int | None:
     return len(ids)
 
 
-def _prune_aside() -> None:
+def _prune_small_tables() -> None:
     keep = conf().keep_stats
-    alarms, _by_model = Alarm.objects.over(calm=keep).delete()
-    kinds = _forget_kinds(keep)
+    alerts, _by_model = Alert.objects.resolved(after=keep).delete()
+    groups = _prune_failure_groups(keep)
     entries = 0 if conf().keep_audit == FOR_EVER else audit.prune(older_than=conf().keep_audit)
-    if alarms or kinds or entries:
-        log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alarms, kinds, entries)
+    if alerts or groups or entries:
+        log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alerts, groups, entries)
 
 
-def _forget_kinds(keep: timedelta) -> int:
+def _prune_failure_groups(keep: timedelta) -> int:
     """Forget kinds of failure that have not happened for ``keep``, if nobody is at them and nothing is stuck."""
     happened = FailureCount.objects.filter(group=OuterRef("pk"), last_at__gte=Now() - keep)
     stuck = Message.objects.exhausted().filter(consumer=OuterRef("consumer"), failure=OuterRef("pk"))
     nobody_is_at = FailureGroup.objects.filter(owner="", ticket="", note="", first_at__lt=Now() - keep)
-    over = nobody_is_at.filter(~Exists(happened), ~Exists(stuck)).order_by("first_at")
+    resolved = nobody_is_at.filter(~Exists(happened), ~Exists(stuck)).order_by("first_at")
     with transaction.atomic(using=conf().database):
-        ids = list(over.select_for_update(skip_locked=True).values_list("pk", flat=True)[:KINDS])
+        ids = list(resolved.select_for_update(skip_locked=True).values_list("pk", flat=True)[:GROUP_BATCH])
         FailureCount.objects.filter(group__in=ids)._raw_delete(conf().database)
         FailureGroup.objects.filter(pk__in=ids)._raw_delete(conf().database)
     return len(ids)

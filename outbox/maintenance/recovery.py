@@ -61,10 +61,10 @@ _rhythm = _Rhythm()
 def recover_all(names: Sequence[str]) -> Recovered:
     """Recover the rows of all these consumers, in any order, within one ``rescan_budget`` for all together."""
     until = monotonic() + conf().rescan_budget.total_seconds()
-    return sum((recover(name, until=until) for name in random.sample(names, len(names))), Recovered())
+    return sum((recover_consumer(name, until=until) for name in random.sample(names, len(names))), Recovered())
 
 
-def recover(name: str, *, until: float) -> Recovered:
+def recover_consumer(name: str, *, until: float) -> Recovered:
     """Look through the due rows of consumer ``name`` and bring back, or fail, what would wait for ever.
 
     Goes on ``until`` a moment of the monotonic clock, at least one transaction of each kind; what is left is for the
@@ -99,7 +99,7 @@ def _recover_lost(consumer: Consumer, until: float) -> Recovered:
         if monotonic() >= until:
             break
     if recovered.failed:
-        counting.note({without_error(consumer.name, LOST): recovered.failed})
+        counting.count_failures({without_error(consumer.name, LOST): recovered.failed})
     return recovered
 
 
@@ -107,7 +107,7 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
     """Settle the attempt of a worker that is gone: pending again, or failed when no tries are left."""
     error = f"the worker {message.worker} was gone before it settled attempt {message.attempts}"
     counters = Counters(message.attempts, message.attempt_limit, message.lost)
-    verdict = decide(WorkerLost(), counters, consumer.retry, luck=random.random())  # noqa: S311  # jitter, no secret
+    decision = decide(WorkerLost(), counters, consumer.retry, uniform=random.random())  # noqa: S311  # jitter, no secret
     held = Message.objects.held([message.fence])
     # First the attempt, then what follows from it: people read them in this order.
     Attempt.objects.create(
@@ -118,7 +118,7 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
         error=error,
         worker=message.worker,
     )
-    match verdict:
+    match decision:
         case Again(wait, free, lost):
             held.mark_pending(wait=wait, free=free, lost=lost, error=error)
         case Exhausted(reason, lost):
@@ -127,7 +127,7 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
         case Done():
             raise AssertionError("a lost worker does not make a success")
     log.warning("message %d of %s: %s", message.pk, consumer.name, error)
-    return Recovered(lost=1, failed=isinstance(verdict, Exhausted))
+    return Recovered(lost=1, failed=isinstance(decision, Exhausted))
 
 
 def _fail_gone(name: str, until: float) -> Recovered:
@@ -157,5 +157,5 @@ def _fail(consumer: str, rows: MessageQuerySet, reason: str, until: float) -> Re
         if monotonic() >= until:
             break
     if recovered.failed:
-        counting.note({failure: recovered.failed})
+        counting.count_failures({failure: recovered.failed})
     return recovered

@@ -21,7 +21,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from outbox import registry
-from outbox.broker.connection import Hint, Link
+from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
 from outbox.delivery import breaker
 from outbox.errors import BrokerAway
@@ -29,14 +29,14 @@ from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.failures.reasons import NOBODY
 from outbox.maintenance.recovery import recover_all
-from outbox.models import ConsumerState, Message, Pulse, Status
+from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
 
-PULSE = "rescan"
-COVER = "rescan by a worker"
+HEARTBEAT = "rescan"
+TAKEOVER = "rescan by a worker"
 CLAIM = 1000
 """Rows claimed by one statement at most."""
 LOOK_AGAIN = 0.02
@@ -50,7 +50,7 @@ BEHIND_WAIT = timedelta(seconds=30)
 
 
 @dataclass
-class Sweep:
+class RescanResult:
     """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered."""
 
     lost: int = 0
@@ -59,17 +59,17 @@ class Sweep:
     broker_away: bool = False
 
 
-def rescan() -> Sweep:
+def rescan() -> RescanResult:
     """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
-    sweep = Sweep()
+    result = RescanResult()
     names = list(Message.objects.unfinished().consumers())
     recovered = recover_all(names)
-    sweep.lost, sweep.failed = recovered.lost, recovered.failed
+    result.lost, result.failed = recovered.lost, recovered.failed
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
-    _send_due(flowing, set(ConsumerState.objects.open().values_list("consumer", flat=True)), sweep)
-    Pulse.objects.beat(PULSE, **asdict(sweep))
-    return sweep
+    _send_due(flowing, set(ConsumerState.objects.open().values_list("consumer", flat=True)), result)
+    Heartbeat.objects.record(HEARTBEAT, **asdict(result))
+    return result
 
 
 def rescan_if_overdue() -> bool:
@@ -83,13 +83,13 @@ def rescan_if_overdue() -> bool:
     if taken_for_gone.update(gone_since=None):
         rescan()
         return True
-    if Pulse.objects.ran_within(PULSE, overdue) or not Pulse.objects.claim(COVER, every=overdue):
+    if Heartbeat.objects.ran_within(HEARTBEAT, overdue) or not Heartbeat.objects.claim(TAKEOVER, every=overdue):
         return False
     rescan()
     return True
 
 
-def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> None:
+def _send_due(consumers: Iterable[Consumer], broken: set[str], result: RescanResult) -> None:
     """Send for each consumer in turn, round and round, until nothing is due, queues stay full, or time is up.
 
     A consumer in ``broken``, whose breaker is open, gets one canary when it is time for a probe.
@@ -105,11 +105,11 @@ def _send_due(consumers: Iterable[Consumer], broken: set[str], sweep: Sweep) -> 
         consumer = waiting.popleft()
         try:
             if consumer.name in broken:
-                _send_canary(consumer, sweep)
+                _send_canary(consumer, result)
                 continue
-            turn = _send_some(consumer, sweep, again=consumer.name in had_room)
+            turn = _send_some(consumer, result, again=consumer.name in had_room)
         except BrokerAway as error:
-            sweep.broker_away = True
+            result.broker_away = True
             log.warning("%s; what is due stays due", error)
             continue
         if turn is Turn.MORE:
@@ -132,31 +132,31 @@ class Turn(Enum):
     FULL = auto()
 
 
-def _send_some(consumer: Consumer, sweep: Sweep, *, again: bool) -> Turn:
+def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn:
     """Claim, commit and send as much as the consumer's queue has room for; ``again`` only if half of it is free."""
-    link = _link_of_thread()
-    depth = link.depth(consumer.name)
+    connection = _connection_of_thread()
+    depth = connection.depth(consumer.name)
     room = consumer.hint_limit - depth
     if room <= (consumer.hint_limit // 2 if again else 0):
         return Turn.FULL
     claim = _claim(consumer, min(room * consumer.chunk, CLAIM), room=room, counted=depth == 0)
     if claim.failed:
-        sweep.failed += claim.failed
-        counting.note({without_error(consumer.name, NOBODY): claim.failed})
-    missing = _send(link, _hints(consumer, claim.rows), room, sweep, counted=depth == 0)
+        result.failed += claim.failed
+        counting.count_failures({without_error(consumer.name, NOBODY): claim.failed})
+    missing = _send(connection, _hints(consumer, claim.rows), room, result, counted=depth == 0)
     return Turn.MORE if claim.full and not missing else Turn.DONE
 
 
-def _send_canary(consumer: Consumer, sweep: Sweep) -> None:
+def _send_canary(consumer: Consumer, result: RescanResult) -> None:
     """Send the oldest due row alone, if it is time for a probe and the row becomes the canary."""
-    link = _link_of_thread()
-    link.depth(consumer.name)
+    connection = _connection_of_thread()
+    connection.depth(consumer.name)
     with transaction.atomic(using=conf().database):
         claim = _claim(consumer, 1, room=1, counted=False, due=_probe(consumer))
         if claim.rows and not breaker.take_turn(consumer, claim.rows[0].id):
             transaction.set_rollback(True, using=conf().database)
             return
-    _send(link, _hints(consumer, claim.rows), 1, sweep, counted=False)
+    _send(connection, _hints(consumer, claim.rows), 1, result, counted=False)
 
 
 def _probe(consumer: Consumer) -> MessageQuerySet:
@@ -166,11 +166,13 @@ def _probe(consumer: Consumer) -> MessageQuerySet:
     return last if last.exists() else ready.due()
 
 
-def _send(link: Link, hints: Sequence[Hint], room: int, sweep: Sweep, *, counted: bool) -> list[Hint]:
+def _send(
+    connection: BrokerConnection, hints: Sequence[Hint], room: int, result: RescanResult, *, counted: bool
+) -> list[Hint]:
     """Send hints as far as there is room, make the rows of the others due again, and return those others."""
-    missing = [*link.send(hints[:room]), *hints[room:]]
-    _unsend(missing, counted=counted)
-    sweep.sent += sum(len(hint.ids) for hint in hints) - sum(len(hint.ids) for hint in missing)
+    missing = [*connection.send(hints[:room]), *hints[room:]]
+    _make_due_again(missing, counted=counted)
+    result.sent += sum(len(hint.ids) for hint in hints) - sum(len(hint.ids) for hint in missing)
     return missing
 
 
@@ -240,7 +242,7 @@ def _hints(consumer: Consumer, rows: Sequence[Row]) -> list[Hint]:
     return [Hint(consumer.name, ids) for ids in [*((row.id,) for row in rows if row.lost), *chunks]]
 
 
-def _unsend(missing: Sequence[Hint], *, counted: bool) -> None:
+def _make_due_again(missing: Sequence[Hint], *, counted: bool) -> None:
     """Make rows due again whose hints the broker did not take, and take the counted send back."""
     ids = [id for hint in missing for id in hint.ids]
     if ids:
@@ -249,16 +251,16 @@ def _unsend(missing: Sequence[Hint], *, counted: bool) -> None:
         )
 
 
-class _Links(threading.local):
+class _Connections(threading.local):
     """A link of each thread's own, kept open between passes."""
 
-    link: Link | None = None
+    connection: BrokerConnection | None = None
 
 
-_links = _Links()
+_connections = _Connections()
 
 
-def _link_of_thread() -> Link:
-    if _links.link is None:
-        _links.link = Link()
-    return _links.link
+def _connection_of_thread() -> BrokerConnection:
+    if _connections.connection is None:
+        _connections.connection = BrokerConnection()
+    return _connections.connection

@@ -21,12 +21,12 @@ from django.db.models import Case, Count, DurationField, ExpressionWrapper, F, I
 from django.db.models.functions import Now
 
 from outbox.conf import conf
-from outbox.models import Attempt, Message, MinuteStat, Pulse, Resolution, Status, TotalStat
+from outbox.models import Attempt, Heartbeat, Message, MinuteStat, Resolution, Status, TotalStat
 from outbox.models.stats import BOUNDS, COUNTED, Counts, add_latencies, no_latencies
 
 log = logging.getLogger("outbox.rollup")
 
-PULSE = "rollup"
+HEARTBEAT = "rollup"
 MINUTE = timedelta(minutes=1)
 RECOUNTED = timedelta(minutes=3)
 """How far back a pass counts again. A row is committed milliseconds after its ``finished_at``, at worst after what a
@@ -44,7 +44,7 @@ class RolledUp:
 
 
 @dataclass(slots=True)
-class Tally:
+class MinuteCounts:
     """What one minute of one consumer came to, under the names of the columns."""
 
     successes: int = 0
@@ -59,22 +59,22 @@ class Tally:
     latency_max: float = 0.0
     latency_counts: list[int] = field(default_factory=no_latencies)
 
-    def grown_to(self, seen: "Tally") -> "Tally":
+    def grown_to(self, seen: "MinuteCounts") -> "MinuteCounts":
         """Return the later count of the same minute; what is not seen any more has happened all the same."""
         counts = {name: max(getattr(self, name), getattr(seen, name)) for name in COUNTED}
         timed = seen if seen.successes >= self.successes else self
-        return Tally(
+        return MinuteCounts(
             **counts,
             latency_sum=timed.latency_sum,
             latency_max=timed.latency_max,
             latency_counts=timed.latency_counts,
         )
 
-    def plus(self, after: "Tally", before: "Tally") -> "Tally":
+    def plus(self, after: "MinuteCounts", before: "MinuteCounts") -> "MinuteCounts":
         """Return a total to which the growth of one minute from ``before`` to ``after`` is added."""
         counts = {name: getattr(self, name) + getattr(after, name) - getattr(before, name) for name in COUNTED}
         taken = [-count for count in before.latency_counts]
-        return Tally(
+        return MinuteCounts(
             **counts,
             latency_sum=self.latency_sum + after.latency_sum - before.latency_sum,
             latency_max=max(self.latency_max, after.latency_max),
@@ -82,7 +82,7 @@ class Tally:
         )
 
 
-COLUMNS = tuple(Tally.__dataclass_fields__)
+COLUMNS = tuple(MinuteCounts.__dataclass_fields__)
 
 
 def roll_up(*, budget: timedelta = timedelta(seconds=10)) -> RolledUp:
@@ -98,17 +98,17 @@ def roll_up(*, budget: timedelta = timedelta(seconds=10)) -> RolledUp:
         behind = max(now + MINUTE - minute, timedelta(0))
         with transaction.atomic(using=conf().database):
             # One writer at a time: a total is read and written back.
-            Pulse.objects.select_for_update(no_key=True).get(name=PULSE)
+            Heartbeat.objects.select_for_update(no_key=True).get(name=HEARTBEAT)
             _write(minute - MINUTE, seen)
-            Pulse.objects.beat(PULSE, next=minute.isoformat(), behind=behind.total_seconds())
-    _forget_old()
+            Heartbeat.objects.record(HEARTBEAT, next=minute.isoformat(), behind=behind.total_seconds())
+    _prune_minutes()
     return RolledUp(counted, behind)
 
 
 def _where_to_begin() -> tuple[datetime, datetime]:
     """Return the minute that the database's clock is in, and the first minute that must be counted."""
-    Pulse.objects.get_or_create(name=PULSE)
-    now, data = Pulse.objects.filter(name=PULSE).annotate(now=Now()).values_list("now", "data").get()
+    Heartbeat.objects.get_or_create(name=HEARTBEAT)
+    now, data = Heartbeat.objects.filter(name=HEARTBEAT).annotate(now=Now()).values_list("now", "data").get()
     now = _minute_of(now)
     if "next" in data:
         # The last minutes are always counted again, and so they are when the clock was set back.
@@ -126,9 +126,9 @@ def _minute_of(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _count(minute: datetime) -> Mapping[str, Tally]:
+def _count(minute: datetime) -> Mapping[str, MinuteCounts]:
     """Count what ended in the minute that begins at ``minute``, by consumer: three scans, each of one index range."""
-    tallies: dict[str, Tally] = defaultdict(Tally)
+    tallies: dict[str, MinuteCounts] = defaultdict(MinuteCounts)
     for consumer, bucket, many, total, longest in _successes(minute):
         tally = tallies[consumer]
         tally.successes += many
@@ -167,13 +167,13 @@ def _successes(minute: datetime) -> Any:
     return grouped.annotate(many=Count("id"), total=Sum("latency"), longest=Max("latency")).order_by()
 
 
-def _write(minute: datetime, seen: Mapping[str, Tally]) -> None:
+def _write(minute: datetime, seen: Mapping[str, MinuteCounts]) -> None:
     """Write the minute as far as it has grown, and add the growth to the totals; the caller holds the lock."""
     if not seen:
         return
-    known = {stat.consumer: _tally(stat) for stat in MinuteStat.objects.filter(minute=minute, consumer__in=seen)}
-    totals = {stat.consumer: _tally(stat) for stat in TotalStat.objects.filter(consumer__in=seen)}
-    grown = {name: known.get(name, Tally()).grown_to(tally) for name, tally in seen.items()}
+    known = {stat.consumer: _counts_of(stat) for stat in MinuteStat.objects.filter(minute=minute, consumer__in=seen)}
+    totals = {stat.consumer: _counts_of(stat) for stat in TotalStat.objects.filter(consumer__in=seen)}
+    grown = {name: known.get(name, MinuteCounts()).grown_to(tally) for name, tally in seen.items()}
     changed = {name: tally for name, tally in grown.items() if tally != known.get(name)}
     MinuteStat.objects.bulk_create(
         [MinuteStat(minute=minute, consumer=name, **asdict(tally)) for name, tally in changed.items()],
@@ -185,7 +185,7 @@ def _write(minute: datetime, seen: Mapping[str, Tally]) -> None:
         [
             TotalStat(
                 consumer=name,
-                **asdict(totals.get(name, Tally()).plus(tally, known.get(name, Tally()))),
+                **asdict(totals.get(name, MinuteCounts()).plus(tally, known.get(name, MinuteCounts()))),
             )
             for name, tally in changed.items()
         ],
@@ -195,11 +195,11 @@ def _write(minute: datetime, seen: Mapping[str, Tally]) -> None:
     )
 
 
-def _tally(stat: Counts) -> Tally:
-    return Tally(**{name: getattr(stat, name) for name in COLUMNS})
+def _counts_of(stat: Counts) -> MinuteCounts:
+    return MinuteCounts(**{name: getattr(stat, name) for name in COLUMNS})
 
 
-def _forget_old() -> None:
+def _prune_minutes() -> None:
     """Delete minutes older than ``KEEP_STATS``; the totals stay."""
     old = MinuteStat.objects.filter(minute__lt=Now() - conf().keep_stats).order_by("minute")
     ids = list(old.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])

@@ -13,7 +13,7 @@ ALERT_TASK = "outbox.alert"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class BeatEntry:
     """A chore, how often beat calls for it, and after how many seconds an unheard call is void."""
 
     name: str
@@ -24,28 +24,28 @@ class Entry:
 
 
 ENTRIES = [
-    Entry(
+    BeatEntry(
         name="outbox: rescan",
         task=RESCAN_TASK,
         every_seconds=1,
         expire_seconds=10,
         description="Brings back what was lost and sends again what is unfinished. Workers cover if it stops.",
     ),
-    Entry(
+    BeatEntry(
         name="outbox: prune",
         task=PRUNE_TASK,
         every_seconds=10,
         expire_seconds=10,
         description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody.',
     ),
-    Entry(
+    BeatEntry(
         name="outbox: roll up",
         task=ROLL_UP_TASK,
         every_seconds=60,
         expire_seconds=60,
         description="Counts the last minutes for charts and metrics, and catches up after a pause.",
     ),
-    Entry(
+    BeatEntry(
         name="outbox: alerts",
         task=ALERT_TASK,
         every_seconds=30,
@@ -66,7 +66,7 @@ def ensure_entries(*, using: str = "", **_kwargs: Any) -> None:
         _ensure(entry)
 
 
-def _ensure(entry: Entry) -> None:
+def _ensure(entry: BeatEntry) -> None:
     periodic_task = apps.get_model("django_celery_beat", "PeriodicTask")
     if periodic_task.objects.filter(name=entry.name).exists():
         return

@@ -1,17 +1,17 @@
 """The tables of the outbox: the message table is the truth, everything else serves it."""
 
-from outbox.models.alert import Alarm
+from outbox.models.alert import Alert
 from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
 from outbox.models.failure import FailureCount, FailureGroup, GroupState
 from outbox.models.message import Message
 from outbox.models.queryset import Fence
-from outbox.models.state import ConsumerState, Pulse
+from outbox.models.state import ConsumerState, Heartbeat
 from outbox.models.stats import MinuteStat, TotalStat
 from outbox.models.status import Resolution, Status
 
 __all__ = [
-    "Alarm",
+    "Alert",
     "Attempt",
     "AttemptOutcome",
     "AuditEntry",
@@ -20,9 +20,9 @@ __all__ = [
     "FailureGroup",
     "Fence",
     "GroupState",
+    "Heartbeat",
     "Message",
     "MinuteStat",
-    "Pulse",
     "Resolution",
     "Status",
     "TotalStat",

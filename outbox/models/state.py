@@ -47,7 +47,7 @@ class ConsumerStateQuerySet(EngineQuerySet["ConsumerState"]):
         """Keep the consumers whose breaker is open."""
         return self.filter(breaker=Breaker.OPEN)
 
-    def troubled(self) -> Self:
+    def seen_unavailable(self) -> Self:
         """Keep the consumers whose breaker is open, or whose last row said that the world is down."""
         return self.exclude(breaker=Breaker.CLOSED, unavailable=[])
 
@@ -79,7 +79,7 @@ class ConsumerState(models.Model):
         return self.consumer
 
 
-class PulseQuerySet(EngineQuerySet["Pulse"]):
+class HeartbeatQuerySet(EngineQuerySet["Heartbeat"]):
     """When the engine's chores ran."""
 
     def ran_within(self, name: str, span: timedelta) -> bool:
@@ -92,13 +92,13 @@ class PulseQuerySet(EngineQuerySet["Pulse"]):
             return True
         return self.get_or_create(name=name)[1]
 
-    def beat(self, name: str, **data: Any) -> None:
+    def record(self, name: str, **data: Any) -> None:
         """Note that the chore ``name`` has just succeeded."""
         if not self.filter(name=name).update(at=Now(), data=data):
-            self.bulk_create([Pulse(name=name, data=data)], ignore_conflicts=True)
+            self.bulk_create([Heartbeat(name=name, data=data)], ignore_conflicts=True)
 
 
-class Pulse(models.Model):
+class Heartbeat(models.Model):
     """When one of the engine's own chores last succeeded."""
 
     name = models.CharField(_("chore"), max_length=50, primary_key=True)
@@ -106,11 +106,11 @@ class Pulse(models.Model):
     since = models.DateTimeField(_("known since"), db_default=Now())
     data = models.JSONField(_("details"), default=dict, blank=True)
 
-    objects = PulseQuerySet.as_manager()
+    objects = HeartbeatQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("pulse")
-        verbose_name_plural = _("pulses")
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
         default_permissions = ("view",)
 
     def __str__(self) -> str:

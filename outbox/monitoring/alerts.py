@@ -1,6 +1,6 @@
 """Telling people what is wrong: once when it appears or gets worse, again after some hours, and once when it is over.
 
-What was found and what people were told is kept in ``Alarm``, one row per thing that is wrong, so that neither a
+What was found and what people were told is kept in ``Alert``, one row per thing that is wrong, so that neither a
 doubled chore nor a restart tells anything twice. The order is: look, write down, commit, tell, write down that it was
 told. So nothing is forgotten if the process dies in between, and no transaction is open while the network is slow.
 
@@ -27,23 +27,23 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from outbox.conf import conf
-from outbox.models import Alarm, Pulse
+from outbox.models import Alert, Heartbeat
 from outbox.monitoring.findings import Finding, Level
 from outbox.monitoring.health import health
 
 log = logging.getLogger("outbox.alerts")
 
-PULSE = "alerts"
+HEARTBEAT = "alerts"
 TURNS = "alerts by turns"
 TURN = timedelta(seconds=20)
 """Only one process looks in so long; longer than telling takes, shorter than beat's interval."""
 OVERDUE = timedelta(minutes=2)
 """Age of the last look at which workers look themselves."""
-WAIT = timedelta(seconds=90)
+WARNING_WAIT = timedelta(seconds=90)
 """How long a warning must last before anybody is told. What is critical is told at once."""
-CALM = timedelta(minutes=2)
+RESOLVED_AFTER = timedelta(minutes=2)
 """How long a thing must be in order before it is called over, so that what flickers is told once."""
-PATIENCE = 5.0
+CHANNEL_TIMEOUT = 5.0
 """Seconds that a mail server or a webhook has to answer."""
 SUBJECT_LENGTH = 110
 
@@ -51,19 +51,19 @@ SUBJECT_LENGTH = 110
 _LOG_LEVELS = {Level.OK: logging.INFO, Level.WARNING: logging.WARNING, Level.CRITICAL: logging.ERROR}
 
 
-class Kind(StrEnum):
+class NotificationKind(StrEnum):
     """Why something is told."""
 
     NEW = "new"
-    AGAIN = "again"
-    OVER = "over"
+    REMINDER = "reminder"
+    RESOLVED = "resolved"
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Notification:
     """One thing to tell. ``about`` is the same for the same thing over time."""
 
-    kind: Kind
+    kind: NotificationKind
     level: Level
     about: str
     sentence: str
@@ -72,81 +72,90 @@ class News:
     def line(self) -> str:
         """Return it as people read it."""
         match self.kind:
-            case Kind.NEW:
+            case NotificationKind.NEW:
                 return (_("CRITICAL: %s") if self.level is Level.CRITICAL else _("Warning: %s")) % self.sentence
-            case Kind.AGAIN:
+            case NotificationKind.REMINDER:
                 return _("Still: %s") % self.sentence
-            case Kind.OVER:
+            case NotificationKind.RESOLVED:
                 return _("Over: %s") % self.sentence
 
 
-Channel = Callable[[Sequence[News]], None]
+Channel = Callable[[Sequence[Notification]], None]
 
 
-def watch() -> list[News]:
+def watch() -> list[Notification]:
     """Look, and tell what is new; return that. Does nothing if another process has just looked.
 
     What no channel could send is news again the next time, unless there is no channel but the log.
     """
-    if not Pulse.objects.claim(TURNS, every=TURN):
+    if not Heartbeat.objects.claim(TURNS, every=TURN):
         return []
-    _write_down([finding for finding in health().findings if finding.level])
-    news = _news()
+    _save_alerts([finding for finding in health().findings if finding.level])
+    notifications = _due_notifications()
     channels = _channels()
-    deaf = _tell(news, channels)
-    if len(deaf) < len(channels) or not channels:
-        _mark_told(news)
-    _beat(news, deaf)
-    return news
+    failed_channels = _notify(notifications, channels)
+    if len(failed_channels) < len(channels) or not channels:
+        _mark_notified(notifications)
+    _record_success(notifications, failed_channels)
+    return notifications
 
 
 def watch_if_overdue() -> bool:
     """Look if nobody has for two minutes; tell whether it was us. How workers cover for a dead control worker."""
-    if Pulse.objects.ran_within(PULSE, OVERDUE):
+    if Heartbeat.objects.ran_within(HEARTBEAT, OVERDUE):
         return False
     watch()
     return True
 
 
-def _write_down(bad: Sequence[Finding]) -> None:
+def _save_alerts(bad: Sequence[Finding]) -> None:
     """Note what is wrong now; what was wrong before keeps its ``since`` and what was told of it."""
     with transaction.atomic(using=conf().database):
         for finding in bad:
-            Alarm.objects.update_or_create(
+            Alert.objects.update_or_create(
                 about=finding.about,
                 defaults={"level": int(finding.level), "sentence": finding.sentence, "seen_at": Now()},
             )
 
 
-def _news() -> list[News]:
-    over = Alarm.objects.over(calm=CALM)
-    over.filter(told_level=0).delete()
-    untold = Alarm.objects.exclude(pk__in=over.values("pk")).untold(
-        at_once=int(Level.CRITICAL), wait=WAIT, again=conf().alert_again
+def _due_notifications() -> list[Notification]:
+    resolved = Alert.objects.resolved(after=RESOLVED_AFTER)
+    resolved.filter(notified_level=0).delete()
+    unnotified = Alert.objects.exclude(pk__in=resolved.values("pk")).unnotified(
+        at_once=int(Level.CRITICAL), wait=WARNING_WAIT, again=conf().alert_again
     )
-    worse = [_as_news(Kind.NEW if alarm.told_level < alarm.level else Kind.AGAIN, alarm) for alarm in untold]
-    ended = [_as_news(Kind.OVER, alarm) for alarm in over]
-    return sorted(worse, key=lambda news: (-news.level, news.about)) + ended
+    worse = [
+        _notification_of(
+            NotificationKind.NEW if alert.notified_level < alert.level else NotificationKind.REMINDER, alert
+        )
+        for alert in unnotified
+    ]
+    ended = [_notification_of(NotificationKind.RESOLVED, alert) for alert in resolved]
+    return sorted(worse, key=lambda notification: (-notification.level, notification.about)) + ended
 
 
-def _as_news(kind: Kind, alarm: Alarm) -> News:
-    return News(kind, Level(alarm.level), alarm.about, alarm.sentence, alarm.since)
+def _notification_of(kind: NotificationKind, alert: Alert) -> Notification:
+    return Notification(kind, Level(alert.level), alert.about, alert.sentence, alert.since)
 
 
-def _mark_told(news: Sequence[News]) -> None:
+def _mark_notified(notifications: Sequence[Notification]) -> None:
     """Remember what people know; what is over is forgotten."""
-    Alarm.objects.over(calm=CALM).filter(pk__in=[one.about for one in news if one.kind is Kind.OVER]).delete()
-    known = Alarm.objects.filter(pk__in=[one.about for one in news if one.kind is not Kind.OVER])
-    known.update(told_level=F("level"), told_at=Now())
+    Alert.objects.resolved(after=RESOLVED_AFTER).filter(
+        pk__in=[one.about for one in notifications if one.kind is NotificationKind.RESOLVED]
+    ).delete()
+    known = Alert.objects.filter(
+        pk__in=[one.about for one in notifications if one.kind is not NotificationKind.RESOLVED]
+    )
+    known.update(notified_level=F("level"), notified_at=Now())
 
 
-def _beat(news: Sequence[News], deaf: Sequence[str]) -> None:
+def _record_success(notifications: Sequence[Notification], failed_channels: Sequence[str]) -> None:
     """Note the success; which channels failed is remembered until the next time there is something to tell."""
-    if news:
-        Pulse.objects.beat(PULSE, deaf=list(deaf))
+    if notifications:
+        Heartbeat.objects.record(HEARTBEAT, failed_channels=list(failed_channels))
     else:
-        known = Pulse.objects.filter(name=PULSE).values_list("data", flat=True).first() or {}
-        Pulse.objects.beat(PULSE, **known)
+        known = Heartbeat.objects.filter(name=HEARTBEAT).values_list("data", flat=True).first() or {}
+        Heartbeat.objects.record(HEARTBEAT, **known)
 
 
 def _channels() -> dict[str, Channel]:
@@ -161,31 +170,31 @@ def _channels() -> dict[str, Channel]:
     return channels
 
 
-def _tell(news: Sequence[News], channels: Mapping[str, Channel]) -> list[str]:
+def _notify(notifications: Sequence[Notification], channels: Mapping[str, Channel]) -> list[str]:
     """Tell by every channel and return those that failed. One that is broken never keeps the others from telling."""
-    deaf: list[str] = []
-    if not news:
-        return deaf
-    for one in news:
-        log.log(_LOG_LEVELS[one.level] if one.kind is not Kind.OVER else logging.INFO, "%s", one.line())
+    failed_channels: list[str] = []
+    if not notifications:
+        return failed_channels
+    for one in notifications:
+        log.log(_LOG_LEVELS[one.level] if one.kind is not NotificationKind.RESOLVED else logging.INFO, "%s", one.line())
     for name, send in channels.items():
         try:
-            send(news)
+            send(notifications)
         except Exception as error:
             # The host's mail backend and hook may raise anything. Its text is left out: it may hold the secret address.
             log.error("alerts could not be sent by %s: %s", name, type(error).__name__)
-            deaf.append(name)
-    return deaf
+            failed_channels.append(name)
+    return failed_channels
 
 
-def _mail(news: Sequence[News]) -> None:
+def _mail(notifications: Sequence[Notification]) -> None:
     """Mail all news at once to ``ADMINS``."""
-    worst = max(news, key=lambda one: (one.kind is not Kind.OVER, one.level))
+    worst = max(notifications, key=lambda one: (one.kind is not NotificationKind.RESOLVED, one.level))
     subject = Truncator(" ".join(worst.line().split())).chars(SUBJECT_LENGTH)
-    if len(news) > 1:
-        subject = _("%(first)s (and %(more)d more)") % {"first": subject, "more": len(news) - 1}
-    body = "\n\n".join(one.line() for one in news)
-    mail_admins(subject, body, connection=get_connection(timeout=settings.EMAIL_TIMEOUT or PATIENCE))
+    if len(notifications) > 1:
+        subject = _("%(first)s (and %(more)d more)") % {"first": subject, "more": len(notifications) - 1}
+    body = "\n\n".join(one.line() for one in notifications)
+    mail_admins(subject, body, connection=get_connection(timeout=settings.EMAIL_TIMEOUT or CHANNEL_TIMEOUT))
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -195,11 +204,11 @@ class _NoRedirect(HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def _post(news: Sequence[News]) -> None:
+def _post(notifications: Sequence[Notification]) -> None:
     """Post all news at once as JSON; ``text`` is what chat systems show."""
     body = {
-        "text": "\n".join(one.line() for one in news),
-        "alerts": [{**asdict(one), "level": one.level.word, "since": one.since.isoformat()} for one in news],
+        "text": "\n".join(one.line() for one in notifications),
+        "alerts": [{**asdict(one), "level": one.level.word, "since": one.since.isoformat()} for one in notifications],
     }
     request = Request(  # noqa: S310  # the settings allow https, and http on this machine
         conf().alert_webhook,
@@ -207,10 +216,10 @@ def _post(news: Sequence[News]) -> None:
         headers={"Content-Type": "application/json"},
         method="POST",
     )
-    with build_opener(_NoRedirect).open(request, timeout=PATIENCE):
+    with build_opener(_NoRedirect).open(request, timeout=CHANNEL_TIMEOUT):
         pass
 
 
-def _call_hook(news: Sequence[News]) -> None:
+def _call_hook(notifications: Sequence[Notification]) -> None:
     """Call the host's own function with all news at once."""
-    import_string(conf().alert_hook)(list(news))
+    import_string(conf().alert_hook)(list(notifications))

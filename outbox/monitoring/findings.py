@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox.conf import Conf
-from outbox.monitoring.measurements import BURST, CAP, ConsumerFigures, Figures
+from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements
 
 ZERO = timedelta(0)
 BEHIND = timedelta(minutes=10)
@@ -47,7 +47,7 @@ class What(StrEnum):
     FAILING = "failing"
     SNAPSHOT = "snapshot"
     IDLE = "idle_in_transaction"
-    CHORE = "chore"
+    MAINTENANCE = "maintenance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,13 @@ class Finding:
         return f"{self.what}:{self.subject}" if self.subject else self.what.value
 
 
-def judge(figures: Figures, limits: Conf) -> list[Finding]:
+def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
     """Return every finding, the worst first."""
     findings = [
-        *_rescan(figures, limits),
-        *_chores(figures, limits),
-        *_sessions(figures, limits),
-        *(finding for consumer in figures.consumers for finding in _consumer(consumer, limits)),
+        *_rescan(measurements, limits),
+        *_maintenance(measurements, limits),
+        *_sessions(measurements, limits),
+        *(finding for consumer in measurements.consumers for finding in _consumer(consumer, limits)),
     ]
     return sorted(findings, key=lambda finding: -finding.level)
 
@@ -83,10 +83,10 @@ def worst(findings: Iterable[Finding]) -> Level:
     return max((finding.level for finding in findings), default=Level.CRITICAL)
 
 
-def _rescan(figures: Figures, limits: Conf) -> Iterator[Finding]:
+def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
     limit = limits.rescan_limit
     words = {"limit": in_words(limit), "queue": f"{limits.prefix}.control"}
-    if figures.rescan is None:
+    if measurements.rescan is None:
         yield Finding(
             Level.CRITICAL,
             What.RESCAN,
@@ -94,9 +94,9 @@ def _rescan(figures: Figures, limits: Conf) -> Iterator[Finding]:
             limit=limit.total_seconds(),
         )
         return
-    words["age"] = in_words(figures.rescan)
-    seconds = (figures.rescan.total_seconds(), limit.total_seconds())
-    if figures.rescan > limit:
+    words["age"] = in_words(measurements.rescan)
+    seconds = (measurements.rescan.total_seconds(), limit.total_seconds())
+    if measurements.rescan > limit:
         text = _(
             "The rescan last succeeded %(age)s ago, limit %(limit)s: what is unfinished is not sent again. Is "
             "celery-beat running, and a worker on the queue %(queue)s?"
@@ -105,7 +105,7 @@ def _rescan(figures: Figures, limits: Conf) -> Iterator[Finding]:
         return
     text = _("The rescan last succeeded %(age)s ago (limit %(limit)s).")
     yield Finding(Level.OK, What.RESCAN, text % words, "", *seconds)
-    if figures.broker_away:
+    if measurements.broker_away:
         text = _(
             "The broker did not answer at the last rescan: messages wait in the table, none is lost. Look at RabbitMQ: "
             "is it running, does it raise a memory or disk alarm?"
@@ -115,11 +115,11 @@ def _rescan(figures: Figures, limits: Conf) -> Iterator[Finding]:
         yield Finding(Level.OK, What.BROKER, _("The last rescan had no trouble with the broker."))
 
 
-def _chores(figures: Figures, limits: Conf) -> Iterator[Finding]:
-    limit = limits.chore_limit
-    for chore, age in sorted(figures.chores.items()):
+def _maintenance(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
+    limit = limits.maintenance_limit
+    for chore, age in sorted(measurements.maintenance_jobs.items()):
         words = {"chore": chore, "limit": in_words(limit), "age": in_words(age) if age is not None else ""}
-        if age is None and figures.known_for <= limit:
+        if age is None and measurements.known_for <= limit:
             text = _(
                 "The chore “%(chore)s” has not succeeded yet; it is expected within %(limit)s of the first rescan."
             )
@@ -133,23 +133,23 @@ def _chores(figures: Figures, limits: Conf) -> Iterator[Finding]:
         else:
             text = _("The chore “%(chore)s” last succeeded %(age)s ago (limit %(limit)s).")
         seconds = None if age is None else age.total_seconds()
-        level = Level.OK if (figures.known_for if age is None else age) <= limit else Level.WARNING
-        yield Finding(level, What.CHORE, text % words, chore, seconds, limit.total_seconds())
-    if figures.behind > BEHIND:
-        words = {"behind": in_words(figures.behind)}
+        level = Level.OK if (measurements.known_for if age is None else age) <= limit else Level.WARNING
+        yield Finding(level, What.MAINTENANCE, text % words, chore, seconds, limit.total_seconds())
+    if measurements.behind > BEHIND:
+        words = {"behind": in_words(measurements.behind)}
         text = _("The charts are %(behind)s behind; they catch up by themselves while the chore “rollup” runs.")
-        seconds_behind = (figures.behind.total_seconds(), BEHIND.total_seconds())
-        yield Finding(Level.WARNING, What.CHORE, text % words, "charts", *seconds_behind)
-    if figures.deaf_channels:
-        words = {"channels": ", ".join(figures.deaf_channels)}
+        seconds_behind = (measurements.behind.total_seconds(), BEHIND.total_seconds())
+        yield Finding(Level.WARNING, What.MAINTENANCE, text % words, "charts", *seconds_behind)
+    if measurements.failed_channels:
+        words = {"channels": ", ".join(measurements.failed_channels)}
         text = _("The last alerts could not be sent by: %(channels)s. Look at the control worker's log.")
-        yield Finding(Level.WARNING, What.CHORE, text % words, "channels")
+        yield Finding(Level.WARNING, What.MAINTENANCE, text % words, "channels")
 
 
-def _sessions(figures: Figures, limits: Conf) -> Iterator[Finding]:
-    if not figures.sessions_seen:
+def _sessions(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
+    if not measurements.sessions_seen:
         return
-    session = figures.snapshot
+    session = measurements.snapshot
     age = session.age if session else ZERO
     level = _level(warn=age > limits.snapshot_warning, alarm=age > limits.snapshot_critical)
     limit = limits.snapshot_critical if level is Level.CRITICAL else limits.snapshot_warning
@@ -166,28 +166,30 @@ def _sessions(figures: Figures, limits: Conf) -> Iterator[Finding]:
         sentence = text % {"age": in_words(age), "limit": in_words(limit)}
     yield Finding(level, What.SNAPSHOT, sentence, "", age.total_seconds(), limit.total_seconds())
     limit = limits.idle_warning
-    if figures.idle:
+    if measurements.idle:
         text = ngettext(
             "%(many)d session has been idle in a transaction for more than %(limit)s: it holds locks and keeps vacuum "
             "from cleaning up. Find out who holds it, and set idle_in_transaction_session_timeout.",
             "%(many)d sessions have been idle in a transaction for more than %(limit)s: they hold locks and keep "
             "vacuum from cleaning up. Find out who holds them, and set idle_in_transaction_session_timeout.",
-            figures.idle,
+            measurements.idle,
         )
     else:
         text = _("No session has been idle in a transaction for more than %(limit)s.")
-    level = Level.WARNING if figures.idle else Level.OK
-    yield Finding(level, What.IDLE, text % {"many": figures.idle, "limit": in_words(limit)}, "", figures.idle, 0)
+    level = Level.WARNING if measurements.idle else Level.OK
+    yield Finding(
+        level, What.IDLE, text % {"many": measurements.idle, "limit": in_words(limit)}, "", measurements.idle, 0
+    )
 
 
-def _consumer(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+def _consumer(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     yield from _oldest(consumer, limits)
     yield from _held_back(consumer, limits)
     yield from _failed(consumer, limits)
     yield from _failing(consumer, limits)
 
 
-def _oldest(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+def _oldest(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     """Judge the age of what waits; while it is paused or gone from the code, that is what people are told instead."""
     age = consumer.oldest or ZERO
     level = _level(warn=age > limits.oldest_warning, alarm=age > limits.oldest_critical)
@@ -216,7 +218,7 @@ def _oldest(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
     yield Finding(level, What.OLDEST, text % words, consumer.name, seconds, limit.total_seconds())
 
 
-def _held_back(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+def _held_back(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     words = {"name": consumer.name, "many": many(consumer.depth)}
     if consumer.paused_for is not None:
         text = _("%(name)s: paused %(age)s ago by %(who)s (“%(why)s”), waiting: %(many)s.")
@@ -242,7 +244,7 @@ def _held_back(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
         yield Finding(Level.CRITICAL, What.GONE, text % words, consumer.name, consumer.depth, 0)
 
 
-def _failed(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+def _failed(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     failed = consumer.exhausted
     level = _level(warn=failed >= limits.exhausted_warning, alarm=failed >= limits.exhausted_critical)
     limit = limits.exhausted_critical if level is Level.CRITICAL else limits.exhausted_warning
@@ -258,11 +260,11 @@ def _failed(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
             "pause the consumer if going on makes it worse."
         )
         words |= {"many": many(consumer.new_exhausted), "span": in_words(BURST), "limit": limits.burst_critical}
-        figures = (consumer.new_exhausted, limits.burst_critical)
-        yield Finding(Level.CRITICAL, What.BURST, text % words, consumer.name, *figures)
+        measurements = (consumer.new_exhausted, limits.burst_critical)
+        yield Finding(Level.CRITICAL, What.BURST, text % words, consumer.name, *measurements)
 
 
-def _failing(consumer: ConsumerFigures, limits: Conf) -> Iterator[Finding]:
+def _failing(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     failed, limit = consumer.failed_attempts, limits.failing_warning
     if consumer.succeeded or failed < limit:
         return

@@ -20,14 +20,14 @@ from django.utils.translation import gettext as _
 
 from outbox import registry
 from outbox.conf import conf
-from outbox.models import ConsumerState, Message, MinuteStat, Pulse
-from outbox.models.sql.backlog import depths
-from outbox.monitoring.findings import Finding, Level, in_words, judge, worst
-from outbox.monitoring.measurements import BURST, CAP, ConsumerFigures, Figures, Session
+from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat
+from outbox.models.sql.backlog import measure_backlogs
+from outbox.monitoring.findings import Finding, Level, evaluate, in_words, worst
+from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements, Session
 
 RESCAN = "rescan"
-CHORES = ("prune", "rollup", "alerts")
-"""The chores whose pulse is watched beside the rescan's."""
+MAINTENANCE_JOBS = ("prune", "rollup", "alerts")
+"""The chores whose heartbeat is watched beside the rescan's."""
 ZERO = timedelta(0)
 
 SNAPSHOTS = """
@@ -49,7 +49,7 @@ WHERE datname = current_database() AND state LIKE 'idle in transaction%%'
 class Health:
     """What was measured, and the findings, worst first."""
 
-    figures: Figures
+    measurements: Measurements
     findings: tuple[Finding, ...]
 
     @cached_property
@@ -62,20 +62,20 @@ class Health:
         findings = [
             {**asdict(finding), "level": finding.level.word, "about": finding.about} for finding in self.findings
         ]
-        return {"level": self.level.word, "findings": findings, **_plain(asdict(self.figures))}
+        return {"level": self.level.word, "findings": findings, **_plain(asdict(self.measurements))}
 
 
 def health() -> Health:
     """Measure and judge."""
-    figures = measure()
-    return Health(figures, tuple(judge(figures, conf())))
+    measurements = measure()
+    return Health(measurements, tuple(evaluate(measurements, conf())))
 
 
 def unready() -> list[str]:
     """Return why this installation is not ready to do its work: migrations not applied, rescan overdue."""
     if names := _unapplied():
         return [_("Migrations are not applied: %(names)s.") % {"names": ", ".join(names)}]
-    age = _pulses().get(RESCAN, NEVER).age
+    age = _heartbeats().get(RESCAN, NEVER).age
     if age is None:
         return [_("The rescan has never succeeded.")]
     limit = conf().rescan_limit
@@ -100,20 +100,20 @@ def _unapplied() -> list[str]:
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
 
 
-def measure() -> Figures:
+def measure() -> Measurements:
     """Read everything that is judged, in some dozen small statements."""
-    pulses = _pulses()
-    rescan = pulses.get(RESCAN, NEVER)
+    heartbeats = _heartbeats()
+    rescan = heartbeats.get(RESCAN, NEVER)
     consumers = tuple(_consumers())
     sessions_seen = connections[conf().database].vendor == "postgresql"
-    return Figures(
+    return Measurements(
         consumers=consumers,
         rescan=rescan.age,
         known_for=rescan.known_for,
         broker_away=bool(rescan.data.get("broker_away")),
-        chores={name: pulses.get(name, NEVER).age for name in CHORES},
-        behind=timedelta(seconds=pulses.get("rollup", NEVER).data.get("behind", 0)),
-        deaf_channels=tuple(pulses.get("alerts", NEVER).data.get("deaf", [])),
+        maintenance_jobs={name: heartbeats.get(name, NEVER).age for name in MAINTENANCE_JOBS},
+        behind=timedelta(seconds=heartbeats.get("rollup", NEVER).data.get("behind", 0)),
+        failed_channels=tuple(heartbeats.get("alerts", NEVER).data.get("failed_channels", [])),
         exhausted=sum(consumer.exhausted for consumer in consumers),
         sessions_seen=sessions_seen,
         snapshot=_oldest_snapshot() if sessions_seen else None,
@@ -121,19 +121,19 @@ def measure() -> Figures:
     )
 
 
-class _Beat(NamedTuple):
+class _Heartbeat(NamedTuple):
     age: timedelta | None
     known_for: timedelta
     data: Mapping[str, Any]
 
 
-NEVER = _Beat(None, ZERO, {})
+NEVER = _Heartbeat(None, ZERO, {})
 
 
-def _pulses() -> dict[str, _Beat]:
-    pulses = Pulse.objects.filter(name__in=[RESCAN, *CHORES])
-    beats = pulses.annotate(age=_ago(F("at")), known_for=_ago(F("since")))
-    return {name: _Beat(*beat) for name, *beat in beats.values_list("name", "age", "known_for", "data")}
+def _heartbeats() -> dict[str, _Heartbeat]:
+    heartbeats = Heartbeat.objects.filter(name__in=[RESCAN, *MAINTENANCE_JOBS])
+    beats = heartbeats.annotate(age=_ago(F("at")), known_for=_ago(F("since")))
+    return {name: _Heartbeat(*beat) for name, *beat in beats.values_list("name", "age", "known_for", "data")}
 
 
 def _ago(moment: Combinable) -> Combinable:
@@ -141,14 +141,14 @@ def _ago(moment: Combinable) -> Combinable:
     return ExpressionWrapper(Now() - moment, output_field=DurationField())
 
 
-def _consumers() -> Iterator[ConsumerFigures]:
+def _consumers() -> Iterator[ConsumerMeasurements]:
     states = {state.consumer: state for state in _states()}
     fresh = Message.objects.exhausted().filter(exhausted_at__gte=Now() - BURST).order_by("exhausted_at")
     burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
     ended = {row["consumer"]: row for row in MinuteStat.objects.within(BURST).per_consumer()}
     known = {entry.name for entry in registry.all_consumers()}
-    for name, depth in depths(known, cap=CAP).items():
-        yield ConsumerFigures(
+    for name, depth in measure_backlogs(known, cap=CAP).items():
+        yield ConsumerMeasurements(
             name=name,
             in_code=name in known,
             new_exhausted=burst[name],

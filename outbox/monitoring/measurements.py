@@ -11,7 +11,7 @@ BURST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerFigures:
+class ConsumerMeasurements:
     """One consumer: what waits for it, how long, and what holds it back. Counts end at ``CAP``.
 
     ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute.
@@ -51,19 +51,19 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Measurements:
     """Everything that was measured. ``chores`` are the ages of each chore's last success, None if it had none.
 
     ``known_for`` is how long ago the first rescan succeeded: from then on the chores are expected.
     """
 
-    consumers: tuple[ConsumerFigures, ...] = ()
+    consumers: tuple[ConsumerMeasurements, ...] = ()
     rescan: timedelta | None = None
     known_for: timedelta = timedelta(0)
     broker_away: bool = False
-    chores: Mapping[str, timedelta | None] = field(default_factory=dict)
+    maintenance_jobs: Mapping[str, timedelta | None] = field(default_factory=dict)
     behind: timedelta = timedelta(0)
-    deaf_channels: tuple[str, ...] = ()
+    failed_channels: tuple[str, ...] = ()
     exhausted: int = 0
     sessions_seen: bool = False
     snapshot: Session | None = None

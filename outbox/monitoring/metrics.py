@@ -21,7 +21,7 @@ from outbox.models import AttemptOutcome, TotalStat
 from outbox.models.stats import BOUNDS
 from outbox.monitoring.findings import Finding, Level
 from outbox.monitoring.health import health
-from outbox.monitoring.measurements import ConsumerFigures, Figures
+from outbox.monitoring.measurements import ConsumerMeasurements, Measurements
 
 ATTEMPTS = {"success": "successes", **{outcome: outcome for outcome in AttemptOutcome.values}}
 """The outcome of an attempt as a label, and the column that counts it."""
@@ -45,8 +45,8 @@ class OutboxCollector(Collector):
         """Measure and return every metric."""
         seen = health()
         yield from _findings(seen.findings)
-        yield from _engine(seen.figures)
-        yield from _consumers(seen.figures.consumers)
+        yield from _engine(seen.measurements)
+        yield from _consumers(seen.measurements.consumers)
         yield from _totals(list(TotalStat.objects.order_by("consumer")))
 
 
@@ -57,21 +57,25 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Metric]:
     yield family
 
 
-def _engine(figures: Figures) -> Iterator[Metric]:
-    rescan = inf if figures.rescan is None else figures.rescan.total_seconds()
+def _engine(measurements: Measurements) -> Iterator[Metric]:
+    rescan = inf if measurements.rescan is None else measurements.rescan.total_seconds()
     yield GaugeMetricFamily("outbox_rescan_age_seconds", "Seconds since the rescan last succeeded.", rescan)
     yield GaugeMetricFamily(
-        "outbox_broker_away", "1 if the broker did not answer at the last rescan.", int(figures.broker_away)
+        "outbox_broker_away", "1 if the broker did not answer at the last rescan.", int(measurements.broker_away)
     )
-    chores = GaugeMetricFamily("outbox_chore_age_seconds", "Seconds since a chore last succeeded.", labels=["chore"])
-    for chore, age in figures.chores.items():
-        chores.add_metric([chore], inf if age is None else age.total_seconds())
-    yield chores
+    maintenance_jobs = GaugeMetricFamily(
+        "outbox_maintenance_job_age_seconds",
+        "Seconds since a maintenance job last succeeded.",
+        labels=["maintenance_job"],
+    )
+    for chore, age in measurements.maintenance_jobs.items():
+        maintenance_jobs.add_metric([chore], inf if age is None else age.total_seconds())
+    yield maintenance_jobs
     yield GaugeMetricFamily(
-        "outbox_statistics_behind_seconds", "How far counters and charts lag.", figures.behind.total_seconds()
+        "outbox_statistics_behind_seconds", "How far counters and charts lag.", measurements.behind.total_seconds()
     )
-    if figures.sessions_seen:
-        held = figures.snapshot
+    if measurements.sessions_seen:
+        held = measurements.snapshot
         yield GaugeMetricFamily(
             "outbox_snapshot_age_seconds",
             "Age of the oldest transaction that keeps vacuum back.",
@@ -83,11 +87,13 @@ def _engine(figures: Figures) -> Iterator[Metric]:
             held.transactions if held else 0,
         )
         yield GaugeMetricFamily(
-            "outbox_idle_in_transaction_sessions", "Sessions that are idle in a transaction for too long.", figures.idle
+            "outbox_idle_in_transaction_sessions",
+            "Sessions that are idle in a transaction for too long.",
+            measurements.idle,
         )
 
 
-def _consumers(consumers: tuple[ConsumerFigures, ...]) -> Iterator[Metric]:
+def _consumers(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:
     messages = GaugeMetricFamily(
         "outbox_messages", "Messages that are not settled, counted up to 10,001.", labels=["consumer", "status"]
     )

@@ -9,7 +9,7 @@ from outbox.models import Message, Status
 EVIDENCE_LENGTH = 250
 
 
-class Act(TextChoices):
+class Action(TextChoices):
     """What can be done by hand, under the names the audit keeps."""
 
     RETRY = "retry", gettext_lazy("retry")
@@ -23,17 +23,17 @@ class Act(TextChoices):
 
 
 PERMISSIONS = {
-    Act.RETRY: "outbox.retry_message",
-    Act.HANDLE: "outbox.resolve_message",
-    Act.DISCARD: "outbox.discard_message",
-    Act.REOPEN: "outbox.resolve_message",
-    Act.REVEAL: "outbox.view_payload",
-    Act.PAUSE: "outbox.pause_consumer",
-    Act.RESUME: "outbox.pause_consumer",
-    Act.TRIAGE: "outbox.change_failuregroup",
+    Action.RETRY: "outbox.retry_message",
+    Action.HANDLE: "outbox.resolve_message",
+    Action.DISCARD: "outbox.discard_message",
+    Action.REOPEN: "outbox.resolve_message",
+    Action.REVEAL: "outbox.view_payload",
+    Action.PAUSE: "outbox.pause_consumer",
+    Action.RESUME: "outbox.pause_consumer",
+    Action.TRIAGE: "outbox.change_failuregroup",
 }
 
-NEED_NO_REASON = frozenset({Act.REVEAL, Act.TRIAGE})
+NEED_NO_REASON = frozenset({Action.REVEAL, Action.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""
 
 
@@ -45,11 +45,11 @@ class HandledAs(TextChoices):
     NOT_DUE = "not_due", gettext_lazy("not due")
 
 
-def why_not(act: Act, message: Message) -> str:
+def why_not(action: Action, message: Message) -> str:
     """Return why the message's state does not permit the act, in words; empty if it does."""
-    if act is Act.REVEAL:
+    if action is Action.REVEAL:
         return ""
-    if act is Act.REOPEN:
+    if action is Action.REOPEN:
         return "" if message.resolution else _("Only what was handled or discarded by hand can be reopened.")
     if message.exhausted_at is not None:
         return ""

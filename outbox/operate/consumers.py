@@ -11,8 +11,8 @@ from outbox import audit, registry
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import ConsumerState, Message
-from outbox.operate.actions import Act
-from outbox.operate.operator_action import Actor, Deed, overtaken_by
+from outbox.operate.actions import Action
+from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 from outbox.operate.wording import format_datetime
 
 LONGEST = timedelta(days=365)
@@ -32,8 +32,8 @@ def pause(
     ``seen`` is the ``paused_at`` of the pause the operator saw, None if there was none; a pause that was seen is
     replaced. What a worker holds at this moment it finishes.
     """
-    deed = Deed(Act.PAUSE, actor, reason, origin)
-    deed.check()
+    action = OperatorAction(Action.PAUSE, actor, reason, origin)
+    action.check()
     if lasting is not None and not timedelta(0) < lasting <= LONGEST:
         raise NotAllowed(_("A pause lasts longer than no time, and at most a year."))
     if not _is_known(consumer):
@@ -43,10 +43,10 @@ def pause(
         )
     return _change(
         consumer,
-        deed,
+        action,
         seen,
         paused_at=Now(),
-        paused_by=deed.name,
+        paused_by=action.actor_name,
         paused_reason=reason.strip(),
         paused_until=None if lasting is None else Now() + lasting,
     )
@@ -54,11 +54,11 @@ def pause(
 
 def resume(consumer: str, *, seen: datetime | None, actor: Actor, reason: str, origin: str = "") -> ConsumerState:
     """Let a paused consumer go on; the rescan sends what has waited within a second. ``seen`` is as for ``pause``."""
-    deed = Deed(Act.RESUME, actor, reason, origin)
-    deed.check()
+    action = OperatorAction(Action.RESUME, actor, reason, origin)
+    action.check()
     if seen is None and not ConsumerState.objects.paused().filter(pk=consumer).exists():
         raise NotAllowed(_("The consumer is not paused."))
-    return _change(consumer, deed, seen, paused_at=None, paused_by="", paused_reason="", paused_until=None)
+    return _change(consumer, action, seen, paused_at=None, paused_by="", paused_reason="", paused_until=None)
 
 
 def why_held_back(consumer: str) -> str:
@@ -85,7 +85,7 @@ def _is_known(consumer: str) -> bool:
     )
 
 
-def _change(consumer: str, deed: Deed, seen: datetime | None, **changes: Any) -> ConsumerState:
+def _change(consumer: str, action: OperatorAction, seen: datetime | None, **changes: Any) -> ConsumerState:
     """Change the row if its pause is still the one that was seen, or raise and change nothing.
 
     Compared under the row's lock: on SQLite a moment written by the database is not found again by its value.
@@ -98,7 +98,7 @@ def _change(consumer: str, deed: Deed, seen: datetime | None, **changes: Any) ->
             raise _conflict(consumer)
         ConsumerState.objects.filter(pk=consumer).update(**changes)
         after = ConsumerState.objects.get(pk=consumer)
-        deed.note(consumer, before=_state(before), after=_state(after))
+        action.record(consumer, before=_state(before), after=_state(after))
     return after
 
 
@@ -114,7 +114,7 @@ def _state(state: ConsumerState) -> dict[str, Any]:
 
 def _conflict(consumer: str) -> Conflict:
     paused = ConsumerState.objects.paused().filter(pk=consumer).exists()
-    act = audit.last_act_about(consumer, Act.PAUSE, Act.RESUME)
-    if act is None or (act.action == Act.PAUSE and not paused):
+    entry = audit.last_act_about(consumer, Action.PAUSE, Action.RESUME)
+    if entry is None or (entry.action == Action.PAUSE and not paused):
         return Conflict(_("The pause that you saw is over by itself. Look again, then decide."))
-    return overtaken_by(act)
+    return overtaken_by(entry)

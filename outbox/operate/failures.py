@@ -11,8 +11,8 @@ from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import FailureGroup, GroupState
 from outbox.operate import text_checks
-from outbox.operate.actions import Act
-from outbox.operate.operator_action import Actor, Deed, overtaken_by
+from outbox.operate.actions import Action
+from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 from outbox.operate.wording import subject_of_group
 
 
@@ -35,8 +35,8 @@ def set_group(
     ``was`` is the state the operator saw: the machine itself opens a fixed group again, which is no operator's change.
     ``ignored_up_to`` is the number of failures beyond which an ignored group is shown as open again.
     """
-    deed = Deed(Act.TRIAGE, actor, reason, origin)
-    deed.check()
+    action = OperatorAction(Action.TRIAGE, actor, reason, origin)
+    action.check()
     group = FailureGroup.objects.with_totals().filter(pk=fingerprint).first()
     if group is None:
         raise Conflict(_("This failure group is no longer there."))
@@ -49,9 +49,9 @@ def set_group(
         )
     wanted: dict[str, Any] = {
         "state": GroupState(state),
-        "owner": text_checks.read(owner, limit=text_checks.OWNER_LENGTH),
-        "ticket": text_checks.read(ticket, limit=text_checks.TICKET_LENGTH),
-        "note": text_checks.read(note, limit=text_checks.NOTE_LENGTH, lines=True),
+        "owner": text_checks.check_text(owner, limit=text_checks.OWNER_LENGTH),
+        "ticket": text_checks.check_text(ticket, limit=text_checks.TICKET_LENGTH),
+        "note": text_checks.check_text(note, limit=text_checks.NOTE_LENGTH, lines=True),
         "ignored_up_to": ignored_up_to if ignores else None,
     }
     before = _state(group)
@@ -62,7 +62,7 @@ def set_group(
         if not seen.update(revision=F("revision") + 1, **wanted):
             raise _conflict(group, revision)
         changed = FailureGroup.objects.get(pk=fingerprint)
-        deed.note(subject_of_group(changed), before=before, after=_state(changed))
+        action.record(subject_of_group(changed), before=before, after=_state(changed))
     return changed
 
 
@@ -80,7 +80,7 @@ def _state(group: FailureGroup) -> dict[str, Any]:
 def _conflict(group: FailureGroup, seen: int) -> Conflict:
     """Tell who was faster; where no operator was, the failure itself has come back."""
     revision = FailureGroup.objects.filter(pk=group.pk).values_list("revision", flat=True).first()
-    act = audit.last_act_about(subject_of_group(group), Act.TRIAGE)
-    if act is None or revision == seen:
+    entry = audit.last_act_about(subject_of_group(group), Action.TRIAGE)
+    if entry is None or revision == seen:
         return Conflict(_("The failure has come back since you looked. Look again, then decide."))
-    return overtaken_by(act)
+    return overtaken_by(entry)

@@ -15,8 +15,8 @@ from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import Message, Resolution, Status
 from outbox.operate import text_checks
-from outbox.operate.actions import EVIDENCE_LENGTH, Act, HandledAs, why_not
-from outbox.operate.operator_action import Actor, Deed, overtaken_by
+from outbox.operate.actions import EVIDENCE_LENGTH, Action, HandledAs, why_not
+from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 
 FAILED = Q(exhausted_at__isnull=False)
 CLOSED_BY_HAND = Q(resolution__in=[Resolution.HANDLED, Resolution.DISCARDED])
@@ -27,8 +27,8 @@ def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: 
 
     Only what the machine has given up on can be retried; a message that is under way would otherwise run twice.
     """
-    deed = Deed(Act.RETRY, actor, reason, origin)
-    deed.check()
+    action = OperatorAction(Action.RETRY, actor, reason, origin)
+    action.check()
     message = _look(message_id, revision)
     consumer = registry.get(message.consumer)
     if consumer is None:
@@ -41,7 +41,7 @@ def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: 
         )
     return _change(
         message,
-        deed,
+        action,
         only=FAILED,
         also=partial(_hint, message.consumer, message.pk),
         status=Status.PENDING,
@@ -67,9 +67,9 @@ def mark_handled(
     origin: str = "",
 ) -> Message:
     """Failed → success, handled by hand; ``evidence`` proves the outcome (an order number, a link, a note)."""
-    deed = Deed(Act.HANDLE, actor, reason, origin)
-    deed.check()
-    proof = text_checks.read(evidence, limit=EVIDENCE_LENGTH)
+    action = OperatorAction(Action.HANDLE, actor, reason, origin)
+    action.check()
+    proof = text_checks.check_text(evidence, limit=EVIDENCE_LENGTH)
     if not proof:
         raise NotAllowed(
             _("Say what proves it, in 1 to %(limit)d characters: an order number, a link or a note.")
@@ -78,7 +78,7 @@ def mark_handled(
     message = _look(message_id, revision)
     return _change(
         message,
-        deed,
+        action,
         only=FAILED,
         also=partial(_hint_next, message),
         status=Status.SUCCESS,
@@ -91,12 +91,12 @@ def mark_handled(
 
 def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Failed → failed and closed: the promise will not be kept, and nobody is asked about it again."""
-    deed = Deed(Act.DISCARD, actor, reason, origin)
-    deed.check()
+    action = OperatorAction(Action.DISCARD, actor, reason, origin)
+    action.check()
     message = _look(message_id, revision)
     return _change(
         message,
-        deed,
+        action,
         only=FAILED,
         also=partial(_hint_next, message),
         resolution=Resolution.DISCARDED,
@@ -107,12 +107,12 @@ def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin
 
 def reopen(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Handled or discarded → failed, waiting for a person again. The machine's own success is never reopened."""
-    deed = Deed(Act.REOPEN, actor, reason, origin)
-    deed.check()
+    action = OperatorAction(Action.REOPEN, actor, reason, origin)
+    action.check()
     message = _look(message_id, revision)
     return _change(
         message,
-        deed,
+        action,
         only=CLOSED_BY_HAND,
         status=Status.FAILED,
         resolution=Resolution.NONE,
@@ -124,11 +124,11 @@ def reopen(message_id: int, *, revision: int, actor: Actor, reason: str, origin:
 
 def reveal(message_id: int, *, actor: Actor, origin: str = "", reason: str = "") -> Any:
     """Return the payload unmasked, and note in the audit who has seen it."""
-    deed = Deed(Act.REVEAL, actor, reason, origin)
-    deed.check()
+    action = OperatorAction(Action.REVEAL, actor, reason, origin)
+    action.check()
     with transaction.atomic(using=conf().database):
         message = _look(message_id)
-        deed.note(str(message), message_id=message.pk, before={}, after={})
+        action.record(str(message), message_id=message.pk, before={}, after={})
     return message.payload
 
 
@@ -145,17 +145,17 @@ def _look(message_id: int, revision: int | None = None) -> Message:
 
 
 def _change(
-    message: Message, deed: Deed, *, only: Q, also: Callable[[], None] | None = None, **changes: Any
+    message: Message, action: OperatorAction, *, only: Q, also: Callable[[], None] | None = None, **changes: Any
 ) -> Message:
     """Change the row if it is still as the operator saw it and write the audit, or raise and change nothing."""
-    if refusal := why_not(deed.act, message):
+    if refusal := why_not(action.verb, message):
         raise NotAllowed(refusal)
     with transaction.atomic(using=conf().database):
         seen = Message.objects.filter(only, pk=message.pk, revision=message.revision)
         if not seen.update(revision=F("revision") + 1, **changes):
             raise _conflict(message.pk)
         changed = Message.objects.get(pk=message.pk)
-        deed.note(str(changed), message_id=changed.pk, before=_state(message), after=_state(changed))
+        action.record(str(changed), message_id=changed.pk, before=_state(message), after=_state(changed))
         if also is not None:
             also()
     return changed
@@ -176,20 +176,20 @@ def _state(message: Message) -> dict[str, Any]:
 
 def _conflict(message_id: int) -> Conflict:
     """Tell what has become of the message meanwhile, and by whom if the audit knows."""
-    act = audit.last_act_on(message_id)
-    if act is None:
+    entry = audit.last_act_on(message_id)
+    if entry is None:
         message = Message.objects.filter(pk=message_id).first()
         state = message.get_status_display() if message else _("gone")
         return Conflict(
             _("The message has changed since you looked; now it is %(state)s. Look again, then decide.")
             % {"state": state}
         )
-    return overtaken_by(act)
+    return overtaken_by(entry)
 
 
 def _hint(consumer: str, message_id: int) -> None:
-    """Let the courier tell a worker once the act has committed; without it the rescan finds the row."""
-    dispatcher.offer_on_commit({consumer: [message_id]})
+    """Let the dispatcher tell a worker once the act has committed; without it the rescan finds the row."""
+    dispatcher.dispatch_on_commit({consumer: [message_id]})
 
 
 def _hint_next(message: Message) -> None:

@@ -10,7 +10,7 @@ from outbox import audit
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry
 from outbox.operate import text_checks
-from outbox.operate.actions import NEED_NO_REASON, PERMISSIONS, Act
+from outbox.operate.actions import NEED_NO_REASON, PERMISSIONS, Action
 from outbox.operate.wording import describe_entry, format_datetime
 
 
@@ -29,39 +29,39 @@ ACTOR_LENGTH = 150
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """An act of one person; made before anything is looked at, so that nobody learns what they may not do."""
+class OperatorAction:
+    """One act of one person; made before anything is looked at, so that nobody learns what they may not do."""
 
-    act: Act
+    verb: Action
     actor: Actor
     reason: str
     origin: str
 
     @property
-    def name(self) -> str:
+    def actor_name(self) -> str:
         """Who, as the audit keeps it."""
         return (self.actor if isinstance(self.actor, str) else self.actor.get_username()).strip()[:ACTOR_LENGTH]
 
     def check(self) -> None:
         """Raise ``NotAllowed`` without a reason, a name or the permission, or if a text hides what it says."""
-        check_reason(self.reason, needed=self.act not in NEED_NO_REASON)
-        permission = PERMISSIONS[self.act]
+        check_reason(self.reason, needed=self.verb not in NEED_NO_REASON)
+        permission = PERMISSIONS[self.verb]
         if not isinstance(self.actor, str) and not self.actor.has_perm(permission):
             raise NotAllowed(
                 _("You may not do this: it takes the permission “%(permission)s”. Ask a lead, or for the permission.")
                 % {"permission": permission}
             )
-        if not text_checks.read(self.name, limit=ACTOR_LENGTH):
+        if not text_checks.check_text(self.actor_name, limit=ACTOR_LENGTH):
             raise NotAllowed(_("Say who is acting; the audit keeps the name."))
 
-    def note(
+    def record(
         self, subject: str, *, message_id: int | None = None, before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> None:
         """Write the act to the audit, inside its own transaction."""
         audit.append(
-            actor=self.name,
+            actor=self.actor_name,
             origin=self.origin[:100],
-            action=self.act.value,
+            action=self.verb.value,
             subject=subject,
             message_id=message_id,
             before=before,
@@ -72,7 +72,7 @@ class Deed:
 
 def check_reason(reason: str, *, needed: bool = True) -> None:
     """Raise ``NotAllowed`` if the audit cannot keep the reason: there is none, or it is too long or hides something."""
-    if not text_checks.read(reason, limit=text_checks.REASON_LENGTH, lines=True) and needed:
+    if not text_checks.check_text(reason, limit=text_checks.REASON_LENGTH, lines=True) and needed:
         raise NotAllowed(_("Say why, in a few words; the audit keeps it."))
 
 

@@ -12,12 +12,12 @@ TICKET_LENGTH = 300
 NOTE_LENGTH = 10_000
 
 LINE_ENDS = "\r\n\t"
-HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of what is not seen, or turns the order in which the rest is seen: controls, bidirectional and
 zero-width characters, half surrogates, separators of lines and paragraphs."""
 
 
-def read(text: str, *, limit: int, lines: bool = False) -> str:
+def check_text(text: str, *, limit: int, lines: bool = False) -> str:
     """Return ``text`` without the space around it; ``lines`` permits line ends and tabs.
 
     Raises ``NotAllowed`` for more than ``limit`` characters and for characters that are not seen.
@@ -29,7 +29,7 @@ def read(text: str, *, limit: int, lines: bool = False) -> str:
             % {"start": text[:20], "length": len(text), "limit": limit}
         )
     hidden = [
-        character for character in text if category(character) in HIDDEN and not (lines and character in LINE_ENDS)
+        character for character in text if category(character) in INVISIBLE and not (lines and character in LINE_ENDS)
     ]
     if hidden:
         raise NotAllowed(

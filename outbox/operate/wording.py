@@ -9,17 +9,17 @@ from django.utils.translation import gettext_lazy
 
 from outbox.audit import PRUNED
 from outbox.models import AuditEntry, FailureGroup
-from outbox.operate.actions import Act, HandledAs
+from outbox.operate.actions import Action, HandledAs
 
 ACTION_SENTENCES = {
-    Act.RETRY: gettext_lazy("%(actor)s retried the message"),
-    Act.HANDLE: gettext_lazy("%(actor)s marked the message as handled"),
-    Act.DISCARD: gettext_lazy("%(actor)s discarded the message"),
-    Act.REOPEN: gettext_lazy("%(actor)s reopened the message"),
-    Act.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
-    Act.PAUSE: gettext_lazy("%(actor)s paused the consumer"),
-    Act.RESUME: gettext_lazy("%(actor)s resumed the consumer"),
-    Act.TRIAGE: gettext_lazy("%(actor)s changed the failure group"),
+    Action.RETRY: gettext_lazy("%(actor)s retried the message"),
+    Action.HANDLE: gettext_lazy("%(actor)s marked the message as handled"),
+    Action.DISCARD: gettext_lazy("%(actor)s discarded the message"),
+    Action.REOPEN: gettext_lazy("%(actor)s reopened the message"),
+    Action.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
+    Action.PAUSE: gettext_lazy("%(actor)s paused the consumer"),
+    Action.RESUME: gettext_lazy("%(actor)s resumed the consumer"),
+    Action.TRIAGE: gettext_lazy("%(actor)s changed the failure group"),
 }
 
 
@@ -36,8 +36,8 @@ def format_datetime(at: datetime, how: str = "DATETIME_FORMAT") -> str:
 
 def describe_entry(entry: AuditEntry) -> str:
     """Return who did what, in words."""
-    if entry.action in Act.values:
-        return ACTION_SENTENCES[Act(entry.action)] % {"actor": entry.actor}
+    if entry.action in Action.values:
+        return ACTION_SENTENCES[Action(entry.action)] % {"actor": entry.actor}
     if entry.action == PRUNED:
         return _("The oldest entries were removed: %(count)s") % {"count": entry.before.get("entries")}
     return f"{entry.actor}: {entry.action}"

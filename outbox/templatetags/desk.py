@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from outbox.admin import formats
-from outbox.admin.messages.listing import Tally
-from outbox.admin.operations.page import context as read_operations
+from outbox.admin.messages.listing import BoundedCount
+from outbox.admin.operations.page import operations_context as read_operations
 from outbox.conf import conf
 from outbox.models import FailureGroup, Message, Resolution, Status
 from outbox.monitoring.findings import in_words
@@ -69,7 +69,7 @@ def operations(context: Context) -> dict[str, Any]:
         return {"broken": True}
 
 
-register.simple_tag(formats.moment)
+register.simple_tag(formats.format_moment, name="moment")
 
 
 @register.simple_tag
@@ -99,13 +99,13 @@ def clock(at: datetime) -> SafeString:
 @register.filter
 def worded(text: str | None) -> str:
     """Write an error with the engine's own part of it translated."""
-    return formats.error(text) if text else ""
+    return formats.translate_error(text) if text else ""
 
 
 @register.filter
 def titled(group: FailureGroup) -> str:
     """Write a kind of failure with "…" for what differs from case to case."""
-    return formats.kind(group)
+    return formats.format_group(group)
 
 
 @register.filter
@@ -139,7 +139,7 @@ def span(took: timedelta) -> str:
 
 
 @register.filter
-def short(tally: Tally) -> str:
+def short(tally: BoundedCount) -> str:
     """Show a count, with a plus where counting stopped; a question mark if it stopped before it found any."""
     if tally.more and not tally.counted:
         return "?"
@@ -147,7 +147,7 @@ def short(tally: Tally) -> str:
 
 
 @register.filter
-def spoken(tally: Tally) -> str:
+def spoken(tally: BoundedCount) -> str:
     """Say a count in words, for the tooltip and for those who listen."""
     if tally.more and not tally.counted:
         return _("none among those looked through; there are too many to look through all")

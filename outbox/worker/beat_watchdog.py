@@ -5,15 +5,15 @@ from typing import Any
 
 from celery import bootsteps
 
-from outbox.tasks import cover_for_beat
+from outbox.tasks import run_overdue_jobs
 
-PERIOD = 2.0
+LOOK_EVERY = 2.0
 """Seconds between two looks; a quarter of an hour without beat costs one small query each."""
-PATIENCE = 60.0
+ANSWER_TIMEOUT = 60.0
 """Seconds after which an answer from the pool is not waited for any more (its process was killed)."""
 
 
-class CoverForBeat(bootsteps.StartStopStep):
+class BeatWatchdog(bootsteps.StartStopStep):
     """Has the pool look every two seconds whether the rescan is overdue; the main process touches no database."""
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
@@ -25,7 +25,7 @@ class CoverForBeat(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begin to look."""
-        self._entry = worker.timer.call_repeatedly(PERIOD, self._look, (worker,))
+        self._entry = worker.timer.call_repeatedly(LOOK_EVERY, self._look, (worker,))
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
         """Stop looking, before the pool goes away."""
@@ -34,10 +34,10 @@ class CoverForBeat(bootsteps.StartStopStep):
             self._entry = None
 
     def _look(self, worker: Any) -> None:
-        if self._asked_at is not None and monotonic() - self._asked_at < PATIENCE:
+        if self._asked_at is not None and monotonic() - self._asked_at < ANSWER_TIMEOUT:
             return
         self._asked_at = monotonic()
-        worker.pool.apply_async(cover_for_beat, callback=self._answered, error_callback=self._answered)
+        worker.pool.apply_async(run_overdue_jobs, callback=self._answered, error_callback=self._answered)
 
     def _answered(self, _result: Any) -> None:
         self._asked_at = None

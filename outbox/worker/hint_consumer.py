@@ -17,7 +17,7 @@ from kombu.message import Message
 from outbox.broker.queues import EngineQueue
 
 
-class Intake(bootsteps.StartStopStep):
+class HintConsumerStep(bootsteps.StartStopStep):
     """Has the worker consume through ``TaskConsumer``, with as many hints of a queue at once as its pool has places."""
 
     requires = ("celery.worker.components:Pool",)

@@ -28,6 +28,9 @@ NEEDED: dict[str, Any] = {
 }
 """Settings of the Celery app that our queues need. What the host has set explicitly stays as it is."""
 
+BOOTSTEPS = ("outbox.worker.beat_watchdog:BeatWatchdog", "outbox.worker.hint_consumer:HintConsumerStep")
+"""What is added to every worker of the app, named so that nothing is imported before the apps are ready."""
+
 REUSE = "CELERY_DB_REUSE_MAX"
 """Celery closes the database connection before and after every task without it (146 instead of 629 of our tasks/s)."""
 
@@ -45,7 +48,9 @@ def configure(app: Celery) -> None:
     app.on_after_configure.connect(_set_defaults)
     if app.configured:  # type: ignore[attr-defined]  # missing in the stubs
         _set_defaults(app)
-    app.steps["worker"].update(["outbox.worker.beat_watchdog:CoverForBeat", "outbox.worker.hint_consumer:Intake"])
+    app.steps["worker"].update(
+        ["outbox.worker.beat_watchdog:BeatWatchdog", "outbox.worker.hint_consumer:HintConsumerStep"]
+    )
     worker_process_shutdown.connect(dispatcher.drain_celery_child)
     if apps.ready:
         attach_queues()

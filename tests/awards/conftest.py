@@ -13,7 +13,7 @@ from outbox.broker import dispatcher
 
 @pytest.fixture(autouse=True)
 def no_hints(monkeypatch):
-    monkeypatch.setattr(dispatcher, "offer", lambda ids: None)
+    monkeypatch.setattr(dispatcher, "dispatch", lambda ids: None)
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,7 @@ def test_once_codes_are_added_what_waited_is_issued_however_often_it_had_waited(
 
 
 def test_an_empty_pool_waits_ever_longer_up_to_a_quarter_of_an_hour_and_for_three_months():
-    waits = [POOL_WAITS.wait(attempt, luck=0) for attempt in (1, 2, 3, 6, 500)]
+    waits = [POOL_WAITS.wait(attempt, uniform=0) for attempt in (1, 2, 3, 6, 500)]
 
     assert waits == [timedelta(seconds=s) for s in (30, 60, 120, 900, 900)]
     assert registry.get("awards.hand_out_coupon").deadline == timedelta(days=90)

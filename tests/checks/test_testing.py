@@ -199,7 +199,7 @@ def test_captured_are_the_messages_that_are_new_and_stay(hears):
 def test_no_hint_is_sent_from_within(hears, monkeypatch, block):
     hears()
     offers: list[object] = []
-    monkeypatch.setattr(dispatcher, "offer", offers.append)
+    monkeypatch.setattr(dispatcher, "dispatch", offers.append)
 
     with block(), TestCase.captureOnCommitCallbacks(execute=True):
         say("a")

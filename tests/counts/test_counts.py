@@ -196,12 +196,12 @@ def test_a_rescan_takes_as_many_statements_for_a_thousand_due_rows_as_for_ten(li
     assert with_thousand <= with_ten + 4
 
 
-def test_a_rescan_with_nothing_due_writes_its_pulse_and_nothing_else(listen, link):
+def test_a_rescan_with_nothing_due_writes_its_heartbeat_and_nothing_else(listen, link):
     listen()
     published(100)
     rescan.rescan()
 
     changes = written(rescan.rescan)
 
-    assert set(changes) == {"outbox_pulse"}
+    assert set(changes) == {"outbox_heartbeat"}
     assert Effect.objects.count() == 0

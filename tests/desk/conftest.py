@@ -1,4 +1,4 @@
-"""Two consumers of the desk's own, courier's hints caught, and plain static files."""
+"""Two consumers of the desk's own, dispatcher's hints caught, and plain static files."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -34,7 +34,7 @@ def consumers() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def hints() -> Iterator[list[dict[str, list[int]]]]:
     given: list[dict[str, list[int]]] = []
-    with mock.patch.object(dispatcher, "offer", given.append):
+    with mock.patch.object(dispatcher, "dispatch", given.append):
         yield given
 
 
@@ -56,7 +56,7 @@ def lead(db: None) -> User:
         "resolve_message",
         "discard_message",
         "view_consumerstate",
-        "view_pulse",
+        "view_heartbeat",
         "view_audit",
         "pause_consumer",
         "view_failuregroup",

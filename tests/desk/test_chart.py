@@ -20,7 +20,7 @@ def minutes(*given: tuple[timedelta, int]) -> list[tuple[datetime, list[int]]]:
 
 
 def test_each_minute_is_in_the_half_hour_of_the_clock_that_it_belongs_to() -> None:
-    drawn = chart.draw(
+    drawn = chart.build_chart(
         minutes((timedelta(0), 1), (timedelta(minutes=10), 2), (timedelta(minutes=11), 4), (timedelta(hours=20), 8)),
         now=NOW,
     )
@@ -32,7 +32,7 @@ def test_each_minute_is_in_the_half_hour_of_the_clock_that_it_belongs_to() -> No
 
 
 def test_the_table_has_the_newest_hour_first_and_the_same_total() -> None:
-    drawn = chart.draw(
+    drawn = chart.build_chart(
         minutes((timedelta(minutes=41), 5), (timedelta(minutes=40), 7), (timedelta(hours=3), 9)), now=NOW
     )
 
@@ -42,20 +42,20 @@ def test_the_table_has_the_newest_hour_first_and_the_same_total() -> None:
 
 
 def test_the_last_hour_is_the_last_sixty_minutes_and_not_the_clock_s() -> None:
-    drawn = chart.draw(minutes((timedelta(minutes=59), 1), (timedelta(minutes=61), 2)), now=NOW)
+    drawn = chart.build_chart(minutes((timedelta(minutes=59), 1), (timedelta(minutes=61), 2)), now=NOW)
 
     assert drawn.last_hour == {"successes": 1, "attempts": 0, "put_off": 0, "exhausted": 0}
 
 
 def test_the_smallest_count_is_still_to_be_seen_and_nothing_is_not() -> None:
-    drawn = chart.draw(minutes((timedelta(0), 1), (timedelta(hours=1), 100_000)), now=NOW)
+    drawn = chart.build_chart(minutes((timedelta(0), 1), (timedelta(hours=1), 100_000)), now=NOW)
 
     assert drawn.lines[0].path == "M450 40V0h8V40zM470 40V39h8V40z"
     assert drawn.lines[1].path == ""
 
 
 def test_a_day_without_figures_is_an_empty_chart() -> None:
-    drawn = chart.draw([], now=NOW)
+    drawn = chart.build_chart([], now=NOW)
 
     assert [line.total for line in drawn.lines] == [0, 0, 0, 0]
     assert set(drawn.last_hour.values()) == {0}
@@ -64,8 +64,8 @@ def test_a_day_without_figures_is_an_empty_chart() -> None:
 def test_a_clock_that_is_half_an_hour_off_makes_no_difference() -> None:
     given = minutes((timedelta(minutes=11), 4))
 
-    here = chart.draw(given, now=NOW)
-    there = chart.draw([(at.astimezone(KOLKATA), counts) for at, counts in given], now=NOW.astimezone(KOLKATA))
+    here = chart.build_chart(given, now=NOW)
+    there = chart.build_chart([(at.astimezone(KOLKATA), counts) for at, counts in given], now=NOW.astimezone(KOLKATA))
 
     assert (there.lines, there.hours, there.last_hour) == (here.lines, here.hours, here.last_hour)
 
@@ -83,9 +83,9 @@ def test_the_day_is_read_as_if_every_minute_of_it_were(zone: str) -> None:
     MinuteStat.objects.bulk_create(days)
 
     with mock.patch.object(timezone, "now", return_value=now), timezone.override(zone):
-        read = chart.read()
+        read = chart.read_chart()
 
-    whole = chart.draw([(stat.minute, [stat.successes, stat.lost, 0, 0]) for stat in days], now=now)
+    whole = chart.build_chart([(stat.minute, [stat.successes, stat.lost, 0, 0]) for stat in days], now=now)
     assert (read.lines, read.hours, read.last_hour) == (whole.lines, whole.hours, whole.last_hour)
 
 
@@ -97,7 +97,7 @@ def test_every_counter_of_a_minute_is_in_exactly_one_line() -> None:
         MinuteStat.objects.create(minute=at, consumer=consumer, **values)
     MinuteStat.objects.create(minute=at - timedelta(hours=25), consumer="a", **values)
 
-    drawn = chart.read()
+    drawn = chart.read_chart()
 
     assert sum(line.total for line in drawn.lines) == 2 * sum(values.values())
     assert drawn.last_hour["successes"] == 2 * values["successes"]

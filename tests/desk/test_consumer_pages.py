@@ -35,7 +35,7 @@ def test_every_consumer_of_the_code_is_listed_and_those_that_only_the_table_know
 
     page = desk.get(LIST)
 
-    listed = {row.name: row.held for row in page.context["standings"]}
+    listed = {row.name: row.held for row in page.context["statuses"]}
     assert {entry.name for entry in registry.all_consumers()} | {"desk.gone", "desk.left", "desk.held"} == set(listed)
     assert listed[rows.ISSUE] == "runs"
     assert listed["desk.gone"] == "not in the code"
@@ -51,7 +51,7 @@ def test_numbers_lead_to_the_rows_they_count(desk: Client) -> None:
 
     page = desk.get(LIST)
 
-    row = next(row for row in page.context["standings"] if row.name == rows.ISSUE)
+    row = next(row for row in page.context["statuses"] if row.name == rows.ISSUE)
     assert (row.waiting.counted, row.failed.counted) == (2, 3)
     assert f'href="/admin/outbox/message/?tab=pending&amp;consumer={rows.ISSUE}"' in page.text
     assert f'href="/admin/outbox/message/?tab=failed&amp;consumer={rows.ISSUE}"' in page.text
@@ -165,4 +165,4 @@ def test_a_name_with_an_underscore_has_a_page(desk: Client) -> None:
     listed = desk.get(LIST).text
 
     assert 'href="/admin/outbox/consumerstate/desk.print_5Flabel/change/"' in listed
-    assert desk.get(f"{LIST}desk.print_5Flabel/change/").context["standing"].name == "desk.print_label"
+    assert desk.get(f"{LIST}desk.print_5Flabel/change/").context["status"].name == "desk.print_label"

@@ -13,15 +13,13 @@ pytestmark = pytest.mark.django_db
 
 
 def test_four_groups_stand_ready_each_with_its_permissions() -> None:
-    first = import_module("outbox.migrations.0003_groups")
-    failures = import_module("outbox.migrations.0008_groups_see_failures")
+    initial = import_module("outbox.migrations.0001_initial")
 
-    first.make_groups(apps, SimpleNamespace(connection=connection))
-    failures.add_permissions(apps, SimpleNamespace(connection=connection))
+    initial.make_groups(apps, SimpleNamespace(connection=connection))
 
     ours = Permission.objects.filter(content_type__app_label="outbox")
-    found = {name: set(ours.filter(group__name=name).values_list("codename", flat=True)) for name in first.GROUPS}
-    assert found == {name: {*first.GROUPS[name], *failures.GROUPS[name]} for name in first.GROUPS}
+    found = {name: set(ours.filter(group__name=name).values_list("codename", flat=True)) for name in initial.GROUPS}
+    assert found == {name: set(codenames) for name, codenames in initial.GROUPS.items()}
     assert not {"retry_message", "change_failuregroup"} & (found["Viewer"] | found["Auditor"])
     assert not {"discard_message", "pause_consumer"} & found["Operator"]
 

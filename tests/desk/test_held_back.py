@@ -84,7 +84,7 @@ def test_the_command_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_pause_without_an_end_goes_on_only_when_it_is_resumed() -> None:
     pause()
-    found = detail.find(rows.pending().pk)
+    found = detail.find_message(rows.pending().pk)
     assert found is not None
 
-    assert diagnosis.judge(found.case).do == "It goes on when the consumer is resumed."
+    assert diagnosis.diagnose(found.case).do == "It goes on when the consumer is resumed."

@@ -16,7 +16,7 @@ from outbox import audit, operate, registry
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, Message, Resolution, Status
 from outbox.operate import messages
-from outbox.operate.actions import Act, HandledAs
+from outbox.operate.actions import Action, HandledAs
 from outbox.operate.wording import format_evidence
 from tests.desk import rows
 
@@ -121,21 +121,21 @@ def test_without_a_reason_nothing_is_done(reason: str, lead: User) -> None:
 @pytest.mark.parametrize(
     ("act", "permission"),
     [
-        (Act.RETRY, "retry_message"),
-        (Act.HANDLE, "resolve_message"),
-        (Act.DISCARD, "discard_message"),
-        (Act.REOPEN, "resolve_message"),
+        (Action.RETRY, "retry_message"),
+        (Action.HANDLE, "resolve_message"),
+        (Action.DISCARD, "discard_message"),
+        (Action.REOPEN, "resolve_message"),
     ],
 )
-def test_each_act_takes_its_own_permission(act: Act, permission: str) -> None:
+def test_each_act_takes_its_own_permission(act: Action, permission: str) -> None:
     others = {"view_message", "retry_message", "resolve_message", "discard_message"} - {permission}
     person = rows.user("somebody", *others)
-    message = rows.handled() if act is Act.REOPEN else rows.failed()
+    message = rows.handled() if act is Action.REOPEN else rows.failed()
     verbs = {
-        Act.RETRY: operate.retry,
-        Act.HANDLE: partial(operate.mark_handled, outcome=HandledAs.NOT_DUE, evidence="note"),
-        Act.DISCARD: operate.discard,
-        Act.REOPEN: operate.reopen,
+        Action.RETRY: operate.retry,
+        Action.HANDLE: partial(operate.mark_handled, outcome=HandledAs.NOT_DUE, evidence="note"),
+        Action.DISCARD: operate.discard,
+        Action.REOPEN: operate.reopen,
     }
 
     with pytest.raises(NotAllowed, match=rf"outbox\.{permission}"):

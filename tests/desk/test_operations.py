@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from outbox.admin.operations import page as operations_page
-from outbox.models import ConsumerState, MinuteStat, Pulse
-from outbox.monitoring.measurements import CAP, ConsumerFigures, Figures
+from outbox.models import ConsumerState, Heartbeat, MinuteStat
+from outbox.monitoring.measurements import CAP, ConsumerMeasurements, Measurements
 from tests.desk import rows
 
 pytestmark = pytest.mark.django_db
@@ -22,9 +22,9 @@ HOME = "/admin/outbox/"
 
 
 @pytest.fixture(autouse=True)
-def chores() -> None:
+def maintenance_jobs() -> None:
     for name in ("rescan", "prune", "rollup", "alerts"):
-        Pulse.objects.create(name=name)
+        Heartbeat.objects.create(name=name)
 
 
 def shown(client: Client, path: str = HOME) -> operations_page.Operations:
@@ -60,12 +60,12 @@ def test_what_is_wrong_is_a_sentence_with_the_way_to_it(desk: Client) -> None:
 
 
 def test_what_is_critical_asks_for_a_person_now(desk: Client) -> None:
-    Pulse.objects.filter(name="rescan").update(at=Now() - timedelta(hours=1))
+    Heartbeat.objects.filter(name="rescan").update(at=Now() - timedelta(hours=1))
 
     found = shown(desk)
 
     assert (found.tone, found.headline) == ("bad", "1 thing needs a person now.")
-    assert found.wrong[0].url == "/admin/outbox/pulse/"
+    assert found.wrong[0].url == "/admin/outbox/heartbeat/"
 
 
 def test_tiles_count_what_their_lists_show(desk: Client) -> None:
@@ -87,10 +87,10 @@ def test_tiles_count_what_their_lists_show(desk: Client) -> None:
 
 
 def test_where_counting_stopped_the_tiles_say_so(desk: Client) -> None:
-    consumers = (ConsumerFigures(name="a", pending=CAP), ConsumerFigures(name="b", started=5))
-    figures = Figures(consumers=consumers, exhausted=CAP)
+    consumers = (ConsumerMeasurements(name="a", pending=CAP), ConsumerMeasurements(name="b", started=5))
+    measurements = Measurements(consumers=consumers, exhausted=CAP)
 
-    with mock.patch.object(operations_page, "measure", return_value=figures):
+    with mock.patch.object(operations_page, "measure", return_value=measurements):
         tiles = {tile.label: tile.value for tile in shown(desk).tiles}
 
     assert (tiles["Unfinished"], tiles["Failed, unresolved"]) == ("10,005+", "10,000+")
@@ -112,7 +112,7 @@ def test_consumers_that_are_held_back_come_first_and_have_their_button(desk: Cli
 
     page = desk.get(HOME)
 
-    assert page.context["operations"].standings[0].name == rows.ORDER
+    assert page.context["operations"].statuses[0].name == rows.ORDER
     assert f'aria-label="Resume {rows.ORDER}"' in page.text
     assert f'aria-label="Pause {rows.ISSUE}"' in page.text
 
@@ -123,7 +123,7 @@ def test_the_worst_five_kinds_of_failure_are_shown_and_the_rest_counted(desk: Cl
 
     page = desk.get(HOME)
 
-    assert [kind.group.title[4] for kind in page.context["operations"].kinds] == list("65432")
+    assert [kind.group.title[4] for kind in page.context["operations"].groups_shown] == list("65432")
     assert "2 more kinds of failure" in page.text
 
 
@@ -134,7 +134,7 @@ def test_the_kinds_shown_are_counted_further_than_it_takes_to_find_them(
     for n in range(1, 8):
         rows.group(str(n), stuck=n)
 
-    kinds = shown(desk).kinds
+    kinds = shown(desk).groups_shown
 
     assert [(kind.group.title[4], kind.stuck.counted, kind.stuck.more) for kind in kinds] == [
         (str(n), n, False) for n in (7, 6, 5, 4, 3)
@@ -165,7 +165,7 @@ def test_whoever_may_see_less_is_led_nowhere_that_would_refuse_them(client: Clie
 
     page = client.get(HOME)
 
-    assert page.context["operations"].kinds == []
+    assert page.context["operations"].groups_shown == []
     ours = {path for path in links(page.text) if path.startswith("/admin/outbox/")}
     assert {path: client.get(path).status_code for path in ours} == dict.fromkeys(ours, 200)
     assert "the till is jammed" not in page.text

@@ -5,7 +5,7 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from outbox.admin.operations import page as operations_page
-from outbox.models import ConsumerState, Pulse
+from outbox.models import ConsumerState, Heartbeat
 from tests.desk import rows
 from tests.desk.browsing import PHONE, Open
 
@@ -17,7 +17,7 @@ HOME = "/admin/outbox/"
 def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations_page, "EVERY_SECONDS", 1)
     for name in ("rescan", "prune", "rollup", "alerts"):
-        Pulse.objects.create(name=name)
+        Heartbeat.objects.create(name=name)
 
 
 def test_it_reads_itself_again_and_tells_those_who_listen(open_page: Open) -> None:

@@ -180,6 +180,6 @@ def test_the_audit_is_listed_and_its_chain_checked(desk: Client) -> None:
     assert "The chain is whole" in checked.text
 
 
-@pytest.mark.parametrize("name", ["consumerstate", "pulse"])
-def test_consumers_and_pulses_are_listed(name: str, desk: Client) -> None:
+@pytest.mark.parametrize("name", ["consumerstate", "heartbeat"])
+def test_consumers_and_heartbeats_are_listed(name: str, desk: Client) -> None:
     assert desk.get(f"/admin/outbox/{name}/").status_code == 200

@@ -121,7 +121,7 @@ def test_counting_stops(made: int, short_pages: None) -> None:
     for n in range(made):
         rows.failed(str(n))
 
-    assert listing.tally(find_tab("failed")) == listing.Tally(min(made, 5), more=made > 5)
+    assert listing.count_tab(find_tab("failed")) == listing.BoundedCount(min(made, 5), more=made > 5)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1_2", "-1", "9" * 30, "2026-01-01_5", "2026-13-45T00:00:00_5", "٣"])
@@ -140,9 +140,14 @@ def test_search_finds_the_exact_business_id_in_any_status_and_a_message_by_its_o
     rows.success("17", consumer=rows.ORDER)
     other = rows.pending("170")
 
-    assert sorted(keys(listing.search("17"))) == ["17", "17"]
-    assert keys(listing.search(str(other.pk))) == ["170"]
-    assert keys(listing.search("1x")) == keys(listing.search("9" * 40)) == keys(listing.search("'")) == []
+    assert sorted(keys(listing.search_messages("17"))) == ["17", "17"]
+    assert keys(listing.search_messages(str(other.pk))) == ["170"]
+    assert (
+        keys(listing.search_messages("1x"))
+        == keys(listing.search_messages("9" * 40))
+        == keys(listing.search_messages("'"))
+        == []
+    )
 
 
 def test_the_next_failed_message_is_the_one_below_and_then_the_topmost() -> None:
@@ -168,7 +173,7 @@ def test_an_index_answers_every_tab(tab: Tab, scope: Scope) -> None:
     with CaptureQueriesContext(connection) as queries:
         page = listing.read_page(tab, scope)
         listing.read_page(tab, scope, after=page.older or "1")
-        listing.tally(tab, scope)
+        listing.count_tab(tab, scope)
 
     for query in queries:
         with connection.cursor() as cursor:
@@ -189,5 +194,5 @@ def test_a_group_of_failures_is_shown_whole_and_alone(short_pages: None) -> None
     newest = Message.objects.get(key="ours 3")
 
     assert shown == ["ours 3", "ours 2", "ours 1", "ours 0"]
-    assert listing.tally(tab, scope) == listing.Tally(4, more=False)
+    assert listing.count_tab(tab, scope) == listing.BoundedCount(4, more=False)
     assert listing.next_failed(newest.pk, scope) == Message.objects.get(key="ours 2").pk

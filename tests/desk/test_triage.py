@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from outbox import operate
 from outbox.admin.failures import groups
-from outbox.admin.messages.listing import Tally
+from outbox.admin.messages.listing import BoundedCount
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, FailureCount, FailureGroup, GroupState, Message
 from tests.desk import rows
@@ -37,7 +37,7 @@ def test_what_is_most_stuck_comes_first_then_what_is_new_then_what_failed_last()
     rows.group("harmless", failures=900)
     FailureCount.objects.filter(group__title="the harmless jams").update(last_at=timezone.now() + timedelta(hours=1))
 
-    kinds = groups.read()
+    kinds = groups.read_groups()
 
     assert [kind.group.title for kind in kinds] == [
         "the often jams",
@@ -55,10 +55,10 @@ def test_stuck_is_what_waits_for_a_person_now_of_this_kind_and_consumer() -> Non
     rows.handled("by hand", failure=group.pk)
     rows.pending("again", failure=group.pk)
 
-    kind = groups.find(group.pk)
+    kind = groups.find_group(group.pk)
 
     assert kind is not None
-    assert (kind.stuck, kind.total) == (Tally(2, more=False), 9)
+    assert (kind.stuck, kind.total) == (BoundedCount(2, more=False), 9)
     assert kind.last_at == max(FailureCount.objects.values_list("last_at", flat=True))
 
 
@@ -69,9 +69,9 @@ def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> No
     rows.group("newer", stuck=3)
 
     with CaptureQueriesContext(connection) as queries:
-        kinds = groups.read(up_to=2)
+        kinds = groups.read_groups(up_to=2)
 
-    assert [(kind.group.title, kind.stuck) for kind in kinds] == [("the newer jams", Tally(2, more=True))]
+    assert [(kind.group.title, kind.stuck) for kind in kinds] == [("the newer jams", BoundedCount(2, more=True))]
     assert "LIMIT 3" in queries[-1]["sql"]
 
 
@@ -81,8 +81,8 @@ def test_what_was_only_counted_to_be_ranked_is_counted_again_and_ordered_by_that
     rows.group("some", stuck=3)
     rows.group("one", stuck=1, failures=7)
 
-    ranked = groups.read(up_to=2)
-    counted = groups.recounted(ranked)
+    ranked = groups.read_groups(up_to=2)
+    counted = groups.recount_stuck(ranked)
 
     assert [kind.group.title for kind in ranked] == ["the some jams", "the many jams", "the one jams"]
     assert [(kind.group.title, kind.stuck.counted) for kind in counted] == [
@@ -110,7 +110,7 @@ def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
 ) -> None:
     rows.group(failures=10, stuck=stuck, **fields)
 
-    sorted_out = groups.tabs_of(groups.read())
+    sorted_out = groups.tabs_of(groups.read_groups())
 
     assert {name: len(kinds) for name, kinds in sorted_out.items()} == {
         groups.OPEN: 0,
@@ -133,7 +133,7 @@ def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
 )
 def test_a_ticket_is_a_link_only_to_the_web(ticket: str, url: str) -> None:
     group = rows.group(ticket=ticket)
-    kind = groups.find(group.pk)
+    kind = groups.find_group(group.pk)
 
     assert kind is not None
     assert kind.ticket_url == url
@@ -144,7 +144,7 @@ def test_the_list_costs_the_same_two_statements_however_many_groups_there_are() 
         rows.group(str(n), stuck=2)
 
     with CaptureQueriesContext(connection) as queries:
-        assert len(groups.read()) == 12
+        assert len(groups.read_groups()) == 12
 
     assert len(queries) == 2
 
@@ -162,7 +162,7 @@ def test_an_index_counts_what_is_stuck() -> None:
         cursor.execute("SET LOCAL enable_bitmapscan = off")
 
     with CaptureQueriesContext(connection) as queries:
-        groups.read()
+        groups.read_groups()
 
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {queries[-1]['sql']}")
@@ -239,5 +239,5 @@ def test_the_sample_is_the_newest_that_is_stuck_with_its_newest_attempt() -> Non
     rows.attempt(newest, 2, traceback="old")
     last = rows.attempt(newest, 3, traceback="new")
 
-    assert groups.sample(group) == (newest, last)
-    assert groups.sample(rows.group("nothing")) is None
+    assert groups.sample_message(group) == (newest, last)
+    assert groups.sample_message(rows.group("nothing")) is None

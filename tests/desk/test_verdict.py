@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from outbox import registry
-from outbox.admin.messages.diagnosis import Case, judge, may_have_acted
+from outbox.admin.messages.diagnosis import Case, diagnose, may_have_acted
 from outbox.failures import reasons
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message
 from tests.desk import rows
@@ -55,11 +55,11 @@ def test_a_timeout_outside_says_ask_first() -> None:
     message = rows.failed(consumer=rows.ORDER)
     rows.attempt(message, 3, error="ReadTimeout: timed out")
 
-    verdict = judge(case(message))
+    diagnosis = diagnose(case(message))
 
-    assert verdict.tone == "bad"
-    assert verdict.means == "At least one attempt was cut off. The other side may have acted all the same."
-    assert verdict.do.startswith(
+    assert diagnosis.tone == "bad"
+    assert diagnosis.means == "At least one attempt was cut off. The other side may have acted all the same."
+    assert diagnosis.do.startswith(
         f"Ask the other side before retrying, by the idempotency key {message.idempotency_key}"
     )
 
@@ -68,11 +68,11 @@ def test_failed_attempts_of_an_atomic_consumer_left_nothing_behind() -> None:
     message = rows.failed()
     rows.attempt(message, 3)
 
-    verdict = judge(case(message))
+    diagnosis = diagnose(case(message))
 
-    assert verdict.happened == "All tries are used up: 3 attempts, none succeeded."
-    assert verdict.means == "Every attempt was rolled back: nothing was done, nothing is half done."
-    assert "that is safe" in verdict.do
+    assert diagnosis.happened == "All tries are used up: 3 attempts, none succeeded."
+    assert diagnosis.means == "Every attempt was rolled back: nothing was done, nothing is half done."
+    assert "that is safe" in diagnosis.do
 
 
 @pytest.mark.parametrize(
@@ -88,27 +88,27 @@ def test_why_the_machine_gave_up(outcome: str, error: str, happened: str) -> Non
     message = rows.failed(last_error=error, lost=2)
     rows.attempt(message, 3, outcome)
 
-    assert judge(case(message)).happened == happened
+    assert diagnose(case(message)).happened == happened
 
 
 def test_a_message_that_nobody_took_asks_for_workers() -> None:
     message = rows.failed(attempts=0, last_error="no worker took it: 360 hints went into an empty queue")
 
-    verdict = judge(case(message))
+    diagnosis = diagnose(case(message))
 
-    assert verdict.do == "Make sure that workers are running, then retry."
+    assert diagnosis.do == "Make sure that workers are running, then retry."
 
 
 def test_what_happens_by_itself_wants_nobody() -> None:
     pending, started, success = rows.pending("1"), rows.started("2"), rows.success("3")
 
-    assert [judge(case(message)).tone for message in (pending, started, success)] == ["busy", "busy", "good"]
+    assert [diagnose(case(message)).tone for message in (pending, started, success)] == ["busy", "busy", "good"]
 
 
 def test_a_worker_that_is_overdue_is_told_of() -> None:
     message = rows.started(lease_until=timezone.now() - timedelta(seconds=5))
 
-    assert judge(case(message)).means == "The worker is overdue; it may be slow, or gone."
+    assert diagnose(case(message)).means == "The worker is overdue; it may be slow, or gone."
 
 
 @pytest.mark.parametrize(
@@ -119,20 +119,20 @@ def test_a_worker_that_is_overdue_is_told_of() -> None:
     ],
 )
 def test_a_held_back_consumer_explains_the_wait(state: ConsumerState, word: str) -> None:
-    assert word in judge(case(rows.pending(), state=state)).means
+    assert word in diagnose(case(rows.pending(), state=state)).means
 
 
 def test_a_message_that_lies_about_is_noticed() -> None:
     message = rows.pending(due_at=timezone.now() - timedelta(minutes=6))
 
-    verdict = judge(case(message))
+    diagnosis = diagnose(case(message))
 
-    assert verdict.tone == "wait"
-    assert "without being started" in verdict.means
+    assert diagnosis.tone == "wait"
+    assert "without being started" in diagnosis.means
 
 
 def test_a_consumer_gone_from_the_code_is_named() -> None:
     for make in (rows.pending, rows.failed):
         message = make(make.__name__, consumer="desk.gone")
 
-        assert "desk.gone" in judge(case(message)).means
+        assert "desk.gone" in diagnose(case(message)).means

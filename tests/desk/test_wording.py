@@ -23,9 +23,9 @@ ENGINE_S = [
 @pytest.mark.parametrize("text", ENGINE_S)
 def test_what_the_engine_says_is_said_in_english_as_it_is_stored_and_in_chinese_without_a_word_of_it(text: str) -> None:
     with translation.override("en"):
-        english = formats.error(text)
+        english = formats.translate_error(text)
     with translation.override("zh-hans"):
-        chinese = formats.error(text).replace("shop-1:77", "")
+        chinese = formats.translate_error(text).replace("shop-1:77", "")
 
     assert english == text
     assert not any(character.isascii() and character.isalpha() for character in chinese)
@@ -43,7 +43,7 @@ def test_what_the_engine_says_is_said_in_english_as_it_is_stored_and_in_chinese_
 )
 def test_of_a_consumer_s_error_only_the_engine_s_ending_is_translated(text: str, told: str) -> None:
     with translation.override("zh-hans"):
-        assert formats.error(text) == told
+        assert formats.translate_error(text) == told
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_of_a_consumer_s_error_only_the_engine_s_ending_is_translated(text: str,
     ],
 )
 def test_a_kind_of_failure_is_read_without_the_marks_of_what_differs(title: str, read: str) -> None:
-    assert formats.kind(FailureGroup(title=title, exception="ValueError")) == read
+    assert formats.format_group(FailureGroup(title=title, exception="ValueError")) == read
 
 
 @pytest.mark.django_db

@@ -60,9 +60,9 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
 
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Sequence[int]]]:
-    """What was offered to the courier, which sends nothing."""
+    """What was given to the dispatcher, which sends nothing."""
     offers: list[Mapping[str, Sequence[int]]] = []
-    monkeypatch.setattr(dispatcher, "offer", offers.append)
+    monkeypatch.setattr(dispatcher, "dispatch", offers.append)
     return offers
 
 
@@ -70,7 +70,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Sequence[int]]
 def link(monkeypatch: pytest.MonkeyPatch) -> RecordingLink:
     """The link of every rescan, which records and sends nothing."""
     recording = RecordingLink()
-    monkeypatch.setattr(rescan, "_link_of_thread", lambda: recording)
+    monkeypatch.setattr(rescan, "_connection_of_thread", lambda: recording)
     return recording
 
 

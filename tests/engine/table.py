@@ -13,7 +13,7 @@ from django.db.models import F
 from outbox import publish
 from outbox.delivery import breaker
 from outbox.maintenance import recovery
-from outbox.models import Attempt, ConsumerState, Message, Pulse
+from outbox.models import Attempt, ConsumerState, Heartbeat, Message
 from tests.shop.models import Effect
 
 _keys = count(1)
@@ -21,7 +21,7 @@ _keys = count(1)
 TIMES = {
     Message: ("due_at", "not_before", "lease_until", "expires_at", "started_at", "finished_at", "exhausted_at"),
     ConsumerState: ("paused_until", "gone_since", "probe_at"),
-    Pulse: ("at",),
+    Heartbeat: ("at",),
 }
 
 

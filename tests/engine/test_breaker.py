@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from outbox.delivery import breaker, chunks
 from outbox.delivery.breaker import Circuit
 from outbox.maintenance import rescan
-from outbox.maintenance.rescan import Sweep
+from outbox.maintenance.rescan import RescanResult
 from outbox.models import ConsumerState
 from tests.engine.table import Row, let_pass, promise, promises, row, rows
 from tests.engine.threads import together
@@ -136,8 +136,8 @@ def test_behind_an_open_breaker_the_rescan_sends_one_canary_per_probe(world, lin
 
     sweeps = [rescan.rescan(), rescan.rescan()]
 
-    assert early == Sweep()
-    assert sweeps == [Sweep(sent=1), Sweep()]
+    assert early == RescanResult()
+    assert sweeps == [RescanResult(sent=1), RescanResult()]
     assert link.sent_ids == [(ids[3],)]
     assert state() == ("open", ids[3], 5)
     assert [entry.sends for entry in rows(ids)] == [0] * 6
@@ -199,7 +199,7 @@ def test_a_canary_whose_worker_is_gone_is_followed_by_another(world, link):
 
     sweep = rescan.rescan()
 
-    assert (early, sweep) == (Sweep(), Sweep(sent=1))
+    assert (early, sweep) == (RescanResult(), RescanResult(sent=1))
     assert len(link.sent) == 2
 
 

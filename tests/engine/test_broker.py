@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from outbox import tasks
-from outbox.broker.connection import Hint, Link
+from outbox.broker.connection import BrokerConnection, Hint
 from outbox.broker.queues import celery_app, control_queue, queue_name
 from outbox.conf import conf
 from outbox.delivery import chunks
 from outbox.errors import BrokerAway
 from outbox.maintenance import rescan
-from outbox.maintenance.rescan import Sweep
+from outbox.maintenance.rescan import RescanResult
 from tests.engine.proxy import mute_port, proxy_to, refused_port
 from tests.engine.table import Row, let_pass, promise, promises, row, rows
 
@@ -26,7 +26,7 @@ LONG = 10.0
 @pytest.fixture
 def link(listen):
     listen()
-    link = Link()
+    link = BrokerConnection()
     yield link
     link.abandon()
 
@@ -245,14 +245,14 @@ def test_what_is_sent_over_a_link_that_was_cut_is_missing_and_the_next_is_not(li
 
 def test_a_link_that_was_cut_in_mid_chunk_reports_what_was_not_confirmed(link, proxy, monkeypatch):
     link.depth("test.till")
-    publish = Link._publish
+    publish = BrokerConnection._publish
 
     def publish_and_cut(self, sent):
         if sent == hint(3):
             proxy.cut()
         publish(self, sent)
 
-    monkeypatch.setattr(Link, "_publish", publish_and_cut)
+    monkeypatch.setattr(BrokerConnection, "_publish", publish_and_cut)
     hints = [hint(n) for n in range(1, 6)]
 
     missing = link.send(hints)
@@ -269,9 +269,9 @@ def test_a_name_that_is_no_consumer_can_still_be_asked_for(link, rabbit):
 @pytest.fixture
 def _own_link():
     yield
-    if rescan._links.link is not None:
-        rescan._links.link.abandon()
-        rescan._links.link = None
+    if rescan._connections.connection is not None:
+        rescan._connections.connection.abandon()
+        rescan._connections.connection = None
 
 
 @pytest.mark.usefixtures("transactional_db", "offered", "_own_link")
@@ -288,7 +288,7 @@ class TestTheRescanOnRabbitMQ:
         for taken in hints:
             chunks.deliver(*taken)
 
-        assert sweep == Sweep(sent=3)
+        assert sweep == RescanResult(sent=3)
         assert hints == [["test.till", ids[:2]], ["test.till", ids[2:]]]
         assert rows(ids) == [Row("success", attempts=1, attempt_limit=3)] * 3
 
@@ -299,7 +299,7 @@ class TestTheRescanOnRabbitMQ:
 
         sweeps = [rescan.rescan(), rescan.rescan()]
 
-        assert sweeps == [Sweep(sent=3), Sweep()]
+        assert sweeps == [RescanResult(sent=3), RescanResult()]
         assert [entry.sends for entry in rows(ids)] == [1, 1, 1, 0, 0]
 
     def test_a_broker_that_is_away_costs_nothing_and_the_next_pass_sends(self, listen, broker_at, rabbit, monkeypatch):
@@ -313,9 +313,9 @@ class TestTheRescanOnRabbitMQ:
 
         sweep = rescan.rescan()
 
-        assert away == Sweep(broker_away=True)
+        assert away == RescanResult(broker_away=True)
         assert before == Row("pending", attempts=0, attempt_limit=3)
-        assert sweep == Sweep(sent=1)
+        assert sweep == RescanResult(sent=1)
         assert bodies(rabbit) == [["test.till", [id]]]
 
     def test_a_queue_deleted_between_two_passes_is_made_again(self, listen, rabbit):
@@ -328,7 +328,7 @@ class TestTheRescanOnRabbitMQ:
 
         sweep = rescan.rescan()
 
-        assert sweep == Sweep(sent=1)
+        assert sweep == RescanResult(sent=1)
         assert bodies(rabbit) == [["test.till", [id]]]
 
 

@@ -29,8 +29,8 @@ def test_four_workers_that_share_a_hundred_stocks_lose_and_double_nothing(listen
         leave_effect(message)
 
     listen(take, sort=(lambda message: message.payload["stock"]) if ordered else None)
-    luck = random.Random(11)
-    stock_of = {str(n): luck.randrange(1, STOCKS + 1) for n in range(MESSAGES)}
+    uniform = random.Random(11)
+    stock_of = {str(n): uniform.randrange(1, STOCKS + 1) for n in range(MESSAGES)}
     Stock.objects.bulk_create(Stock(pk=pk, count=MESSAGES) for pk in range(1, STOCKS + 1))
     with transaction.atomic():
         ids = publish_many(
@@ -40,9 +40,9 @@ def test_four_workers_that_share_a_hundred_stocks_lose_and_double_nothing(listen
     chances = threading.local()
 
     def work():
-        chances.luck = random.Random(threading.get_ident())
+        chances.uniform = random.Random(threading.get_ident())
         while Message.objects.unfinished().exists():
-            chunks.deliver("test.till", chances.luck.choice(hints))
+            chunks.deliver("test.till", chances.uniform.choice(hints))
 
     began = perf_counter()
     together(*[work] * 4)

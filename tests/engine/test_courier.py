@@ -65,7 +65,7 @@ class Broker:
 def broker(monkeypatch, listen):
     listen()
     broker = Broker()
-    monkeypatch.setattr(dispatcher, "Link", lambda: broker)
+    monkeypatch.setattr(dispatcher, "BrokerConnection", lambda: broker)
     monkeypatch.setattr(dispatcher, "LINGER", 0.0)
     yield broker
     broker.answers.set()
@@ -75,7 +75,7 @@ def broker(monkeypatch, listen):
 @pytest.fixture
 def own(broker):
     """A courier of the test's own, with a broker under its hand."""
-    own = dispatcher.Courier()
+    own = dispatcher.Dispatcher()
     yield own
     broker.answers.set()
     own.drain(PATIENCE)
@@ -130,9 +130,9 @@ def test_an_offer_of_no_ids_sends_a_hint_to_look_for_what_is_due(own, broker):
 
 
 def test_a_full_courier_drops_what_is_offered(monkeypatch, configure, broker):
-    configure(COURIER_BACKLOG=2)
+    configure(DISPATCH_BACKLOG=2)
     broker.answers.clear()
-    own = dispatcher.Courier()
+    own = dispatcher.Dispatcher()
     own.offer({"test.till": [1]})
     broker.sending.wait(PATIENCE)
 
@@ -145,13 +145,13 @@ def test_a_full_courier_drops_what_is_offered(monkeypatch, configure, broker):
 
 
 def test_a_full_courier_is_no_error_for_who_offers(monkeypatch, configure, broker, caplog):
-    configure(COURIER_BACKLOG=1)
+    configure(DISPATCH_BACKLOG=1)
     broker.answers.clear()
-    dispatcher.offer({"test.till": [1]})
+    dispatcher.dispatch({"test.till": [1]})
     broker.sending.wait(PATIENCE)
 
     for id in (2, 3):
-        dispatcher.offer({"test.till": [id]})
+        dispatcher.dispatch({"test.till": [id]})
 
     assert [record.message for record in caplog.records] == [
         "too many hints are waiting; the rescan will find these rows"
@@ -258,10 +258,10 @@ def test_draining_does_not_wait_for_a_broker_that_does_not_answer(own, broker):
 
 
 def test_after_draining_a_process_can_offer_again(broker):
-    dispatcher.offer({"test.till": [1]})
+    dispatcher.dispatch({"test.till": [1]})
     dispatcher.drain()
 
-    dispatcher.offer({"test.till": [2]})
+    dispatcher.dispatch({"test.till": [2]})
     dispatcher.drain()
 
     assert broker.sent == [Hint("test.till", (1,)), Hint("test.till", (2,))]
@@ -311,22 +311,22 @@ import django
 django.setup()
 from outbox.broker import dispatcher
 
-dispatcher.offer({"shop.book": [1]})
-assert dispatcher._courier is not None
-while not dispatcher._courier._link._wire:
+dispatcher.dispatch({"shop.book": [1]})
+assert dispatcher._dispatcher is not None
+while not dispatcher._dispatcher._connection._wire:
     pass
-parents = dispatcher._courier
+parents = dispatcher._dispatcher
 child = os.fork()
 if child == 0:
-    assert dispatcher._courier is None
-    dispatcher.offer({"shop.book": [2]})
-    assert dispatcher._courier is not parents
+    assert dispatcher._dispatcher is None
+    dispatcher.dispatch({"shop.book": [2]})
+    assert dispatcher._dispatcher is not parents
     dispatcher.drain()
     os._exit(0)
 _pid, status = os.waitpid(child, 0)
 assert status == 0, status
-dispatcher.offer({"shop.book": [3]})
-assert dispatcher._courier is parents
+dispatcher.dispatch({"shop.book": [3]})
+assert dispatcher._dispatcher is parents
 dispatcher.drain()
 assert not parents._thread.is_alive()
 """
@@ -336,7 +336,7 @@ import django
 django.setup()
 from outbox.broker import dispatcher
 
-dispatcher.offer({"shop.book": [1, 2, 3]})
+dispatcher.dispatch({"shop.book": [1, 2, 3]})
 """
 
 EXIT_WITHOUT_A_BROKER = """
@@ -346,7 +346,7 @@ import django
 django.setup()
 from outbox.broker import dispatcher
 
-dispatcher.offer({{"shop.book": [1, 2, 3]}})
+dispatcher.dispatch({{"shop.book": [1, 2, 3]}})
 """
 
 

@@ -157,19 +157,19 @@ def test_processes_count_in_slots_of_their_own(monkeypatch):
     failure = fingerprint("shop.book", raised(Jammed("jammed")))
     for pid in (16, 17, 33):
         monkeypatch.setattr("outbox.failures.counting.os.getpid", lambda pid=pid: pid)
-        counting.note({failure: 2})
+        counting.count_failures({failure: 2})
 
     assert dict(FailureCount.objects.values_list("slot", "count")) == {0: 2, 1: 4}
 
 
 def test_what_was_said_to_be_fixed_and_comes_back_is_new_again_and_counted_as_a_regression():
     failure = fingerprint("shop.book", raised(Jammed("jammed")))
-    counting.note({failure: 1})
+    counting.count_failures({failure: 1})
     FailureGroup.objects.update(state=GroupState.FIXED)
     counting._known_at.clear()
 
-    counting.note({failure: 1})
-    counting.note({failure: 1})
+    counting.count_failures({failure: 1})
+    counting.count_failures({failure: 1})
 
     group = FailureGroup.objects.get()
     assert (group.state, group.regressions) == (GroupState.NEW, 1)

@@ -159,11 +159,11 @@ def test_an_expired_head_is_failed_and_still_holds_its_key_back(listen, offered,
 def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, offered):
     listen(chunk=7)
     ids = [promise(ordering_key=f"till {n % 5}", n=n) for n in range(60)]
-    luck = random.Random(7)
+    uniform = random.Random(7)
 
     def work():
         while Message.objects.unfinished().exists():
-            chunks.deliver("test.till", luck.sample(ids, 7))
+            chunks.deliver("test.till", uniform.sample(ids, 7))
 
     if connection.vendor == "postgresql":
         together(*[work] * 4)

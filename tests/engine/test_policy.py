@@ -14,13 +14,13 @@ from outbox.policy import (
     Done,
     Exhausted,
     Failed,
+    FoundUnavailable,
     GivenBack,
     Outcome,
     Rejected,
     Snoozed,
     Succeeded,
     WorkerLost,
-    WorldDown,
     decide,
 )
 
@@ -34,7 +34,7 @@ def seconds(number: float) -> timedelta:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "counters", "verdict"),
+    ("outcome", "counters", "decision"),
     [
         (Succeeded(), Counters(1, 3, 0), Done()),
         (Succeeded(), Counters(3, 3, 2), Done()),
@@ -48,7 +48,7 @@ def seconds(number: float) -> timedelta:
         (Rejected(), Counters(3, 3, 2), Exhausted("rejected")),
         (Snoozed(LATER), Counters(1, 3, 0), Again(LATER, free=True)),
         (Snoozed(LATER), Counters(3, 3, 2), Again(LATER, free=True)),
-        (WorldDown(LATER), Counters(3, 3, 0), Again(LATER, free=True)),
+        (FoundUnavailable(LATER), Counters(3, 3, 0), Again(LATER, free=True)),
         (GivenBack(), Counters(3, 3, 0), Again(NOW, free=True)),
         (GivenBack(), Counters(3, 3, 2), Again(NOW, free=True, lost=2)),
         (WorkerLost(), Counters(1, 3, 0), Again(NOW, free=True, lost=1)),
@@ -59,8 +59,8 @@ def seconds(number: float) -> timedelta:
     ],
     ids=str,
 )
-def test_what_follows_an_attempt(outcome, counters, verdict):
-    assert decide(outcome, counters, THREE, luck=0.0) == verdict
+def test_what_follows_an_attempt(outcome, counters, decision):
+    assert decide(outcome, counters, THREE, uniform=0.0) == decision
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_what_follows_an_attempt(outcome, counters, verdict):
     ],
 )
 def test_how_long_to_wait(backoff, counted, wait):
-    assert abs(backoff.wait(counted, luck=0.5) - wait) < timedelta(seconds=1)
+    assert abs(backoff.wait(counted, uniform=0.5) - wait) < timedelta(seconds=1)
 
 
-@pytest.mark.parametrize(("luck", "wait"), [(0.0, 10.0), (0.5, 9.0), (0.999999, 8.0)])
-def test_luck_shortens_a_wait_by_its_share_of_jitter(luck, wait):
-    assert Backoff(jitter=0.2).wait(1, luck=luck).total_seconds() == pytest.approx(wait, abs=0.001)
+@pytest.mark.parametrize(("uniform", "wait"), [(0.0, 10.0), (0.5, 9.0), (0.999999, 8.0)])
+def test_chance_shortens_a_wait_by_its_share_of_jitter(uniform, wait):
+    assert Backoff(jitter=0.2).wait(1, uniform=uniform).total_seconds() == pytest.approx(wait, abs=0.001)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_backoff_that_makes_no_sense_is_refused_at_start_up(wrong):
 
 
 spans = st.timedeltas(NOW, timedelta(days=30))
-lucks = st.floats(0, 1, exclude_max=True)
+chances = st.floats(0, 1, exclude_max=True)
 
 
 @st.composite
@@ -129,28 +129,30 @@ def backoffs(draw) -> Backoff:
     )
 
 
-@given(backoff=backoffs(), counted=st.integers(-(10**6), 10**6), luck=lucks)
-def test_every_wait_is_between_its_bounds(backoff, counted, luck):
-    wait = backoff.wait(counted, luck=luck)
+@given(backoff=backoffs(), counted=st.integers(-(10**6), 10**6), uniform=chances)
+def test_every_wait_is_between_its_bounds(backoff, counted, uniform):
+    wait = backoff.wait(counted, uniform=uniform)
 
     slack = timedelta(microseconds=1)
     assert backoff.first * (1 - backoff.jitter) - slack <= wait <= backoff.cap + slack
 
 
-@given(backoff=backoffs(), counted=st.integers(1, 100), luck=lucks)
-def test_waits_never_shrink(backoff, counted, luck):
+@given(backoff=backoffs(), counted=st.integers(1, 100), uniform=chances)
+def test_waits_never_shrink(backoff, counted, uniform):
     slack = timedelta(microseconds=1)
-    assert backoff.wait(counted, luck=luck) <= backoff.wait(counted + 1, luck=luck) + slack
+    assert backoff.wait(counted, uniform=uniform) <= backoff.wait(counted + 1, uniform=uniform) + slack
 
 
 outcomes = st.one_of(
-    st.sampled_from([Failed(), GivenBack(), WorkerLost()]), st.builds(Snoozed, spans), st.builds(WorldDown, spans)
+    st.sampled_from([Failed(), GivenBack(), WorkerLost()]),
+    st.builds(Snoozed, spans),
+    st.builds(FoundUnavailable, spans),
 )
-FREE = (Snoozed, WorldDown, GivenBack)
+FREE = (Snoozed, FoundUnavailable, GivenBack)
 
 
-@given(backoff=backoffs(), history=st.lists(outcomes, min_size=1, max_size=80), luck=lucks)
-def test_a_message_is_exhausted_after_exactly_its_limit_of_attempts_that_counted(backoff, history, luck):
+@given(backoff=backoffs(), history=st.lists(outcomes, min_size=1, max_size=80), uniform=chances)
+def test_a_message_is_exhausted_after_exactly_its_limit_of_attempts_that_counted(backoff, history, uniform):
     counters = Counters(attempts=0, attempt_limit=backoff.limit, lost=0)
     spent = 0
 
@@ -158,22 +160,22 @@ def test_a_message_is_exhausted_after_exactly_its_limit_of_attempts_that_counted
         counters = Counters(counters.attempts + 1, counters.attempt_limit, counters.lost)
         free = isinstance(outcome, FREE) or (isinstance(outcome, WorkerLost) and counters.lost == 0)
         spent += not free
-        verdict = decide(outcome, counters, backoff, luck=luck)
-        if isinstance(verdict, Exhausted):
+        decision = decide(outcome, counters, backoff, uniform=uniform)
+        if isinstance(decision, Exhausted):
             break
-        assert isinstance(verdict, Again)
-        assert verdict.free == free
-        assert verdict.wait >= NOW
-        counters = Counters(counters.attempts, counters.attempt_limit + verdict.free, verdict.lost)
+        assert isinstance(decision, Again)
+        assert decision.free == free
+        assert decision.wait >= NOW
+        counters = Counters(counters.attempts, counters.attempt_limit + decision.free, decision.lost)
         assert counters.attempts < counters.attempt_limit
         assert counters.counted(backoff) == spent
 
     assert spent <= backoff.limit
-    assert (spent == backoff.limit) == isinstance(verdict, Exhausted)
+    assert (spent == backoff.limit) == isinstance(decision, Exhausted)
 
 
-@given(outcome=outcomes, attempts=st.integers(1, 50), left=st.integers(0, 50), lost=st.integers(0, 9), luck=lucks)
-def test_no_outcome_but_success_ends_in_success(outcome: Outcome, attempts, left, lost, luck):
-    verdict = decide(outcome, Counters(attempts, attempts + left, lost), THREE, luck=luck)
+@given(outcome=outcomes, attempts=st.integers(1, 50), left=st.integers(0, 50), lost=st.integers(0, 9), uniform=chances)
+def test_no_outcome_but_success_ends_in_success(outcome: Outcome, attempts, left, lost, uniform):
+    decision = decide(outcome, Counters(attempts, attempts + left, lost), THREE, uniform=uniform)
 
-    assert not isinstance(verdict, Done)
+    assert not isinstance(decision, Done)

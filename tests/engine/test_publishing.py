@@ -265,7 +265,7 @@ def test_a_courier_that_fails_does_not_fail_the_request(listen, monkeypatch):
     def fail(_ids):
         raise RuntimeError("no courier today")
 
-    monkeypatch.setattr(dispatcher, "offer", fail)
+    monkeypatch.setattr(dispatcher, "dispatch", fail)
     listen()
     later = []
 

@@ -11,7 +11,7 @@ from outbox import registry
 from outbox.delivery import chunks
 from outbox.maintenance import recovery, rescan
 from outbox.maintenance.recovery import Recovered
-from outbox.models import Attempt, ConsumerState, Message, Pulse
+from outbox.models import Attempt, ConsumerState, Heartbeat, Message
 from tests.engine.table import Row, effects, kept_attempts, let_pass, promise, promises, row, rows, set_row, timed
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "offered", "link")
@@ -326,7 +326,7 @@ def test_when_its_time_is_up_the_rest_fails_in_the_next_passes_and_each_pass_has
 
     assert [sweep.failed for sweep in sweeps] == [2, 2, 1, 0]
     assert {entry.status for entry in rows(ids)} == {"failed"}
-    assert Pulse.objects.get(name="rescan").data == asdict(sweeps[-1])
+    assert Heartbeat.objects.get(name="rescan").data == asdict(sweeps[-1])
 
 
 def test_when_its_time_is_up_the_other_lost_rows_are_brought_back_in_the_next_pass(listen, monkeypatch):

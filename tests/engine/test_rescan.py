@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from outbox import operate, registry
 from outbox.delivery import chunks
 from outbox.maintenance import recovery, rescan
-from outbox.maintenance.rescan import Sweep
-from outbox.models import Message, Pulse
+from outbox.maintenance.rescan import RescanResult
+from outbox.models import Heartbeat, Message
 from tests.engine.table import Row, let_pass, promise, promises, row, rows, set_row, timed
 from tests.engine.threads import in_thread, together
 
@@ -43,8 +43,8 @@ def test_a_new_message_is_left_to_the_courier_for_five_seconds(till, link):
 
     sweep = rescan.rescan()
 
-    assert early == Sweep()
-    assert sweep == Sweep(sent=1)
+    assert early == RescanResult()
+    assert sweep == RescanResult(sent=1)
     assert link.sent_ids == [(id,)]
     assert row(id) == SENT
 
@@ -119,7 +119,7 @@ def test_what_waits_finished_or_is_under_way_is_not_sent(till, link):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep()
+    assert sweep == RescanResult()
     assert link.sent == []
 
 
@@ -142,7 +142,7 @@ def test_a_counted_send_is_taken_back_when_the_broker_did_not_take_the_hint(till
     with timed() as span:
         sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=0)
+    assert sweep == RescanResult(sent=0)
     assert row(id) == NEW
     assert span.contains(due(id)[0] - timedelta(seconds=1))
 
@@ -189,7 +189,7 @@ def test_a_message_that_no_worker_takes_fails_at_the_send_limit(till, link, conf
         let_pass(timedelta(seconds=11))
         sweeps.append(rescan.rescan())
 
-    assert sweeps == [Sweep(sent=1)] * 3 + [Sweep(failed=1)]
+    assert sweeps == [RescanResult(sent=1)] * 3 + [RescanResult(failed=1)]
     assert row(id) == Row("failed", attempts=0, attempt_limit=3, sends=3, last_error=row(id).last_error)
     assert row(id).last_error.startswith("no worker took it: ")
     assert link.sent_ids == [(id,)] * 3
@@ -204,7 +204,7 @@ def test_the_send_limit_fails_nothing_while_hints_wait_in_the_queue(till, link, 
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=1)
+    assert sweep == RescanResult(sent=1)
     assert row(id) == NEW._replace(sends=3)
 
 
@@ -217,7 +217,7 @@ def test_nothing_is_sent_or_even_touched_at_high_water(till, link, depth):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep()
+    assert sweep == RescanResult()
     assert link.sent == []
     assert everything() == before
 
@@ -231,7 +231,7 @@ def test_no_more_is_claimed_than_the_queue_has_room_for(listen, link):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=4)
+    assert sweep == RescanResult(sent=4)
     assert link.sent_ids == [tuple(ids[:2]), tuple(ids[2:4])]
     assert due(*ids[4:]) == sorted(due(*ids[4:]))
     assert max(due(*ids[4:])) < min(due(*ids[:4]))
@@ -260,7 +260,7 @@ def test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_o
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=40)
+    assert sweep == RescanResult(sent=40)
     assert link.batches == [4, 3, 3, 3, 3, 3, 1]
 
 
@@ -274,7 +274,7 @@ def test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_i
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=8)
+    assert sweep == RescanResult(sent=8)
     assert link.looks["test.till"] > 2
     assert monotonic() - began < 10
     assert [entry.sends for entry in rows(ids[8:])] == [0] * 32
@@ -290,7 +290,7 @@ def test_a_queue_that_stays_full_keeps_no_other_consumer_waiting(listen, link):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=200)
+    assert sweep == RescanResult(sent=200)
     assert {id for hint in link.sent_ids for id in hint} == set(others)
 
 
@@ -301,7 +301,7 @@ def test_more_than_one_claim_is_sent_in_one_pass(till, link, monkeypatch):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=10)
+    assert sweep == RescanResult(sent=10)
     assert link.sent_ids == [tuple(ids[0:3]), tuple(ids[3:6]), tuple(ids[6:9]), tuple(ids[9:])]
 
 
@@ -330,7 +330,7 @@ def test_a_pass_ends_when_its_time_is_up(listen, link, monkeypatch):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=2)
+    assert sweep == RescanResult(sent=2)
     assert link.sent_ids == [tuple(ids[:2])]
 
 
@@ -342,9 +342,9 @@ def test_a_broker_that_is_away_costs_neither_attempt_nor_send_nor_time(till, lin
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(broker_away=True)
+    assert sweep == RescanResult(broker_away=True)
     assert everything() == before
-    assert Pulse.objects.get(name="rescan").data == asdict(sweep)
+    assert Heartbeat.objects.get(name="rescan").data == asdict(sweep)
 
 
 def test_a_broker_that_goes_away_in_mid_send_costs_neither_attempt_nor_send(till, link):
@@ -359,7 +359,7 @@ def test_a_broker_that_goes_away_in_mid_send_costs_neither_attempt_nor_send(till
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=0)
+    assert sweep == RescanResult(sent=0)
     assert rows(ids) == [NEW] * 3
 
 
@@ -373,7 +373,7 @@ def test_after_an_outage_of_an_hour_everything_is_sent_at_once(till, link):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=3)
+    assert sweep == RescanResult(sent=3)
     assert rows(ids) == [SENT] * 3
 
 
@@ -385,7 +385,7 @@ def test_paused_consumers_are_left_alone(till, link, pause):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep()
+    assert sweep == RescanResult()
     assert everything() == before
     assert link.sent == []
 
@@ -397,7 +397,7 @@ def test_a_pause_that_is_over_lets_everything_go(till, link, pause):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=3)
+    assert sweep == RescanResult(sent=3)
     assert link.sent_ids == [tuple(ids)]
 
 
@@ -409,7 +409,7 @@ def test_what_an_operator_retried_is_sent_with_a_new_set_of_tries(till, link):
 
     sweep = rescan.rescan()
 
-    assert sweep == Sweep(sent=1)
+    assert sweep == RescanResult(sent=1)
     assert row(id) == Row("pending", attempts=1, attempt_limit=4, sends=1, last_error="Reject: not for sale (rejected)")
 
 
@@ -421,10 +421,10 @@ def test_a_pass_notes_when_it_ran_and_what_it_did(till, link):
     with timed() as span:
         sweep = rescan.rescan()
 
-    pulse = Pulse.objects.get(name="rescan")
-    assert sweep == Sweep(lost=1, failed=0, sent=3)
-    assert pulse.data == {"lost": 1, "failed": 0, "sent": 3, "broker_away": False}
-    assert span.contains(pulse.at)
+    heartbeat = Heartbeat.objects.get(name="rescan")
+    assert sweep == RescanResult(lost=1, failed=0, sent=3)
+    assert heartbeat.data == {"lost": 1, "failed": 0, "sent": 3, "broker_away": False}
+    assert span.contains(heartbeat.at)
 
 
 @pytest.mark.services
@@ -462,7 +462,7 @@ def test_a_row_that_somebody_else_holds_is_skipped_without_waiting(till, link):
         Message.objects.select_for_update(no_key=True).get(pk=held)
         sweep = in_thread(rescan.rescan)
 
-    assert sweep == Sweep(sent=1)
+    assert sweep == RescanResult(sent=1)
     assert link.sent_ids == [(free,)]
 
 

@@ -19,12 +19,12 @@ django.setup()
 
 from outbox import publish  # noqa: E402  # models need the apps to be ready
 from outbox.broker import dispatcher  # noqa: E402
-from outbox.broker.connection import Hint, Link  # noqa: E402
+from outbox.broker.connection import BrokerConnection, Hint  # noqa: E402
 from outbox.delivery import chunks  # noqa: E402
 from outbox.maintenance import rescan  # noqa: E402
 from tests.shop.models import Tag  # noqa: E402
 
-offer = dispatcher.offer
+offer = dispatcher.dispatch
 
 
 def publish_rows(
@@ -39,7 +39,7 @@ def publish_rows(
     journal: str,
 ) -> list[int]:
     """Publish ``keys``, so many per commit, and write each into the journal once its commit has returned."""
-    dispatcher.offer = offer if hints else lambda ids: None
+    dispatcher.dispatch = offer if hints else lambda ids: None
     ids = []
     for start in range(0, len(keys), per_commit):
         chunk = keys[start : start + per_commit]
@@ -64,7 +64,7 @@ def note(journal: Path, keys: list[str]) -> None:
 
 def measure(topic: str, keys: list[str], every: float) -> list[float]:
     """Return how many seconds each publish with its commit took."""
-    dispatcher.offer = offer
+    dispatcher.dispatch = offer
     taken = []
     for key in keys:
         began = time.perf_counter()
@@ -83,7 +83,7 @@ def rescan_times(times: int) -> list[dict[str, Any]]:
 
 def send_hints(consumer: str, hints: list[list[int]]) -> int:
     """Send hints as anybody could who may write to the queue; return how many the broker took."""
-    link = Link()
+    link = BrokerConnection()
     missing = link.send([Hint(consumer, tuple(ids)) for ids in hints])
     link.close()
     return len(hints) - len(missing)

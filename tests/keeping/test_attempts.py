@@ -9,7 +9,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from outbox.models import Attempt, Message
-from outbox.policy import Again, Backoff, Counters, Snoozed, WorldDown, decide
+from outbox.policy import Again, Backoff, Counters, FoundUnavailable, Snoozed, decide
 from tests.watching.rows import SECOND, clock, failed
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -106,18 +106,20 @@ def test_many_messages_at_once_take_as_many_statements_as_one():
     ("times", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 30), (5, 30), (10_000, 30)], ids=lambda value: str(value)
 )
 def test_the_wait_of_a_row_that_finds_the_world_down_grows_as_the_breaker_s_does(times: int, seconds: int):
-    verdict = decide(WorldDown(timedelta(seconds=5)), Counters(times, times + 3, 0), Backoff(), luck=0.5, times=times)
+    decision = decide(
+        FoundUnavailable(timedelta(seconds=5)), Counters(times, times + 3, 0), Backoff(), uniform=0.5, times=times
+    )
 
-    assert verdict == Again(timedelta(seconds=seconds), free=True)
+    assert decision == Again(timedelta(seconds=seconds), free=True)
 
 
 def test_a_longer_first_wait_stays_as_it_is():
-    verdict = decide(WorldDown(timedelta(minutes=2)), Counters(9, 12, 0), Backoff(), luck=0.5, times=9)
+    decision = decide(FoundUnavailable(timedelta(minutes=2)), Counters(9, 12, 0), Backoff(), uniform=0.5, times=9)
 
-    assert verdict == Again(timedelta(minutes=2), free=True)
+    assert decision == Again(timedelta(minutes=2), free=True)
 
 
 def test_what_is_not_ready_says_itself_when_to_come_back():
-    verdict = decide(Snoozed(timedelta(seconds=5)), Counters(9, 12, 0), Backoff(), luck=0.5, times=9)
+    decision = decide(Snoozed(timedelta(seconds=5)), Counters(9, 12, 0), Backoff(), uniform=0.5, times=9)
 
-    assert verdict == Again(timedelta(seconds=5), free=True)
+    assert decision == Again(timedelta(seconds=5), free=True)

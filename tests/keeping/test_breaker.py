@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from outbox import registry
 from outbox.delivery import breaker
-from outbox.delivery.breaker import LONGEST_PROBE, Circuit, note, take_turn
+from outbox.delivery.breaker import LONGEST_PROBE, Circuit, record_outcomes, take_turn
 from outbox.delivery.execution import Report
 from outbox.models import ConsumerState, Message
 from outbox.models.state import Breaker
-from outbox.policy import Failed, GivenBack, Outcome, Rejected, Snoozed, Succeeded, WorldDown
+from outbox.policy import Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
 from outbox.registry import Consumer
 from tests.watching.rows import BOOK, message
 
@@ -92,11 +92,11 @@ def reports(outcome: Outcome, many: int = 1) -> list[Report]:
     return [Report(message(), outcome) for _ in range(many)]
 
 
-DOWN = WorldDown(FIRST)
+DOWN = FoundUnavailable(FIRST)
 
 
 def open_it() -> None:
-    note(book(), reports(DOWN, 3))
+    record_outcomes(book(), reports(DOWN, 3))
 
 
 def state() -> ConsumerState:
@@ -118,11 +118,11 @@ def make_probe_due() -> None:
 @pytest.mark.django_db
 def test_while_all_is_well_it_writes_nothing_and_asks_once_a_second_at_most():
     ended = reports(Succeeded(), 50)
-    note(book(), ended)
+    record_outcomes(book(), ended)
 
     with CaptureQueriesContext(connection) as captured:
         for _ in range(10):
-            note(book(), ended)
+            record_outcomes(book(), ended)
 
     assert len(captured) == 0
     assert not ConsumerState.objects.exists()
@@ -142,18 +142,18 @@ def test_three_rows_of_one_chunk_open_it_and_set_the_first_probe():
     "other", [Succeeded(), Failed(), Rejected(), Snoozed(SECOND)], ids=lambda one: type(one).__name__
 )
 def test_any_other_outcome_says_that_the_world_is_there(other):
-    note(book(), reports(DOWN, 2))
-    note(book(), reports(other))
-    note(book(), reports(DOWN, 2))
+    record_outcomes(book(), reports(DOWN, 2))
+    record_outcomes(book(), reports(other))
+    record_outcomes(book(), reports(DOWN, 2))
 
     assert (state().breaker, len(state().unavailable)) == (Breaker.CLOSED, 2)
 
 
 @pytest.mark.django_db
 def test_a_row_that_was_given_back_says_nothing():
-    note(book(), reports(DOWN, 2))
-    note(book(), reports(GivenBack()))
-    note(book(), reports(DOWN))
+    record_outcomes(book(), reports(DOWN, 2))
+    record_outcomes(book(), reports(GivenBack()))
+    record_outcomes(book(), reports(DOWN))
 
     assert state().breaker == Breaker.OPEN
 
@@ -187,7 +187,7 @@ def test_a_lost_canary_is_followed_by_another_after_its_lease_and_ten_seconds(co
 
 @pytest.mark.django_db
 def test_no_row_becomes_the_canary_of_a_closed_breaker():
-    note(book(), reports(DOWN, 2))
+    record_outcomes(book(), reports(DOWN, 2))
 
     assert not take_turn(book(), 7)
 
@@ -199,7 +199,7 @@ def test_the_canary_closes_it_and_everything_flows_again():
     (canary,) = reports(Succeeded())
     take_turn(book(), canary.message.pk)
 
-    note(book(), [canary])
+    record_outcomes(book(), [canary])
 
     assert (state().breaker, state().canary, state().probe_at, state().unavailable) == (Breaker.CLOSED, None, None, [])
 
@@ -218,11 +218,11 @@ def test_behind_an_open_breaker_only_the_canary_is_admitted():
 
 @pytest.mark.django_db
 def test_a_process_that_had_not_heard_of_the_trouble_learns_of_it_within_a_second(monkeypatch):
-    note(book(), reports(Succeeded()))
+    record_outcomes(book(), reports(Succeeded()))
     ConsumerState.objects.create(consumer=BOOK, unavailable=[1, 2])
     monkeypatch.setattr(breaker, "monotonic", lambda: breaker._seen.at + breaker.LOOK_EVERY + 0.1)
 
-    note(book(), reports(Succeeded()))
+    record_outcomes(book(), reports(Succeeded()))
 
     assert state().unavailable == []
 
@@ -242,14 +242,14 @@ def test_of_two_workers_that_tell_at_once_none_is_forgotten():
 
     def tell_the_other() -> None:
         assert about_to_write.wait(20)
-        note(book(), [two])
+        record_outcomes(book(), [two])
         told.set()
         connections.close_all()
 
     other = threading.Thread(target=tell_the_other)
     other.start()
     with connection.execute_wrapper(hold_up):
-        note(book(), [one])
+        record_outcomes(book(), [one])
     other.join()
 
     assert state().unavailable == [one.message.pk, two.message.pk]

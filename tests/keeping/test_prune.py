@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from outbox import publish
 from outbox.maintenance import pruning
 from outbox.maintenance.pruning import Pruned, prune
-from outbox.models import Attempt, Message, Pulse, Resolution, Status
+from outbox.models import Attempt, Heartbeat, Message, Resolution, Status
 from tests.watching.rows import BOOK, HOUR, SECOND, attempt, clock, failed, handled, message, success
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -139,8 +139,8 @@ def test_a_batch_takes_as_many_statements_as_a_row_and_reads_no_payload():
 def test_a_pass_that_found_nothing_has_succeeded_as_well():
     prune()
 
-    assert Pulse.objects.ran_within("prune", SECOND)
-    assert Pulse.objects.get(name="prune").data == {"messages": 0}
+    assert Heartbeat.objects.ran_within("prune", SECOND)
+    assert Heartbeat.objects.get(name="prune").data == {"messages": 0}
 
 
 @pytest.mark.services

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from outbox.maintenance import pruning
 from outbox.maintenance.pruning import prune
-from outbox.models import Alarm, FailureCount, FailureGroup, Pulse
+from outbox.models import Alert, FailureCount, FailureGroup, Heartbeat
 from tests.watching.rows import BOOK, HOUR, clock, failed
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -78,7 +78,7 @@ def test_how_long_kinds_are_kept_is_a_setting(configure: Any):
 
 
 def test_only_so_many_kinds_go_in_a_pass(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pruning, "KINDS", 2)
+    monkeypatch.setattr(pruning, "GROUP_BATCH", 2)
     for n in range(3):
         kind(f"over {n}")
 
@@ -89,11 +89,11 @@ def test_only_so_many_kinds_go_in_a_pass(monkeypatch: pytest.MonkeyPatch):
 
 def test_alarms_that_are_over_and_could_not_be_told_are_forgotten_in_the_end():
     for about, age in (("over", LONG_AGO), ("still told", HOUR)):
-        Alarm.objects.create(about=about, level=1, sentence="x", seen_at=Now() - age, told_level=1)
+        Alert.objects.create(about=about, level=1, sentence="x", seen_at=Now() - age, notified_level=1)
 
     prune()
 
-    assert [alarm.about for alarm in Alarm.objects.all()] == ["still told"]
+    assert [alarm.about for alarm in Alert.objects.all()] == ["still told"]
 
 
 def test_the_small_tables_are_looked_at_once_a_minute():
@@ -102,7 +102,7 @@ def test_the_small_tables_are_looked_at_once_a_minute():
 
     prune()
     seen = kinds_left()
-    Pulse.objects.filter(name=pruning.ASIDE).update(at=Now() - timedelta(seconds=61))
+    Heartbeat.objects.filter(name=pruning.SMALL_TABLES).update(at=Now() - timedelta(seconds=61))
     prune()
 
     assert (seen, kinds_left()) == ({"over"}, set())

@@ -1,4 +1,4 @@
-"""Rows as a busy day leaves them: messages of any age in any state, attempts, pulses; each obeys the table's rules."""
+"""Rows as a busy day leaves them: messages of any age in any state, attempts, heartbeats. Each obeys the rules."""
 
 from datetime import datetime, timedelta
 from itertools import count
@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Now
 
-from outbox.models import Attempt, ConsumerState, Message, Pulse, Resolution, Status
+from outbox.models import Attempt, ConsumerState, Heartbeat, Message, Resolution, Status
 
 BOOK, TAKE = "shop.book", "shop.take"
 _keys = count(1)
@@ -19,8 +19,8 @@ HOUR = timedelta(hours=1)
 
 def clock() -> datetime:
     """Read the database's clock."""
-    Pulse.objects.get_or_create(name="clock")
-    return Pulse.objects.filter(name="clock").annotate(now=Now()).values_list("now", flat=True).get()
+    Heartbeat.objects.get_or_create(name="clock")
+    return Heartbeat.objects.filter(name="clock").annotate(now=Now()).values_list("now", flat=True).get()
 
 
 def message(consumer: str = BOOK, *, at: datetime | None = None, **changes: Any) -> Message:
@@ -66,15 +66,15 @@ def attempt(of: Message, outcome: str, at: datetime) -> Attempt:
 
 def rescanned(ago: timedelta = timedelta(0), **data: Any) -> None:
     """Let the rescan have succeeded so long ago."""
-    Pulse.objects.beat("rescan", **{"lost": 0, "failed": 0, "sent": 0, "broker_away": False, **data})
-    Pulse.objects.filter(name="rescan").update(at=Now() - ago)
+    Heartbeat.objects.record("rescan", **{"lost": 0, "failed": 0, "sent": 0, "broker_away": False, **data})
+    Heartbeat.objects.filter(name="rescan").update(at=Now() - ago)
 
 
 def all_is_well() -> None:
     """Let every chore have succeeded just now."""
     rescanned()
     for chore in ("prune", "rollup", "alerts"):
-        Pulse.objects.beat(chore)
+        Heartbeat.objects.record(chore)
 
 
 def let_pass(span: timedelta, *models: Any) -> None:

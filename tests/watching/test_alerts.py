@@ -9,24 +9,24 @@ from django.core import mail
 
 from outbox import tasks
 from outbox.maintenance import rescan
-from outbox.models import Alarm, Pulse
+from outbox.models import Alert, Heartbeat
 from outbox.monitoring import alerts
-from outbox.monitoring.alerts import Kind, News
+from outbox.monitoring.alerts import Notification, NotificationKind
 from outbox.monitoring.findings import Level
 from outbox.monitoring.health import measure
 from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, all_is_well, clock, failed, let_pass, message, rescanned
 
 pytestmark = pytest.mark.django_db
 
-TOLD: list[News] = []
+TOLD: list[Notification] = []
 
 
-def hook(news: list[News]) -> None:
+def hook(news: list[Notification]) -> None:
     """The host's own function, as ``ALERT_HOOK`` names it."""
     TOLD.extend(news)
 
 
-def broken_hook(news: list[News]) -> None:
+def broken_hook(news: list[Notification]) -> None:
     raise RuntimeError("no reception")
 
 
@@ -34,12 +34,12 @@ class Killed(BaseException):
     """As if the process died."""
 
 
-def deadly_hook(news: list[News]) -> None:
+def deadly_hook(news: list[Notification]) -> None:
     raise Killed
 
 
 @pytest.fixture(autouse=True)
-def told(configure: Any) -> list[News]:
+def told(configure: Any) -> list[Notification]:
     """What people were told, by way of the host's own function."""
     TOLD.clear()
     configure(ALERT_HOOK="tests.watching.test_alerts.hook")
@@ -53,17 +53,17 @@ def _all_is_well(db: None) -> None:
 
 def look(after: timedelta = 30 * SECOND) -> list[tuple[str, str]]:
     """Let time pass, look, and return what was new."""
-    let_pass(after, Alarm)
-    let_pass(MINUTE, Pulse)
-    all_pulses_fresh()
+    let_pass(after, Alert)
+    let_pass(MINUTE, Heartbeat)
+    all_heartbeats_fresh()
     return [(news.kind.value, news.about) for news in alerts.watch()]
 
 
-def all_pulses_fresh() -> None:
+def all_heartbeats_fresh() -> None:
     for chore in ("prune", "rollup", "alerts"):
-        data = Pulse.objects.get(name=chore).data
-        Pulse.objects.beat(chore, **data)
-    rescanned(broker_away=Pulse.objects.get(name="rescan").data["broker_away"])
+        data = Heartbeat.objects.get(name=chore).data
+        Heartbeat.objects.record(chore, **data)
+    rescanned(broker_away=Heartbeat.objects.get(name="rescan").data["broker_away"])
 
 
 def break_broker() -> None:
@@ -73,7 +73,7 @@ def break_broker() -> None:
 def test_nothing_is_told_while_everything_is_in_order(told):
     assert look() == []
     assert told == []
-    assert measure().chores["alerts"] is not None
+    assert measure().maintenance_jobs["alerts"] is not None
 
 
 def test_what_is_critical_is_told_at_once_and_once(told):
@@ -81,7 +81,7 @@ def test_what_is_critical_is_told_at_once_and_once(told):
 
     assert [look(), look(), look()] == [[("new", "broker")], [], []]
     (news,) = told
-    assert (news.kind, news.level, news.about) == (Kind.NEW, Level.CRITICAL, "broker")
+    assert (news.kind, news.level, news.about) == (NotificationKind.NEW, Level.CRITICAL, "broker")
     assert news.line().startswith("CRITICAL: The broker did not answer")
 
 
@@ -89,7 +89,7 @@ def test_it_is_told_again_after_hours(told):
     break_broker()
     look()
 
-    assert look(4 * HOUR + SECOND) == [("again", "broker")]
+    assert look(4 * HOUR + SECOND) == [("reminder", "broker")]
     assert look() == []
     assert told[-1].line().startswith("Still: The broker did not answer")
 
@@ -99,9 +99,9 @@ def test_when_it_is_over_that_is_told_once(told):
     look()
     rescanned()
 
-    assert [look(MINUTE), look(MINUTE), look(MINUTE)] == [[], [("over", "broker")], []]
+    assert [look(MINUTE), look(MINUTE), look(MINUTE)] == [[], [("resolved", "broker")], []]
     assert told[-1].line().startswith("Over: The broker did not answer")
-    assert not Alarm.objects.exists()
+    assert not Alert.objects.exists()
 
 
 def test_what_flickers_is_told_once(told):
@@ -111,7 +111,7 @@ def test_what_flickers_is_told_once(told):
         rescanned()
         look()
 
-    assert [news.kind for news in told] == [Kind.NEW]
+    assert [news.kind for news in told] == [NotificationKind.NEW]
 
 
 def test_a_warning_is_told_when_it_has_lasted():
@@ -146,21 +146,21 @@ def test_what_gets_milder_is_not_told_as_new(configure):
     configure(EXHAUSTED_CRITICAL=100)
 
     assert [look(), look(MINUTE)] == [[], []]
-    assert Alarm.objects.get().level == Level.WARNING
+    assert Alert.objects.get().level == Level.WARNING
 
 
 def test_the_sentence_is_kept_up_to_date():
     break_broker()
     look()
-    since = Alarm.objects.get().since
-    Alarm.objects.update(sentence="old words")
+    since = Alert.objects.get().since
+    Alert.objects.update(sentence="old words")
 
     alerts.watch()
-    let_pass(MINUTE, Pulse)
+    let_pass(MINUTE, Heartbeat)
     rescanned(broker_away=True)
     alerts.watch()
 
-    assert (Alarm.objects.get().sentence != "old words", Alarm.objects.get().since) == (True, since)
+    assert (Alert.objects.get().sentence != "old words", Alert.objects.get().since) == (True, since)
 
 
 def test_only_one_process_looks_at_a_time():
@@ -168,7 +168,7 @@ def test_only_one_process_looks_at_a_time():
     first = alerts.watch()
 
     failed(clock())
-    Alarm.objects.update(told_level=0)
+    Alert.objects.update(notified_level=0)
 
     assert ([news.about for news in first], alerts.watch()) == (["broker"], [])
 
@@ -177,7 +177,7 @@ def test_workers_look_when_nobody_else_has(told):
     break_broker()
     assert not alerts.watch_if_overdue()
     assert told == []
-    let_pass(2 * MINUTE + SECOND, Pulse)
+    let_pass(2 * MINUTE + SECOND, Heartbeat)
     rescanned(broker_away=True)
 
     assert alerts.watch_if_overdue()
@@ -190,11 +190,11 @@ def test_a_worker_covers_for_the_alerts_even_when_its_rescan_fails(monkeypatch, 
         raise RuntimeError("the broker is on fire")
 
     break_broker()
-    let_pass(2 * MINUTE + SECOND, Pulse)
+    let_pass(2 * MINUTE + SECOND, Heartbeat)
     rescanned(broker_away=True)
     monkeypatch.setattr(rescan, "rescan_if_overdue", fail)
 
-    tasks.cover_for_beat()
+    tasks.run_overdue_jobs()
 
     assert [news.about for news in told] == ["broker"]
 
@@ -226,7 +226,7 @@ def test_a_broken_channel_keeps_no_other_from_telling_and_is_a_finding_itself(co
 
     assert [look(), look()] == [[("new", "broker")], []]
     assert len(mail.outbox) == 1
-    assert measure().deaf_channels == ("hook",)
+    assert measure().failed_channels == ("hook",)
 
 
 def test_all_news_go_to_the_admins_in_one_mail(settings):

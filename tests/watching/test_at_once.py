@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from outbox.maintenance import rollup
-from outbox.models import Message, MinuteStat, Pulse, TotalStat
+from outbox.models import Heartbeat, Message, MinuteStat, TotalStat
 from outbox.monitoring import alerts
 from outbox.monitoring.findings import What
 from outbox.monitoring.health import health, measure
@@ -130,8 +130,8 @@ def test_a_session_that_holds_a_snapshot_is_named(configure):
     (finding,) = [finding for finding in seen.findings if finding.what is What.SNAPSHOT]
     assert finding.level.word == "warning"
     assert f"SELECT pg_terminate_backend({pid})" in finding.sentence
-    assert seen.figures.snapshot is not None
-    assert seen.figures.snapshot.pid == pid
+    assert seen.measurements.snapshot is not None
+    assert seen.measurements.snapshot.pid == pid
 
 
 @pytest.mark.services
@@ -195,4 +195,4 @@ def test_a_row_that_commits_late_is_counted_although_its_minute_was():
     assert before == 0
     assert TotalStat.objects.get().successes == 1
     assert Message.objects.count() == 1
-    assert Pulse.objects.filter(name="rollup").exists()
+    assert Heartbeat.objects.filter(name="rollup").exists()

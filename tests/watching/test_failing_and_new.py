@@ -7,10 +7,10 @@ import pytest
 from django.db.models.functions import Now
 
 from outbox.maintenance.rollup import roll_up
-from outbox.models import MinuteStat, Pulse
+from outbox.models import Heartbeat, MinuteStat
 from outbox.monitoring import health
 from outbox.monitoring.findings import What
-from outbox.monitoring.measurements import ConsumerFigures, Figures
+from outbox.monitoring.measurements import ConsumerMeasurements, Measurements
 from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, TAKE, attempt, clock, failed, rescanned, success
 from tests.watching.test_findings import FINE, of, of_consumer
 
@@ -31,13 +31,13 @@ from tests.watching.test_findings import FINE, of, of_consumer
     ],
 )
 def test_a_chore_has_its_time_from_the_first_rescan_on(known_for, level, sentence):
-    figures = replace(FINE, known_for=known_for, chores={"rollup": None})
+    measurements = replace(FINE, known_for=known_for, maintenance_jobs={"rollup": None})
 
-    assert of(What.CHORE, figures) == [(level, sentence)]
+    assert of(What.MAINTENANCE, measurements) == [(level, sentence)]
 
 
 @pytest.mark.parametrize(
-    ("figures", "told"),
+    ("measurements", "told"),
     [
         ({"failed_attempts": 5}, True),
         ({"failed_attempts": 4}, False),
@@ -45,8 +45,8 @@ def test_a_chore_has_its_time_from_the_first_rescan_on(known_for, level, sentenc
         ({}, False),
     ],
 )
-def test_a_consumer_of_which_every_attempt_fails_is_told_of(figures, told):
-    assert bool(of_consumer(What.FAILING, **figures)) is told
+def test_a_consumer_of_which_every_attempt_fails_is_told_of(measurements, told):
+    assert bool(of_consumer(What.FAILING, **measurements)) is told
 
 
 def test_how_many_attempts_failed_and_what_to_look_at_is_said():
@@ -59,7 +59,7 @@ def test_how_many_attempts_failed_and_what_to_look_at_is_said():
     ]
 
 
-def figures_of(name: str) -> ConsumerFigures:
+def figures_of(name: str) -> ConsumerMeasurements:
     (found,) = [consumer for consumer in health.measure().consumers if consumer.name == name]
     return found
 
@@ -100,7 +100,7 @@ def test_a_consumer_that_only_fails_is_found_a_minute_later():
 def test_the_chores_are_expected_from_the_first_rescan_on():
     before = health.measure()
     rescanned()
-    Pulse.objects.filter(name="rescan").update(since=Now() - HOUR)
+    Heartbeat.objects.filter(name="rescan").update(since=Now() - HOUR)
     rescanned()
 
     after = health.measure()
@@ -112,4 +112,6 @@ def test_the_chores_are_expected_from_the_first_rescan_on():
 
 
 def test_without_a_rescan_no_chore_is_blamed():
-    assert [level for level, _sentence in of(What.CHORE, Figures(chores={"prune": None}))] == ["ok"]
+    assert [level for level, _sentence in of(What.MAINTENANCE, Measurements(maintenance_jobs={"prune": None}))] == [
+        "ok"
+    ]

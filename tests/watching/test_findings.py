@@ -8,32 +8,34 @@ import pytest
 from django.utils import translation
 
 from outbox.conf import Conf
-from outbox.monitoring.findings import Finding, Level, What, in_words, judge, many, worst
-from outbox.monitoring.measurements import CAP, ConsumerFigures, Figures, Session
+from outbox.monitoring.findings import Finding, Level, What, evaluate, in_words, many, worst
+from outbox.monitoring.measurements import CAP, ConsumerMeasurements, Measurements, Session
 
 LIMITS = Conf(prefix="mine")
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-FINE = Figures(rescan=SECOND, known_for=HOUR, chores={"prune": MINUTE}, sessions_seen=True)
+FINE = Measurements(rescan=SECOND, known_for=HOUR, maintenance_jobs={"prune": MINUTE}, sessions_seen=True)
 
 
-def of(what: What, figures: Figures) -> list[tuple[str, str]]:
+def of(what: What, measurements: Measurements) -> list[tuple[str, str]]:
     """Return level and sentence of the findings about one thing."""
-    return [(finding.level.word, finding.sentence) for finding in judge(figures, LIMITS) if finding.what is what]
+    return [
+        (finding.level.word, finding.sentence) for finding in evaluate(measurements, LIMITS) if finding.what is what
+    ]
 
 
-def of_consumer(what: What, **figures: object) -> list[tuple[str, str]]:
+def of_consumer(what: What, **measurements: object) -> list[tuple[str, str]]:
     """The same for one consumer."""
-    consumer = ConsumerFigures(name="coupon", **figures)  # type: ignore[arg-type]
+    consumer = ConsumerMeasurements(name="coupon", **measurements)  # type: ignore[arg-type]
     return of(what, replace(FINE, consumers=(consumer,)))
 
 
 def test_what_is_in_order_is_a_finding_that_says_what_proves_it():
-    findings = judge(replace(FINE, consumers=(ConsumerFigures(name="coupon"),)), LIMITS)
+    findings = evaluate(replace(FINE, consumers=(ConsumerMeasurements(name="coupon"),)), LIMITS)
 
     assert [(finding.level.word, finding.about, finding.sentence) for finding in findings] == [
         ("ok", "rescan", "The rescan last succeeded 1 s ago (limit 15 s)."),
         ("ok", "broker", "The last rescan had no trouble with the broker."),
-        ("ok", "chore:prune", "The chore “prune” last succeeded 60 s ago (limit 10 min)."),
+        ("ok", "maintenance:prune", "The chore “prune” last succeeded 60 s ago (limit 10 min)."),
         ("ok", "snapshot", "The oldest open snapshot of the database is 0 s old (limit 2 min)."),
         ("ok", "idle_in_transaction", "No session has been idle in a transaction for more than 60 s."),
         ("ok", "oldest:coupon", "coupon: nothing waits."),
@@ -43,9 +45,9 @@ def test_what_is_in_order_is_a_finding_that_says_what_proves_it():
 
 
 def test_an_empty_table_is_not_green_when_no_rescan_has_proved_it():
-    nothing_published = Figures(consumers=(ConsumerFigures(name="coupon"),))
+    nothing_published = Measurements(consumers=(ConsumerMeasurements(name="coupon"),))
 
-    assert worst(judge(nothing_published, LIMITS)) is Level.CRITICAL
+    assert worst(evaluate(nothing_published, LIMITS)) is Level.CRITICAL
     assert of(What.RESCAN, nothing_published) == [
         ("critical", "The rescan has never succeeded: start celery-beat and a worker on the queue mine.control.")
     ]
@@ -63,16 +65,16 @@ def test_the_rescan_must_have_succeeded_within_its_limit(seconds, level):
 
 
 def test_an_overdue_rescan_says_what_to_look_at_and_nothing_of_the_broker_is_believed():
-    figures = replace(FINE, rescan=90 * SECOND, broker_away=False)
+    measurements = replace(FINE, rescan=90 * SECOND, broker_away=False)
 
-    assert of(What.RESCAN, figures) == [
+    assert of(What.RESCAN, measurements) == [
         (
             "critical",
             "The rescan last succeeded 90 s ago, limit 15 s: what is unfinished is not sent again. Is celery-beat "
             "running, and a worker on the queue mine.control?",
         )
     ]
-    assert of(What.BROKER, figures) == []
+    assert of(What.BROKER, measurements) == []
 
 
 def test_a_broker_that_did_not_answer_is_critical():
@@ -105,12 +107,12 @@ def test_a_message_too_old_says_how_old_and_what_to_look_at():
 
 
 def test_behind_an_open_breaker_the_age_is_blamed_on_what_is_down():
-    figures = {"pending": 12, "oldest": 6 * MINUTE, "breaker_open": True, "probe_in": 20 * SECOND}
+    measurements = {"pending": 12, "oldest": 6 * MINUTE, "breaker_open": True, "probe_in": 20 * SECOND}
 
-    assert of_consumer(What.OLDEST, **figures) == [
+    assert of_consumer(What.OLDEST, **measurements) == [
         ("warning", "coupon: oldest pending 6 min, limit 5 min, waiting: 12 messages; what it needs is down.")
     ]
-    assert of_consumer(What.BREAKER, **figures) == [
+    assert of_consumer(What.BREAKER, **measurements) == [
         (
             "warning",
             "coupon: what it needs is down, the breaker is open, waiting: 12 messages, next probe in 20 s. Look at the "
@@ -120,7 +122,7 @@ def test_behind_an_open_breaker_the_age_is_blamed_on_what_is_down():
 
 
 def test_of_a_paused_consumer_people_hear_who_paused_it_and_why_and_not_that_it_waits():
-    figures = {
+    measurements = {
         "pending": 1,
         "oldest": 3 * HOUR,
         "paused_for": 3 * HOUR,
@@ -128,8 +130,8 @@ def test_of_a_paused_consumer_people_hear_who_paused_it_and_why_and_not_that_it_
         "paused_reason": "the vendor moves",
     }
 
-    assert of_consumer(What.OLDEST, **figures) == []
-    assert of_consumer(What.PAUSED, **figures) == [
+    assert of_consumer(What.OLDEST, **measurements) == []
+    assert of_consumer(What.PAUSED, **measurements) == [
         (
             "warning",
             "coupon: paused 3 h ago by ada (“the vendor moves”), waiting: 1 message. "
@@ -171,15 +173,15 @@ def test_many_failures_within_minutes_are_a_burst(failed, levels):
 
 @pytest.mark.parametrize(("age", "level"), [(None, "warning"), (10 * MINUTE, "ok"), (11 * MINUTE, "warning")])
 def test_every_chore_must_have_succeeded_lately(age, level):
-    ((found, _sentence),) = of(What.CHORE, replace(FINE, chores={"prune": age}))
+    ((found, _sentence),) = of(What.MAINTENANCE, replace(FINE, maintenance_jobs={"prune": age}))
 
     assert found == level
 
 
 def test_charts_that_lag_and_alerts_that_nobody_got_are_findings():
-    figures = replace(FINE, chores={}, behind=3 * HOUR, deaf_channels=("mail", "webhook"))
+    measurements = replace(FINE, maintenance_jobs={}, behind=3 * HOUR, failed_channels=("mail", "webhook"))
 
-    assert of(What.CHORE, figures) == [
+    assert of(What.MAINTENANCE, measurements) == [
         ("warning", "The charts are 3 h behind; they catch up by themselves while the chore “rollup” runs."),
         ("warning", "The last alerts could not be sent by: mail, webhook. Look at the control worker's log."),
     ]
@@ -213,15 +215,15 @@ def test_sessions_idle_in_a_transaction_are_a_warning():
 
 
 def test_where_there_are_no_sessions_to_look_at_nothing_is_claimed_of_them():
-    figures = replace(FINE, sessions_seen=False)
+    measurements = replace(FINE, sessions_seen=False)
 
-    assert of(What.SNAPSHOT, figures) == of(What.IDLE, figures) == []
+    assert of(What.SNAPSHOT, measurements) == of(What.IDLE, measurements) == []
 
 
 def test_the_worst_comes_first():
-    figures = replace(FINE, rescan=HOUR, consumers=(ConsumerFigures(name="coupon", exhausted=1),))
+    measurements = replace(FINE, rescan=HOUR, consumers=(ConsumerMeasurements(name="coupon", exhausted=1),))
 
-    levels = [finding.level for finding in judge(figures, LIMITS)]
+    levels = [finding.level for finding in evaluate(measurements, LIMITS)]
 
     assert levels == sorted(levels, reverse=True)
     assert levels[0] is Level.CRITICAL
@@ -252,16 +254,16 @@ def test_spans_are_told_as_people_say_them(span, words):
 
 
 def test_every_sentence_can_be_told_in_every_language():
-    everything = Figures(
+    everything = Measurements(
         rescan=HOUR,
-        chores={"prune": None, "rollup": HOUR, "alerts": SECOND},
+        maintenance_jobs={"prune": None, "rollup": HOUR, "alerts": SECOND},
         behind=HOUR,
-        deaf_channels=("mail",),
+        failed_channels=("mail",),
         sessions_seen=True,
         snapshot=Session(7, "ada", HOUR, 1),
         idle=2,
         consumers=(
-            ConsumerFigures(
+            ConsumerMeasurements(
                 name="coupon",
                 pending=CAP,
                 oldest=HOUR,
@@ -272,13 +274,13 @@ def test_every_sentence_can_be_told_in_every_language():
                 breaker_open=True,
                 in_code=False,
             ),
-            ConsumerFigures(name="gift", pending=1, oldest=HOUR),
+            ConsumerMeasurements(name="gift", pending=1, oldest=HOUR),
         ),
     )
 
     for language in ("en", "zh-hans"):
         with translation.override(language):
-            findings = judge(everything, LIMITS)
+            findings = evaluate(everything, LIMITS)
         assert not [finding for finding in findings if re.search(r"%\(|%[sd]", finding.sentence)]
 
 

@@ -14,7 +14,7 @@ from outbox.models import Status
 from outbox.monitoring import health as health_module
 from outbox.monitoring.findings import Level
 from outbox.monitoring.health import health, measure, unready
-from outbox.monitoring.measurements import ConsumerFigures
+from outbox.monitoring.measurements import ConsumerMeasurements
 from tests.watching.rows import (
     BOOK,
     HOUR,
@@ -36,13 +36,13 @@ pytestmark = pytest.mark.django_db
 STARTED = {"status": Status.STARTED, "attempts": 1}
 
 
-def figures_of(name: str = BOOK) -> ConsumerFigures:
+def figures_of(name: str = BOOK) -> ConsumerMeasurements:
     """Measure one consumer."""
     (found,) = [consumer for consumer in measure().consumers if consumer.name == name]
     return found
 
 
-def whole_seconds(consumer: ConsumerFigures) -> ConsumerFigures:
+def whole_seconds(consumer: ConsumerMeasurements) -> ConsumerMeasurements:
     """Round the spans, for what a test took itself is not the point."""
     spans = ("oldest", "paused_for", "resumes_in", "probe_in", "gone_for")
     rounded: dict[str, Any] = {
@@ -81,14 +81,14 @@ def test_a_consumer_is_measured_by_what_is_not_settled():
     handled(now)
     message(TAKE)
 
-    assert whole_seconds(figures_of()) == ConsumerFigures(
+    assert whole_seconds(figures_of()) == ConsumerMeasurements(
         name=BOOK, pending=1, started=1, oldest=3 * MINUTE, exhausted=2, new_exhausted=1
     )
     assert measure().exhausted == 2
 
 
 def test_a_consumer_with_nothing_to_do_is_there_all_the_same():
-    assert figures_of() == ConsumerFigures(name=BOOK)
+    assert figures_of() == ConsumerMeasurements(name=BOOK)
 
 
 def test_counting_and_looking_stop_at_the_cap_where_what_is_due_first_is(monkeypatch):
@@ -100,7 +100,7 @@ def test_counting_and_looking_stop_at_the_cap_where_what_is_due_first_is(monkeyp
     for _ in range(4):
         failed(now)
 
-    assert whole_seconds(figures_of()) == ConsumerFigures(
+    assert whole_seconds(figures_of()) == ConsumerMeasurements(
         name=BOOK, pending=3, oldest=3 * MINUTE, exhausted=3, new_exhausted=3
     )
     assert measure().exhausted == 3
@@ -146,16 +146,16 @@ def test_a_pause_is_measured_with_who_and_why_until_it_ends():
 
     state(BOOK, paused_until=Now() - SECOND)
 
-    assert during == ConsumerFigures(
+    assert during == ConsumerMeasurements(
         name=BOOK, paused_for=HOUR, paused_by="ada", paused_reason=why, resumes_in=10 * MINUTE
     )
-    assert figures_of() == ConsumerFigures(name=BOOK)
+    assert figures_of() == ConsumerMeasurements(name=BOOK)
 
 
 def test_a_pause_without_an_end_has_none():
     state(BOOK, paused_at=Now() - HOUR, paused_by="ada", paused_reason="why not")
 
-    assert whole_seconds(figures_of()) == ConsumerFigures(
+    assert whole_seconds(figures_of()) == ConsumerMeasurements(
         name=BOOK, paused_for=HOUR, paused_by="ada", paused_reason="why not"
     )
 
@@ -163,7 +163,7 @@ def test_a_pause_without_an_end_has_none():
 def test_an_open_breaker_is_measured_with_its_next_probe():
     state(BOOK, breaker="open", probe_at=Now() + 20 * SECOND)
 
-    assert whole_seconds(figures_of()) == ConsumerFigures(name=BOOK, breaker_open=True, probe_in=20 * SECOND)
+    assert whole_seconds(figures_of()) == ConsumerMeasurements(name=BOOK, breaker_open=True, probe_in=20 * SECOND)
 
 
 def test_a_consumer_that_is_gone_from_the_code_is_found_by_its_rows():
@@ -175,8 +175,8 @@ def test_a_consumer_that_is_gone_from_the_code_is_found_by_its_rows():
     gone = [consumer for consumer in measure().consumers if not consumer.in_code]
 
     assert [whole_seconds(consumer) for consumer in gone] == [
-        ConsumerFigures(name="shop.gone", in_code=False, pending=1, oldest=MINUTE, gone_for=HOUR),
-        ConsumerFigures(name="shop.gone.too", in_code=False, exhausted=1),
+        ConsumerMeasurements(name="shop.gone", in_code=False, pending=1, oldest=MINUTE, gone_for=HOUR),
+        ConsumerMeasurements(name="shop.gone.too", in_code=False, exhausted=1),
     ]
 
 

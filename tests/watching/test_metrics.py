@@ -33,7 +33,7 @@ BOUNDS = ("0.01", "0.025", "2.5", "5.0", "+Inf")
 MONITORING = Path(outbox.__file__).parent / "monitoring"
 FUNCTIONS = {
     *("max", "sum", "by", "on", "and", "unless", "rate", "increase", "absent", "histogram_quantile", "label_values"),
-    *("consumer", "outcome", "status", "chore", "level", "le"),
+    *("consumer", "outcome", "status", "maintenance_job", "level", "le"),
 }
 
 
@@ -72,7 +72,7 @@ def test_what_has_never_run_is_infinitely_old():
     rescanned(7 * SECOND, broker_away=True)
     seen = scrape()
 
-    assert never["outbox_rescan_age_seconds",] == never["outbox_chore_age_seconds", "prune"] == inf
+    assert never["outbox_rescan_age_seconds",] == never["outbox_maintenance_job_age_seconds", "prune"] == inf
     assert seen["outbox_rescan_age_seconds",] == pytest.approx(7, abs=1)
     assert (never["outbox_broker_away",], seen["outbox_broker_away",]) == (0, 1)
 

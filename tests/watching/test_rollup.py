@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from outbox.maintenance import rollup
-from outbox.models import AttemptOutcome, Message, MinuteStat, Pulse, Status, TotalStat
+from outbox.models import AttemptOutcome, Heartbeat, Message, MinuteStat, Status, TotalStat
 from outbox.models.stats import BOUNDS, COUNTED, quantile
 from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, TAKE, attempt, clock, failed, handled, message, success
 
@@ -161,7 +161,7 @@ def test_a_pass_without_a_backlog_looks_at_the_last_few_minutes_only():
 
 
 def test_a_clock_that_was_set_back_stops_nothing():
-    Pulse.objects.beat("rollup", next=(clock() + 3 * HOUR).isoformat())
+    Heartbeat.objects.record("rollup", next=(clock() + 3 * HOUR).isoformat())
     success(minute_of(clock()) - MINUTE)
 
     rollup.roll_up()

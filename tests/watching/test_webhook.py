@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from outbox.conf import Conf
-from outbox.models import Pulse
+from outbox.models import Heartbeat
 from outbox.monitoring import alerts
 from outbox.monitoring.health import measure
 from tests.watching.rows import MINUTE, all_is_well, let_pass, rescanned
@@ -26,7 +26,7 @@ def _broker_is_away(db: None) -> None:
 
 def look() -> list[tuple[str, str]]:
     """Look a minute later, and return what was new."""
-    let_pass(MINUTE, Pulse)
+    let_pass(MINUTE, Heartbeat)
     all_is_well()
     rescanned(broker_away=True)
     return [(news.kind.value, news.about) for news in alerts.watch()]
@@ -90,7 +90,7 @@ def test_a_webhook_that_nobody_answers_breaks_nothing(configure):
     configure(ALERT_WEBHOOK="http://localhost:9/", ALERT_HOOK="")
 
     assert look() == [("new", "broker")]
-    assert measure().deaf_channels == ("webhook",)
+    assert measure().failed_channels == ("webhook",)
 
 
 @pytest.mark.parametrize("address", ["https://chat.example.org/x", "http://localhost:8000/x", "http://[::1]/", ""])

@@ -54,8 +54,8 @@ def _write(cursor: object, status: str, first: int, last: int) -> None:
 
 def steps(repeats: int) -> list[float]:
     """Return the median milliseconds of a rescan with 500 rows due, of a chunk of 50 delivered, and of the list."""
-    dispatcher.offer = lambda _ids: None
-    rescan._link_of_thread = _Nowhere
+    dispatcher.dispatch = lambda _ids: None
+    rescan._connection_of_thread = _Nowhere
     client = Client(HTTP_HOST="localhost")
     client.force_login(get_user_model().objects.get(username="bench"))
     due = _publish(DUE)

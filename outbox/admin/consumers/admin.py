@@ -20,7 +20,7 @@ from outbox.errors import OperatorError
 from outbox.models import ConsumerState, Message
 from outbox.monitoring import health
 from outbox.monitoring.findings import worst
-from outbox.operate.actions import Act
+from outbox.operate.actions import Action
 
 REMEMBERED = 20
 """Pauses shown at most; the newest are kept."""
@@ -35,7 +35,7 @@ class ConsumerStateAdmin(DeskAdmin):
         self.check_view_permission(request)
         context = {
             **self.page_context(request, gettext_lazy("Consumers")),
-            "standings": consumer_status.standings(health.measure()),
+            "statuses": consumer_status.list_statuses(health.measure()),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/consumers.html", context)
@@ -46,7 +46,7 @@ class ConsumerStateAdmin(DeskAdmin):
         """Show a consumer, or do to it what was posted and show it again."""
         self.check_view_permission(request)
         name = unquote(object_id)
-        found = consumer_status.find(name)
+        found = consumer_status.find_status(name)
         if found is None:
             messages.warning(
                 request,
@@ -59,22 +59,25 @@ class ConsumerStateAdmin(DeskAdmin):
             bound = self._carry_out(request, found[0])
             if bound is None:
                 return HttpResponseRedirect(request.path)
-            found = consumer_status.find(name) or found
+            found = consumer_status.find_status(name) or found
         shown, findings = found
         context = {
             **self.page_context(request, name),
-            "standing": shown,
+            "status": shown,
             "findings": findings,
             "tone": TONES[worst(findings)] if findings else shown.tone,
-            "panels": forms.panels(shown, request.user, bound),
+            "panels": forms.build_panels(shown, request.user, bound),
             "canary": Message.objects.filter(pk=shown.state.canary).first() if shown.state.canary else None,
-            "events": [timeline.act(entry) for entry in audit.acts_about(name, Act.PAUSE, Act.RESUME)[:REMEMBERED]],
+            "events": [
+                timeline.action_event(entry)
+                for entry in audit.acts_about(name, Action.PAUSE, Action.RESUME)[:REMEMBERED]
+            ],
             "here": request.path,
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/consumer.html", context)
 
-    def _carry_out(self, request: HttpRequest, shown: consumer_status.Standing) -> forms.HoldForm | None:
+    def _carry_out(self, request: HttpRequest, shown: consumer_status.ConsumerStatus) -> forms.HoldForm | None:
         """Do what was posted; None if it was done, else the form with what was entered and what is wrong with it."""
         form_class = forms.form_for(request.POST.get("act", ""), shown)
         if form_class is None:

@@ -6,10 +6,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.admin.consumers.status import Standing
-from outbox.admin.forms import Panel, ReasonedForm, lacks
+from outbox.admin.consumers.status import ConsumerStatus
+from outbox.admin.forms import Panel, ReasonedForm, lacks_permission
 from outbox.operate import Actor, Person
-from outbox.operate.actions import Act
+from outbox.operate.actions import Action
 
 UNTIL_RESUMED = ""
 SPANS = {
@@ -41,7 +41,7 @@ class HoldForm(ReasonedForm):
 class PauseForm(HoldForm):
     """Hold the consumer back."""
 
-    act = Act.PAUSE
+    act = Action.PAUSE
     title = _("Pause")
     button = _("Pause the consumer")
     promise = _(
@@ -83,7 +83,7 @@ class ProlongForm(PauseForm):
 class ResumeForm(HoldForm):
     """Let the consumer go on."""
 
-    act = Act.RESUME
+    act = Action.RESUME
     title = _("Resume")
     button = _("Resume the consumer")
     promise = _("What has waited is sent to the workers within a second, the oldest first.")
@@ -94,22 +94,22 @@ class ResumeForm(HoldForm):
         operate.resume(consumer, seen=self.seen_pause, actor=actor, origin=origin, reason=self.cleaned_data["reason"])
 
 
-def form_for(act: str, standing: Standing) -> type[HoldForm] | None:
+def form_for(act: str, status: ConsumerStatus) -> type[HoldForm] | None:
     """Return the form of the act of that name; None for an unknown one."""
-    if act == Act.PAUSE:
-        return ProlongForm if standing.is_paused else PauseForm
-    return ResumeForm if act == Act.RESUME else None
+    if act == Action.PAUSE:
+        return ProlongForm if status.is_paused else PauseForm
+    return ResumeForm if act == Action.RESUME else None
 
 
-def panels(standing: Standing, user: Person, bound: HoldForm | None) -> list[Panel]:
+def build_panels(status: ConsumerStatus, user: Person, bound: HoldForm | None) -> list[Panel]:
     """Return the acts that belong to the consumer's state; one that was refused keeps what was entered."""
-    classes = [ResumeForm, ProlongForm] if standing.is_paused else [PauseForm]
-    seen = standing.state.paused_at if standing.is_paused else None
+    classes = [ResumeForm, ProlongForm] if status.is_paused else [PauseForm]
+    seen = status.state.paused_at if status.is_paused else None
     shown: list[Panel] = []
     for form_class in classes:
         if bound is not None and bound.act == form_class.act:
-            shown.append(Panel(bound, lacks(bound.act, user), is_open=True))
+            shown.append(Panel(bound, lacks_permission(bound.act, user), is_open=True))
         else:
             form = form_class(initial={"seen": seen and seen.isoformat()})
-            shown.append(Panel(form, lacks(form.act, user), is_open=bound is None and not shown))
+            shown.append(Panel(form, lacks_permission(form.act, user), is_open=bound is None and not shown))
     return shown

@@ -7,39 +7,39 @@ from datetime import timedelta
 from django.utils.translation import gettext as _
 
 from outbox import registry
-from outbox.admin.messages.listing import Tally
+from outbox.admin.messages.listing import BoundedCount
 from outbox.conf import conf
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
-from outbox.monitoring.findings import Finding, judge
+from outbox.monitoring.findings import Finding, evaluate
 from outbox.monitoring.health import measure
-from outbox.monitoring.measurements import CAP, ConsumerFigures, Figures
+from outbox.monitoring.measurements import CAP, ConsumerMeasurements, Measurements
 from outbox.registry import Consumer
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ConsumerStatus:
     """One consumer. ``entry`` is None if the code has none of that name."""
 
     name: str
     entry: Consumer | None
-    figures: ConsumerFigures
+    measurements: ConsumerMeasurements
     state: ConsumerState
 
     @property
-    def waiting(self) -> Tally:
+    def waiting(self) -> BoundedCount:
         """Messages that are not finished."""
-        return tally(self.figures.depth)
+        return capped(self.measurements.depth)
 
     @property
-    def failed(self) -> Tally:
+    def failed(self) -> BoundedCount:
         """Messages that wait for a person."""
-        return tally(self.figures.exhausted)
+        return capped(self.measurements.exhausted)
 
     @property
     def is_paused(self) -> bool:
         """Tell whether the pause is on."""
-        return self.figures.paused_for is not None
+        return self.measurements.paused_for is not None
 
     @property
     def kind(self) -> str:
@@ -55,7 +55,7 @@ class Standing:
         """How bad it is that it does not simply run."""
         if self.entry is None:
             return "bad"
-        return "wait" if self.is_paused or self.figures.breaker_open else "good"
+        return "wait" if self.is_paused or self.measurements.breaker_open else "good"
 
     @property
     def held(self) -> str:
@@ -63,46 +63,46 @@ class Standing:
         words = [
             *([_("not in the code")] if self.entry is None else []),
             *([_("paused by hand")] if self.is_paused else []),
-            *([_("breaker open")] if self.figures.breaker_open else []),
+            *([_("breaker open")] if self.measurements.breaker_open else []),
         ]
         return ", ".join(words) or _("runs")
 
 
-def tally(counted: int) -> Tally:
+def capped(counted: int) -> BoundedCount:
     """Return a count that stopped at ``CAP`` as the desk shows counts."""
-    return Tally(min(counted, CAP - 1), more=counted >= CAP)
+    return BoundedCount(min(counted, CAP - 1), more=counted >= CAP)
 
 
-def standings(figures: Figures) -> list[Standing]:
+def list_statuses(measurements: Measurements) -> list[ConsumerStatus]:
     """Return every consumer of the code, and those that only the tables know because something waits or is held."""
-    measured = {one.name: one for one in figures.consumers}
+    measured = {one.name: one for one in measurements.consumers}
     states = {state.consumer: state for state in ConsumerState.objects.all()}
-    unmeasured = [_standing(name, None, state) for name, state in states.items() if name not in measured]
-    known = [_standing(name, one, states.get(name)) for name, one in measured.items()]
-    held = [one for one in unmeasured if one.is_paused or one.figures.breaker_open]
+    unmeasured = [_status(name, None, state) for name, state in states.items() if name not in measured]
+    known = [_status(name, one, states.get(name)) for name, one in measured.items()]
+    held = [one for one in unmeasured if one.is_paused or one.measurements.breaker_open]
     return sorted([*known, *held], key=lambda one: one.name)
 
 
-def find(name: str) -> tuple[Standing, Sequence[Finding]] | None:
+def find_status(name: str) -> tuple[ConsumerStatus, Sequence[Finding]] | None:
     """Return one consumer and what is to be said of it; None if nothing is known under that name."""
-    figures = measure()
-    ours = next((one for one in figures.consumers if one.name == name), None)
+    measurements = measure()
+    ours = next((one for one in measurements.consumers if one.name == name), None)
     state = ConsumerState.objects.filter(pk=name).first()
     if ours is None and state is None:
         return None
-    standing = _standing(name, ours, state)
-    about = [finding for finding in judge(figures, conf()) if finding.subject == name and finding.level]
-    return standing, about
+    status = _status(name, ours, state)
+    about = [finding for finding in evaluate(measurements, conf()) if finding.subject == name and finding.level]
+    return status, about
 
 
-def _standing(name: str, figures: ConsumerFigures | None, state: ConsumerState | None) -> Standing:
+def _status(name: str, measurements: ConsumerMeasurements | None, state: ConsumerState | None) -> ConsumerStatus:
     state = state or ConsumerState(consumer=name)
-    if figures is None:  # nothing waits, so it was not measured: only its state is known
+    if measurements is None:  # nothing waits, so it was not measured: only its state is known
         is_paused = state.paused_at is not None and ConsumerState.objects.paused().filter(pk=name).exists()
-        figures = ConsumerFigures(
+        measurements = ConsumerMeasurements(
             name=name,
             in_code=False,
             paused_for=timedelta(0) if is_paused else None,
             breaker_open=state.breaker == Breaker.OPEN,
         )
-    return Standing(name, registry.get(name), figures, state)
+    return ConsumerStatus(name, registry.get(name), measurements, state)

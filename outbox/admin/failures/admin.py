@@ -15,10 +15,10 @@ from outbox.admin import formats, timeline
 from outbox.admin.base import DeskAdmin, origin_of
 from outbox.admin.failures import groups
 from outbox.admin.failures.forms import TriageForm
-from outbox.admin.forms import lacks
+from outbox.admin.forms import lacks_permission
 from outbox.errors import OperatorError
 from outbox.models import FailureGroup, GroupState
-from outbox.operate.actions import Act
+from outbox.operate.actions import Action
 from outbox.operate.wording import subject_of_group
 
 REMEMBERED = 20
@@ -35,8 +35,8 @@ class FailureGroupAdmin(DeskAdmin):
         consumer = request.GET.get("consumer", "")
         tab = request.GET.get("tab", "")
         tab = tab if tab in groups.TABS else groups.OPEN
-        kinds = groups.read(consumer=consumer)
-        sorted_out = groups.tabs_of(kinds)
+        summaries = groups.read_groups(consumer=consumer)
+        sorted_out = groups.tabs_of(summaries)
         page = Paginator(sorted_out[tab], groups.PAGE).get_page(request.GET.get("page"))
         context = {
             **self.page_context(request, gettext_lazy("Failure groups")),
@@ -47,7 +47,7 @@ class FailureGroupAdmin(DeskAdmin):
             "empty": groups.TABS[tab][1],
             "consumer": consumer,
             "page": page,
-            "is_cut_short": len(kinds) >= groups.LOOK,
+            "is_cut_short": len(summaries) >= groups.LOOK,
             "looked_at": groups.LOOK,
             "newer_url": _url(tab, consumer, page.previous_page_number()) if page.has_previous() else "",
             "older_url": _url(tab, consumer, page.next_page_number()) if page.has_next() else "",
@@ -60,39 +60,39 @@ class FailureGroupAdmin(DeskAdmin):
     ) -> HttpResponse:
         """Show a group, or write down what was posted and show it again."""
         self.check_view_permission(request)
-        kind = groups.find(object_id)
-        if kind is None:
+        summary = groups.find_group(object_id)
+        if summary is None:
             messages.warning(request, _("This failure group is no longer there."))
             return HttpResponseRedirect(self.list_url())
-        form = TriageForm(initial=TriageForm.initial_of(kind))
+        form = TriageForm(initial=TriageForm.initial_of(summary))
         if request.method == "POST":
             form = TriageForm(_taken(request) if "take" in request.POST else request.POST)
-            if self._carry_out(request, kind, form):
+            if self._carry_out(request, summary, form):
                 return HttpResponseRedirect(request.path)
-            kind = groups.find(object_id) or kind
-        acts = audit.acts_about(subject_of_group(kind.group), Act.TRIAGE)[:REMEMBERED]
+            summary = groups.find_group(object_id) or summary
+        acts = audit.acts_about(subject_of_group(summary.group), Action.TRIAGE)[:REMEMBERED]
         context = {
-            **self.page_context(request, formats.kind(kind.group)),
-            "kind": kind,
-            "group": kind.group,
+            **self.page_context(request, formats.format_group(summary.group)),
+            "summary": summary,
+            "group": summary.group,
             "form": form,
-            "refusal": lacks(Act.TRIAGE, request.user),
-            "sample": groups.sample(kind.group) if request.user.has_perm("outbox.view_message") else None,
-            "events": [timeline.act(entry) for entry in acts],
+            "refusal": lacks_permission(Action.TRIAGE, request.user),
+            "sample": groups.sample_message(summary.group) if request.user.has_perm("outbox.view_message") else None,
+            "events": [timeline.action_event(entry) for entry in acts],
             "here": request.path,
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/group.html", context)
 
-    def _carry_out(self, request: HttpRequest, kind: groups.Kind, form: TriageForm) -> bool:
+    def _carry_out(self, request: HttpRequest, summary: groups.GroupSummary, form: TriageForm) -> bool:
         """Write down what was posted; False if it was refused, with the reason in the form."""
         if not form.is_valid():
             return False
         try:
-            form.carry_out(kind.group.pk, actor=request.user, origin=origin_of(request))
+            form.carry_out(summary.group.pk, actor=request.user, origin=origin_of(request))
         except OperatorError as refusal:
             form.add_error(None, str(refusal))
-            now = FailureGroup.objects.get(pk=kind.group.pk)
+            now = FailureGroup.objects.get(pk=summary.group.pk)
             # What is shown now is what was seen; the rest stays as it was entered.
             entered = {name: form[name].data for name in form.fields}
             form.data = {**entered, "revision": str(now.revision), "was": str(now.state)}

@@ -6,18 +6,18 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.admin.failures.groups import Kind
+from outbox.admin.failures.groups import GroupSummary
 from outbox.admin.forms import ReasonedForm
 from outbox.models import GroupState
 from outbox.operate import Actor
-from outbox.operate.actions import Act
+from outbox.operate.actions import Action
 from outbox.operate.text_checks import NOTE_LENGTH, OWNER_LENGTH, REASON_LENGTH, TICKET_LENGTH
 
 
 class TriageForm(ReasonedForm):
     """State, owner, ticket and note, and the revision that the operator was looking at."""
 
-    act = Act.TRIAGE
+    act = Action.TRIAGE
     title = _("What is being done about it")
     button = _("Save")
     promise = _("For everybody who meets this failure. Nothing is retried by it.")
@@ -57,14 +57,14 @@ class TriageForm(ReasonedForm):
     field_order = ["revision", "was", "state", "ignored_up_to", "owner", "ticket", "note", "reason"]
 
     @staticmethod
-    def initial_of(kind: Kind) -> dict[str, Any]:
+    def initial_of(summary: GroupSummary) -> dict[str, Any]:
         """Return what the form shows first."""
-        group = kind.group
+        group = summary.group
         return {
             "revision": group.revision,
             "was": group.state,
             "state": group.state,
-            "ignored_up_to": group.ignored_up_to or max(2 * kind.total, kind.total + 100),
+            "ignored_up_to": group.ignored_up_to or max(2 * summary.total, summary.total + 100),
             "owner": group.owner,
             "ticket": group.ticket,
             "note": group.note,

@@ -9,7 +9,7 @@ from django.db.models import IntegerField, Max, OuterRef, Subquery, Sum
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from outbox.admin.messages.listing import Tally
+from outbox.admin.messages.listing import BoundedCount
 from outbox.models import Attempt, FailureCount, FailureGroup, GroupState, Message
 
 COUNT = 1_000
@@ -33,7 +33,7 @@ TONES = {
 }
 
 
-Figures = dict[str, tuple[int, datetime]]
+Totals = dict[str, tuple[int, datetime]]
 """The failures of groups, and the last of them, by fingerprint."""
 
 
@@ -45,11 +45,11 @@ class CountOfAtMost(Subquery):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class GroupSummary:
     """A group of failures and its figures: messages stuck now, attempts that ever failed so, the last of them."""
 
     group: FailureGroup
-    stuck: Tally
+    stuck: BoundedCount
     total: int
     last_at: datetime
 
@@ -89,7 +89,7 @@ class Kind:
         return self.group.ticket if self.group.ticket.lower().startswith(("https://", "http://")) else ""
 
 
-def read(*, consumer: str = "", up_to: int = COUNT) -> list[Kind]:
+def read_groups(*, consumer: str = "", up_to: int = COUNT) -> list[GroupSummary]:
     """Return the groups that failed last, at most ``LOOK`` of them, each with up to so many stuck messages counted.
 
     The most stuck come first, of those the new, of those what failed last.
@@ -97,24 +97,24 @@ def read(*, consumer: str = "", up_to: int = COUNT) -> list[Kind]:
     counts = FailureCount.objects.all()
     if consumer:
         counts = counts.filter(group__consumer=consumer)
-    return _kinds(_figures(counts), up_to)
+    return _summaries(_totals(counts), up_to)
 
 
-def recounted(kinds: Sequence[Kind]) -> list[Kind]:
+def recount_stuck(summaries: Sequence[GroupSummary]) -> list[GroupSummary]:
     """Return some of the groups with up to ``COUNT`` stuck messages counted in each, in their order by that."""
-    return _kinds({kind.group.pk: (kind.total, kind.last_at) for kind in kinds}, COUNT)
+    return _summaries({summary.group.pk: (summary.total, summary.last_at) for summary in summaries}, COUNT)
 
 
-def find(fingerprint: str) -> Kind | None:
+def find_group(fingerprint: str) -> GroupSummary | None:
     """Return one group; None if it is not there."""
     group = FailureGroup.objects.annotate(stuck=_stuck(COUNT)).filter(pk=fingerprint).first()
     if group is None:
         return None
-    total, last_at = _figures(FailureCount.objects.filter(group=group)).get(fingerprint, (0, group.first_at))
-    return _kind(group, total, last_at, COUNT)
+    total, last_at = _totals(FailureCount.objects.filter(group=group)).get(fingerprint, (0, group.first_at))
+    return _summary(group, total, last_at, COUNT)
 
 
-def sample(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
+def sample_message(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
     """Return the newest message that is stuck for this reason and its newest attempt; None if none is stuck."""
     stuck = Message.objects.exhausted().filter(consumer=group.consumer, failure=group.pk)
     message = stuck.defer("payload", "headers").order_by("-id").first()
@@ -123,13 +123,15 @@ def sample(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
     return message, Attempt.objects.filter(message=message).order_by("-id").first()
 
 
-def _kinds(figures: Figures, up_to: int) -> list[Kind]:
+def _summaries(figures: Totals, up_to: int) -> list[GroupSummary]:
     groups = FailureGroup.objects.defer("note").annotate(stuck=_stuck(up_to)).in_bulk(list(figures))
-    kinds = [_kind(group, *figures[fingerprint], up_to) for fingerprint, group in groups.items()]
-    return sorted(kinds, key=lambda kind: (-kind.stuck.counted, kind.tone != "bad", -kind.last_at.timestamp()))
+    summaries = [_summary(group, *figures[fingerprint], up_to) for fingerprint, group in groups.items()]
+    return sorted(
+        summaries, key=lambda summary: (-summary.stuck.counted, summary.tone != "bad", -summary.last_at.timestamp())
+    )
 
 
-def _figures(counts: Any) -> Figures:
+def _totals(counts: Any) -> Totals:
     """Return failures and the last of them by group, of the ``LOOK`` groups that failed last."""
     summed = counts.values_list("group").annotate(total=Sum("count"), last=Max("last_at")).order_by("-last", "group")
     return {fingerprint: (total, last) for fingerprint, total, last in summed[:LOOK]}
@@ -140,11 +142,11 @@ def _stuck(up_to: int) -> CountOfAtMost:
     return CountOfAtMost(stuck.order_by().values("pk")[: up_to + 1])
 
 
-def _kind(group: FailureGroup, total: int, last_at: datetime, up_to: int) -> Kind:
+def _summary(group: FailureGroup, total: int, last_at: datetime, up_to: int) -> GroupSummary:
     counted: int = getattr(group, "stuck", 0)  # annotated
-    return Kind(group, Tally(min(counted, up_to), more=counted > up_to), total, last_at)
+    return GroupSummary(group, BoundedCount(min(counted, up_to), more=counted > up_to), total, last_at)
 
 
-def tabs_of(kinds: Sequence[Kind]) -> dict[str, list[Kind]]:
+def tabs_of(summaries: Sequence[GroupSummary]) -> dict[str, list[GroupSummary]]:
     """Sort the groups into the tabs, in the same order."""
-    return {tab: [kind for kind in kinds if tab in (ALL, kind.tab)] for tab in TABS}
+    return {tab: [summary for summary in summaries if tab in (ALL, summary.tab)] for tab in TABS}

@@ -14,12 +14,12 @@ from django.utils.translation import gettext_lazy, ngettext
 from outbox import operate, registry
 from outbox.admin import descriptions
 from outbox.admin.base import DeskAdmin, origin_of
-from outbox.admin.forms import ActForm
+from outbox.admin.forms import ActionForm
 from outbox.admin.messages import detail, listing, selection
 from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
 from outbox.errors import OperatorError
 from outbox.models import FailureGroup, Message
-from outbox.operate.actions import PERMISSIONS, Act
+from outbox.operate.actions import PERMISSIONS, Action
 
 FILTERS = "_changelist_filters"
 """The query parameter in which Django's admin keeps the list's filters while one looks at a row."""
@@ -47,17 +47,17 @@ class MessageAdmin(DeskAdmin):
         consumer = group.consumer if group else request.GET.get("consumer", "")
         scope = _scope(tab, consumer, group)
         found = (
-            listing.search(text)
+            listing.search_messages(text)
             if text
             else listing.read_page(tab, scope, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
         )
         described = descriptions.descriptions(found.rows)
-        may_pick = request.user.has_perm(PERMISSIONS[Act.RETRY])
+        may_pick = request.user.has_perm(PERMISSIONS[Action.RETRY])
         context = {
             **self.page_context(request, gettext_lazy("Work queue")),
             "tab": None if text else tab,
             "tabs": [
-                (each, listing.tally(each, narrowed), _tab_url(each, narrowed))
+                (each, listing.count_tab(each, narrowed), _tab_url(each, narrowed))
                 for each in TABS
                 for narrowed in [_scope(each, consumer, group)]
             ],
@@ -82,7 +82,7 @@ class MessageAdmin(DeskAdmin):
     ) -> HttpResponse:
         """Show a message, or do to it what was posted and show it again."""
         self.check_view_permission(request)
-        found = detail.find(int(object_id)) if object_id.isascii() and object_id.isdigit() else None
+        found = detail.find_message(int(object_id)) if object_id.isascii() and object_id.isdigit() else None
         if found is None:
             messages.warning(
                 request,
@@ -90,17 +90,17 @@ class MessageAdmin(DeskAdmin):
             )
             return HttpResponseRedirect(self._list_url(request))
         bound, payload = None, None
-        if request.method == "POST" and request.POST.get("act") == Act.REVEAL:
+        if request.method == "POST" and request.POST.get("act") == Action.REVEAL:
             payload = self._reveal(request, found.message)
         elif request.method == "POST":
             bound = self._carry_out(request, found)
             if bound is None:
                 return HttpResponseRedirect(request.get_full_path())
-            found = detail.find(found.message.pk) or found
+            found = detail.find_message(found.message.pk) or found
         filters = parse_qs(request.GET.get(FILTERS, ""))
         context = {
             **self.page_context(request, f"{found.message.topic} {found.message.key}"),
-            **detail.context(
+            **detail.message_context(
                 found,
                 user=request.user,
                 bound=bound,
@@ -117,7 +117,7 @@ class MessageAdmin(DeskAdmin):
     def retry_selected_view(self, request: HttpRequest) -> HttpResponse:
         """Show what was picked in the list and ask for a reason; with one, retry each row and tell the result."""
         self.check_view_permission(request)
-        if request.method != "POST" or not (picked := selection.read(request.POST.getlist("pick"))):
+        if request.method != "POST" or not (picked := selection.read_picked(request.POST.getlist("pick"))):
             messages.warning(request, _("Nothing was selected."))
             return HttpResponseRedirect(self._list_url(request))
         wanted = selection.sort_out(picked, request.user)
@@ -126,7 +126,7 @@ class MessageAdmin(DeskAdmin):
         refused: list[selection.Refused] = []
         tried = bool("confirmed" in request.POST and wanted.able and not reason_refusal)
         if tried:
-            refused = selection.retry(wanted, actor=request.user, origin=origin_of(request), reason=reason)
+            refused = selection.retry_selected(wanted, actor=request.user, origin=origin_of(request), reason=reason)
             done = len(wanted.able) - len(refused)
             if done:
                 text = ngettext("%(count)d message is pending again.", "%(count)d messages are pending again.", done)
@@ -147,7 +147,7 @@ class MessageAdmin(DeskAdmin):
         }
         return TemplateResponse(request, "outbox/desk/retry_selected.html", context)
 
-    def _carry_out(self, request: HttpRequest, found: detail.Found) -> ActForm | None:
+    def _carry_out(self, request: HttpRequest, found: detail.Found) -> ActionForm | None:
         """Do what was posted; None if it was done, else the form with what was entered and what is wrong with it."""
         form_class = found.form_for(request.POST.get("act", ""))
         if form_class is None:

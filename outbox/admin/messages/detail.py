@@ -11,20 +11,20 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.admin import descriptions, timeline
 from outbox.admin.forms import (
-    ActForm,
+    ActionForm,
     AskedRetryForm,
     DiscardForm,
     HandleForm,
     Panel,
     ReopenForm,
     RetryForm,
-    lacks,
+    lacks_permission,
 )
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.tabs import Scope
 from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message
 from outbox.operate import Person
-from outbox.operate.actions import Act, why_not
+from outbox.operate.actions import Action, why_not
 
 MASK = "•••"
 SIBLINGS = 20
@@ -39,20 +39,20 @@ class Found:
     acts: Sequence[AuditEntry]
 
     @property
-    def form_classes(self) -> list[type[ActForm]]:
+    def form_classes(self) -> list[type[ActionForm]]:
         """The acts that belong to the message's state."""
         if self.message.resolution:
             return [ReopenForm]
         retry = AskedRetryForm if diagnosis.may_have_acted(self.case) else RetryForm
         return [retry, HandleForm, DiscardForm]
 
-    def form_for(self, act: str) -> type[ActForm] | None:
+    def form_for(self, act: str) -> type[ActionForm] | None:
         """Return the form of the act of that name, whatever the state; None for an unknown one."""
         retry = AskedRetryForm if diagnosis.may_have_acted(self.case) else RetryForm
         return next((form for form in (retry, HandleForm, DiscardForm, ReopenForm) if form.act == act), None)
 
 
-def find(message_id: int) -> Found | None:
+def find_message(message_id: int) -> Found | None:
     """Read a message and its history; None if it is not there."""
     message = Message.objects.filter(pk=message_id).first()
     if message is None:
@@ -72,7 +72,9 @@ def revision_of(message_id: int) -> int:
     return Message.objects.filter(pk=message_id).values_list("revision", flat=True).first() or 0
 
 
-def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, scope: Scope) -> dict[str, Any]:
+def message_context(
+    found: Found, *, user: Person, bound: ActionForm | None, payload: Any, scope: Scope
+) -> dict[str, Any]:
     """Return what the template shows; ``bound`` is a form that was refused, ``payload`` holds the revealed one."""
     message = found.message
     described = descriptions.descriptions([message]).get(message.pk)
@@ -80,11 +82,11 @@ def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, 
     refusals = {panel.refusal for panel in panels}
     return {
         "message": message,
-        "verdict": diagnosis.judge(found.case),
+        "diagnosis": diagnosis.diagnose(found.case),
         "consumer": found.case.consumer,
         "described": described,
         "business": described.label if described else f"{message.topic} {message.key}",
-        "events": timeline.tell(message, found.case.attempts, found.acts),
+        "events": timeline.build_timeline(message, found.case.attempts, found.acts),
         "siblings": _siblings(message),
         "group": _group(message, user),
         "panels": panels,
@@ -94,18 +96,18 @@ def context(found: Found, *, user: Person, bound: ActForm | None, payload: Any, 
         "headers": _pretty(message.headers if payload is not None else masked(message.headers))
         if message.headers
         else "",
-        "reveal_refusal": refusal(Act.REVEAL, message, user),
+        "reveal_refusal": refusal(Action.REVEAL, message, user),
         "next_failed": listing.next_failed(message.pk, scope),
     }
 
 
-def refusal(act: Act, message: Message, user: Person) -> str:
+def refusal(act: Action, message: Message, user: Person) -> str:
     """Return why this person cannot do this to this message now; empty if they can. ``operate`` checks it again."""
     if reason := why_not(act, message):
         return reason
-    if reason := lacks(act, user):
+    if reason := lacks_permission(act, user):
         return reason
-    if act is Act.RETRY and registry.get(message.consumer) is None:
+    if act is Action.RETRY and registry.get(message.consumer) is None:
         return _("The running code has no consumer of this name.")
     return ""
 
@@ -123,12 +125,12 @@ def masked(value: Any) -> Any:
             return MASK
 
 
-def _panels(found: Found, user: Person, bound: ActForm | None) -> list[Panel]:
+def _panels(found: Found, user: Person, bound: ActionForm | None) -> list[Panel]:
     """Return the acts of the message's state; one that was refused stays on the page with what was entered."""
-    forms: dict[Act, ActForm] = {} if bound is None else {bound.act: bound}
+    forms: dict[Action, ActionForm] = {} if bound is None else {bound.act: bound}
     for form_class in found.form_classes:
         forms.setdefault(form_class.act, form_class(initial={"revision": found.message.revision}))
-    order = list(Act)
+    order = list(Action)
     panels: list[Panel] = []
     for form in sorted(forms.values(), key=lambda form: order.index(form.act)):
         reason = refusal(form.act, found.message, user)

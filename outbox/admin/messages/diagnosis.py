@@ -22,7 +22,7 @@ SLOW_START = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Diagnosis:
     """Three sentences and a tone: ``bad`` wants a person, ``wait`` may want one, ``busy`` and ``good`` do not."""
 
     tone: str
@@ -57,20 +57,20 @@ def may_have_acted(case: Case) -> bool:
     )
 
 
-def judge(case: Case) -> Verdict:
+def diagnose(case: Case) -> Diagnosis:
     """Return the verdict on a message."""
     match case.message.status, case.message.resolution:
         case Status.SUCCESS, Resolution.HANDLED:
             return _handled(case.message)
         case Status.SUCCESS, _resolution:
-            return Verdict(
+            return Diagnosis(
                 "good",
                 _("Done: attempt %(number)d succeeded.") % {"number": case.message.attempts},
                 _("The promise was kept, by the machine."),
                 _("Nothing to do."),
             )
         case Status.FAILED, Resolution.DISCARDED:
-            return Verdict(
+            return Diagnosis(
                 "closed",
                 _("Discarded by hand."),
                 _("The promise was not kept and will not be; nobody is asked about it again."),
@@ -84,8 +84,8 @@ def judge(case: Case) -> Verdict:
             return _pending(case)
 
 
-def _handled(message: Message) -> Verdict:
-    return Verdict(
+def _handled(message: Message) -> Diagnosis:
+    return Diagnosis(
         "good",
         _("Settled by hand. %(evidence)s") % {"evidence": capfirst(format_evidence(message.evidence))},
         _("A person has vouched for it; the machine will not touch it again."),
@@ -93,17 +93,17 @@ def _handled(message: Message) -> Verdict:
     )
 
 
-def _failed(case: Case) -> Verdict:
+def _failed(case: Case) -> Diagnosis:
     happened, means = _why_failed(case)
     if case.consumer is None:
-        return Verdict(
+        return Diagnosis(
             "bad",
             happened,
             _("The running code has no consumer named “%(consumer)s”.") % {"consumer": case.message.consumer},
             _("Deploy the consumer again and retry; or settle it by other means and mark it as handled."),
         )
     if may_have_acted(case):
-        return Verdict(
+        return Diagnosis(
             "bad",
             happened,
             _("At least one attempt was cut off. The other side may have acted all the same."),
@@ -113,7 +113,7 @@ def _failed(case: Case) -> Verdict:
             )
             % {"key": case.message.idempotency_key},
         )
-    return Verdict("bad", happened, means, _what_to_do(case))
+    return Diagnosis("bad", happened, means, _what_to_do(case))
 
 
 def _why_failed(case: Case) -> tuple[str, str]:
@@ -129,7 +129,7 @@ def _why_failed(case: Case) -> tuple[str, str]:
     if message.last_error.startswith(reasons.NOBODY.partition(":")[0]):
         return _("No worker took it, although it was sent again and again."), _("It was never started this time.")
     if last is None:
-        words = {"error": formats.error(message.last_error)}
+        words = {"error": formats.translate_error(message.last_error)}
         return _("The machine gave up: %(error)s") % words, _("No failed attempt is on record.")
     if last.outcome == AttemptOutcome.REJECTED:
         return (
@@ -163,7 +163,7 @@ def _what_to_do(case: Case) -> str:
     return _("Read the last error. Once its cause is mended, retry: that is safe.")
 
 
-def _started(case: Case) -> Verdict:
+def _started(case: Case) -> Diagnosis:
     message = case.message
     happened = _("Attempt %(number)d of %(limit)d is under way at the worker %(worker)s.") % {
         "number": message.attempts,
@@ -171,16 +171,16 @@ def _started(case: Case) -> Verdict:
         "worker": message.worker or "?",
     }
     if message.lease_until is not None and message.lease_until < case.now:
-        return Verdict(
+        return Diagnosis(
             "wait",
             happened,
             _("The worker is overdue; it may be slow, or gone."),
             _("If it is gone, the rescan takes the message back by itself within seconds. Look again in a minute."),
         )
-    return Verdict("busy", happened, _("A worker holds it right now."), _("Nothing to do; look again in a moment."))
+    return Diagnosis("busy", happened, _("A worker holds it right now."), _("Nothing to do; look again in a moment."))
 
 
-def _pending(case: Case) -> Verdict:
+def _pending(case: Case) -> Diagnosis:
     message, state = case.message, case.state
     happened = (
         _("Waiting for its first attempt.")
@@ -189,14 +189,14 @@ def _pending(case: Case) -> Verdict:
         % {"attempts": message.attempts, "limit": message.attempt_limit}
     )
     if case.consumer is None:
-        return Verdict(
+        return Diagnosis(
             "wait",
             happened,
             _("The running code has no consumer named “%(consumer)s”.") % {"consumer": message.consumer},
             _("Deploy the consumer again. After a day without it the message fails and is shown as failed."),
         )
     if state is not None and _is_paused(state, case.now):
-        return Verdict(
+        return Diagnosis(
             "wait",
             happened,
             _("The consumer was paused by %(actor)s: %(reason)s")
@@ -207,22 +207,22 @@ def _pending(case: Case) -> Verdict:
             % {"until": format_datetime(state.paused_until)},
         )
     if state is not None and state.breaker == Breaker.OPEN:
-        return Verdict(
+        return Diagnosis(
             "wait",
             happened,
             _("What the consumer needs is down; one message at a time is tried until it is back."),
             _("Nothing to do here. Look into the system that is down."),
         )
     if message.not_before > case.now:
-        return Verdict("busy", happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
+        return Diagnosis("busy", happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
     if message.due_at < case.now - SLOW_START:
-        return Verdict(
+        return Diagnosis(
             "wait",
             happened,
             _("It has been due for %(span)s without being started.") % {"span": timesince(message.due_at, case.now)},
             _("If many messages are pending, it waits its turn. Otherwise make sure that workers are running."),
         )
-    return Verdict("busy", happened, _("A worker will take it up in a moment."), _("Nothing to do."))
+    return Diagnosis("busy", happened, _("A worker will take it up in a moment."), _("Nothing to do."))
 
 
 def _is_paused(state: ConsumerState, now: datetime) -> bool:

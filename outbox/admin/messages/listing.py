@@ -43,7 +43,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class BoundedCount:
     """How many rows a tab has, counted no further than ``COUNT``."""
 
     counted: int
@@ -52,25 +52,25 @@ class Tally:
 
 def read_page(tab: Tab, scope: Scope = EVERYTHING, *, after: str = "", before: str = "") -> Page:
     """Return the page that follows the cursor ``after``, or the one that ends before the cursor ``before``."""
-    start = _position(tab, before or after)
+    start = _decode_cursor(tab, before or after)
     if before and start:
         places, stopped = _walk(tab, scope, start, backwards=True)
         if len(places) > PAGE or stopped:
             shown = places[:PAGE][::-1]
-            newer = _written(shown[0]) if len(places) > PAGE else stopped
-            return Page(_rows(shown), newer=newer, older=before if not shown else _written(shown[-1]))
+            newer = _encode_cursor(shown[0]) if len(places) > PAGE else stopped
+            return Page(_rows(shown), newer=newer, older=before if not shown else _encode_cursor(shown[-1]))
         start = None  # the beginning was reached: show a full first page
     places, stopped = _walk(tab, scope, start, backwards=False)
     shown = places[:PAGE]
     return Page(
         _rows(shown),
-        newer=_written(shown[0] if shown else start) if start else "",
-        older=_written(shown[-1]) if len(places) > PAGE else stopped,
+        newer=_encode_cursor(shown[0] if shown else start) if start else "",
+        older=_encode_cursor(shown[-1]) if len(places) > PAGE else stopped,
         cut_short=bool(stopped),
     )
 
 
-def search(text: str) -> Page:
+def search_messages(text: str) -> Page:
     """Return the newest messages whose business id or own id is exactly ``text``, whatever their status."""
     wanted = Q(key=text)
     if text.isascii() and text.isdigit() and int(text) <= BIGGEST_ID:
@@ -78,7 +78,7 @@ def search(text: str) -> Page:
     return Page(list(_light(Message.objects.filter(wanted)).order_by("-id")[:PAGE]))
 
 
-def tally(tab: Tab, scope: Scope = EVERYTHING) -> Tally:
+def count_tab(tab: Tab, scope: Scope = EVERYTHING) -> BoundedCount:
     """Count a tab's rows, looking at no more than ``COUNT`` + 1 of them in each of its streams."""
     counted, more = 0, False
     kept = tab.kept(scope)
@@ -88,7 +88,7 @@ def tally(tab: Tab, scope: Scope = EVERYTHING) -> Tally:
         found = looked_at.aggregate(all=Count("pk"), kept=Count("pk", filter=kept or None))
         counted += found["kept"]
         more = more or found["all"] > COUNT
-    return Tally(min(counted, COUNT), more or counted > COUNT)
+    return BoundedCount(min(counted, COUNT), more or counted > COUNT)
 
 
 def next_failed(message_id: int, scope: Scope = EVERYTHING) -> int | None:
@@ -112,7 +112,7 @@ def _walk(tab: Tab, scope: Scope, start: Position | None, *, backwards: bool) ->
         within = stream.filter(_up_to(order, boundary)) if boundary else stream
         found.append(list(within.filter(kept).order_by(*order).values_list(*_names(order))[: PAGE + 1]))
     places = list(merge(*found, reverse=order[0].startswith("-")))[: PAGE + 1]
-    return places, _written(boundary) if boundary and len(places) <= PAGE else ""
+    return places, _encode_cursor(boundary) if boundary and len(places) <= PAGE else ""
 
 
 def _boundary(streams: Sequence[MessageQuerySet], order: Sequence[str]) -> Position | None:
@@ -162,11 +162,11 @@ def _turned(name: str) -> str:
     return name.removeprefix("-") if name.startswith("-") else f"-{name}"
 
 
-def _written(position: Position) -> str:
+def _encode_cursor(position: Position) -> str:
     return "_".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in position)
 
 
-def _position(tab: Tab, cursor: str) -> Position | None:
+def _decode_cursor(tab: Tab, cursor: str) -> Position | None:
     """Read a cursor back; None if there is none or it is none of this tab's."""
     *times, last = cursor.split("_")
     if len(times) + 1 != len(tab.order) or not (last.isascii() and last.isdigit()):

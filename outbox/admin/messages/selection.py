@@ -12,7 +12,7 @@ from outbox.admin.messages.listing import BIGGEST_ID, PAGE
 from outbox.errors import OperatorError
 from outbox.models import Attempt, Message
 from outbox.operate import Person
-from outbox.operate.actions import Act
+from outbox.operate.actions import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Wanted:
         return [f"{id}:{revision}" for id, (_message, revision) in self.able.items()]
 
 
-def read(values: Sequence[str]) -> dict[int, int]:
+def read_picked(values: Sequence[str]) -> dict[int, int]:
     """Read the posted ``id:revision`` pairs, at most a page of them; what is not one is left out."""
     pairs = (value.partition(":") for value in values[:PAGE])
     return {
@@ -57,7 +57,7 @@ def sort_out(picked: dict[int, int], user: Person) -> Wanted:
         message = rows.get(id)
         if message is None:
             continue
-        why = detail.refusal(Act.RETRY, message, user) or _needs_a_look(message, attempts.get(id, []))
+        why = detail.refusal(Action.RETRY, message, user) or _needs_a_look(message, attempts.get(id, []))
         if why:
             wanted.left_out.append(Refused(message, why))
         else:
@@ -65,7 +65,7 @@ def sort_out(picked: dict[int, int], user: Person) -> Wanted:
     return wanted
 
 
-def retry(wanted: Wanted, *, actor: Person, origin: str, reason: str) -> list[Refused]:
+def retry_selected(wanted: Wanted, *, actor: Person, origin: str, reason: str) -> list[Refused]:
     """Retry each row and return those that were refused after all."""
     refused = []
     for id, (message, revision) in wanted.able.items():

@@ -98,16 +98,16 @@ class HalfHour(Func):
         return self.as_sql(compiler, connection, template=template)
 
 
-def read() -> Chart:
+def read_chart() -> Chart:
     """Read the day up to now: the last hour by the minute, what was before by the half hour."""
     now = timezone.now()
     sums = {slug: Sum(sum((F(name) for name in names[1:]), F(names[0]))) for slug, (_t, _l, names) in OUTCOMES.items()}
     at = Case(When(minute__gt=now - HOUR, then=F("minute")), default=HalfHour("minute"))
     steps = MinuteStat.objects.within(DAY).values(at=at).annotate(**sums).order_by("at").values_list("at", *sums)
-    return draw([(at, counts) for at, *counts in steps], now=now)
+    return build_chart([(at, counts) for at, *counts in steps], now=now)
 
 
-def draw(minutes: Minutes, *, now: datetime) -> Chart:
+def build_chart(minutes: Minutes, *, now: datetime) -> Chart:
     """Return the day before ``now`` as it is shown; steps are the clock's own."""
     by_half_hour = _summed(minutes, STEP)
     half_hours = [by_half_hour.get(at, NOTHING) for at in _steps(now, STEP)]

@@ -19,12 +19,12 @@ from django.utils.translation import ngettext
 
 from outbox.admin.consumers import status as consumer_status
 from outbox.admin.failures import groups
-from outbox.admin.messages.listing import Tally
+from outbox.admin.messages.listing import BoundedCount
 from outbox.admin.operations import chart
 from outbox.conf import conf
-from outbox.monitoring.findings import Finding, Level, What, in_words, judge
+from outbox.monitoring.findings import Finding, Level, What, evaluate, in_words
 from outbox.monitoring.health import measure
-from outbox.monitoring.measurements import CAP, Figures
+from outbox.monitoring.measurements import CAP, Measurements
 from outbox.operate import Person
 
 TOP_GROUPS = 5
@@ -34,7 +34,7 @@ EVERY_SECONDS = 15
 """How often the page reads itself again while it is visible."""
 
 QUEUE, CONSUMER, CONSUMERS = "message_changelist", "consumerstate_change", "consumerstate_changelist"
-GROUPS, PULSES = "failuregroup_changelist", "pulse_changelist"
+GROUPS, HEARTBEATS = "failuregroup_changelist", "heartbeat_changelist"
 TONES = {Level.OK: "good", Level.WARNING: "wait", Level.CRITICAL: "bad"}
 
 
@@ -70,30 +70,32 @@ class Operations:
     in_order: Sequence[Sentence]
     tiles: Sequence[Tile]
     chart: chart.Chart
-    standings: Sequence[consumer_status.Standing]
-    kinds: Sequence[groups.Kind]
-    more_kinds: int
+    statuses: Sequence[consumer_status.ConsumerStatus]
+    groups_shown: Sequence[groups.GroupSummary]
+    more_groups: int
 
 
-def read(user: Person) -> Operations:
+def read_operations(user: Person) -> Operations:
     """Read everything for somebody who may see messages; what else they may see decides what is linked and listed."""
-    figures = measure()
-    findings = judge(figures, conf())
+    measurements = measure()
+    findings = evaluate(measurements, conf())
     places = _Places(user)
     sentences = [(finding.level, places.sentence(finding)) for finding in findings]
-    kinds = groups.tabs_of(groups.read(up_to=RANKED_BY))[groups.OPEN] if places.may_see("failuregroup") else []
-    drawn = chart.read()
+    groups_shown = (
+        groups.tabs_of(groups.read_groups(up_to=RANKED_BY))[groups.OPEN] if places.may_see("failuregroup") else []
+    )
+    chart_of_day = chart.read_chart()
     return Operations(
         taken_at=timezone.now(),
         tone=TONES[max((finding.level for finding in findings), default=Level.CRITICAL)],
         headline=_headline(findings),
         wrong=[sentence for level, sentence in sentences if level],
         in_order=[sentence for level, sentence in sentences if not level],
-        tiles=_tiles(figures, drawn, places),
-        chart=drawn,
-        standings=sorted(consumer_status.standings(figures), key=lambda one: (one.tone == "good", one.name)),
-        kinds=groups.recounted(kinds[:TOP_GROUPS]),
-        more_kinds=max(len(kinds) - TOP_GROUPS, 0),
+        tiles=_tiles(measurements, chart_of_day, places),
+        chart=chart_of_day,
+        statuses=sorted(consumer_status.list_statuses(measurements), key=lambda one: (one.tone == "good", one.name)),
+        groups_shown=groups.recount_stuck(groups_shown[:TOP_GROUPS]),
+        more_groups=max(len(groups_shown) - TOP_GROUPS, 0),
     )
 
 
@@ -131,8 +133,8 @@ class _Places:
                 return self.url(GROUPS, consumer=finding.subject), _("Show the failure groups")
             case What.PAUSED | What.BREAKER | What.GONE:
                 return self.url(CONSUMER, finding.subject), _("Open the consumer")
-            case What.RESCAN | What.BROKER | What.CHORE:
-                return self.url(PULSES), _("Show the chores")
+            case What.RESCAN | What.BROKER | What.MAINTENANCE:
+                return self.url(HEARTBEATS), _("Show the chores")
             case _:
                 return "", ""
 
@@ -150,13 +152,13 @@ def _headline(findings: Sequence[Finding]) -> str:
     return _("Everything is in order.")
 
 
-def _tiles(figures: Figures, drawn: chart.Chart, places: _Places) -> list[Tile]:
-    depths = [consumer.depth for consumer in figures.consumers]
-    waiting = Tally(sum(min(depth, CAP - 1) for depth in depths), more=any(depth >= CAP for depth in depths))
-    ages = [(one.oldest, one.name) for one in figures.consumers if one.oldest is not None]
+def _tiles(measurements: Measurements, chart_of_day: chart.Chart, places: _Places) -> list[Tile]:
+    backlogs = [consumer.depth for consumer in measurements.consumers]
+    waiting = BoundedCount(sum(min(depth, CAP - 1) for depth in backlogs), more=any(depth >= CAP for depth in backlogs))
+    ages = [(one.oldest, one.name) for one in measurements.consumers if one.oldest is not None]
     oldest, whose = max(ages, default=(None, ""))
-    exhausted = consumer_status.tally(figures.exhausted)
-    succeeded, failed = drawn.last_hour["successes"], drawn.last_hour["attempts"]
+    exhausted = consumer_status.capped(measurements.exhausted)
+    succeeded, failed = chart_of_day.last_hour["successes"], chart_of_day.last_hour["attempts"]
     return [
         Tile(
             _("Failed, unresolved"),
@@ -188,17 +190,17 @@ def _tiles(figures: Figures, drawn: chart.Chart, places: _Places) -> list[Tile]:
     ]
 
 
-def _count(tally: Tally) -> str:
+def _count(tally: BoundedCount) -> str:
     return number_format(tally.counted, force_grouping=True) + ("+" if tally.more else "")
 
 
-def context(user: Any) -> dict[str, Any]:
+def operations_context(user: Any) -> dict[str, Any]:
     """Return what the template shows; nothing for whoever may not see messages."""
     if not user.has_perm("outbox.view_message"):
         return {"operations": None}
     places = _Places(user)
     return {
-        "operations": read(user),
+        "operations": read_operations(user),
         "every_seconds": EVERY_SECONDS,
         "outcomes": [label for _tone, label, _names in chart.OUTCOMES.values()],
         "may_see_consumers": places.may_see("consumerstate"),

@@ -10,7 +10,7 @@ from django.db import Error
 
 from outbox.monitoring.findings import Level, in_words
 from outbox.monitoring.health import Health, health
-from outbox.monitoring.measurements import CAP, ConsumerFigures
+from outbox.monitoring.measurements import CAP, ConsumerMeasurements
 
 HEADER = ("consumer", "pending", "started", "oldest", "failed", "held back")
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _print(self, seen: Health, *, everything: bool) -> None:
-        for line in _aligned([HEADER, *map(_row, seen.figures.consumers)]):
+        for line in _aligned([HEADER, *map(_row, seen.measurements.consumers)]):
             self.stdout.write(line)
         self.stdout.write("")
         styles = {Level.OK: self.style.SUCCESS, Level.WARNING: self.style.WARNING, Level.CRITICAL: self.style.ERROR}
@@ -48,7 +48,7 @@ class Command(BaseCommand):
             self.stdout.write(styles[finding.level](f"{finding.level.word:<8}  {finding.sentence}"))
 
 
-def _row(consumer: ConsumerFigures) -> tuple[str, ...]:
+def _row(consumer: ConsumerMeasurements) -> tuple[str, ...]:
     held = [
         *(["paused"] if consumer.paused_for is not None else []),
         *(["breaker open"] if consumer.breaker_open else []),

@@ -37,7 +37,7 @@ SELECT consumer FROM exhausted WHERE consumer IS NOT NULL
 """  # noqa: S608  # made of the constants above
 
 
-class Depth(NamedTuple):
+class Backlog(NamedTuple):
     """What one consumer has to do, and what has failed for good; ``oldest`` is None where nothing is unfinished."""
 
     pending: int
@@ -52,7 +52,7 @@ class Param(Enum):
     CONSUMER = auto()
 
 
-class Depths:
+class BacklogQuery:
     """The depth of consumers, looking at no more than ``cap`` rows of either kind of each."""
 
     def __init__(self, using: str, cap: int) -> None:
@@ -72,7 +72,7 @@ class Depths:
             ) AS waiting, (SELECT COUNT(*) AS exhausted FROM ({stuck_sql}) AS looked_at) AS stuck
         """  # noqa: S608  # the parts are the ORM's, every value is a parameter
 
-    def run(self, consumers: Collection[str]) -> dict[str, Depth]:
+    def run(self, consumers: Collection[str]) -> dict[str, Backlog]:
         """Return the depth of each of ``consumers``, in their order."""
         if not consumers:
             return {}
@@ -84,13 +84,13 @@ class Depths:
         with connection.cursor() as cursor:
             cursor.execute(f"{interpreted} {parts}", params)
             found = {
-                name: Depth(pending, started, _span(oldest), exhausted)
+                name: Backlog(pending, started, _span(oldest), exhausted)
                 for name, pending, started, oldest, exhausted in cursor.fetchall()
             }
         return {name: found[name] for name in consumers}
 
 
-def depths(known: Collection[str], *, cap: int) -> dict[str, Depth]:
+def measure_backlogs(known: Collection[str], *, cap: int) -> dict[str, Backlog]:
     """Return the depth of the ``known`` consumers and of all others with anything unfinished or exhausted, by name.
 
     Counts end at ``cap``; the oldest is that of what was looked at, which is what is due first.
@@ -99,10 +99,10 @@ def depths(known: Collection[str], *, cap: int) -> dict[str, Depth]:
     with connections[using].cursor() as cursor:
         cursor.execute(NAMES)
         found = {name for (name,) in cursor.fetchall()}
-    return _depths(using, cap).run(sorted(found.union(known)))
+    return _query(using, cap).run(sorted(found.union(known)))
 
 
-_depths = cache(Depths)
+_query = cache(BacklogQuery)
 
 
 def _waited() -> Combinable:

@@ -22,7 +22,7 @@ class Given(Enum):
 Ints = list[int] | Given
 
 
-def written(ints: Sequence[int], connection: BaseDatabaseWrapper) -> Any:
+def as_parameter(ints: Sequence[int], connection: BaseDatabaseWrapper) -> Any:
     """Return the list as the connection's database takes it: an array for PostgreSQL, JSON for SQLite."""
     return list(ints) if connection.vendor == "postgresql" else json.dumps(list(ints))
 
@@ -66,5 +66,5 @@ class Ours(Func):
 def _filled(template: str, condition: Func, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
     parts = [compiler.compile(part) for part in condition.get_source_expressions()]
     params = [param for _sql, params in parts for param in params]
-    lists = tuple(written(param, connection) if isinstance(param, list) else param for param in params)
+    lists = tuple(as_parameter(param, connection) if isinstance(param, list) else param for param in params)
     return template % tuple(sql for sql, _params in parts), lists

@@ -18,7 +18,7 @@ from outbox.conf import conf
 from outbox.models.message import Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
-from outbox.models.sql.conditions import Given, written
+from outbox.models.sql.conditions import Given, as_parameter
 from outbox.models.status import Status
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -146,4 +146,4 @@ def _lists(fences: Sequence[Fence]) -> dict[Given, Sequence[int]]:
 
 def _given(connection: BaseDatabaseWrapper, params: Sequence[Any], lists: Mapping[Given, Sequence[int]]) -> list[Any]:
     """Return the parameters with each list in its place."""
-    return [written(lists[param], connection) if isinstance(param, Given) else param for param in params]
+    return [as_parameter(lists[param], connection) if isinstance(param, Given) else param for param in params]
