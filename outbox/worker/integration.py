@@ -48,9 +48,7 @@ def configure(app: Celery) -> None:
     app.on_after_configure.connect(_set_defaults)
     if app.configured:  # type: ignore[attr-defined]  # missing in the stubs
         _set_defaults(app)
-    app.steps["worker"].update(
-        ["outbox.worker.beat_watchdog:BeatWatchdog", "outbox.worker.hint_consumer:HintConsumerStep"]
-    )
+    app.steps["worker"].update(BOOTSTEPS)
     worker_process_shutdown.connect(dispatcher.drain_celery_child)
     if apps.ready:
         attach_queues()
