@@ -6,7 +6,17 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from outbox.models import Attempt, AttemptOutcome, FailureCount, FailureGroup, Message, Resolution, Status
+from outbox.models import (
+    Attempt,
+    AttemptOutcome,
+    FailureCount,
+    FailureGroup,
+    HandledAs,
+    Message,
+    Resolution,
+    Status,
+)
+from outbox.policy import Reason
 
 LIMIT = 3
 ISSUE, ORDER = "desk.issue", "desk.order"
@@ -54,7 +64,8 @@ def failed(key: str = "1", *, error: str = "ValueError: the till is jammed", **f
         "attempts": LIMIT,
         "finished_at": now,
         "exhausted_at": now,
-        "last_error": f"{error} (no tries left)",
+        "last_error": error,
+        "reason": Reason.NO_TRIES_LEFT,
     }
     return pending(key, **{**values, **fields})
 
@@ -64,7 +75,8 @@ def handled(key: str = "1", **fields: Any) -> Message:
         "resolution": Resolution.HANDLED,
         "status": Status.SUCCESS,
         "exhausted_at": None,
-        "evidence": "issued: V-1",
+        "handled_as": HandledAs.ISSUED,
+        "evidence": "V-1",
         "revision": 1,
     }
     return failed(key, **{**values, **fields})

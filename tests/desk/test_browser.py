@@ -11,8 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from outbox import operate
-from outbox.models import AttemptOutcome, ConsumerState, GroupState, Message, MinuteStat, Status
-from outbox.operate.actions import HandledAs
+from outbox.models import AttemptOutcome, ConsumerState, GroupState, HandledAs, Message, MinuteStat, Status
 from tests.desk import rows
 from tests.desk.browsing import AXE, OPTIONS, PHONE, Open
 from tests.desk.test_translation import FILES, strings_of_code, strings_of_template

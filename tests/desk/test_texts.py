@@ -10,8 +10,7 @@ from django.test import Client
 
 from outbox import operate
 from outbox.errors import NotAllowed
-from outbox.models import AuditEntry, FailureGroup, GroupState, Message
-from outbox.operate.actions import HandledAs
+from outbox.models import AuditEntry, FailureGroup, GroupState, HandledAs, Message
 from outbox.operate.text_checks import REASON_LENGTH
 from tests.desk import rows
 from tests.desk.acting import LIST, retry, url_of

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     lost: int = 0
     sends: int = 0
     last_error: str = ""
+    reason: str = ""
 
 
 def promise(topic: str = "test.sold", *, key: str = "", ordering_key: str = "", **payload: Any) -> int:

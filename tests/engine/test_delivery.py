@@ -87,7 +87,7 @@ def test_waits_grow_with_every_failure_until_no_tries_are_left(listen):
         chunks.deliver("test.till", [id])
 
     assert waits == [10, 20]
-    assert row(id) == Row("failed", attempts=3, attempt_limit=3, last_error=f"{JAMMED} (no tries left)")
+    assert row(id) == Row("failed", attempts=3, attempt_limit=3, last_error=JAMMED, reason="no_tries_left")
     assert kept_attempts(id) == [(1, "failed", JAMMED), (2, "failed", JAMMED), (3, "failed", JAMMED)]
     assert span.contains(times(id)["exhausted_at"])
     assert effects() == []
@@ -112,7 +112,7 @@ def test_reject_fails_at_once(listen):
 
     chunks.deliver("test.till", [id])
 
-    assert row(id) == Row("failed", attempts=1, attempt_limit=3, last_error="Reject: not for sale (rejected)")
+    assert row(id) == Row("failed", attempts=1, attempt_limit=3, last_error="Reject: not for sale", reason="rejected")
     assert kept_attempts(id) == [(1, "rejected", "Reject: not for sale")]
     assert effects() == []
 
@@ -426,7 +426,7 @@ def test_reject_is_told_apart_from_an_error_of_the_same_name(listen):
 
     chunks.deliver("test.till", [id])
 
-    assert row(id) == Row("failed", attempts=1, attempt_limit=3, last_error="Reject_: never (rejected)")
+    assert row(id) == Row("failed", attempts=1, attempt_limit=3, last_error="Reject_: never", reason="rejected")
 
 
 async def _later(_message):

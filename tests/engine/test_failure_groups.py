@@ -12,6 +12,7 @@ from outbox.delivery import chunks
 from outbox.failures import counting
 from outbox.failures.fingerprint import VERSION, fingerprint, without_error
 from outbox.models import FailureCount, FailureGroup, GroupState, Message
+from outbox.policy import Reason
 from tests.engine.table import kept_attempts, promise, promises, row, rows
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
@@ -115,10 +116,10 @@ def test_an_exception_that_cannot_be_read_has_a_kind_all_the_same():
 
 
 def test_the_version_is_part_of_a_kind(monkeypatch):
-    before = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
+    before = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", Reason.EXPIRED)
     monkeypatch.setattr("outbox.failures.fingerprint.VERSION", VERSION + 1)
 
-    after = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
+    after = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", Reason.EXPIRED)
 
     assert not {kind.digest for kind in before} & {kind.digest for kind in after}
 

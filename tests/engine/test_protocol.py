@@ -20,8 +20,7 @@ from outbox import Reject, Snooze, Unavailable, operate, registry
 from outbox.delivery import breaker, chunks, non_atomic
 from outbox.errors import OperatorError
 from outbox.maintenance import rescan
-from outbox.models import ConsumerState, Fence, Message
-from outbox.operate.actions import HandledAs
+from outbox.models import ConsumerState, Fence, HandledAs, Message
 from tests.engine.conftest import SLOW, empty_tables
 from tests.engine.links import RecordingLink
 from tests.engine.table import let_pass, promise

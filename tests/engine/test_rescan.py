@@ -190,8 +190,7 @@ def test_a_message_that_no_worker_takes_fails_at_the_send_limit(till, link, conf
         sweeps.append(rescan.rescan())
 
     assert sweeps == [RescanResult(sent=1)] * 3 + [RescanResult(failed=1)]
-    assert row(id) == Row("failed", attempts=0, attempt_limit=3, sends=3, last_error=row(id).last_error)
-    assert row(id).last_error.startswith("no worker took it: ")
+    assert row(id) == Row("failed", attempts=0, attempt_limit=3, sends=3, reason="not_taken")
     assert link.sent_ids == [(id,)] * 3
 
 
@@ -410,7 +409,7 @@ def test_what_an_operator_retried_is_sent_with_a_new_set_of_tries(till, link):
     sweep = rescan.rescan()
 
     assert sweep == RescanResult(sent=1)
-    assert row(id) == Row("pending", attempts=1, attempt_limit=4, sends=1, last_error="Reject: not for sale (rejected)")
+    assert row(id) == Row("pending", attempts=1, attempt_limit=4, sends=1, last_error="Reject: not for sale")
 
 
 def test_a_pass_notes_when_it_ran_and_what_it_did(till, link):
