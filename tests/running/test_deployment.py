@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from awards.management import roles
-from awards.management.commands.start import Command
+from config.management.commands.start import Command
+from config.processes import roles
 from outbox import registry
 from tests.faults.program import ROOT
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from awards.management.arguments import port
+from awards.management.arguments import port_number
 from awards.management.vendor.book import Book
 from awards.management.vendor.modes import DISCONTINUED, Modes
 from awards.management.vendor.server import Vendor
@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take address, book and modes."""
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=port, default=8900, help="0 takes any that is free; it is printed")
+        parser.add_argument("--port", type=port_number, default=8900, help="0 takes any that is free; it is printed")
         parser.add_argument("--book", type=Path, default=BOOK, help="the book's file")
         parser.add_argument("--seed", type=int, default=None, help="makes the mishaps repeatable")
         parser.add_argument("--busy", type=float, default=0.0, help="share of requests answered 503 or 429")

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from awards import campaigning
-from awards.management.arguments import whole
+from awards.management.arguments import whole_number
 from awards.management.vendor.modes import DISCONTINUED
 from awards.models import Campaign, Kind, Prize
 from awards.models.campaign import MOST_STOCK
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         """Take the campaign's address and the stock of each gift."""
         parser.add_argument("--slug", type=_slug, default=SLUG, help=f"the campaign's address ({SLUG})")
         parser.add_argument(
-            "--stock", type=whole(0, MOST_STOCK), default=10_000, help="how many of each gift there are (10000)"
+            "--stock", type=whole_number(0, MOST_STOCK), default=10_000, help="how many of each gift there are (10000)"
         )
         parser.add_argument(
             "--empty-pool", action="store_true", help="add no codes, to see vouchers wait until somebody adds some"

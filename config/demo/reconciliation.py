@@ -1,4 +1,4 @@
-"""The reckoning after a demo: what was won, held against what really reached people.
+"""The reconciliation after a demo: what was won, held against what really reached people.
 
 What is lost or doubled is counted from the points' ledger, the coupons and the vendor's own book, never from the
 messages. Those are asked only for what they know best: which awards wait for a person, or have been dealt with by one.
@@ -23,7 +23,7 @@ Effects = Counter[tuple[uuid.UUID, Kind]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Reconciliation:
     """What became of the draws of one run; ``won`` is issued + failed + handled unless something is lost or doubled."""
 
     draws: int
@@ -47,7 +47,7 @@ class Tally:
         return not self.lost and not self.doubled
 
 
-def tally(*, run: str, shipped: Iterable[str], since: int) -> Tally:
+def reconcile(*, run: str, shipped: Iterable[str], since: int) -> Reconciliation:
     """Count the draws whose request ids begin with ``run``.
 
     ``shipped`` is the vendor's own book of the time: the award (its public id) of every order really shipped, once
@@ -56,22 +56,22 @@ def tally(*, run: str, shipped: Iterable[str], since: int) -> Tally:
     awards = Award.objects.filter(draw__request_id__startswith=f"{run}-")
     won = list(awards.values_list("pk", "public_id", "kind"))
     effects = _effects(shipped)
-    promises = Message.objects.filter(consumer__in=ISSUERS)
-    exhausted = _awards_of(promises.filter(exhausted_at__isnull=False).values_list("key", flat=True))
-    resolved = _awards_of(promises.exclude(resolution="").values_list("key", flat=True))
+    messages = Message.objects.filter(consumer__in=ISSUERS)
+    exhausted = _awards_of(messages.filter(exhausted_at__isnull=False).values_list("key", flat=True))
+    resolved = _awards_of(messages.exclude(resolution="").values_list("key", flat=True))
     counted: Counter[str] = Counter()
     for pk, public_id, kind in won:
         counted[_fate(effects[public_id, Kind(kind)], failed=pk in exhausted, handled=pk in resolved)] += 1
-    messages = Message.objects.filter(pk__gt=since)
-    return Tally(
+    of_the_run = Message.objects.filter(pk__gt=since)
+    return Reconciliation(
         draws=Draw.objects.filter(request_id__startswith=f"{run}-").count(),
         won=len(won),
         issued=counted["issued"],
         handled=counted["handled"],
         failed=counted["failed"],
         lost=counted["lost"],
-        doubled=_surplus(effects) + _crooked_accounts(),
-        lost_attempts=messages.filter(attempt__outcome="lost").count(),
+        doubled=_surplus(effects) + _unbalanced_accounts(),
+        lost_attempts=of_the_run.filter(attempt__outcome="lost").count(),
     )
 
 
@@ -109,15 +109,15 @@ def _effects(shipped: Iterable[str]) -> Effects:
 
 def _surplus(effects: Effects) -> int:
     """Count second effects, and those for awards that do not exist or are of another kind."""
-    promised = Counter((public_id, Kind(kind)) for public_id, kind in Award.objects.values_list("public_id", "kind"))
-    return (effects - promised).total()
+    awarded = Counter((public_id, Kind(kind)) for public_id, kind in Award.objects.values_list("public_id", "kind"))
+    return (effects - awarded).total()
 
 
 def _awards_of(keys: Iterable[str]) -> set[int]:
     return {int(key) for key in keys if key.isdecimal()}
 
 
-def _crooked_accounts() -> int:
+def _unbalanced_accounts() -> int:
     """Count accounts whose balance is not the sum of their entries."""
     summed = PointsAccount.objects.annotate(booked=Coalesce(Sum("pointsentry__points"), 0))
     return summed.filter(~Q(balance=F("booked"))).count()

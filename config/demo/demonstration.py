@@ -21,15 +21,17 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from awards import conf
-from awards.management import drawing, roles
-from awards.management.clone import free_port, kept_secret
 from awards.management.commands.seed_awards import SLUG
-from awards.management.killing import Killer
-from awards.management.progress import Progress
-from awards.management.reachable import why_no_broker
-from awards.management.supervisor import Supervisor
-from awards.management.tally import handled_by, tally
 from awards.management.vendor.book import Book
+from config.demo import load
+from config.demo.clone import kept_secret
+from config.demo.killing import Killer
+from config.demo.progress import Progress
+from config.demo.reconciliation import handled_by, reconcile
+from config.processes import roles
+from config.processes.arguments import free_port
+from config.processes.service_checks import why_no_broker
+from config.processes.supervisor import Supervisor
 from outbox import Message
 
 OPERATOR = "admin"
@@ -39,7 +41,7 @@ SLOW_DRAW = timedelta(seconds=0.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class DemoOptions:
     """What the demo was asked for."""
 
     draws: int
@@ -47,17 +49,17 @@ class Wishes:
     port: int
     kill_worker: int
     exit: bool
-    patience: timedelta
+    settle_timeout: timedelta
 
 
 class Demonstration:
-    """Everything started, draws made, and then either the reckoning or the reader's own look around."""
+    """Everything started, draws made, and then either the reconciliation or the reader's own look around."""
 
-    def __init__(self, wishes: Wishes, *, out: TextIO) -> None:
-        self._wishes = wishes
+    def __init__(self, options: DemoOptions, *, out: TextIO) -> None:
+        self._options = options
         self._out = out
         self._run = f"demo-{secrets.token_hex(4)}"
-        self._bind = f"127.0.0.1:{wishes.port or free_port()}"
+        self._bind = f"127.0.0.1:{options.port or free_port()}"
         self._book = Path(settings.STATE_DIR) / "vendor-book.sqlite3"
         self._logs = Path(settings.STATE_DIR) / "logs"
         self._pids: dict[str, list[int]] = defaultdict(list)
@@ -73,14 +75,14 @@ class Demonstration:
         with _queues_of_its_own(), self._supervisor() as supervisor:
             self._wait_until_up(supervisor)
             began = time.monotonic()
-            self._draw(supervisor)
-            if not self._wishes.exit:
+            self._make_draws(supervisor)
+            if not self._options.exit:
                 self._show(password)
                 supervisor.stay()
             settled = self._settle()
             seconds = time.monotonic() - began
             self._note_pids(supervisor)
-        return self._reckon(seconds) and settled
+        return self._reconcile(seconds) and settled
 
     def _set_up(self) -> str:
         """Make database, campaign and operator; return the operator's password."""
@@ -99,7 +101,7 @@ class Demonstration:
 
     def _supervisor(self) -> Supervisor:
         processes = [
-            roles.vendor(book=self._book, seed=self._wishes.seed),
+            roles.vendor(book=self._book, seed=self._options.seed),
             roles.worker(concurrency=4 if settings.EMBEDDED else 2, site_url=f"http://{self._bind}"),
             roles.control(),
             roles.beat(),
@@ -110,22 +112,22 @@ class Demonstration:
     def _wait_until_up(self, supervisor: Supervisor) -> None:
         for name in supervisor.pids():
             supervisor.wait_until_ready(name, within=UP_WITHIN)
-        drawing.wait_until_served(f"http://{self._bind}/", within=UP_WITHIN)
+        load.wait_until_served(f"http://{self._bind}/", within=UP_WITHIN)
         running = ", ".join(f"{name} {pids[-1]}" for name, pids in supervisor.pids().items())
         self._say(f"Running, each a process of its own: {running}.")
         self._note_pids(supervisor)
 
-    def _draw(self, supervisor: Supervisor) -> None:
-        killer = Killer(supervisor, times=self._wishes.kill_worker)
+    def _make_draws(self, supervisor: Supervisor) -> None:
+        killer = Killer(supervisor, times=self._options.kill_worker)
         killer.start()
-        progress = Progress(self._out, "draws", total=self._wishes.draws)
+        progress = Progress(self._out, "draws", total=self._options.draws)
         address = f"http://{self._bind}{reverse('awards:api-draws', args=[SLUG])}"
         won = 0
-        outcomes = drawing.draws(address, run=self._run, number=self._wishes.draws, seed=self._wishes.seed)
+        outcomes = load.make_draws(address, run=self._run, number=self._options.draws, seed=self._options.seed)
         for done, has_won in enumerate(outcomes, start=1):
             won += has_won
             progress.show(done, f"{won} won" + (f", worker killed {killer.kills} times" if killer.kills else ""))
-            if killer.is_behind(done=done, of=self._wishes.draws):
+            if killer.is_behind(done=done, of=self._options.draws):
                 time.sleep(SLOW_DRAW.total_seconds())
         killer.finish()
         progress.end()
@@ -151,12 +153,12 @@ class Demonstration:
         unfinished = Message.objects.filter(pk__gt=self._since, finished_at__isnull=True)
         total = Message.objects.filter(pk__gt=self._since).count()
         progress = Progress(self._out, "messages settled", total=total)
-        until = time.monotonic() + self._wishes.patience.total_seconds()
+        until = time.monotonic() + self._options.settle_timeout.total_seconds()
         while left := unfinished.count():
             progress.show(total - left)
             if time.monotonic() > until:
                 rows = unfinished.order_by("pk").values_list("pk", "consumer", "status", "attempts", "last_error")[:10]
-                self._say(f"\n{left} messages are not settled after {self._wishes.patience}; the first of them:")
+                self._say(f"\n{left} messages are not settled after {self._options.settle_timeout}; the first of them:")
                 self._say("\n".join(map(str, rows)))
                 return False
             time.sleep(LOOK_EVERY.total_seconds())
@@ -164,17 +166,17 @@ class Demonstration:
         progress.end()
         return True
 
-    def _reckon(self, seconds: float) -> bool:
+    def _reconcile(self, seconds: float) -> bool:
         """Count what reached people, and print it as the last line."""
-        reckoning = tally(run=self._run, shipped=self._shipped()[self._shipped_before :], since=self._since)
+        outcome = reconcile(run=self._run, shipped=self._shipped()[self._shipped_before :], since=self._since)
         result = {
-            **asdict(reckoning),
+            **asdict(outcome),
             "seconds": round(seconds, 1),
             "pids": {"demo": [os.getpid()], **self._pids},
             "handled_by": handled_by(since=self._since),
         }
         self._say(json.dumps(result))
-        return reckoning.sound
+        return outcome.sound
 
     def _note_pids(self, supervisor: Supervisor) -> None:
         for name, pids in supervisor.pids().items():

@@ -1,7 +1,6 @@
 """The processes of Makegood, each as the supervisor should run it."""
 
 import sys
-from argparse import ArgumentParser
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from awards import conf
-from awards.management.arguments import whole
-from awards.management.supervisor import Role
+from config.processes.supervisor import Role
 
 GUNICORN = [sys.executable, "-m", "gunicorn", "--config", "config/gunicorn.py"]
 MANAGE = [sys.executable, "manage.py"]
@@ -20,17 +18,8 @@ CELERY = [sys.executable, "-m", "celery", "-A", "config"]
 QUIET = ["--without-gossip", "--without-mingle"]
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Take where to serve, and how many processes."""
-    parser.add_argument("--bind", default="127.0.0.1:8000", help="host:port to serve on (127.0.0.1:8000)")
-    parser.add_argument(
-        "--web-workers", type=whole(1, 1_000), default=2, help="processes that serve, 4 threads each (2)"
-    )
-    parser.add_argument("--concurrency", type=whole(1, 1_000), default=2, help="processes that consume messages (2)")
-
-
 def installation(options: Mapping[str, Any]) -> list[Role]:
-    """Return the four processes of an installation on real services, as ``add_arguments`` was answered."""
+    """Return the four processes of an installation on real services, as ``add_process_arguments`` was answered."""
     return [
         worker(concurrency=options["concurrency"]),
         control(),

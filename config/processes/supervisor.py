@@ -1,7 +1,7 @@
 """A small supervisor of real processes: starts them, restarts what dies, ends them, leaves no orphan.
 
 Each process leads a session and process group of its own, so that its children end with it. If the supervisor itself
-is killed, its keeper (``keeper.py``) kills what it left behind.
+is killed, its reaper (``reaper.py``) kills what it left behind.
 """
 
 import os
@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from awards.management.keeper import Keeper, enrolling, kill_group
+from config.processes.reaper import Reaper, kill_group, registering
 
 FIRST_WAIT = timedelta(seconds=0.2)
 LONGEST_WAIT = timedelta(seconds=5)
@@ -86,7 +86,7 @@ class Supervisor:
         self._writing = threading.Lock()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
-        self._keeper = Keeper()
+        self._reaper = Reaper()
 
     def __enter__(self) -> "Supervisor":
         try:
@@ -113,7 +113,7 @@ class Supervisor:
             self._watcher.join()
         for last in (False, True):
             self._stop([child for child in self._children.values() if child.role.last is last])
-        self._keeper.dismiss()
+        self._reaper.dismiss()
 
     def wait_until_ready(self, name: str, *, within: timedelta) -> None:
         """Wait for the role's process to say that it is up.
@@ -164,13 +164,13 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._stopping.wait(TICK.total_seconds()):
             with self._lock:
-                self._look_after_keeper()
+                self._look_after_reaper()
                 for child in self._children.values():
                     self._look_after(child)
 
-    def _look_after_keeper(self) -> None:
-        if not self._keeper.is_alive():
-            self._keeper = Keeper(child.process.pid for child in self._children.values() if child.process)
+    def _look_after_reaper(self) -> None:
+        if not self._reaper.is_alive():
+            self._reaper = Reaper(child.process.pid for child in self._children.values() if child.process)
 
     def _look_after(self, child: Child) -> None:
         now = time.monotonic()
@@ -178,14 +178,14 @@ class Supervisor:
             if now >= child.start_at:
                 self._start(child)
         elif child.process.poll() is not None:
-            self._bury(child, child.process)
+            self._reap(child, child.process)
             child.start_at = now + min(FIRST_WAIT * 2**child.failures, LONGEST_WAIT).total_seconds()
             child.failures += 1
 
     def _start(self, child: Child) -> None:
         child.process = subprocess.Popen(
-            enrolling(child.role.argv),
-            stdin=self._keeper.register,
+            registering(child.role.argv),
+            stdin=self._reaper.pipe,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -195,7 +195,7 @@ class Supervisor:
         )
         child.pids.append(child.process.pid)
         self._note(child, f"process {child.process.pid}: {shlex.join(child.role.argv)}")
-        threading.Thread(target=self._read, args=(child, child.process), daemon=True).start()
+        threading.Thread(target=self._copy_output, args=(child, child.process), daemon=True).start()
 
     def _stop(self, children: Sequence[Child]) -> None:
         """Ask all of them to end, then wait for each as long as its grace allows."""
@@ -209,19 +209,19 @@ class Supervisor:
                 process.wait(max(began + grace - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
                 self._note(child, f"did not end within {grace:.0f} s and is killed")
-            self._bury(child, process)
+            self._reap(child, process)
 
-    def _bury(self, child: Child, process: Process) -> None:
-        """See to it that nothing of the process's group is left, and strike it off the keeper's list."""
+    def _reap(self, child: Child, process: Process) -> None:
+        """See to it that nothing of the process's group is left, and deregister it at the reaper."""
         kill_group(process.pid)
         status = process.wait()
         child.process = None
         child.ready.clear()
-        self._keeper.strike_off(process.pid)
+        self._reaper.deregister(process.pid)
         ending = signal.Signals(-status).name if status < 0 else f"status {status}"
         self._note(child, f"process {process.pid} ended: {ending}")
 
-    def _read(self, child: Child, process: Process) -> None:
+    def _copy_output(self, child: Child, process: Process) -> None:
         """Copy a process's output until its end."""
         pattern = re.compile(child.role.ready)
         for line in process.stdout or ():
@@ -246,12 +246,12 @@ def stopping_on_signals() -> Iterator[None]:
     """Turn the first SIGINT, SIGTERM or SIGHUP into ``ToldToStop`` and ignore the rest, so that cleaning up goes on."""
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def tell(number: int, _frame: FrameType | None) -> None:
+    def raise_told_to_stop(number: int, _frame: FrameType | None) -> None:
         for each in watched:
             signal.signal(each, signal.SIG_IGN)
         raise ToldToStop(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, tell) for number in watched}
+    before = {number: signal.signal(number, raise_told_to_stop) for number in watched}
     try:
         yield
     finally:

@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from awards.management import roles
+from config.processes import roles
+from config.processes.arguments import add_process_arguments
 
 
 class Command(BaseCommand):
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take which, where to serve, and how many processes."""
         parser.add_argument("role", choices=["web", "worker", "control", "beat"])
-        roles.add_arguments(parser)
+        add_process_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the process in place of this one."""

@@ -10,8 +10,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from awards.management import roles
-from awards.management.supervisor import Role, Supervisor, SupervisorError, ToldToStop, stopping_on_signals
+from config.processes import roles
+from config.processes.arguments import add_process_arguments
+from config.processes.supervisor import Role, Supervisor, SupervisorError, ToldToStop, stopping_on_signals
 
 UP_WITHIN = timedelta(seconds=60)
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take the address and how many processes."""
-        roles.add_arguments(parser)
+        add_process_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run until a signal comes."""

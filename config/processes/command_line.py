@@ -9,7 +9,7 @@ from django.db import Error
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from environs import EnvError
 
-from awards.management.reachable import why_no_database
+from config.processes.service_checks import why_no_database
 
 
 def execute(argv: Sequence[str]) -> None:

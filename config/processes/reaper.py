@@ -13,16 +13,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import IO
 
-# A new process tells the keeper its own id before it becomes the program, so that there is no moment in which the
-# supervisor could be killed and the keeper not know of it.
-ENROL = 'echo $$ >&0 && exec "$@" </dev/null'
+# A new process tells the reaper its own id before it becomes the program, so that there is no moment in which the
+# supervisor could be killed and the reaper not know of it.
+REGISTER = 'echo $$ >&0 && exec "$@" </dev/null'
 
 
-class Keeper:
+class Reaper:
     """The supervisor's end of the pipe."""
 
     def __init__(self, running: Iterable[int] = ()) -> None:
-        """Start a keeper of the groups that are ``running`` already, and of those that enrol themselves."""
+        """Start a reaper of the groups that are ``running`` already, and of those that register themselves."""
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, *map(str, running)],
             stdin=subprocess.PIPE,
@@ -31,36 +31,36 @@ class Keeper:
         )
 
     @property
-    def register(self) -> "IO[str]":
-        """What a new process needs as its standard input to enrol itself."""
+    def pipe(self) -> "IO[str]":
+        """What a new process needs as its standard input to register itself."""
         if self._process.stdin is None:
-            raise RuntimeError("the keeper was started without a pipe")
+            raise RuntimeError("the reaper was started without a pipe")
         return self._process.stdin
 
     def is_alive(self) -> bool:
-        """Tell whether the keeper still keeps."""
+        """Tell whether the reaper still runs."""
         return self._process.poll() is None
 
-    def strike_off(self, group: int) -> None:
+    def deregister(self, group: int) -> None:
         """Note that a process group has ended."""
         try:
-            self.register.write(f"-{group}\n")
-            self.register.flush()
+            self.pipe.write(f"-{group}\n")
+            self.pipe.flush()
         except BrokenPipeError:
             # It was killed; the supervisor notices by ``is_alive`` and starts another.
             return
 
     def dismiss(self) -> None:
-        """Close the pipe and wait for the keeper to end; groups not struck off are killed."""
+        """Close the pipe and wait for the reaper to end; groups not deregistered are killed."""
         self._process.communicate()
 
 
-def enrolling(argv: Sequence[str]) -> list[str]:
-    """Return the command that enrols itself at the keeper on its standard input and then becomes ``argv``."""
-    return ["/bin/sh", "-c", ENROL, "sh", *argv]
+def registering(argv: Sequence[str]) -> list[str]:
+    """Return the command that registers itself at the reaper on its standard input and then becomes ``argv``."""
+    return ["/bin/sh", "-c", REGISTER, "sh", *argv]
 
 
-def keep(groups: Iterable[int], lines: Iterable[str]) -> set[int]:
+def running_at_the_end(groups: Iterable[int], lines: Iterable[str]) -> set[int]:
     """Follow the supervisor's lines to their end; return which groups, those before included, still run then."""
     running = set(groups)
     for line in lines:
@@ -84,5 +84,5 @@ def kill_group(group: int) -> None:
 if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    for orphaned in keep(map(int, sys.argv[1:]), sys.stdin):
+    for orphaned in running_at_the_end(map(int, sys.argv[1:]), sys.stdin):
         kill_group(orphaned)

@@ -12,18 +12,18 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from awards.management.arguments import port_of_ours, whole
-from awards.management.clone import free_port
-from awards.management.demonstration import Demonstration, Wishes
-from awards.management.drawing import DrawingFailed
-from awards.management.reachable import why_no_broker
-from awards.management.supervisor import SupervisorError, ToldToStop, stopping_on_signals
+from awards.management.arguments import whole_number
+from config.demo.demonstration import Demonstration, DemoOptions
+from config.demo.load import DrawingFailed
+from config.processes.arguments import free_port, free_port_number
+from config.processes.service_checks import why_no_broker
+from config.processes.supervisor import SupervisorError, ToldToStop, stopping_on_signals
 
 PORT = 8000
 
 
 class Command(BaseCommand):
-    """Start everything, draw, and show where to look; with ``--exit`` reckon up and end."""
+    """Start everything, draw, and show where to look; with ``--exit`` reconcile and end."""
 
     help = (
         "Starts web, workers, beat and a vendor that fails now and then as real processes, makes draws, and shows "
@@ -32,36 +32,38 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take how much to draw, and what to break."""
-        parser.add_argument("--draws", type=whole(0, 1_000_000), default=300, help="how many draws to make (300)")
+        parser.add_argument(
+            "--draws", type=whole_number(0, 1_000_000), default=300, help="how many draws to make (300)"
+        )
         parser.add_argument("--seed", type=int, default=7, help="decides who draws, and when the vendor fails")
-        parser.add_argument("--port", type=port_of_ours, help="where to serve (8000, or another if that is taken)")
+        parser.add_argument("--port", type=free_port_number, help="where to serve (8000, or another if that is taken)")
         parser.add_argument("--exit", action="store_true", help="end when every message is finished or exhausted")
         parser.add_argument(
             "--kill-worker",
-            type=whole(0, 1_000),
+            type=whole_number(0, 1_000),
             default=0,
             metavar="N",
             help="kill -9 the worker N times while the draws flow, to see that nothing is lost",
         )
         parser.add_argument(
-            "--patience", type=whole(1, 86_400), default=300, help="seconds for the settling, with --exit (300)"
+            "--patience", type=whole_number(1, 86_400), default=300, help="seconds for the settling, with --exit (300)"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the demo, alone in its clone."""
-        wishes = Wishes(
+        demo_options = DemoOptions(
             draws=options["draws"],
             seed=options["seed"],
             port=free_port(PORT) if options["port"] is None else options["port"],
             kill_worker=options["kill_worker"],
             exit=options["exit"],
-            patience=timedelta(seconds=options["patience"]),
+            settle_timeout=timedelta(seconds=options["patience"]),
         )
         if not settings.EMBEDDED and (reason := why_no_broker()):
             raise CommandError(reason)
         try:
             with stopping_on_signals(), _alone():
-                sound = Demonstration(wishes, out=sys.stdout).run()
+                sound = Demonstration(demo_options, out=sys.stdout).run()
         except ToldToStop as told:
             self.stdout.write(f"{told}: everything is stopped. What happened is kept in {settings.STATE_DIR}.")
         except (SupervisorError, DrawingFailed) as error:

@@ -1,4 +1,4 @@
-"""The demo's reckoning: it sees what is lost and what is doubled, and believes ledger and book before the messages."""
+"""The demo's reconciliation sees what is lost and what is doubled, and believes ledger and book before the messages."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -9,8 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from awards.channels import points
-from awards.management.tally import ISSUERS, handled_by, pid_in, tally
 from awards.models import Award, Campaign, Draw, Kind, PointsAccount, Prize
+from config.demo.reconciliation import ISSUERS, handled_by, pid_in, reconcile
 from outbox import Message, publish
 
 pytestmark = pytest.mark.django_db
@@ -48,8 +48,8 @@ def win(prizes):
     return win
 
 
-def reckon(*, shipped=()):
-    result = tally(run=RUN, shipped=[str(award.public_id) for award in shipped], since=0)
+def reconciled(*, shipped=()):
+    result = reconcile(run=RUN, shipped=[str(award.public_id) for award in shipped], since=0)
     return {name: value for name, value in asdict(result).items() if value}
 
 
@@ -67,7 +67,7 @@ def test_an_award_with_its_effect_is_issued(win):
     points.issue(win(Kind.POINTS))
     mug = win(Kind.GIFT)
 
-    assert reckon(shipped=[mug]) == {"draws": 2, "won": 2, "issued": 2}
+    assert reconciled(shipped=[mug]) == {"draws": 2, "won": 2, "issued": 2}
 
 
 def test_an_award_without_effect_is_lost_even_if_its_message_says_success(win):
@@ -75,19 +75,19 @@ def test_an_award_without_effect_is_lost_even_if_its_message_says_success(win):
 
     messages(award).update(status="success", finished_at=timezone.now())
 
-    assert reckon() == {"draws": 1, "won": 1, "lost": 1}
+    assert reconciled() == {"draws": 1, "won": 1, "lost": 1}
 
 
 def test_an_award_without_any_message_is_lost(win):
     messages(win(Kind.GIFT)).delete()
 
-    assert reckon() == {"draws": 1, "won": 1, "lost": 1}
+    assert reconciled() == {"draws": 1, "won": 1, "lost": 1}
 
 
 def test_an_award_whose_message_waits_at_the_desk_has_failed_but_is_not_lost(win):
     exhaust(win(Kind.GIFT))
 
-    assert reckon() == {"draws": 1, "won": 1, "failed": 1}
+    assert reconciled() == {"draws": 1, "won": 1, "failed": 1}
 
 
 def test_an_award_that_a_person_has_dealt_with_is_handled(win):
@@ -95,7 +95,7 @@ def test_an_award_that_a_person_has_dealt_with_is_handled(win):
 
     messages(award).update(status="success", resolution="handled", finished_at=timezone.now())
 
-    assert reckon() == {"draws": 1, "won": 1, "handled": 1}
+    assert reconciled() == {"draws": 1, "won": 1, "handled": 1}
 
 
 def test_an_award_without_effect_is_lost_even_if_a_message_to_another_consumer_has_failed(win):
@@ -106,13 +106,13 @@ def test_an_award_without_effect_is_lost_even_if_a_message_to_another_consumer_h
     others = Message.objects.filter(key=str(award.pk)).exclude(consumer__in=ISSUERS)
     assert others.update(status="failed", finished_at=now, exhausted_at=now) > 0
 
-    assert reckon() == {"draws": 1, "won": 1, "lost": 1}
+    assert reconciled() == {"draws": 1, "won": 1, "lost": 1}
 
 
 def test_two_orders_for_one_award_in_the_vendor_s_book_are_doubled(win):
     mug = win(Kind.GIFT)
 
-    assert reckon(shipped=[mug, mug]) == {"draws": 1, "won": 1, "doubled": 1}
+    assert reconciled(shipped=[mug, mug]) == {"draws": 1, "won": 1, "doubled": 1}
 
 
 def test_a_second_order_is_doubled_even_if_a_person_has_handled_the_award(win):
@@ -120,7 +120,7 @@ def test_a_second_order_is_doubled_even_if_a_person_has_handled_the_award(win):
 
     messages(mug).update(status="success", resolution="handled", finished_at=timezone.now())
 
-    assert reckon(shipped=[mug, mug]) == {"draws": 1, "won": 1, "handled": 1, "doubled": 1}
+    assert reconciled(shipped=[mug, mug]) == {"draws": 1, "won": 1, "handled": 1, "doubled": 1}
 
 
 def test_an_order_for_an_award_that_does_not_exist_or_is_no_gift_is_doubled(win):
@@ -128,8 +128,8 @@ def test_an_order_for_an_award_that_does_not_exist_or_is_no_gift_is_doubled(win)
     points.issue(award)
     never_committed = Award(kind=Kind.GIFT)
 
-    assert reckon(shipped=[never_committed]) == {"draws": 1, "won": 1, "issued": 1, "doubled": 1}
-    assert reckon(shipped=[award])["doubled"] >= 1
+    assert reconciled(shipped=[never_committed]) == {"draws": 1, "won": 1, "issued": 1, "doubled": 1}
+    assert reconciled(shipped=[award])["doubled"] >= 1
 
 
 def test_a_balance_that_is_not_the_sum_of_its_entries_is_doubled(win):
@@ -137,14 +137,14 @@ def test_a_balance_that_is_not_the_sum_of_its_entries_is_doubled(win):
 
     PointsAccount.objects.credit("ann@example.org", 50)
 
-    assert reckon() == {"draws": 1, "won": 1, "issued": 1, "doubled": 1}
+    assert reconciled() == {"draws": 1, "won": 1, "issued": 1, "doubled": 1}
 
 
 def test_draws_of_other_runs_do_not_count(win):
     win(Kind.POINTS, run="demo-12345")
     win(Kind.POINTS, run="by-hand")
 
-    assert reckon() == {}
+    assert reconciled() == {}
 
 
 def test_messages_are_counted_by_the_process_that_held_them(win):

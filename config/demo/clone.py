@@ -1,17 +1,17 @@
 """The environment of a clone: what ``make demo`` sets before Django reads its settings.
 
-``python -m awards.management.clone demo`` runs ``manage.py demo`` in it, and any other command of ``manage.py``
+``python -m config.demo.clone demo`` runs ``manage.py demo`` in it, and any other command of ``manage.py``
 likewise, to look at what a demo left behind. What the environment says already stays as it is.
 """
 
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from awards.management import command_line
+from config.processes import command_line
+from config.processes.arguments import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -51,19 +51,6 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
     except FileExistsError:
         return path.read_text().strip()
     return path.read_text().strip()
-
-
-def free_port(wanted: int = 0) -> int:
-    """Return ``wanted`` if it is free on this machine, else a port that is."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no port is free")
 
 
 def enter() -> None:

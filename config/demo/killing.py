@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from django.db import connection
 
-from awards.management.supervisor import Supervisor, SupervisorError
-from awards.management.tally import pid_in
+from config.demo.reconciliation import pid_in
+from config.processes.supervisor import Supervisor, SupervisorError
 from outbox import Message
 
 LOOK_EVERY = timedelta(milliseconds=2)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import httpx
 
-PATIENCE = timedelta(seconds=60)
+ANSWER_TIMEOUT = timedelta(seconds=60)
 PAUSE = timedelta(seconds=0.2)
 PERSONS = 200
 
@@ -33,7 +33,7 @@ def wait_until_served(address: str, *, within: timedelta) -> None:
     raise DrawingFailed(f"{address} does not serve after {within.total_seconds():.0f} s: {problem}")
 
 
-def draws(address: str, *, run: str, number: int, seed: int) -> Iterator[bool]:
+def make_draws(address: str, *, run: str, number: int, seed: int) -> Iterator[bool]:
     """Make draws at the endpoint ``address`` and yield for each whether it won.
 
     ``seed`` decides who draws; the keys begin with ``run``. Raises ``DrawingFailed``.
@@ -42,11 +42,11 @@ def draws(address: str, *, run: str, number: int, seed: int) -> Iterator[bool]:
     with httpx.Client(timeout=10, trust_env=False) as client:
         for turn in range(number):
             person = f"person-{persons.randrange(PERSONS):03d}@example.org"
-            yield _draw(client, address, key=f"{run}-{turn}", person=person)
+            yield _make_draw(client, address, key=f"{run}-{turn}", person=person)
 
 
-def _draw(client: httpx.Client, address: str, *, key: str, person: str) -> bool:
-    until = time.monotonic() + PATIENCE.total_seconds()
+def _make_draw(client: httpx.Client, address: str, *, key: str, person: str) -> bool:
+    until = time.monotonic() + ANSWER_TIMEOUT.total_seconds()
     while True:
         try:
             response = client.post(address, json={"person": person}, headers={"Idempotency-Key": key})
@@ -59,5 +59,5 @@ def _draw(client: httpx.Client, address: str, *, key: str, person: str) -> bool:
             if response.status_code not in (408, 429) and response.status_code < 500:
                 raise DrawingFailed(f"draw {key} was refused with {problem}")
         if time.monotonic() > until:
-            raise DrawingFailed(f"draw {key} was not answered within {PATIENCE.total_seconds():.0f} s: {problem}")
+            raise DrawingFailed(f"draw {key} was not answered within {ANSWER_TIMEOUT.total_seconds():.0f} s: {problem}")
         time.sleep(PAUSE.total_seconds())
