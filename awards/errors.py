@@ -89,7 +89,7 @@ class VendorRefused(VendorError):
     """The vendor said no for good. Retrying the same order would not help."""
 
 
-class VendorAway(VendorError):
+class VendorUnavailable(VendorError):
     """The vendor took nothing: it cannot be reached, or says that it is busy. Try later."""
 
 
@@ -105,7 +105,7 @@ class MailError(AwardsError):
     """A mail was not sent."""
 
 
-class MailServerAway(MailError):
+class MailServerUnavailable(MailError):
     """No mail can be sent now: the server is away, busy, or does not let us in. Try later."""
 
 

@@ -21,8 +21,8 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from awards import conf
+from awards.fake_vendor.book import Book
 from awards.management.commands.seed_awards import SLUG
-from awards.management.vendor.book import Book
 from config.demo import load
 from config.demo.clone import kept_secret
 from config.demo.killing import Killer
@@ -142,7 +142,7 @@ class Demonstration:
             f"\nTake a look:\n"
             f"  draw yourself      {site}{reverse('awards:campaign', args=[SLUG])}\n"
             f"  operators' desk    {site}{desk}   login: {OPERATOR} / {password}\n"
-            f'  the vendor\'s moods {conf.vendor().url}/control (GET, or POST JSON such as {{"fail": 0.9}})\n'
+            f'  the vendor\'s moods {conf.vendor_settings().url}/control (GET, or POST JSON such as {{"fail": 0.9}})\n'
             f"  mails to winners   {self._logs.parent / 'mail'}\n"
             f"  logs               {self._logs}\n\n"
             f"Everything keeps running. Ctrl-C stops it."

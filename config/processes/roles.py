@@ -59,7 +59,7 @@ def beat() -> Role:
 
 def vendor(*, book: Path, seed: int) -> Role:
     """The vendor to practise on, at the address that the settings name; it fails now and then."""
-    address = urlsplit(conf.vendor().url)
+    address = urlsplit(conf.vendor_settings().url)
     argv = [*MANAGE, "fake_vendor", "--host", str(address.hostname), "--port", str(address.port or 80)]
     argv += ["--book", str(book), "--seed", str(seed), "--delay", "0.05"]
     argv += ["--busy", "0.02", "--fail", "0.03", "--cut", "0.03", "--hang", "0.01", "--hang-seconds", "6"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from awards import selectors
+from awards.selectors import awards as selectors
 from tests.awards.given import an_award_of_points
 
 pytestmark = pytest.mark.django_db

@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
-from awards import campaigning
+from awards.fake_vendor.modes import DISCONTINUED
 from awards.management.arguments import whole_number
-from awards.management.vendor.modes import DISCONTINUED
 from awards.models import Campaign, Kind, Prize
 from awards.models.campaign import MOST_STOCK
+from awards.services import campaigns
 
 SLUG = "summer-raffle"
 LOSING_WEIGHT = 120
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             for name, fields in _prizes(options["stock"]).items():
                 prize, made = Prize.objects.get_or_create(campaign=campaign, name=name, defaults=fields)
                 if made and prize.kind == Kind.COUPON and not options["empty_pool"]:
-                    campaigning.add_codes(prize, _codes(prize.stock or 0))
+                    campaigns.add_codes(prize, _codes(prize.stock or 0))
         self.stdout.write(f"campaign {campaign.slug}: {'made' if new else 'was there already'}")
 
 

@@ -6,9 +6,8 @@ import unicodedata
 
 from django.db import IntegrityError, transaction
 
-from awards import counting
 from awards import luck as lots
-from awards.characters import unseen
+from awards.characters import find_invisible
 from awards.errors import (
     AwardChanged,
     CampaignInactive,
@@ -24,10 +23,11 @@ from awards.errors import (
 from awards.luck import Luck, Ticket
 from awards.models import Award, Campaign, Draw, Participation, Phase, Prize
 from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
+from awards.services import statistics
 from outbox import publish
 
 
-def draw(campaign: Campaign, *, person: str, request_id: str, luck: Luck, language: str = "") -> Draw:
+def draw_ticket(campaign: Campaign, *, person: str, request_id: str, luck: Luck, language: str = "") -> Draw:
     """Draw once for ``person``: the draw, the award and its messages are committed together, or nothing is.
 
     A request id that was answered before gets the same draw again (``draw.repeated``), whatever has become of the
@@ -42,7 +42,7 @@ def draw(campaign: Campaign, *, person: str, request_id: str, luck: Luck, langua
         with transaction.atomic():
             drawn, prize = _draw_now(campaign, person, request_id, digest, luck)
             if prize is not None:
-                _promise(drawn, prize, language)
+                _award_prize(drawn, prize, language)
             return drawn
     except (IntegrityError, DrawRefused):
         # The same request at the same moment: its twin was faster, and has drawn or used up what we were refused.
@@ -60,7 +60,7 @@ def revoke(award: Award) -> None:
     with transaction.atomic():
         if not Award.objects.revoke(award):
             raise AwardChanged(f"award {award.public_id} is no longer waiting to be issued, or was changed meanwhile")
-        counting.count_revoked(award)
+        statistics.count_revoked(award)
 
 
 def closed(campaign: Campaign) -> DrawRefused | None:
@@ -82,7 +82,7 @@ def identity(person: str) -> str:
     Raises ``InvalidPerson`` for an empty or overlong text, and for any character that is not seen: it stands for
     one person, so nobody may look like another. Joiners are no exception, whatever script they are spelling in.
     """
-    if character := unseen(person):
+    if character := find_invisible(person):
         raise InvalidPerson(f"the person holds U+{ord(character):04X}, which is not seen")
     tidy = " ".join(unicodedata.normalize("NFC", person).split())
     tidy = tidy.casefold() if "@" in tidy else tidy
@@ -147,7 +147,7 @@ def _take_a_prize(campaign: Campaign, luck: Luck) -> Prize | None:
     raise SoldOut("every prize of this campaign has been won")
 
 
-def _promise(drawn: Draw, prize: Prize, language: str) -> None:
+def _award_prize(drawn: Draw, prize: Prize, language: str) -> None:
     """Write down the award as it is worth today, and what must follow: a message for each consumer."""
     award = Award.objects.create(
         draw=drawn,

@@ -7,7 +7,7 @@ from awards.models import Campaign
 from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
 
 
-def explain(error: DrawError, campaign: Campaign | None = None) -> str:
+def explain_draw_error(error: DrawError, campaign: Campaign | None = None) -> str:
     """Return one or two sentences that say why, and what to do."""
     match error.code:
         case "invalid_person":

@@ -1,4 +1,4 @@
-"""The figures a campaign is managed by."""
+"""The report a campaign is managed by."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awards import figures, services
 from awards.consumers import count_win, issue_points
-from awards.figures import ISSUED_BY, chances, standing
 from awards.models import Award, Campaign, Kind, Prize
+from awards.selectors import campaign_report
+from awards.selectors.campaign_report import ISSUED_BY, chances, report_campaign
+from awards.services import draws
 from outbox import Message, registry
 from tests.awards.given import (
     LISTENERS,
@@ -26,8 +27,8 @@ from tests.awards.given import (
 pytestmark = pytest.mark.django_db
 
 
-def lines_of(campaign: Campaign) -> dict[str, figures.Line]:
-    return {line.prize.name: line for line in standing(campaign).lines}
+def lines_of(campaign: Campaign) -> dict[str, campaign_report.PrizeLine]:
+    return {line.prize.name: line for line in report_campaign(campaign).lines}
 
 
 def count_everything() -> None:
@@ -57,10 +58,10 @@ def test_points_and_money_are_never_added_up():
     a_gift(campaign, weight=10, stock=4)
     a_coupon_prize(campaign, weight=10, value=Decimal(20), stock=None)
 
-    found = standing(campaign)
+    found = report_campaign(campaign)
 
-    assert found.expected == figures.Worth(points=Decimal(30), money=Decimal("3.25"))
-    assert found.at_stake == figures.Worth(points=Decimal(1000), money=Decimal(50), endless=True)
+    assert found.expected == campaign_report.Worth(points=Decimal(30), money=Decimal("3.25"))
+    assert found.at_stake == campaign_report.Worth(points=Decimal(1000), money=Decimal(50), endless=True)
     assert found.losing_percent == 50
     assert {line.prize.kind: line.percent for line in found.lines} == {"points": 30, "gift": 10, "coupon": 10}
 
@@ -69,7 +70,7 @@ def test_with_nothing_left_to_win_nothing_is_expected():
     campaign = a_campaign(losing_weight=50)
     a_gift(campaign, stock=0)
 
-    found = standing(campaign)
+    found = report_campaign(campaign)
 
     assert (found.drawable, found.losing_percent, found.expected.money) == (False, 0, 0)
 
@@ -78,7 +79,7 @@ def test_awards_are_shown_as_won_issued_waiting_failed_and_taken_back():
     campaign = a_campaign()
     prize = points(campaign, 10)
     issued, _waiting, failed, revoked = (a_draw(campaign, f"person {turn}").award for turn in range(4))
-    services.revoke(revoked)
+    draws.revoke(revoked)
     issue_points(message_of(issued))
     finish(message_of(issued))
     fail(message_of(failed))
@@ -121,10 +122,10 @@ def test_before_winning_is_counted_nothing_goes_below_nought():
 
 
 def test_a_backlog_that_is_too_long_to_be_looked_at_is_said_so(monkeypatch):
-    monkeypatch.setattr(figures, "COUNTED", 2)
+    monkeypatch.setattr(campaign_report, "COUNTED", 2)
     campaign = a_campaign()
     points(campaign, 10)
-    complete = [standing(campaign).complete for _ in range(3) if a_draw(campaign)]
+    complete = [report_campaign(campaign).complete for _ in range(3) if a_draw(campaign)]
 
     assert complete == [True, True, False]
 
@@ -149,7 +150,7 @@ def test_a_campaign_is_read_with_a_fixed_number_of_queries(django_assert_max_num
         a_draw(campaign, f"person {turn}")
 
     with django_assert_max_num_queries(8):
-        standing(campaign)
+        report_campaign(campaign)
 
 
 def test_the_consumers_that_issue_are_those_of_the_code():

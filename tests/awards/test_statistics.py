@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from awards import counting, services
 from awards.consumers import count_win
 from awards.models import Award, DailyStatistic
+from awards.services import draws, statistics
 from outbox import Message
 from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_draw, an_award_of_points, message_of, points
@@ -64,7 +64,7 @@ def test_a_chunk_is_counted_by_prize():
 def test_a_chunk_takes_one_statement_for_each_prize_of_a_day_once_its_row_is_there():
     first, *awards = awards_of(10, 10, 10, 10, 50, 50)
     messages = [message_of(award, NAME) for award in awards]
-    counting.count_wins([first, awards[-1]])
+    statistics.count_wins([first, awards[-1]])
 
     with CaptureQueriesContext(connection) as statements:
         count_win(messages)
@@ -148,7 +148,7 @@ def test_a_revoked_award_is_counted_as_taken_back_on_the_day_it_was_won():
     award = an_award_of_points()
     chunks.deliver(NAME, [message_of(award, NAME).pk])
 
-    services.revoke(award)
+    draws.revoke(award)
 
     row = DailyStatistic.objects.get()
     assert (row.won, row.revoked, row.value) == (1, 1, Decimal(50))

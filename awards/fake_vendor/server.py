@@ -14,23 +14,23 @@ from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
-from awards.management.vendor.book import Book, KeyReused, Wanted
-from awards.management.vendor.modes import Dice, Mishap, Modes
+from awards.fake_vendor.book import Book, KeyReused, Wanted
+from awards.fake_vendor.modes import FaultInjector, InjectedFault, Modes
 
 BODY_LIMIT = 64 * 1024
 
 
-class Vendor(ThreadingHTTPServer):
-    """The server: a book, the modes in force, and how often each mishap really happened."""
+class FakeVendor(ThreadingHTTPServer):
+    """The server: a book, the modes in force, and how often each fault really happened."""
 
     daemon_threads = True
     request_queue_size = 256
 
     def __init__(self, address: tuple[str, int], *, book: Book, modes: Modes, seed: int | None = None) -> None:
-        super().__init__(address, Desk)
+        super().__init__(address, RequestHandler)
         self.book = book
         self.modes = modes
-        self.dice = Dice(seed)
+        self.fault_injector = FaultInjector(seed)
         self.happened: Counter[str] = Counter()
         self.turns = count()
         self.closing = threading.Event()
@@ -59,13 +59,13 @@ class Vendor(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that went away; their mishap is their own."""
+        """Keep quiet about clients that went away; that fault is their own."""
 
 
-class Desk(BaseHTTPRequestHandler):
+class RequestHandler(BaseHTTPRequestHandler):
     """Serves one connection."""
 
-    server: Vendor
+    server: FakeVendor
     protocol_version = "HTTP/1.1"
     server_version = "PractiseVendor"
     disable_nagle_algorithm = True
@@ -75,7 +75,7 @@ class Desk(BaseHTTPRequestHandler):
         """Answer about an order, the book or the modes."""
         match self.path.strip("/").split("/"):
             case ["orders", key]:
-                self._meet_mishaps(lambda: self._find(unquote(key)))
+                self._serve_with_faults(lambda: self._find(unquote(key)))
             case ["book"]:
                 self._answer(HTTPStatus.OK, [shipped.as_json() for shipped in self.server.book.everything()])
             case ["control"]:
@@ -89,7 +89,7 @@ class Desk(BaseHTTPRequestHandler):
         if body is None:
             self._answer(HTTPStatus.BAD_REQUEST, {"error": f"a JSON object of at most {BODY_LIMIT} bytes"})
         elif self.path == "/orders":
-            self._meet_mishaps(lambda: self._order(body))
+            self._serve_with_faults(lambda: self._order(body))
         elif self.path == "/control":
             self._control(body)
         else:
@@ -98,28 +98,28 @@ class Desk(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Keep the terminal for what matters; ``GET /control`` counts what happened."""
 
-    def _meet_mishaps(self, serve: Callable[[], tuple[HTTPStatus, Any]]) -> None:
-        """Serve a request, unless or until its mishap comes in between."""
-        server, mishap = self.server, self.server.dice.throw(self.server.modes)
+    def _serve_with_faults(self, serve: Callable[[], tuple[HTTPStatus, Any]]) -> None:
+        """Serve a request, unless or until its fault comes in between."""
+        server, fault = self.server, self.server.fault_injector.next_fault(self.server.modes)
         if server.modes.delay:
             server.closing.wait(server.modes.delay)
-        server.note(mishap.value)
-        match mishap:
-            case Mishap.BUSY:
+        server.note(fault.value)
+        match fault:
+            case InjectedFault.BUSY:
                 busy = [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS][next(server.turns) % 2]
                 self._answer(busy, {"error": "busy, come again"}, retry_after=1)
-            case Mishap.FAIL:
+            case InjectedFault.FAIL:
                 self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "an error of our own"})
-            case Mishap.CUT:
+            case InjectedFault.CUT:
                 serve()
                 self._cut()
-            case Mishap.HANG:
+            case InjectedFault.HANG:
                 answer = serve()
                 if server.closing.wait(server.modes.hang_seconds):
                     self._cut()
                 else:
                     self._answer(*answer)
-            case Mishap.NONE:
+            case InjectedFault.NONE:
                 self._answer(*serve())
 
     def _order(self, body: dict[str, Any]) -> tuple[HTTPStatus, Any]:

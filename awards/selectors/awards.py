@@ -46,7 +46,7 @@ def draws_with(public_ids: Iterable[uuid.UUID], campaign: Campaign) -> list[Draw
     return list(mine.order_by("-id"))
 
 
-def promises_of(award: Award) -> QuerySet[Message]:
+def messages_of(award: Award) -> QuerySet[Message]:
     """Return the messages that must follow from ``award``, one for each consumer, without what they carry."""
     messages = Message.objects.filter(key=str(award.pk), topic=f"award.won.{award.kind}")
     return messages.defer("payload", "headers").order_by("consumer")

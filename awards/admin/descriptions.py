@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from awards import selectors
 from awards.channels.mail import address_of
 from awards.models import Award
+from awards.selectors import awards as selectors
 from outbox import Message
 from outbox.admin import Description, Fact, describe
 

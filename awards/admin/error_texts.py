@@ -3,12 +3,12 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from awards.codes import Fault, Finding
+from awards.codes import FaultyLine, LineFault
 from awards.errors import ManagingError, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
 from awards.models.coupon import CODE_LENGTH
 
 
-def explain(error: ManagingError) -> str:
+def explain_refusal(error: ManagingError) -> str:
     """Return a sentence or two that say why, and what to do."""
     match error:
         case StockTooSmall(left=left):
@@ -24,17 +24,17 @@ def explain(error: ManagingError) -> str:
             return str(error)
 
 
-def tell(finding: Finding) -> str:
+def explain_faulty_line(faulty_line: FaultyLine) -> str:
     """Return what is wrong with a line of a list of codes."""
-    match finding.fault:
-        case Fault.UNPRINTABLE:
+    match faulty_line.fault:
+        case LineFault.UNPRINTABLE:
             said = _("Line %(line)d holds a character that cannot be printed or is not seen.")
-        case Fault.TOO_LONG:
+        case LineFault.TOO_LONG:
             said = _("Line %(line)d is longer than %(limit)d characters.")
-        case Fault.SEVERAL:
+        case LineFault.SEVERAL:
             said = _("Line %(line)d has more than one column. Give one code a line.")
-        case Fault.DOUBLED:
+        case LineFault.DOUBLED:
             said = _("Line %(line)d repeats the code of line %(first)d.")
-        case Fault.KNOWN:
+        case LineFault.KNOWN:
             said = _("The code in line %(line)d is in the pool already.")
-    return said % {"line": finding.line, "first": finding.first, "limit": CODE_LENGTH}
+    return said % {"line": faulty_line.line, "first": faulty_line.first, "limit": CODE_LENGTH}

@@ -1,4 +1,4 @@
-"""How the practice vendor misbehaves, and the dice that decide when."""
+"""How the practice vendor misbehaves, and what decides when."""
 
 import random
 import threading
@@ -13,7 +13,7 @@ DISCONTINUED = "DISCONTINUED"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modes:
-    """Shares of requests, from 0 to 1, that meet each mishap; the rest is served well.
+    """Shares of requests, from 0 to 1, that meet each fault; the rest is served well.
 
     ``busy`` answers 503 or 429 in turn, ``fail`` answers 500, both before anything is shipped. ``hang`` ships and
     answers after ``hang_seconds``, ``cut`` ships and cuts the connection: the orders that nobody is told about.
@@ -54,8 +54,8 @@ class Modes:
         return asdict(self)
 
 
-class Mishap(Enum):
-    """What happens to one request."""
+class InjectedFault(Enum):
+    """What is injected into one request."""
 
     NONE = "none"
     BUSY = "busy"
@@ -64,23 +64,23 @@ class Mishap(Enum):
     CUT = "cut"
 
 
-class Dice:
-    """Decides each request's mishap by a seeded source of chance that threads may share."""
+class FaultInjector:
+    """Decides each request's fault by a seeded source of chance that threads may share."""
 
     def __init__(self, seed: int | None) -> None:
-        self._random = random.Random(seed)  # noqa: S311  # mishaps to practise on, no secrets
+        self._random = random.Random(seed)  # noqa: S311  # faults to practise on, no secrets
         self._lock = threading.Lock()
 
-    def throw(self, modes: Modes) -> Mishap:
+    def next_fault(self, modes: Modes) -> InjectedFault:
         """Return what happens to the next request."""
         with self._lock:
             number = self._random.random()
-        for mishap in (Mishap.BUSY, Mishap.FAIL, Mishap.HANG, Mishap.CUT):
-            share = float(getattr(modes, mishap.value))
+        for fault in (InjectedFault.BUSY, InjectedFault.FAIL, InjectedFault.HANG, InjectedFault.CUT):
+            share = float(getattr(modes, fault.value))
             if number < share:
-                return mishap
+                return fault
             number -= share
-        return Mishap.NONE
+        return InjectedFault.NONE
 
 
 def _is_number(value: object) -> bool:

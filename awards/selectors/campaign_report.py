@@ -1,6 +1,6 @@
-"""The figures a campaign is managed by: chances and expected values, which are pure, and what has become of the awards.
+"""The report a campaign is managed by: chances and expected values, which are pure, and what has become of the awards.
 
-No figure is counted from the awards themselves, of which there may be millions: what was won comes from the daily
+Nothing is counted from the awards themselves, of which there may be millions: what was won comes from the daily
 statistics, what is under way or stuck from the messages of the consumers that issue, which the table keeps indexed.
 """
 
@@ -23,7 +23,7 @@ ISSUED_BY = {
 }
 """The consumer that issues each kind."""
 COUNTED = 10_000
-"""Messages under way, and messages stuck, that are looked at; with more than these, the figures say so."""
+"""Messages under way, and messages stuck, that are looked at; with more than these, the report says so."""
 
 
 def chances(prizes: Sequence[Prize], losing_weight: int) -> dict[int, Fraction]:
@@ -37,7 +37,7 @@ def chances(prizes: Sequence[Prize], losing_weight: int) -> dict[int, Fraction]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class PrizeLine:
     """One prize as its manager sees it."""
 
     prize: Prize
@@ -93,10 +93,10 @@ class Worth:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CampaignReport:
     """A campaign's prizes, and whether every message was looked at."""
 
-    lines: Sequence[Line]
+    lines: Sequence[PrizeLine]
     complete: bool
 
     @property
@@ -123,17 +123,17 @@ class Standing:
         return Worth(points=limited.points, money=limited.money, endless=endless)
 
 
-def standing(campaign: Campaign, prizes: Iterable[Prize] | None = None) -> Standing:
+def report_campaign(campaign: Campaign, prizes: Iterable[Prize] | None = None) -> CampaignReport:
     """Return how the prizes of ``campaign`` stand, or those of them given. A fixed number of queries."""
     everything = list(Prize.objects.filter(campaign=campaign).order_by("-weight", "id"))
     odds = chances(everything, campaign.losing_weight)
     chosen = everything if prizes is None else list(prizes)
     totals = _totals(chosen)
-    waiting, all_waiting = _by_prize(_promises().filter(finished_at__isnull=True))
-    failed, all_failed = _by_prize(_promises().filter(exhausted_at__isnull=False))
+    waiting, all_waiting = _by_prize(_issuing_messages().filter(finished_at__isnull=True))
+    failed, all_failed = _by_prize(_issuing_messages().filter(exhausted_at__isnull=False))
     free, issued = _codes(chosen)
     lines = [
-        Line(
+        PrizeLine(
             prize=prize,
             chance=odds.get(prize.pk, Fraction(0)),
             won=totals[prize.pk][0],
@@ -145,7 +145,7 @@ def standing(campaign: Campaign, prizes: Iterable[Prize] | None = None) -> Stand
         )
         for prize in chosen
     ]
-    return Standing(lines, complete=all_waiting and all_failed)
+    return CampaignReport(lines, complete=all_waiting and all_failed)
 
 
 def with_totals(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
@@ -158,18 +158,18 @@ def with_totals(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
     )
 
 
-def days(prize: Prize, number: int) -> QuerySet[DailyStatistic]:
+def last_days(prize: Prize, number: int) -> QuerySet[DailyStatistic]:
     """Return the last days on which ``prize`` was won, the latest first."""
     return DailyStatistic.objects.filter(prize=prize).order_by("-day")[:number]
 
 
-def _promises() -> QuerySet[Message]:
+def _issuing_messages() -> QuerySet[Message]:
     return Message.objects.filter(consumer__in=ISSUED_BY.values())
 
 
-def _by_prize(promises: QuerySet[Message]) -> tuple[Counter[int], bool]:
+def _by_prize(messages: QuerySet[Message]) -> tuple[Counter[int], bool]:
     """Count the awards these messages are about that are still to be issued, and tell whether that was all of them."""
-    keys = list(promises.values_list("key", flat=True)[: COUNTED + 1])
+    keys = list(messages.values_list("key", flat=True)[: COUNTED + 1])
     awards = Award.objects.filter(pk__in=[int(key) for key in keys[:COUNTED] if key.isdecimal()])
     owed = awards.filter(status=AwardStatus.WON).order_by().values_list("prize_id").annotate(Count("pk"))
     return Counter(dict(owed)), len(keys) <= COUNTED

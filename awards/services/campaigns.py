@@ -17,7 +17,7 @@ NAME_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class StockChangeRequest:
     """A change of stock that is asked for: ``pieces`` with every act but ``UNLIMIT``, and an id of the request."""
 
     act: StockAct
@@ -26,7 +26,7 @@ class Wish:
     request_id: uuid.UUID
 
 
-def change_stock(prize: Prize, wish: Wish, *, actor: str) -> StockChange:
+def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> StockChange:
     """Change the stock of ``prize`` by an act that takes nothing back of what is drawn meanwhile, and write it down.
 
     The same request again changes nothing more. Raises ``StockTooSmall``, ``StockTooLarge``, ``StockHasNoLimit`` or
@@ -34,27 +34,27 @@ def change_stock(prize: Prize, wish: Wish, *, actor: str) -> StockChange:
     """
     try:
         with transaction.atomic():
-            if not _change(prize, wish):
-                raise _stock_refusal(prize, wish.act)
+            if not _change(prize, request):
+                raise _stock_refusal(prize, request.act)
             return StockChange.objects.create(
                 prize=prize,
-                act=wish.act,
-                pieces=wish.pieces,
-                reason=wish.reason,
+                act=request.act,
+                pieces=request.pieces,
+                reason=request.reason,
                 actor=actor,
-                request_id=wish.request_id,
+                request_id=request.request_id,
             )
     except (IntegrityError, ManagingError):
         # The same request again: what it asked for has been done, and may have left nothing to take.
-        done = StockChange.objects.filter(request_id=wish.request_id).first()
+        done = StockChange.objects.filter(request_id=request.request_id).first()
         if done is None:
             raise
         return done
 
 
-def _change(prize: Prize, wish: Wish) -> bool:
-    pieces = wish.pieces or 0
-    match wish.act:
+def _change(prize: Prize, request: StockChangeRequest) -> bool:
+    pieces = request.pieces or 0
+    match request.act:
         case StockAct.ADD:
             return Prize.objects.add(prize, pieces)
         case StockAct.REMOVE:
@@ -106,7 +106,7 @@ def withdraw_codes(coupons: CouponQuerySet) -> int:
     return coupons.free().delete()[0]
 
 
-def copy(campaign: Campaign) -> Campaign:
+def copy_campaign(campaign: Campaign) -> Campaign:
     """Copy a campaign with its prizes, weights and stocks of today. The copy is switched off and has no codes."""
     slug, number = _free_slug(campaign.slug)
     with transaction.atomic():

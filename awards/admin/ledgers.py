@@ -1,4 +1,4 @@
-"""The books: draws, awards and ledgers, to be read and searched. What happened is not edited."""
+"""The ledgers: draws, awards, points and orders, to be read and searched. What happened is not edited."""
 
 from typing import Any
 
@@ -9,16 +9,17 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from awards import selectors, services
 from awards.errors import AwardChanged
 from awards.models import Award, AwardStatus, Draw, PointsAccount, PointsEntry, VendorOrder
+from awards.selectors import awards as selectors
+from awards.services import draws
 
 OUTCOMES = ("pointsentry", "vendororder", "coupon")
 """What issuing leaves behind, one of them for each award."""
 
 
-class BookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
-    """A book that is read and searched by exact keys, at any size."""
+class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    """A ledger that is read and searched by exact keys, at any size."""
 
     show_full_result_count = False
     ordering = ("-pk",)
@@ -42,7 +43,7 @@ class BookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
 
 
 @admin.register(Award)
-class AwardAdmin(BookAdmin):
+class AwardAdmin(LedgerAdmin):
     """What was won and how far it has come. An award that was not issued yet can be revoked."""
 
     list_display = ("public_id", "person", "prize", "value", "status", "won_at", "issued_at")
@@ -65,7 +66,7 @@ class AwardAdmin(BookAdmin):
         """Show the whole chain: the draw, the award, its messages, and what came of them."""
         award = context["original"]
         context |= {
-            "promises": selectors.promises_of(award),
+            "award_messages": selectors.messages_of(award),
             "may_revoke": award.status == AwardStatus.WON and self.has_revoke_permission(request),
         }
         return super().render_change_form(request, context, *args, **kwargs)
@@ -76,7 +77,7 @@ class AwardAdmin(BookAdmin):
         revoked = late = 0
         for award in chosen:
             try:
-                services.revoke(award)
+                draws.revoke(award)
             except AwardChanged:
                 late += 1
             else:
@@ -98,7 +99,7 @@ class AwardAdmin(BookAdmin):
 
 
 @admin.register(Draw)
-class DrawAdmin(BookAdmin):
+class DrawAdmin(LedgerAdmin):
     """Who drew, and by which request."""
 
     list_display = ("public_id", "campaign", "person", "request_id", "drawn_at")
@@ -124,7 +125,7 @@ class EntryInline(admin.TabularInline):  # type: ignore[type-arg]  # generic for
 
 
 @admin.register(PointsAccount)
-class PointsAccountAdmin(BookAdmin):
+class PointsAccountAdmin(LedgerAdmin):
     """How many points somebody has, and by which entries."""
 
     list_display = ("person", "balance", "opened_at")
@@ -135,7 +136,7 @@ class PointsAccountAdmin(BookAdmin):
 
 
 @admin.register(PointsEntry)
-class PointsEntryAdmin(BookAdmin):
+class PointsEntryAdmin(LedgerAdmin):
     """The points' ledger."""
 
     list_display = ("id", "account", "points", "award", "booked_at")
@@ -145,7 +146,7 @@ class PointsEntryAdmin(BookAdmin):
 
 
 @admin.register(VendorOrder)
-class VendorOrderAdmin(BookAdmin):
+class VendorOrderAdmin(LedgerAdmin):
     """What was ordered from the vendor."""
 
     list_display = ("number", "sku", "award", "recorded_at")
