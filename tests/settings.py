@@ -16,7 +16,7 @@ if _worker and os.environ.get("SUITE_WORKER") != _worker:
         os.environ["STATE_DIR"] += f"/{_worker}"
 
 from config.settings import *  # noqa: E402, F403  # the environment must be set first
-from config.settings import INSTALLED_APPS, OUTBOX, STORAGES  # noqa: E402
+from config.settings import INSTALLED_APPS, OUTBOX, STATE_DIR, STORAGES  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -26,6 +26,10 @@ SECURE_SSL_REDIRECT = False
 # Real processes are told here to wait less: {"LEASE": 3} is a lease of three seconds.
 for _name, _seconds in json.loads(os.environ.get("OUTBOX_SECONDS", "{}")).items():
     OUTBOX[_name] = timedelta(seconds=_seconds)
+
+# A folder of each process's own: another one may be collecting files at this moment.
+STATIC_ROOT = STATE_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 # Pages are rendered without `collectstatic`, so without its manifest.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

@@ -36,9 +36,11 @@ class Highest:
 
 
 def a_campaign(slug: str = "raffle", **fields) -> Campaign:
+    """Make a campaign. A span counts from now, for a moment that is fixed before a test begins may pass meanwhile."""
     now = timezone.now()
-    defaults = {"name": "Raffle", "starts_at": now - timedelta(hours=1), "ends_at": now + timedelta(hours=1)}
-    return Campaign.objects.create(slug=slug, **{**defaults, **fields})
+    given = {"name": "Raffle", "starts_at": timedelta(hours=-1), "ends_at": timedelta(hours=1), **fields}
+    given |= {name: now + value for name, value in given.items() if isinstance(value, timedelta)}
+    return Campaign.objects.create(slug=slug, **given)
 
 
 def points(campaign: Campaign, value: int = 50, **fields) -> Prize:

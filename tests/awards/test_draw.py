@@ -2,7 +2,6 @@ from datetime import timedelta
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 
 from awards.errors import (
     AwardChanged,
@@ -119,8 +118,8 @@ def test_the_same_request_id_in_another_campaign_is_another_draw():
     ("fields", "refusal"),
     [
         ({"active": False}, CampaignInactive),
-        ({"starts_at": timezone.now() + timedelta(minutes=1)}, CampaignNotBegun),
-        ({"ends_at": timezone.now() - timedelta(minutes=1)}, CampaignOver),
+        ({"starts_at": timedelta(minutes=30)}, CampaignNotBegun),
+        ({"ends_at": timedelta(minutes=-30)}, CampaignOver),
     ],
 )
 def test_a_campaign_that_is_not_running_refuses_and_nothing_is_written(fields, refusal):

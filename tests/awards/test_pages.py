@@ -104,8 +104,8 @@ def test_a_form_used_for_somebody_else_says_so_and_offers_a_fresh_one(client):
     ("fields", "said"),
     [
         ({"active": False}, "switched off"),
-        ({"starts_at": timezone.now() + timedelta(minutes=1)}, "has not begun yet"),
-        ({"ends_at": timezone.now() - timedelta(minutes=1)}, "is over"),
+        ({"starts_at": timedelta(minutes=30)}, "has not begun yet"),
+        ({"ends_at": timedelta(minutes=-30)}, "is over"),
     ],
 )
 def test_a_campaign_that_is_not_running_says_why_and_shows_no_form(client, fields, said):
