@@ -37,10 +37,9 @@ from unittest import mock
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from outbox import registry
+from outbox import memory, registry
 from outbox.broker import dispatcher
-from outbox.delivery import breaker, chunks
-from outbox.failures import counting
+from outbox.delivery import chunks
 from outbox.models import Attempt, ConsumerState, Message, Status
 from outbox.registry import Consumer, Handler
 
@@ -101,10 +100,12 @@ def deliver_pending(
 
 @contextmanager
 def _as_in_a_new_process() -> Iterator[None]:
-    """Set aside what a process remembers of the tables: a test takes back what it has written."""
-    breaker._seen.at = float("-inf")
-    with mock.patch.dict(counting._known_at, clear=True):
+    """Forget what the process remembers of the tables, before and after: a test takes back what it has written."""
+    memory.forget_all()
+    try:
         yield
+    finally:
+        memory.forget_all()
 
 
 def _chosen(consumer: str | Handler | None) -> list[Consumer]:

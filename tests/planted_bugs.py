@@ -364,7 +364,7 @@ BUGS = [
         Change(
             "maintenance/rescan.py",
             "recover_all(names)",
-            "recover_all([name for name in names if _connection_of_thread().depth(name) < 50])",
+            "recover_all([name for name in names if thread_connection().depth(name) < 50])",
         ),
         red=[
             "test_recovery::test_lost_leases_are_recovered_although_the_queue_is_full",

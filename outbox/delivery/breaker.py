@@ -6,7 +6,6 @@ shared by all workers, so it is never written inside a handling transaction.
 """
 
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -17,6 +16,7 @@ from django.db.models.functions import Now
 
 from outbox.conf import conf
 from outbox.delivery.execution import Report
+from outbox.memory import Memory
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
 from outbox.policy import LONGEST_PROBE, FoundUnavailable, GivenBack
@@ -60,14 +60,14 @@ class Circuit:
 
 
 @dataclass
-class _Seen(threading.local):
+class _Seen:
     """Which consumers were in trouble when this thread last looked, and when that was."""
 
-    seen_unavailable: frozenset[str] = field(default_factory=frozenset)
+    consumers: frozenset[str] = field(default_factory=frozenset)
     at: float = float("-inf")
 
 
-_seen = _Seen()
+_seen = Memory(_Seen, per_thread=True)
 
 
 def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
@@ -85,16 +85,17 @@ def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
             circuit = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after)
         if circuit != before:
             _save_circuit(state, circuit)
-    _seen.at = float("-inf")
+    _seen.value.at = float("-inf")
     if circuit.open != before.open:
         log.warning("the breaker of %s is %s", consumer.name, "open" if circuit.open else "closed again")
 
 
 def _unavailable_consumers() -> frozenset[str]:
-    if monotonic() - _seen.at > LOOK_EVERY:
-        _seen.seen_unavailable = frozenset(ConsumerState.objects.seen_unavailable().values_list("consumer", flat=True))
-        _seen.at = monotonic()
-    return _seen.seen_unavailable
+    seen = _seen.value
+    if monotonic() - seen.at > LOOK_EVERY:
+        seen.consumers = frozenset(ConsumerState.objects.seen_unavailable().values_list("consumer", flat=True))
+        seen.at = monotonic()
+    return seen.consumers
 
 
 def _circuit_of(state: ConsumerState) -> Circuit:

@@ -23,6 +23,7 @@ from outbox.delivery import execution, follow_up, non_atomic, settling
 from outbox.delivery.execution import Redo, Report
 from outbox.delivery.savepoints import Savepoints
 from outbox.errors import Superseded
+from outbox.memory import Memory
 from outbox.models import Fence, Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql import statements
@@ -54,7 +55,7 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
                 non_atomic.handle(consumer, fence)
 
 
-_backlogged: set[str] = set()
+_backlogged: Memory[set[str]] = Memory(set)
 """Consumers of which this process, when it last looked, found more to do than a hint had named."""
 
 
@@ -68,7 +69,7 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
     began = monotonic()
     rows = _start_named(consumer, ids, limit=consumer.chunk) if ids else []
     alone, full = any(row.lost for row in rows), len(rows) == consumer.chunk
-    if alone or full or consumer.name not in _backlogged:
+    if alone or full or consumer.name not in _backlogged.value:
         _work_off(consumer, rows)
         rows = []
     until = began + (conf().hint_time if full else _chunk_time()).total_seconds()
@@ -76,11 +77,11 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
         more = _top_up(consumer, consumer.chunk - len(rows))
         _work_off(consumer, [*rows, *more])
         if not more:
-            _backlogged.discard(consumer.name)
+            _backlogged.value.discard(consumer.name)
             return
-        _backlogged.add(consumer.name)
+        _backlogged.value.add(consumer.name)
         rows, until = [], began + conf().hint_time.total_seconds()
-    if not alone and consumer.name in _backlogged:
+    if not alone and consumer.name in _backlogged.value:
         dispatcher.dispatch({consumer.name: ()})
 
 

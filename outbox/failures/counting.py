@@ -15,6 +15,7 @@ from django.db.models import F
 
 from outbox.conf import conf
 from outbox.failures.fingerprint import Fingerprint
+from outbox.memory import Memory
 from outbox.models.failure import FailureCount, FailureGroup, GroupState
 
 log = logging.getLogger("outbox.failures")
@@ -23,7 +24,7 @@ SLOTS = 16
 LOOK_EVERY = 10.0
 """Seconds after which a process looks again whether a group it knows was said to be fixed."""
 
-_known_at: dict[str, float] = {}
+_known_at: Memory[dict[str, float]] = Memory(dict)
 
 
 def count_failures(failures: Mapping[Fingerprint, int]) -> None:
@@ -33,13 +34,13 @@ def count_failures(failures: Mapping[Fingerprint, int]) -> None:
             _ensure_open(failure)
             _count(failure.digest, failures[failure])
     except (DatabaseError, InterfaceError):
-        _known_at.clear()
+        _known_at.value.clear()
         log.exception("%d failures were not counted", Counter(failures).total())
 
 
 def _ensure_open(failure: Fingerprint) -> None:
     """Make the group if it is new; open it again as a regression if it was said to be fixed."""
-    if monotonic() - _known_at.get(failure.digest, float("-inf")) < LOOK_EVERY:
+    if monotonic() - _known_at.value.get(failure.digest, float("-inf")) < LOOK_EVERY:
         return
     _group, made = FailureGroup.objects.get_or_create(
         fingerprint=failure.digest,
@@ -54,7 +55,7 @@ def _ensure_open(failure: Fingerprint) -> None:
     fixed = FailureGroup.objects.filter(fingerprint=failure.digest, state=GroupState.FIXED)
     if not made and fixed.update(state=GroupState.NEW, regressions=F("regressions") + 1):
         log.warning("what was fixed has come back: %s: %s", failure.consumer, failure.title)
-    _known_at[failure.digest] = monotonic()
+    _known_at.value[failure.digest] = monotonic()
 
 
 def _count(digest: str, failures: int) -> None:

@@ -5,7 +5,6 @@ This goes on whatever the room in the queues, a pause or a breaker says.
 
 import logging
 import random
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -19,6 +18,7 @@ from outbox.conf import conf
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.failures.reasons import TITLES
+from outbox.memory import Memory
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.policy import Again, Counters, Done, Exhausted, Reason, WorkerLost, decide
@@ -49,13 +49,13 @@ class Recovered:
 
 
 @dataclass
-class _Rhythm(threading.local):
+class _Rhythm:
     """When each consumer's rows are worth searching again, on this thread's monotonic clock."""
 
     again_at: dict[str, float] = field(default_factory=dict)
 
 
-_rhythm = _Rhythm()
+_rhythm = Memory(_Rhythm, per_thread=True)
 
 
 def recover_all(names: Sequence[str]) -> Recovered:
@@ -71,7 +71,7 @@ def recover_consumer(name: str, *, until: float) -> Recovered:
     next pass. A search takes as long as the backlog is: a long one that found everything is repeated only after 20
     times what it took.
     """
-    if monotonic() < _rhythm.again_at.get(name, 0.0):
+    if monotonic() < _rhythm.value.again_at.get(name, 0.0):
         return Recovered()
     began = monotonic()
     consumer = registry.get(name)
@@ -82,7 +82,7 @@ def recover_consumer(name: str, *, until: float) -> Recovered:
         recovered = _fail_gone(name, until)
     recovered += _fail(name, Message.objects.filter(consumer=name, expires_at__lt=Now()), Reason.EXPIRED, until)
     took = monotonic() - began
-    _rhythm.again_at[name] = monotonic() + (took * DUTY if took > SHORT and not recovered.more else 0.0)
+    _rhythm.value.again_at[name] = monotonic() + (took * DUTY if took > SHORT and not recovered.more else 0.0)
     return recovered
 
 

@@ -7,7 +7,6 @@ network, and neither an attempt nor a send is spent on a broker that is away.
 
 import logging
 import random
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -28,8 +27,10 @@ from outbox.errors import BrokerAway
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.maintenance.recovery import recover_all
+from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
+from outbox.models.sql.backlog import unfinished_consumers
 from outbox.policy import Reason
 from outbox.registry import Consumer
 
@@ -48,6 +49,9 @@ UNCONFIRMED_WAIT = timedelta(seconds=1)
 BEHIND_WAIT = timedelta(seconds=30)
 """When a message is looked at again that stands behind another of its ordering key; the head's success hints it."""
 
+_connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True, discard=BrokerConnection.abandon)
+"""A connection of each thread's own, kept open between passes."""
+
 
 @dataclass
 class RescanResult:
@@ -62,7 +66,7 @@ class RescanResult:
 def rescan() -> RescanResult:
     """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
     result = RescanResult()
-    names = list(Message.objects.unfinished().consumers())
+    names = unfinished_consumers()
     recovered = recover_all(names)
     result.lost, result.failed = recovered.lost, recovered.failed
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
@@ -134,7 +138,7 @@ class Turn(Enum):
 
 def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn:
     """Claim, commit and send as much as the consumer's queue has room for; ``again`` only if half of it is free."""
-    connection = _connection_of_thread()
+    connection = thread_connection()
     depth = connection.depth(consumer.name)
     room = consumer.hint_limit - depth
     if room <= (consumer.hint_limit // 2 if again else 0):
@@ -149,7 +153,7 @@ def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn
 
 def _send_canary(consumer: Consumer, result: RescanResult) -> None:
     """Send the oldest due row alone, if it is time for a probe and the row becomes the canary."""
-    connection = _connection_of_thread()
+    connection = thread_connection()
     connection.depth(consumer.name)
     with transaction.atomic(using=conf().database):
         claim = _claim(consumer, 1, room=1, counted=False, due=_probe(consumer))
@@ -251,16 +255,6 @@ def _make_due_again(missing: Sequence[Hint], *, counted: bool) -> None:
         )
 
 
-class _Connections(threading.local):
-    """A link of each thread's own, kept open between passes."""
-
-    connection: BrokerConnection | None = None
-
-
-_connections = _Connections()
-
-
-def _connection_of_thread() -> BrokerConnection:
-    if _connections.connection is None:
-        _connections.connection = BrokerConnection()
-    return _connections.connection
+def thread_connection() -> BrokerConnection:
+    """Return the connection of this thread, which stays open between passes."""
+    return _connection.value

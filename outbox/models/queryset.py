@@ -1,6 +1,6 @@
 """The vocabulary of the engine: which messages, and what becomes of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -29,14 +29,6 @@ class MessageQuerySet(EngineQuerySet["Message"]):
     def unfinished(self) -> Self:
         """Keep what is pending or started."""
         return self.filter(finished_at__isnull=True)
-
-    def consumers(self) -> Iterator[str]:
-        """Walk an index that leads with the consumer from name to name, without reading the rows between."""
-        names = self.order_by("consumer").values_list("consumer", flat=True)
-        name = names.first()
-        while name is not None:
-            yield name
-            name = names.filter(consumer__gt=name).first()
 
     def due(self, *, within: timedelta = timedelta(0)) -> Self:
         """Keep what the rescan must look at now, or ``within`` a span from now; oldest first."""

@@ -61,10 +61,6 @@ class MinuteStatQuerySet(EngineQuerySet["MinuteStat"]):
         rows = self.values("consumer").annotate(**took, **sums).order_by("consumer")
         return [{name.removesuffix("_sum"): value for name, value in row.items()} for row in rows]
 
-    def latencies(self) -> list[int]:
-        """Return the histogram of all minutes kept, to be read with ``quantile``."""
-        return add_latencies(*self.values_list("latency_counts", flat=True))
-
 
 class MinuteStat(Counts):
     """One minute of one consumer."""
@@ -108,20 +104,3 @@ class TotalStat(Counts):
 def add_latencies(*histograms: Sequence[int]) -> list[int]:
     """Return the sum of histograms, bucket by bucket."""
     return [sum(counts) for counts in zip(no_latencies(), *histograms, strict=True)]
-
-
-def quantile(counts: Sequence[int], share: float) -> float | None:
-    """Return about how many seconds the fastest ``share`` of the successes took at most; None without successes.
-
-    Within a bucket the successes are taken to be spread evenly; of those beyond the last bound only the bound is known.
-    """
-    total = sum(counts)
-    if not total:
-        return None
-    wanted = share * total
-    below, lower = 0, 0.0
-    for count, bound in zip(counts, BOUNDS, strict=False):
-        if count and below + count >= wanted:
-            return lower + (bound - lower) * (wanted - below) / count
-        below, lower = below + count, bound
-    return lower

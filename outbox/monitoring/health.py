@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 
 from outbox import registry
 from outbox.conf import conf
+from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat
 from outbox.models.sql.backlog import measure_backlogs
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, worst
@@ -85,18 +86,18 @@ def unready() -> list[str]:
     return []
 
 
-_applied: set[str] = set()
+_applied: Memory[set[str]] = Memory(set)
 
 
 def _unapplied() -> list[str]:
     """Return the migrations that the database lacks. Once none is missing, the process does not ask again."""
     alias = conf().database
-    if alias in _applied:
+    if alias in _applied.value:
         return []
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
-        _applied.add(alias)
+        _applied.value.add(alias)
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
 
 

@@ -1,6 +1,7 @@
 """What an operator can do to a consumer: hold it back, and let it go on."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -16,6 +17,8 @@ from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 from outbox.operate.wording import format_datetime
 
 LONGEST = timedelta(days=365)
+AUDITED = ("paused_at", "paused_by", "paused_reason", "paused_until")
+"""What an act can change, as the audit keeps it."""
 
 
 def pause(
@@ -92,24 +95,18 @@ def _change(consumer: str, action: OperatorAction, seen: datetime | None, **chan
     """
     with transaction.atomic(using=conf().database):
         ConsumerState.objects.get_or_create(consumer=consumer)
-        before = ConsumerState.objects.select_for_update(no_key=True).get(pk=consumer)
+        state = ConsumerState.objects.select_for_update(no_key=True).get(pk=consumer)
         is_on = ConsumerState.objects.paused().filter(pk=consumer).exists()
-        if (before.paused_at if is_on else None) != seen:
+        if (state.paused_at if is_on else None) != seen:
             raise _conflict(consumer)
-        ConsumerState.objects.filter(pk=consumer).update(**changes)
-        after = ConsumerState.objects.get(pk=consumer)
-        action.record(consumer, before=_state(before), after=_state(after))
-    return after
-
-
-def _state(state: ConsumerState) -> dict[str, Any]:
-    """Return what an act can change, as the audit keeps it."""
-    return {
-        "paused_at": state.paused_at and state.paused_at.isoformat(),
-        "paused_by": state.paused_by,
-        "paused_reason": state.paused_reason,
-        "paused_until": state.paused_until and state.paused_until.isoformat(),
-    }
+        return action.change(
+            state,
+            ConsumerState.objects.filter(pk=consumer),
+            audited=AUDITED,
+            subject=consumer,
+            conflict=partial(_conflict, consumer),
+            **changes,
+        )
 
 
 def _conflict(consumer: str) -> Conflict:

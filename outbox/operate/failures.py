@@ -1,19 +1,21 @@
 """What an operator can do about a kind of failure: say what is being done, by whom, and where it is written down."""
 
+from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
 from outbox import audit
-from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import FailureGroup, GroupState
 from outbox.operate import text_checks
 from outbox.operate.actions import Action
-from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
+from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by, snapshot
 from outbox.operate.wording import subject_of_group
+
+AUDITED = ("state", "owner", "ticket", "note", "ignored_up_to")
+"""What an act can change, as the audit keeps it."""
 
 
 def set_group(
@@ -54,27 +56,17 @@ def set_group(
         "note": text_checks.check_text(note, limit=text_checks.NOTE_LENGTH, lines=True),
         "ignored_up_to": ignored_up_to if ignores else None,
     }
-    before = _state(group)
-    if before == {**wanted, "state": wanted["state"].value}:
+    if snapshot(group, AUDITED) == wanted:
         raise NotAllowed(_("Nothing was changed."))
-    with transaction.atomic(using=conf().database):
-        seen = FailureGroup.objects.filter(pk=fingerprint, revision=revision, state=was)
-        if not seen.update(revision=F("revision") + 1, **wanted):
-            raise _conflict(group, revision)
-        changed = FailureGroup.objects.get(pk=fingerprint)
-        action.record(subject_of_group(changed), before=before, after=_state(changed))
-    return changed
-
-
-def _state(group: FailureGroup) -> dict[str, Any]:
-    """Return what an act can change, as the audit keeps it."""
-    return {
-        "state": str(group.state),
-        "owner": group.owner,
-        "ticket": group.ticket,
-        "note": group.note,
-        "ignored_up_to": group.ignored_up_to,
-    }
+    return action.change(
+        group,
+        FailureGroup.objects.filter(pk=fingerprint, revision=revision, state=was),
+        audited=AUDITED,
+        subject=subject_of_group(group),
+        conflict=partial(_conflict, group, revision),
+        revision=F("revision") + 1,
+        **wanted,
+    )
 
 
 def _conflict(group: FailureGroup, seen: int) -> Conflict:

@@ -21,6 +21,18 @@ from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 FAILED = Q(exhausted_at__isnull=False)
 CLOSED_BY_HAND = Q(resolution__in=[Resolution.HANDLED, Resolution.DISCARDED])
 
+AUDITED = (
+    "status",
+    "resolution",
+    "handled_as",
+    "evidence",
+    "attempts",
+    "attempt_limit",
+    "revision",
+    "expires_at",
+)
+"""What an act can change, as the audit keeps it."""
+
 
 def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Failed → pending: a fresh set of tries and a fresh deadline, the same idempotency key, due now.
@@ -150,32 +162,20 @@ def _look(message_id: int, revision: int | None = None) -> Message:
 def _change(
     message: Message, action: OperatorAction, *, only: Q, also: Callable[[], None] | None = None, **changes: Any
 ) -> Message:
-    """Change the row if it is still as the operator saw it and write the audit, or raise and change nothing."""
+    """Change the row if it is still as the operator saw it and in one of the states ``only`` names."""
     if refusal := why_not(action.verb, message):
         raise NotAllowed(refusal)
-    with transaction.atomic(using=conf().database):
-        seen = Message.objects.filter(only, pk=message.pk, revision=message.revision)
-        if not seen.update(revision=F("revision") + 1, **changes):
-            raise _conflict(message.pk)
-        changed = Message.objects.get(pk=message.pk)
-        action.record(str(changed), message_id=changed.pk, before=_state(message), after=_state(changed))
-        if also is not None:
-            also()
-    return changed
-
-
-def _state(message: Message) -> dict[str, Any]:
-    """Return what an act can change, as the audit keeps it."""
-    return {
-        "status": message.status,
-        "resolution": message.resolution,
-        "handled_as": message.handled_as,
-        "evidence": message.evidence,
-        "attempts": message.attempts,
-        "attempt_limit": message.attempt_limit,
-        "revision": message.revision,
-        "expires_at": message.expires_at.isoformat(),
-    }
+    return action.change(
+        message,
+        Message.objects.filter(only, pk=message.pk, revision=message.revision),
+        audited=AUDITED,
+        subject=str(message),
+        conflict=partial(_conflict, message.pk),
+        message_id=message.pk,
+        also=also,
+        revision=F("revision") + 1,
+        **changes,
+    )
 
 
 def _conflict(message_id: int) -> Conflict:

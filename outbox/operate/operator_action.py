@@ -1,17 +1,23 @@
 """Who does what, why and from where: what every act has in common, whatever it is done to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
+from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.utils.translation import gettext as _
 
 from outbox import audit
+from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry
 from outbox.operate import text_checks
 from outbox.operate.actions import NEED_NO_REASON, PERMISSIONS, Action
 from outbox.operate.wording import describe_entry, format_datetime
+
+M = TypeVar("M", bound=Model)
 
 
 class Person(Protocol):
@@ -68,6 +74,39 @@ class OperatorAction:
             after=after,
             reason=self.reason.strip(),
         )
+
+    def change(
+        self,
+        row: M,
+        seen: "QuerySet[M]",
+        *,
+        audited: Sequence[str],
+        subject: str,
+        conflict: Callable[[], Conflict],
+        message_id: int | None = None,
+        also: Callable[[], None] | None = None,
+        **changes: Any,
+    ) -> M:
+        """Change ``row`` if ``seen`` still finds it, write the audit, and return the row as it is now.
+
+        Else raise ``conflict()``, and change nothing. The audit keeps the columns ``audited``; what must follow in the
+        same transaction is done by ``also``.
+        """
+        with transaction.atomic(using=conf().database):
+            if not seen.update(**changes):
+                raise conflict()
+            changed = seen.model._default_manager.get(pk=row.pk)
+            before, after = snapshot(row, audited), snapshot(changed, audited)
+            self.record(subject, message_id=message_id, before=before, after=after)
+            if also is not None:
+                also()
+        return changed
+
+
+def snapshot(row: Model, columns: Sequence[str]) -> dict[str, Any]:
+    """Return columns as JSON can carry them."""
+    values = {name: getattr(row, name) for name in columns}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
 def check_reason(reason: str, *, needed: bool = True) -> None:

@@ -12,12 +12,10 @@ from django.db.models.functions import Now
 from kombu import Connection
 from kombu.transport.pyamqp import Channel
 
-from outbox import Backoff, consumer, registry
+from outbox import Backoff, consumer, memory, registry
 from outbox.broker import dispatcher
 from outbox.broker.queues import celery_app, queue_name
-from outbox.delivery import breaker, chunks
-from outbox.failures import counting
-from outbox.maintenance import recovery, rescan
+from outbox.maintenance import rescan
 from outbox.models import ConsumerState
 from outbox.registry import Consumer
 from tests.engine.links import RecordingLink
@@ -70,17 +68,14 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Sequence[int]]
 def link(monkeypatch: pytest.MonkeyPatch) -> RecordingLink:
     """The link of every rescan, which records and sends nothing."""
     recording = RecordingLink()
-    monkeypatch.setattr(rescan, "_connection_of_thread", lambda: recording)
+    monkeypatch.setattr(rescan, "thread_connection", lambda: recording)
     return recording
 
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> None:
     """Forget what a process remembers of the table: when it last searched, who was in trouble, who had a backlog."""
-    chunks._backlogged.clear()
-    recovery._rhythm.again_at.clear()
-    breaker._seen.at = float("-inf")
-    counting._known_at.clear()
+    memory.forget_all()
 
 
 @pytest.fixture

@@ -10,9 +10,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.db.models import F
 
-from outbox import publish
-from outbox.delivery import breaker
-from outbox.maintenance import recovery
+from outbox import memory, publish
 from outbox.models import Attempt, ConsumerState, Heartbeat, Message
 from tests.shop.models import Effect
 
@@ -79,8 +77,7 @@ def let_pass(span: timedelta, *ids: int) -> None:
 
     Whatever this thread remembers to have looked at a moment ago is as old.
     """
-    recovery._rhythm.again_at.clear()
-    breaker._seen.at = float("-inf")
+    memory.forget_all()
     for model, names in TIMES.items():
         if ids and model is not Message:
             continue

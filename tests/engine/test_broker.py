@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from outbox import tasks
+from outbox import memory, tasks
 from outbox.broker.connection import BrokerConnection, Hint
 from outbox.broker.queues import celery_app, control_queue, queue_name
 from outbox.conf import conf
@@ -269,9 +269,8 @@ def test_a_name_that_is_no_consumer_can_still_be_asked_for(link, rabbit):
 @pytest.fixture
 def _own_link():
     yield
-    if rescan._connections.connection is not None:
-        rescan._connections.connection.abandon()
-        rescan._connections.connection = None
+    rescan.thread_connection().abandon()
+    memory.forget_all()
 
 
 @pytest.mark.usefixtures("transactional_db", "offered", "_own_link")

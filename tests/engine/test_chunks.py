@@ -69,7 +69,7 @@ def test_a_hint_takes_a_chunk_of_what_is_due_first_at_rest_beside_what_it_names(
     ids = promises(10)
     let_pass(timedelta(seconds=10), *ids[5:])
     if backlogged:
-        chunks._backlogged.add("test.till")
+        chunks._backlogged.value.add("test.till")
 
     chunks.deliver("test.till", ids[:1])
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from outbox import Reject
+from outbox import Reject, memory
 from outbox.delivery import chunks
 from outbox.failures import counting
 from outbox.failures.fingerprint import VERSION, fingerprint, without_error
@@ -167,7 +167,7 @@ def test_what_was_said_to_be_fixed_and_comes_back_is_new_again_and_counted_as_a_
     failure = fingerprint("shop.book", raised(Jammed("jammed")))
     counting.count_failures({failure: 1})
     FailureGroup.objects.update(state=GroupState.FIXED)
-    counting._known_at.clear()
+    memory.forget_all()
 
     counting.count_failures({failure: 1})
     counting.count_failures({failure: 1})

@@ -13,6 +13,7 @@ from outbox.delivery import chunks
 from outbox.maintenance import recovery, rescan
 from outbox.maintenance.rescan import RescanResult
 from outbox.models import Heartbeat, Message
+from outbox.models.sql.backlog import unfinished_consumers
 from tests.engine.table import Row, let_pass, promise, promises, row, rows, set_row, timed
 from tests.engine.threads import in_thread, together
 
@@ -513,7 +514,7 @@ def test_consumers_are_found_without_reading_the_rows_between(listen, link):
     registry.forget("test.b")
     let_pass(timedelta(seconds=5))
 
-    found = list(Message.objects.unfinished().consumers())
+    found = unfinished_consumers()
     rescan.rescan()
 
     assert found == names

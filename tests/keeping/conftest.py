@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outbox.delivery import breaker
+from outbox import memory
 from tests.engine.conftest import transactional_db
 
 __all__ = ["transactional_db"]
@@ -13,7 +13,7 @@ __all__ = ["transactional_db"]
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> None:
-    breaker._seen.at = float("-inf")
+    memory.forget_all()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outbox.monitoring import health
+from outbox import memory
 from tests.engine.conftest import transactional_db
 
 __all__ = ["transactional_db"]
@@ -13,7 +13,7 @@ __all__ = ["transactional_db"]
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process() -> None:
-    health._applied.clear()
+    memory.forget_all()
 
 
 @pytest.fixture

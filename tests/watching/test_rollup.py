@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from outbox.maintenance import rollup
 from outbox.models import AttemptOutcome, Heartbeat, Message, MinuteStat, Status, TotalStat
-from outbox.models.stats import BOUNDS, COUNTED, quantile
+from outbox.models.stats import BOUNDS, COUNTED
 from tests.watching.rows import BOOK, HOUR, MINUTE, SECOND, TAKE, attempt, clock, failed, handled, message, success
 
 pytestmark = pytest.mark.django_db
@@ -193,26 +193,7 @@ def test_pages_read_sums_per_consumer():
         (BOOK, 1, pytest.approx(2), pytest.approx(2)),
         (TAKE, 2, pytest.approx(4), pytest.approx(3)),
     ]
-    assert sum(MinuteStat.objects.within(HOUR).latencies()) == 3
     assert MinuteStat.objects.within(SECOND).per_consumer() == []
-
-
-@pytest.mark.parametrize(
-    ("counts", "share", "seconds"),
-    [
-        ({}, 0.5, None),
-        ({0.005: 10}, 0.5, 0.0025),
-        ({0.005: 10}, 1.0, 0.005),
-        ({0.25: 1, 0.5: 1}, 0.5, 0.25),
-        ({0.25: 1, 0.5: 2}, 1.0, 0.5),
-        ({0.25: 99, 10.0: 1}, 0.99, 0.25),
-        ({float("inf"): 1}, 0.5, 3600.0),
-    ],
-)
-def test_a_quantile_is_read_from_the_buckets(counts, share, seconds):
-    histogram = [counts.get(bound, 0) for bound in [*BOUNDS, float("inf")]]
-
-    assert quantile(histogram, share) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.services

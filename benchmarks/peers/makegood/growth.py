@@ -55,7 +55,7 @@ def _write(cursor: object, status: str, first: int, last: int) -> None:
 def steps(repeats: int) -> list[float]:
     """Return the median milliseconds of a rescan with 500 rows due, of a chunk of 50 delivered, and of the list."""
     dispatcher.dispatch = lambda _ids: None
-    rescan._connection_of_thread = _Nowhere
+    rescan.thread_connection = _Nowhere
     client = Client(HTTP_HOST="localhost")
     client.force_login(get_user_model().objects.get(username="bench"))
     due = _publish(DUE)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox.models import Message, Resolution, Status
 from outbox.models.queryset import MessageQuerySet
+from outbox.models.sql.backlog import unfinished_consumers
 
 NEWER, OLDER = _("Newer"), _("Older")
 
@@ -55,7 +56,7 @@ def stuck(scope: Scope) -> list[MessageQuerySet]:
 
 def _waiting(scope: Scope) -> list[MessageQuerySet]:
     """Walk the index of the unfinished, which leads with the consumer: one stream for each that has any."""
-    names = [scope.consumer] if scope.consumer else consumers_with_work()
+    names = [scope.consumer] if scope.consumer else unfinished_consumers()
     return [Message.objects.unfinished().filter(consumer=name) for name in names]
 
 
@@ -129,14 +130,3 @@ TABS = [
 def find_tab(slug: str) -> Tab:
     """Return the tab of that name, or the one the queue opens on."""
     return next((tab for tab in TABS if tab.slug == slug), TABS[0])
-
-
-def consumers_with_work() -> list[str]:
-    """Return the consumers that have unfinished rows, in the code or not, by one short step of the index for each."""
-    names = Message.objects.unfinished().order_by("consumer").values_list("consumer", flat=True)
-    found: list[str] = []
-    name = names.first()
-    while name is not None:
-        found.append(name)
-        name = names.filter(consumer__gt=name).first()
-    return found

@@ -29,6 +29,10 @@ WALK = """
 )
 """
 """From name to name through an index that leads with the consumer, without reading the rows between."""
+UNFINISHED_NAMES = f"""
+WITH RECURSIVE {WALK.format(name="unfinished", rows=UNFINISHED)}
+SELECT consumer FROM unfinished WHERE consumer IS NOT NULL
+"""  # noqa: S608  # made of the constants above
 NAMES = f"""
 WITH RECURSIVE {WALK.format(name="unfinished", rows=UNFINISHED)}, {WALK.format(name="exhausted", rows=EXHAUSTED)}
 SELECT consumer FROM unfinished WHERE consumer IS NOT NULL
@@ -95,11 +99,18 @@ def measure_backlogs(known: Collection[str], *, cap: int) -> dict[str, Backlog]:
 
     Counts end at ``cap``; the oldest is that of what was looked at, which is what is due first.
     """
-    using = conf().database
-    with connections[using].cursor() as cursor:
-        cursor.execute(NAMES)
-        found = {name for (name,) in cursor.fetchall()}
-    return _query(using, cap).run(sorted(found.union(known)))
+    return _query(conf().database, cap).run(sorted(_names(NAMES).union(known)))
+
+
+def unfinished_consumers() -> list[str]:
+    """Return the names of the consumers that have anything unfinished, in the code or not, in alphabetical order."""
+    return sorted(_names(UNFINISHED_NAMES))
+
+
+def _names(sql: str) -> set[str]:
+    with connections[conf().database].cursor() as cursor:
+        cursor.execute(sql)
+        return {name for (name,) in cursor.fetchall()}
 
 
 _query = cache(BacklogQuery)
