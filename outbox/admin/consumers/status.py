@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from outbox import registry
 from outbox.admin.messages.listing import BoundedCount
+from outbox.admin.tones import Tone
 from outbox.conf import conf
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
@@ -51,11 +52,11 @@ class ConsumerStatus:
         return _("atomic") if self.entry.atomic else _("talks to another system")
 
     @property
-    def tone(self) -> str:
+    def tone(self) -> Tone:
         """How bad it is that it does not simply run."""
         if self.entry is None:
-            return "bad"
-        return "wait" if self.is_paused or self.measurements.breaker_open else "good"
+            return Tone.BAD
+        return Tone.WAIT if self.is_paused or self.measurements.breaker_open else Tone.GOOD
 
     @property
     def held(self) -> str:

@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.messages.listing import BoundedCount
+from outbox.admin.tones import OF_GROUP, Tone
 from outbox.models import Attempt, FailureCount, FailureGroup, GroupState, Message
 
 COUNT = 1_000
@@ -24,15 +25,6 @@ TABS: dict[str, tuple[Promise, Promise]] = {
     FIXED: (_("Fixed"), _("Nothing has been marked as fixed.")),
     ALL: (_("All"), _("Nothing has failed yet.")),
 }
-TONES = {
-    GroupState.NEW: "bad",
-    GroupState.INVESTIGATING: "busy",
-    GroupState.WAITING: "wait",
-    GroupState.IGNORED: "closed",
-    GroupState.FIXED: "good",
-}
-
-
 Totals = dict[str, tuple[int, datetime]]
 """The failures of groups, and the last of them, by fingerprint."""
 
@@ -74,14 +66,14 @@ class GroupSummary:
         return OPEN
 
     @property
-    def tone(self) -> str:
+    def tone(self) -> Tone:
         """How bad it is."""
         if self.has_grown:
-            return "bad"
+            return Tone.BAD
         if self.group.state == GroupState.FIXED and self.stuck.counted:
-            return "wait"
-        tone = TONES[GroupState(self.group.state)]
-        return "wait" if tone == "bad" and not self.stuck.counted else tone
+            return Tone.WAIT
+        tone = OF_GROUP[self.group.state]
+        return Tone.WAIT if tone is Tone.BAD and not self.stuck.counted else tone
 
     @property
     def ticket_url(self) -> str:
@@ -127,7 +119,8 @@ def _summaries(figures: Totals, up_to: int) -> list[GroupSummary]:
     groups = FailureGroup.objects.defer("note").annotate(stuck=_stuck(up_to)).in_bulk(list(figures))
     summaries = [_summary(group, *figures[fingerprint], up_to) for fingerprint, group in groups.items()]
     return sorted(
-        summaries, key=lambda summary: (-summary.stuck.counted, summary.tone != "bad", -summary.last_at.timestamp())
+        summaries,
+        key=lambda summary: (-summary.stuck.counted, summary.tone is not Tone.BAD, -summary.last_at.timestamp()),
     )
 
 
