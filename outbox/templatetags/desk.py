@@ -16,7 +16,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from outbox.admin import formats
+from outbox.admin import base, formats
 from outbox.admin.messages.listing import BoundedCount
 from outbox.admin.operations.page import operations_context as read_operations
 from outbox.admin.tones import Tone, of_message
@@ -94,6 +94,15 @@ def clock(at: datetime) -> SafeString:
         f"{utc:%Y-%m-%d %H:%M} UTC",
         format_datetime(at, "D H:i"),
     )
+
+
+register.simple_tag(base.narrowed)
+
+
+@register.inclusion_tag("outbox/desk/_count.html")
+def count(tally: BoundedCount, **narrowed_by: str) -> dict[str, Any]:
+    """Show a count as a link to the work queue, narrowed down to what was counted."""
+    return {"tally": tally, "query": base.narrowed(**narrowed_by)}
 
 
 @register.filter

@@ -63,7 +63,7 @@ class ConsumerStateAdmin(DeskAdmin):
         context = {
             **self.page_context(request, name),
             "status": shown,
-            "findings": findings,
+            "sentences": [finding.sentence for finding in findings] or [shown.verdict],
             "tone": tones.OF_LEVEL[worst(findings)] if findings else shown.tone,
             "panels": forms.build_panels(shown, request.user, bound),
             "canary": Message.objects.filter(pk=shown.state.canary).first() if shown.state.canary else None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import IntegerField, Max, OuterRef, Subquery, Sum
 from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.messages.listing import BoundedCount
@@ -57,11 +58,28 @@ class GroupSummary:
         return bool(self.group.regressions) and self.group.state == GroupState.NEW
 
     @property
+    def is_stuck(self) -> bool:
+        """Tell whether messages wait for a person because of it."""
+        return bool(self.stuck.counted)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known beside its state, in a few words each."""
+        regressions = self.group.regressions
+        came_back = ngettext("came back once", "came back %(counter)s times", regressions) % {"counter": regressions}
+        is_fixed = self.group.state == GroupState.FIXED
+        return [
+            *([came_back] if self.has_come_back else []),
+            *([gettext("has grown")] if self.has_grown else []),
+            *([gettext("still stuck: retry")] if is_fixed and self.is_stuck else []),
+        ]
+
+    @property
     def tab(self) -> str:
         """Where it belongs. What is fixed but still stuck is open: somebody must retry it."""
         if self.group.state == GroupState.IGNORED and not self.has_grown:
             return IGNORED
-        if self.group.state == GroupState.FIXED and not self.stuck.counted:
+        if self.group.state == GroupState.FIXED and not self.is_stuck:
             return FIXED
         return OPEN
 
@@ -70,10 +88,10 @@ class GroupSummary:
         """How bad it is."""
         if self.has_grown:
             return Tone.BAD
-        if self.group.state == GroupState.FIXED and self.stuck.counted:
+        if self.group.state == GroupState.FIXED and self.is_stuck:
             return Tone.WAIT
         tone = OF_GROUP[self.group.state]
-        return Tone.WAIT if tone is Tone.BAD and not self.stuck.counted else tone
+        return Tone.WAIT if tone is Tone.BAD and not self.is_stuck else tone
 
     @property
     def ticket_url(self) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.admin.utils import quote
 from django.urls import reverse
@@ -17,6 +16,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from outbox.admin.base import narrowed
 from outbox.admin.consumers import status as consumer_status
 from outbox.admin.failures import groups
 from outbox.admin.messages.listing import BoundedCount
@@ -113,14 +113,12 @@ class _Places:
         """Return an address of the desk, empty if the person may not go there."""
         if not self.may_see(place.partition("_")[0]):
             return ""
-        narrowed = {name: value for name, value in query.items() if value}
-        return reverse(f"admin:outbox_{place}", args=[quote(arg) for arg in args]) + (
-            "?" + urlencode(narrowed) if narrowed else ""
-        )
+        address = reverse(f"admin:outbox_{place}", args=[quote(arg) for arg in args])
+        return address + (narrowed(**query) if any(query.values()) else "")
 
     def sentence(self, finding: Finding) -> Sentence:
-        """Return a finding with the link to what it speaks of."""
-        url, link = self._place_of(finding)
+        """Return a finding with the link to what it speaks of; what is in order needs none."""
+        url, link = self._place_of(finding) if finding.level else ("", "")
         return Sentence(OF_LEVEL[finding.level], finding.sentence, url, link if url else "")
 
     def _place_of(self, finding: Finding) -> tuple[str, str]:
