@@ -11,7 +11,7 @@ DENO := DENO_DIR=.makegood/deno DENO_NO_UPDATE_CHECK=1 $(VENV)/bin/deno
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint templates styles types floors migrations deployment layout planted bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure planted bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -64,6 +64,9 @@ layout: $(VENV)/.tests ## lay everything out as check wants it
 	$(RUN) -m ruff format .
 	$(VENV)/bin/djhtml --tabwidth 2 $(TEMPLATES)
 	$(DENO) fmt --quiet --config .ci/deno.json $(STYLED)
+
+measure: $(VENV)/.tests ## sizes, names with several meanings, rooms, floors; MEASURE_ARGS="--json"
+	@$(RUN) .ci/measure.py $(MEASURE_ARGS)
 
 planted: $(VENV)/.tests ## plant one bug after another in the engine; the tests must find each (needs the services)
 	@$(RUN) tests/planted_bugs.py $(PLANTED_ARGS)
