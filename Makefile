@@ -4,14 +4,18 @@ PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 IN_CLONE := $(RUN) -m config.demo.clone
+TEMPLATES := outbox/templates templates
+STATIC := outbox/static awards/static
+STYLED = $(shell find $(STATIC) -name '*.css' -o -name '*.js')
+DENO := DENO_DIR=.makegood/deno DENO_NO_UPDATE_CHECK=1 $(VENV)/bin/deno
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check planted bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure planted bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: $(VENV)/.runtime ## try it: real processes, real draws; DEMO_ARGS="--draws 300 --exit"
 	@$(IN_CLONE) demo $(DEMO_ARGS)
@@ -22,17 +26,47 @@ up: $(VENV)/.runtime ## run it on the services named by DATABASE_URL and CELERY_
 test: $(VENV)/.tests ## run all tests, on PostgreSQL and RabbitMQ where they answer, and embedded; PYTEST_ARGS="-k courier"
 	@$(RUN) tests/run.py $(PYTEST_ARGS)
 
-check: $(VENV)/.tests ## lint, format, types, floors, migrations, deployment checks
-	@mkdir -p .makegood/check
+check: lint templates styles types floors migrations deployment ## everything below, up to deployment
+
+lint: $(VENV)/.tests ## Python: ruff's rules and layout
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+templates: $(VENV)/.tests ## HTML: djhtml's layout, djlint's rules
+	$(VENV)/bin/djhtml --check --tabwidth 2 $(TEMPLATES)
+	$(VENV)/bin/djlint --lint --quiet --rules .ci/djlint_rules.yaml $(TEMPLATES)
+
+styles: $(VENV)/.tests ## CSS and JavaScript: deno's rules and layout, and what no browser complains about
+	$(DENO) lint --quiet --config .ci/deno.json $(STATIC)
+	$(DENO) fmt --quiet --config .ci/deno.json --check $(STYLED)
+	$(RUN) .ci/stylesheets.py
+
+types: $(VENV)/.tests ## mypy
+	@mkdir -p .makegood/check
 	$(CHECKING) $(RUN) -m mypy
+
+floors: $(VENV)/.tests ## which room may import which
+	@mkdir -p .makegood/check
 	$(CHECKING) $(VENV)/bin/lint-imports
+
+migrations: $(VENV)/.tests ## no model has changed without one
+	@mkdir -p .makegood/check
 	$(CHECKING) $(RUN) manage.py makemigrations --check --dry-run
+
+deployment: $(VENV)/.tests ## manage.py check --deploy, as on real services
 	@echo "manage.py check --deploy --fail-level WARNING, as on real services"
 	@SECRET_KEY="$$($(RUN) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		DATABASE_URL=postgres://nobody@localhost/nothing OUTBOX_PREFIX=check \
 		$(RUN) manage.py check --deploy --fail-level WARNING
+
+layout: $(VENV)/.tests ## lay everything out as check wants it
+	$(RUN) -m ruff check --fix-only --select I .
+	$(RUN) -m ruff format .
+	$(VENV)/bin/djhtml --tabwidth 2 $(TEMPLATES)
+	$(DENO) fmt --quiet --config .ci/deno.json $(STYLED)
+
+measure: $(VENV)/.tests ## sizes, names with several meanings, rooms, floors; MEASURE_ARGS="--json"
+	@$(RUN) .ci/measure.py $(MEASURE_ARGS)
 
 planted: $(VENV)/.tests ## plant one bug after another in the engine; the tests must find each (needs the services)
 	@$(RUN) tests/planted_bugs.py $(PLANTED_ARGS)

@@ -1,6 +1,7 @@
 """What every page of the desk has in common: it shows, and changes through ``operate`` alone."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -45,6 +46,11 @@ class DeskAdmin(ReadOnlyAdmin):
     def page_context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
         """Return what every page shows."""
         return {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+
+
+def narrowed(**by: str) -> str:
+    """Return the end of an address that narrows a list down: ``?tab=failed&consumer=…``, without what is empty."""
+    return "?" + urlencode({name: value for name, value in by.items() if value})
 
 
 def origin_of(request: HttpRequest) -> str:

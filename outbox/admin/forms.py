@@ -23,6 +23,7 @@ class ReasonedForm(forms.Form):
     button: Promise
     promise: Promise
     done: Promise
+    button_class = "default"
     template_name = "outbox/desk/act_form.html"
 
     reason = forms.CharField(
@@ -140,6 +141,7 @@ class DiscardForm(ActionForm):
     act = Action.DISCARD
     title = _("Discard")
     button = _("Discard the message")
+    button_class = "desk-danger"
     promise = _("The promise will not be kept. Only for what should never have been promised.")
     done = _("Discarded.")
     confirm_text = _("I understand that nobody will get what was promised")

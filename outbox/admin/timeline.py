@@ -9,7 +9,8 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from outbox.admin import formats
-from outbox.models import Attempt, AttemptOutcome, AuditEntry, GroupState, HandledAs, Message, Resolution, Status
+from outbox.admin.tones import OF_ATTEMPT, Tone
+from outbox.models import Attempt, AuditEntry, GroupState, HandledAs, Message, Resolution, Status
 from outbox.operate.actions import Action
 from outbox.operate.wording import describe_entry as tell_act
 from outbox.operate.wording import format_datetime
@@ -17,22 +18,13 @@ from outbox.operate.wording import format_datetime
 SHOWN = 100
 """Attempts and acts shown at most; the newest are kept."""
 
-TONES = {
-    AttemptOutcome.FAILED: "bad",
-    AttemptOutcome.REJECTED: "bad",
-    AttemptOutcome.LOST: "bad",
-    AttemptOutcome.LATE: "bad",
-    AttemptOutcome.SNOOZED: "wait",
-    AttemptOutcome.UNAVAILABLE: "wait",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of the story."""
 
     at: datetime
-    tone: str
+    tone: Tone
     title: str
     text: str = ""
     took: timedelta | None = None
@@ -54,15 +46,15 @@ def acts_on(message: Message) -> list[AuditEntry]:
 def build_timeline(message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntry]) -> list[Event]:
     """Return the story from publishing to now."""
     events = [
-        Event(message.created_at, "good", _("Published, in the transaction of the business row")),
+        Event(message.created_at, Tone.GOOD, _("Published, in the transaction of the business row")),
         *(_attempt(attempt) for attempt in attempts),
         *(action_event(entry) for entry in acts),
     ]
     if message.exhausted_at is not None and not any(entry.action == Action.REOPEN for entry in acts[-1:]):
-        events.append(Event(message.exhausted_at, "bad", _("The machine gave up; a person is needed")))
+        events.append(Event(message.exhausted_at, Tone.BAD, _("The machine gave up; a person is needed")))
     if message.status == Status.STARTED and message.started_at is not None:
         title = _("Attempt %(number)d: under way") % {"number": message.attempts}
-        events.append(Event(message.started_at, "busy", title, worker=message.worker))
+        events.append(Event(message.started_at, Tone.BUSY, title, worker=message.worker))
     if message.status == Status.SUCCESS and not message.resolution and message.finished_at is not None:
         events.append(_success(message, message.finished_at))
     return sorted(events, key=lambda event: event.at)
@@ -72,7 +64,7 @@ def _attempt(attempt: Attempt) -> Event:
     took = attempt.ended_at - attempt.started_at if attempt.started_at else None
     return Event(
         attempt.ended_at,
-        TONES.get(AttemptOutcome(attempt.outcome), "bad"),
+        OF_ATTEMPT[attempt.outcome],
         _title(attempt),
         formats.describe_attempt(attempt),
         took=took,
@@ -91,7 +83,7 @@ def _title(attempt: Attempt) -> str:
 def _success(message: Message, finished_at: datetime) -> Event:
     return Event(
         finished_at,
-        "good",
+        Tone.GOOD,
         _("Attempt %(number)d: success") % {"number": message.attempts},
         took=finished_at - message.started_at if message.started_at else None,
         worker=message.worker,
@@ -100,7 +92,7 @@ def _success(message: Message, finished_at: datetime) -> Event:
 
 def action_event(entry: AuditEntry) -> Event:
     """Return what a person did, as one line of a story."""
-    return Event(entry.at, "person", tell_act(entry), entry.reason, changes=_changes(entry.before, entry.after))
+    return Event(entry.at, Tone.PERSON, tell_act(entry), entry.reason, changes=_changes(entry.before, entry.after))
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

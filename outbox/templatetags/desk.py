@@ -1,6 +1,7 @@
 """How the desk writes a status, a moment, a span and a count, the same on every page."""
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,10 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from outbox.admin import formats
+from outbox.admin import base, formats
 from outbox.admin.messages.listing import BoundedCount
 from outbox.admin.operations.page import operations_context as read_operations
+from outbox.admin.tones import Tone, of_message
 from outbox.conf import conf
 from outbox.models import FailureGroup, Message, Resolution, Status
 from outbox.monitoring.findings import in_words
@@ -26,36 +28,34 @@ from outbox.operate.wording import format_datetime
 register = template.Library()
 log = logging.getLogger("outbox.desk")
 
-LOOKS: dict[tuple[str, str], tuple[str, str, Promise]] = {
-    (Status.PENDING, ""): ("pending", "wait", gettext_lazy("Pending")),
-    (Status.STARTED, ""): ("started", "busy", gettext_lazy("Started")),
-    (Status.SUCCESS, ""): ("success", "good", gettext_lazy("Success")),
-    (Status.FAILED, ""): ("failed", "bad", gettext_lazy("Failed")),
-    (Status.SUCCESS, Resolution.HANDLED): ("handled", "good", gettext_lazy("Handled by hand")),
-    (Status.FAILED, Resolution.DISCARDED): ("discarded", "closed", gettext_lazy("Discarded")),
+WORDS: Mapping[str, Promise] = {
+    Status.PENDING: gettext_lazy("Pending"),
+    Status.STARTED: gettext_lazy("Started"),
+    Status.SUCCESS: gettext_lazy("Success"),
+    Status.FAILED: gettext_lazy("Failed"),
+    Resolution.HANDLED: gettext_lazy("Handled by hand"),
+    Resolution.DISCARDED: gettext_lazy("Discarded"),
 }
+"""What a message's status is called, or what a person has decided about it."""
 
 
 @register.inclusion_tag("outbox/desk/_state.html")
 def status(message: Message) -> dict[str, Any]:
     """Show a status as icon, word and colour."""
-    icon, tone, word = LOOKS[message.status, message.resolution]
-    return {"icon": icon, "tone": tone, "word": word}
-
-
-ICONS = {"bad": "failed", "wait": "pending", "busy": "started", "good": "success", "closed": "discarded"}
+    seen = message.resolution or message.status
+    return {"icon": seen, "tone": of_message(message), "word": WORDS[seen]}
 
 
 @register.inclusion_tag("outbox/desk/_state.html")
-def state(tone: str, word: str) -> dict[str, Any]:
+def state(tone: Tone, word: str) -> dict[str, Any]:
     """Show how something stands as icon, word and colour."""
-    return {"icon": ICONS[tone], "tone": tone, "word": word}
+    return {"icon": tone.icon, "tone": tone, "word": word}
 
 
 @register.inclusion_tag("outbox/desk/_state.html")
-def tone(tone: str) -> dict[str, Any]:
+def tone(tone: Tone) -> dict[str, Any]:
     """Show a tone's icon beside a sentence that says the same."""
-    return {"icon": ICONS[tone], "tone": tone, "word": ""}
+    return {"icon": tone.icon, "tone": tone, "word": ""}
 
 
 @register.inclusion_tag("outbox/desk/_operations.html", takes_context=True)
@@ -94,6 +94,15 @@ def clock(at: datetime) -> SafeString:
         f"{utc:%Y-%m-%d %H:%M} UTC",
         format_datetime(at, "D H:i"),
     )
+
+
+register.simple_tag(base.narrowed)
+
+
+@register.inclusion_tag("outbox/desk/_count.html")
+def count(tally: BoundedCount, **narrowed_by: str) -> dict[str, Any]:
+    """Show a count as a link to the work queue, narrowed down to what was counted."""
+    return {"tally": tally, "query": base.narrowed(**narrowed_by)}
 
 
 @register.filter

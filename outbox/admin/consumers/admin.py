@@ -11,11 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox import audit
-from outbox.admin import timeline
+from outbox.admin import timeline, tones
 from outbox.admin.base import DeskAdmin, origin_of
 from outbox.admin.consumers import forms
 from outbox.admin.consumers import status as consumer_status
-from outbox.admin.operations.page import TONES
 from outbox.errors import OperatorError
 from outbox.models import ConsumerState, Message
 from outbox.monitoring import health
@@ -64,8 +63,8 @@ class ConsumerStateAdmin(DeskAdmin):
         context = {
             **self.page_context(request, name),
             "status": shown,
-            "findings": findings,
-            "tone": TONES[worst(findings)] if findings else shown.tone,
+            "sentences": [finding.sentence for finding in findings] or [shown.verdict],
+            "tone": tones.OF_LEVEL[worst(findings)] if findings else shown.tone,
             "panels": forms.build_panels(shown, request.user, bound),
             "canary": Message.objects.filter(pk=shown.state.canary).first() if shown.state.canary else None,
             "events": [

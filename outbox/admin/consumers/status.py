@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.utils.html import format_html
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 
 from outbox import registry
+from outbox.admin import formats
 from outbox.admin.messages.listing import BoundedCount
+from outbox.admin.tones import Tone
 from outbox.conf import conf
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
@@ -51,11 +55,11 @@ class ConsumerStatus:
         return _("atomic") if self.entry.atomic else _("talks to another system")
 
     @property
-    def tone(self) -> str:
+    def tone(self) -> Tone:
         """How bad it is that it does not simply run."""
         if self.entry is None:
-            return "bad"
-        return "wait" if self.is_paused or self.measurements.breaker_open else "good"
+            return Tone.BAD
+        return Tone.WAIT if self.is_paused or self.measurements.breaker_open else Tone.GOOD
 
     @property
     def held(self) -> str:
@@ -66,6 +70,47 @@ class ConsumerStatus:
             *([_("breaker open")] if self.measurements.breaker_open else []),
         ]
         return ", ".join(words) or _("runs")
+
+    @property
+    def verdict(self) -> str:
+        """How it stands, as a sentence."""
+        if self.tone is Tone.GOOD:
+            return _("It runs, and nothing about it wants a look.")
+        return capfirst(self.held) + "."
+
+    @property
+    def held_back(self) -> list[str]:
+        """Who paused it, why and for how long, and when the breaker probes next, as HTML; empty if it is not held."""
+        lines: list[str] = []
+        if self.is_paused:
+            by = _("by %(actor)s: “%(reason)s”") % {
+                "actor": self.state.paused_by,
+                "reason": Truncator(self.state.paused_reason).chars(200),
+            }
+            until = self.state.paused_until
+            lines.append(
+                format_html("{}, {} {}", by, _("until"), formats.format_moment(until))
+                if until
+                else format_html("{}, {}", by, _("until somebody resumes it"))
+            )
+        if self.measurements.breaker_open:
+            lines.append(format_html("{} {}", _("next probe"), formats.format_moment(self.state.probe_at)))
+        return lines
+
+    @property
+    def gone_since(self) -> datetime | None:
+        """Since when the code has no consumer of that name; None if it has one, or nobody knows."""
+        return None if self.entry else self.state.gone_since
+
+    @property
+    def pause_button(self) -> str:
+        """What the button says that leads to holding it back, or to letting it go on."""
+        return _("Resume…") if self.is_paused else _("Pause…")
+
+    @property
+    def pause_label(self) -> str:
+        """The same for those who listen: which consumer it is about."""
+        return (_("Resume %(name)s") if self.is_paused else _("Pause %(name)s")) % {"name": self.name}
 
 
 def capped(counted: int) -> BoundedCount:

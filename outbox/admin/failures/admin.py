@@ -1,7 +1,6 @@
 """The failure groups: which kinds of failure there are, and what people are doing about each."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
@@ -12,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import formats, timeline
-from outbox.admin.base import DeskAdmin, origin_of
+from outbox.admin.base import DeskAdmin, narrowed, origin_of
 from outbox.admin.failures import groups
 from outbox.admin.failures.forms import TriageForm
 from outbox.admin.forms import lacks_permission
@@ -77,6 +76,7 @@ class FailureGroupAdmin(DeskAdmin):
             "group": summary.group,
             "form": form,
             "refusal": lacks_permission(Action.TRIAGE, request.user),
+            "may_take": summary.group.owner != request.user.get_username(),
             "sample": groups.sample_message(summary.group) if request.user.has_perm("outbox.view_message") else None,
             "events": [timeline.action_event(entry) for entry in acts],
             "here": request.path,
@@ -111,5 +111,4 @@ def _taken(request: HttpRequest) -> QueryDict:
 
 
 def _url(tab: str, consumer: str, page: int = 1) -> str:
-    narrowed = {"tab": tab, "consumer": consumer, "page": page if page > 1 else ""}
-    return "?" + urlencode({name: value for name, value in narrowed.items() if value})
+    return narrowed(tab=tab, consumer=consumer, page=str(page) if page > 1 else "")

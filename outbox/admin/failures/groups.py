@@ -7,9 +7,11 @@ from typing import Any
 
 from django.db.models import IntegerField, Max, OuterRef, Subquery, Sum
 from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.messages.listing import BoundedCount
+from outbox.admin.tones import OF_GROUP, Tone
 from outbox.models import Attempt, FailureCount, FailureGroup, GroupState, Message
 
 COUNT = 1_000
@@ -24,15 +26,6 @@ TABS: dict[str, tuple[Promise, Promise]] = {
     FIXED: (_("Fixed"), _("Nothing has been marked as fixed.")),
     ALL: (_("All"), _("Nothing has failed yet.")),
 }
-TONES = {
-    GroupState.NEW: "bad",
-    GroupState.INVESTIGATING: "busy",
-    GroupState.WAITING: "wait",
-    GroupState.IGNORED: "closed",
-    GroupState.FIXED: "good",
-}
-
-
 Totals = dict[str, tuple[int, datetime]]
 """The failures of groups, and the last of them, by fingerprint."""
 
@@ -65,23 +58,40 @@ class GroupSummary:
         return bool(self.group.regressions) and self.group.state == GroupState.NEW
 
     @property
+    def is_stuck(self) -> bool:
+        """Tell whether messages wait for a person because of it."""
+        return bool(self.stuck.counted)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known beside its state, in a few words each."""
+        regressions = self.group.regressions
+        came_back = ngettext("came back once", "came back %(counter)s times", regressions) % {"counter": regressions}
+        is_fixed = self.group.state == GroupState.FIXED
+        return [
+            *([came_back] if self.has_come_back else []),
+            *([gettext("has grown")] if self.has_grown else []),
+            *([gettext("still stuck: retry")] if is_fixed and self.is_stuck else []),
+        ]
+
+    @property
     def tab(self) -> str:
         """Where it belongs. What is fixed but still stuck is open: somebody must retry it."""
         if self.group.state == GroupState.IGNORED and not self.has_grown:
             return IGNORED
-        if self.group.state == GroupState.FIXED and not self.stuck.counted:
+        if self.group.state == GroupState.FIXED and not self.is_stuck:
             return FIXED
         return OPEN
 
     @property
-    def tone(self) -> str:
+    def tone(self) -> Tone:
         """How bad it is."""
         if self.has_grown:
-            return "bad"
-        if self.group.state == GroupState.FIXED and self.stuck.counted:
-            return "wait"
-        tone = TONES[GroupState(self.group.state)]
-        return "wait" if tone == "bad" and not self.stuck.counted else tone
+            return Tone.BAD
+        if self.group.state == GroupState.FIXED and self.is_stuck:
+            return Tone.WAIT
+        tone = OF_GROUP[self.group.state]
+        return Tone.WAIT if tone is Tone.BAD and not self.is_stuck else tone
 
     @property
     def ticket_url(self) -> str:
@@ -127,7 +137,8 @@ def _summaries(figures: Totals, up_to: int) -> list[GroupSummary]:
     groups = FailureGroup.objects.defer("note").annotate(stuck=_stuck(up_to)).in_bulk(list(figures))
     summaries = [_summary(group, *figures[fingerprint], up_to) for fingerprint, group in groups.items()]
     return sorted(
-        summaries, key=lambda summary: (-summary.stuck.counted, summary.tone != "bad", -summary.last_at.timestamp())
+        summaries,
+        key=lambda summary: (-summary.stuck.counted, summary.tone is not Tone.BAD, -summary.last_at.timestamp()),
     )
 
 

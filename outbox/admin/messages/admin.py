@@ -1,5 +1,6 @@
 """The operators' desk: the work queue, and the page of one message with all that can be done to it."""
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
 from outbox.admin import descriptions
-from outbox.admin.base import DeskAdmin, origin_of
+from outbox.admin.base import DeskAdmin, narrowed, origin_of
 from outbox.admin.forms import ActionForm
 from outbox.admin.messages import detail, listing, selection
 from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
@@ -52,25 +53,29 @@ class MessageAdmin(DeskAdmin):
             else listing.read_page(tab, scope, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
         )
         described = descriptions.descriptions(found.rows)
+        is_first = not (request.GET.get("after") or request.GET.get("before"))
         may_pick = request.user.has_perm(PERMISSIONS[Action.RETRY])
         context = {
             **self.page_context(request, gettext_lazy("Work queue")),
             "tab": None if text else tab,
             "tabs": [
-                (each, listing.count_tab(each, narrowed), _tab_url(each, narrowed))
+                (each, listing.count_tab(each, within), _tab_url(each, within))
                 for each in TABS
-                for narrowed in [_scope(each, consumer, group)]
+                for within in [_scope(each, consumer, group)]
             ],
             "group": group if scope.failure and not text else None,
             "query": text,
             "consumer": consumer,
             "consumers": sorted({*(entry.name for entry in registry.all_consumers()), consumer} - {""}),
-            "rows": [(message, described.get(message.pk)) for message in found.rows],
+            "rows": [(message, _subject(message, described.get(message.pk))) for message in found.rows],
             "page": found,
             "newer_url": self._page_url(request, before=found.newer),
             "older_url": self._page_url(request, after=found.older),
             "first_url": _tab_url(tab, scope),
-            "is_first": not (request.GET.get("after") or request.GET.get("before")),
+            "older_label": _("Look further") if found.cut_short else tab.older,
+            "is_first": is_first,
+            "nothing": _why_nothing(tab, text, found, is_first=is_first),
+            "only_consumer": consumer if is_first and not text and not found.cut_short else "",
             "may_pick": may_pick and tab.slug == "failed" and not text,
             "page_query": urlencode({FILTERS: request.GET.urlencode()}) if request.GET else "",
             **(extra_context or {}),
@@ -181,14 +186,40 @@ class MessageAdmin(DeskAdmin):
     def _page_url(self, request: HttpRequest, **cursor: str) -> str:
         if not all(cursor.values()):
             return ""
-        kept = {name: request.GET[name] for name in ("tab", "consumer", "group") if request.GET.get(name)}
-        return "?" + urlencode({**kept, **cursor})
+        return narrowed(**{name: request.GET.get(name, "") for name in ("tab", "consumer", "group")}, **cursor)
 
 
 def _tab_url(tab: Tab, scope: Scope) -> str:
     """Return the address of a tab; a group of failures is only among what failed."""
-    narrowed = {"consumer": scope.consumer, "group": scope.failure if tab.slug == "failed" else ""}
-    return "?" + urlencode({"tab": tab.slug, **{name: value for name, value in narrowed.items() if value}})
+    return narrowed(tab=tab.slug, consumer=scope.consumer, group=scope.failure if tab.slug == "failed" else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a row of the queue is about, and what is to be known about that, each on one line."""
+
+    label: str
+    detail: str
+
+
+def _subject(message: Message, described: descriptions.Description | None) -> Subject:
+    """Return what the project says a message is about, else its topic and key."""
+    named = f"{message.topic} {message.key}"
+    if described is None:
+        return Subject(named, f"{_('message')} {message.pk}")
+    return Subject(described.label, " · ".join(f"{fact.label}: {fact.value}" for fact in described.facts) or named)
+
+
+def _why_nothing(tab: Tab, query: str, page: listing.Page, *, is_first: bool) -> list[str]:
+    """Return what is said where there is no row to show."""
+    if query:
+        return [
+            _("There is no message with the id “%(query)s”.") % {"query": query},
+            _("The search is exact: enter the whole business id, without spaces. Successes are removed after a while."),
+        ]
+    if page.cut_short:
+        return [_("Nothing in the part of the table that was looked through. Look further to go on from there.")]
+    return [str(tab.empty) if is_first else _("This page is empty by now.")]
 
 
 def _scope(tab: Tab, consumer: str, group: FailureGroup | None) -> Scope:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from outbox import registry
-from outbox.admin import descriptions, timeline
+from outbox.admin import descriptions, formats, timeline
 from outbox.admin.forms import (
     ActionForm,
     AskedRetryForm,
@@ -22,9 +23,10 @@ from outbox.admin.forms import (
 )
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.tabs import Scope
-from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message
+from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message, Status
 from outbox.operate import Person
 from outbox.operate.actions import Action, why_not
+from outbox.registry import Consumer
 
 MASK = "•••"
 SIBLINGS = 20
@@ -83,7 +85,9 @@ def message_context(
     return {
         "message": message,
         "diagnosis": diagnosis.diagnose(found.case),
-        "consumer": found.case.consumer,
+        "consumer_kind": _consumer_kind(found.case.consumer),
+        "last_error": "" if message.resolution else formats.describe_failure(message),
+        "moments": _moments(message),
         "described": described,
         "business": described.label if described else f"{message.topic} {message.key}",
         "events": timeline.build_timeline(message, found.case.attempts, found.acts),
@@ -150,6 +154,25 @@ def _siblings(message: Message) -> list[Message]:
     """Return what else was promised by the same event, to other consumers."""
     rows = Message.objects.filter(key=message.key, topic=message.topic).exclude(pk=message.pk)
     return list(rows.defer("payload", "headers", "last_error").order_by("consumer")[:SIBLINGS])
+
+
+def _consumer_kind(consumer: Consumer | None) -> str:
+    if consumer is None:
+        return _("not in the code")
+    return _("atomic: effect and status commit together") if consumer.atomic else _("talks to another system")
+
+
+def _moments(message: Message) -> list[tuple[str, datetime]]:
+    """Return the moments of a message's life that are known, each with its name."""
+    named = [
+        (_("published"), message.created_at),
+        (_("last started"), message.started_at),
+        (_("not before"), message.not_before if message.status == Status.PENDING else None),
+        (_("leased until"), message.lease_until),
+        (_("finished"), message.finished_at),
+        (_("deadline"), message.expires_at),
+    ]
+    return [(name, at) for name, at in named if at is not None]
 
 
 def _pretty(value: Any) -> str:

@@ -9,6 +9,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from outbox.admin import formats
+from outbox.admin.tones import Tone
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Resolution, Status
 from outbox.models.state import Breaker
 from outbox.operate.wording import format_datetime, format_evidence
@@ -21,9 +22,9 @@ SLOW_START = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Three sentences and a tone: ``bad`` wants a person, ``wait`` may want one, ``busy`` and ``good`` do not."""
+    """Three sentences and a tone."""
 
-    tone: str
+    tone: Tone
     happened: str
     means: str
     do: str
@@ -62,14 +63,14 @@ def diagnose(case: Case) -> Diagnosis:
             return _handled(case.message)
         case Status.SUCCESS, _resolution:
             return Diagnosis(
-                "good",
+                Tone.GOOD,
                 _("Done: attempt %(number)d succeeded.") % {"number": case.message.attempts},
                 _("The promise was kept, by the machine."),
                 _("Nothing to do."),
             )
         case Status.FAILED, Resolution.DISCARDED:
             return Diagnosis(
-                "closed",
+                Tone.CLOSED,
                 _("Discarded by hand."),
                 _("The promise was not kept and will not be; nobody is asked about it again."),
                 _("If that was a mistake, reopen it."),
@@ -84,7 +85,7 @@ def diagnose(case: Case) -> Diagnosis:
 
 def _handled(message: Message) -> Diagnosis:
     return Diagnosis(
-        "good",
+        Tone.GOOD,
         _("Settled by hand. %(evidence)s") % {"evidence": capfirst(format_evidence(message))},
         _("A person has vouched for it; the machine will not touch it again."),
         _("Nothing to do. If that was a mistake, reopen it."),
@@ -95,14 +96,14 @@ def _failed(case: Case) -> Diagnosis:
     happened, means = _why_failed(case)
     if case.consumer is None:
         return Diagnosis(
-            "bad",
+            Tone.BAD,
             happened,
             _("The running code has no consumer named “%(consumer)s”.") % {"consumer": case.message.consumer},
             _("Deploy the consumer again and retry; or settle it by other means and mark it as handled."),
         )
     if may_have_acted(case):
         return Diagnosis(
-            "bad",
+            Tone.BAD,
             happened,
             _("At least one attempt was cut off. The other side may have acted all the same."),
             _(
@@ -111,7 +112,7 @@ def _failed(case: Case) -> Diagnosis:
             )
             % {"key": case.message.idempotency_key},
         )
-    return Diagnosis("bad", happened, means, _what_to_do(case))
+    return Diagnosis(Tone.BAD, happened, means, _what_to_do(case))
 
 
 def _why_failed(case: Case) -> tuple[str, str]:
@@ -179,12 +180,14 @@ def _started(case: Case) -> Diagnosis:
     }
     if message.lease_until is not None and message.lease_until < case.now:
         return Diagnosis(
-            "wait",
+            Tone.WAIT,
             happened,
             _("The worker is overdue; it may be slow, or gone."),
             _("If it is gone, the rescan takes the message back by itself within seconds. Look again in a minute."),
         )
-    return Diagnosis("busy", happened, _("A worker holds it right now."), _("Nothing to do; look again in a moment."))
+    return Diagnosis(
+        Tone.BUSY, happened, _("A worker holds it right now."), _("Nothing to do; look again in a moment.")
+    )
 
 
 def _pending(case: Case) -> Diagnosis:
@@ -197,14 +200,14 @@ def _pending(case: Case) -> Diagnosis:
     )
     if case.consumer is None:
         return Diagnosis(
-            "wait",
+            Tone.WAIT,
             happened,
             _("The running code has no consumer named “%(consumer)s”.") % {"consumer": message.consumer},
             _("Deploy the consumer again. After a day without it the message fails and is shown as failed."),
         )
     if state is not None and _is_paused(state, case.now):
         return Diagnosis(
-            "wait",
+            Tone.WAIT,
             happened,
             _("The consumer was paused by %(actor)s: %(reason)s")
             % {"actor": state.paused_by, "reason": state.paused_reason},
@@ -215,21 +218,21 @@ def _pending(case: Case) -> Diagnosis:
         )
     if state is not None and state.breaker == Breaker.OPEN:
         return Diagnosis(
-            "wait",
+            Tone.WAIT,
             happened,
             _("What the consumer needs is down; one message at a time is tried until it is back."),
             _("Nothing to do here. Look into the system that is down."),
         )
     if message.not_before > case.now:
-        return Diagnosis("busy", happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
+        return Diagnosis(Tone.BUSY, happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
     if message.due_at < case.now - SLOW_START:
         return Diagnosis(
-            "wait",
+            Tone.WAIT,
             happened,
             _("It has been due for %(span)s without being started.") % {"span": timesince(message.due_at, case.now)},
             _("If many messages are pending, it waits its turn. Otherwise make sure that workers are running."),
         )
-    return Diagnosis("busy", happened, _("A worker will take it up in a moment."), _("Nothing to do."))
+    return Diagnosis(Tone.BUSY, happened, _("A worker will take it up in a moment."), _("Nothing to do."))
 
 
 def _is_paused(state: ConsumerState, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from outbox.admin.tones import Tone
 from outbox.models import MinuteStat
 
 DAY, HOUR, MINUTE = timedelta(hours=24), timedelta(hours=1), timedelta(minutes=1)
@@ -23,11 +24,11 @@ BARS = DAY // STEP
 WIDTH, HEIGHT, GAP = 10, 40, 2
 """Of a bar's place, of the chart and between two bars, in the chart's own units."""
 
-OUTCOMES: Mapping[str, tuple[str, Promise, tuple[str, ...]]] = {
-    "successes": ("good", _("Succeeded"), ("successes",)),
-    "attempts": ("bad", _("Failed attempts"), ("failed", "rejected", "lost", "late")),
-    "put_off": ("wait", _("Put off: not ready, or unavailable"), ("snoozed", "unavailable")),
-    "exhausted": ("bad", _("Given up: waiting for a person"), ("exhausted",)),
+OUTCOMES: Mapping[str, tuple[Tone, Promise, tuple[str, ...]]] = {
+    "successes": (Tone.GOOD, _("Succeeded"), ("successes",)),
+    "attempts": (Tone.BAD, _("Failed attempts"), ("failed", "rejected", "lost", "late")),
+    "put_off": (Tone.WAIT, _("Put off: not ready, or unavailable"), ("snoozed", "unavailable")),
+    "exhausted": (Tone.BAD, _("Given up: waiting for a person"), ("exhausted",)),
 }
 """Tone, name, and the counters that make each line of the chart."""
 
@@ -36,7 +37,7 @@ OUTCOMES: Mapping[str, tuple[str, Promise, tuple[str, ...]]] = {
 class Line:
     """One outcome: its half hours, their total, the most in one of them, and the bars as an outline to be filled."""
 
-    tone: str
+    tone: Tone
     label: Promise
     counts: Sequence[int]
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.admin.utils import quote
 from django.urls import reverse
@@ -17,10 +16,12 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from outbox.admin.base import narrowed
 from outbox.admin.consumers import status as consumer_status
 from outbox.admin.failures import groups
 from outbox.admin.messages.listing import BoundedCount
 from outbox.admin.operations import chart
+from outbox.admin.tones import OF_LEVEL, Tone
 from outbox.conf import conf
 from outbox.monitoring.findings import Finding, Level, What, evaluate, in_words
 from outbox.monitoring.health import measure
@@ -35,7 +36,6 @@ EVERY_SECONDS = 15
 
 QUEUE, CONSUMER, CONSUMERS = "message_changelist", "consumerstate_change", "consumerstate_changelist"
 GROUPS, HEARTBEATS = "failuregroup_changelist", "heartbeat_changelist"
-TONES = {Level.OK: "good", Level.WARNING: "wait", Level.CRITICAL: "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Tile:
     value: str
     detail: str
     url: str
-    tone: str = "quiet"
+    tone: Tone = Tone.QUIET
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """One finding: how bad it is, what it says, and where to do something about it."""
 
-    tone: str
+    tone: Tone
     text: str
     url: str
     link: str
@@ -64,7 +64,7 @@ class Operations:
     """The whole page, as it was at ``taken_at``."""
 
     taken_at: datetime
-    tone: str
+    tone: Tone
     headline: str
     wrong: Sequence[Sentence]
     in_order: Sequence[Sentence]
@@ -87,13 +87,13 @@ def read_operations(user: Person) -> Operations:
     chart_of_day = chart.read_chart()
     return Operations(
         taken_at=timezone.now(),
-        tone=TONES[max((finding.level for finding in findings), default=Level.CRITICAL)],
+        tone=OF_LEVEL[max((finding.level for finding in findings), default=Level.CRITICAL)],
         headline=_headline(findings),
         wrong=[sentence for level, sentence in sentences if level],
         in_order=[sentence for level, sentence in sentences if not level],
         tiles=_tiles(measurements, chart_of_day, places),
         chart=chart_of_day,
-        statuses=sorted(consumer_status.list_statuses(measurements), key=lambda one: (one.tone == "good", one.name)),
+        statuses=sorted(consumer_status.list_statuses(measurements), key=lambda one: (one.tone is Tone.GOOD, one.name)),
         groups_shown=groups.recount_stuck(groups_shown[:TOP_GROUPS]),
         more_groups=max(len(groups_shown) - TOP_GROUPS, 0),
     )
@@ -113,15 +113,13 @@ class _Places:
         """Return an address of the desk, empty if the person may not go there."""
         if not self.may_see(place.partition("_")[0]):
             return ""
-        narrowed = {name: value for name, value in query.items() if value}
-        return reverse(f"admin:outbox_{place}", args=[quote(arg) for arg in args]) + (
-            "?" + urlencode(narrowed) if narrowed else ""
-        )
+        address = reverse(f"admin:outbox_{place}", args=[quote(arg) for arg in args])
+        return address + (narrowed(**query) if any(query.values()) else "")
 
     def sentence(self, finding: Finding) -> Sentence:
-        """Return a finding with the link to what it speaks of."""
-        url, link = self._place_of(finding)
-        return Sentence(TONES[finding.level], finding.sentence, url, link if url else "")
+        """Return a finding with the link to what it speaks of; what is in order needs none."""
+        url, link = self._place_of(finding) if finding.level else ("", "")
+        return Sentence(OF_LEVEL[finding.level], finding.sentence, url, link if url else "")
 
     def _place_of(self, finding: Finding) -> tuple[str, str]:
         match finding.what:
@@ -165,7 +163,7 @@ def _tiles(measurements: Measurements, chart_of_day: chart.Chart, places: _Place
             _count(exhausted),
             _("wait for a person"),
             places.url(QUEUE, tab="failed"),
-            "bad" if exhausted.counted else "good",
+            Tone.BAD if exhausted.counted else Tone.GOOD,
         ),
         Tile(_("Unfinished"), _count(waiting), _("pending or started"), places.url(QUEUE, tab="pending")),
         Tile(
@@ -185,7 +183,7 @@ def _tiles(measurements: Measurements, chart_of_day: chart.Chart, places: _Place
             number_format(failed, force_grouping=True),
             _("in the last hour"),
             places.url(GROUPS),
-            "wait" if failed else "quiet",
+            Tone.WAIT if failed else Tone.QUIET,
         ),
     ]
 
