@@ -13,6 +13,9 @@ from benchmarks.broker import delete_queues_and_exchanges, queue_depth
 from tests.faults.installation import Database
 from tests.faults.program import ROOT, Program
 
+IN_FOLDER = ["/bin/sh", "-c", 'cd "$0" && exec "$@"']
+"""Put before a folder and a command, it becomes the command in that folder, with the same process id."""
+
 
 class RoundFailed(Exception):
     """A round that did not do the work once and only once; its figures mean nothing.
@@ -47,6 +50,8 @@ class Plan:
     settings: str = ""
     commands: Sequence[str] = ("benchmarks.peers.commands",)
     """Modules with the commands that its driver carries out."""
+    folder: Path = ROOT
+    """Where the code that it runs is checked out."""
 
     @property
     def package(self) -> str:
@@ -89,7 +94,7 @@ class Contestant:
         with self._driver_log.open("ab") as log:
             return subprocess.Popen(
                 [self._python, "-m", "benchmarks.peers.driver", f"{self.plan.package}.adapter", *self.plan.commands],
-                cwd=ROOT,
+                cwd=self.plan.folder,
                 env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -139,12 +144,18 @@ class Contestant:
         words = {"python": self._python, "run": self.run, "node": f"{self.run}-{service.name}@localhost"}
         program = Program(
             service.name,
-            [argument.format(**words) for argument in service.argv],
+            [*IN_FOLDER, str(self.plan.folder), *(argument.format(**words) for argument in service.argv)],
             environment=self.environment,
             log=self.folder / f"{self.run}-{service.name}-{self._starts}.log",
         )
         self.programs.append(program)
         return program
+
+    def check_services_run(self) -> None:
+        """Raise with the end of its log if one of the services has ended by itself."""
+        for program in self.programs:
+            if not program.is_running():
+                raise self.round_failed(f"{program.name} ended:\n{program.said()[-3000:]}")
 
     def check_issued_once(self, awards: int) -> float:
         """Return the seconds from the first issued award to the last, if each of ``awards`` was issued exactly once."""

@@ -1,5 +1,8 @@
 """The contestants there are: Makegood, its peers as they come and tuned, and the plain SQL that none can beat."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from benchmarks.contestant import Plan, Service
 
 LEAN = ["--without-gossip", "--without-mingle", "-l", "WARNING"]
@@ -84,6 +87,11 @@ CELERY_TUNED = _celery_peer("Celery tuned", "celery", tuned=True)
 PLAIN_SQL = _plain_sql("plain SQL")
 PLAIN_SQL_WITH_ORM = _plain_sql("plain SQL and ORM", "orm")
 """The same work by the same ORM call with nothing around it but SQL: what the handler itself leaves possible."""
+
+
+def makegood_at(commit: str, folder: Path) -> Plan:
+    """Return Makegood as it was at a commit that is checked out in ``folder``."""
+    return replace(MAKEGOOD, name=f"{MAKEGOOD.name} at {commit[:7]}", folder=folder)
 
 
 def fanned_out(consumers: int) -> Plan:

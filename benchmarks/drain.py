@@ -3,8 +3,12 @@
 The messages are committed while no worker runs, so that each contestant begins with the same work waiting: rows for
 those that have rows, tasks on the broker for Celery alone. Then its processes are started, and the rate counts from the
 first award issued to the last. Slower contestants get fewer messages, for it is the rate that is compared.
+
+With ``--against COMMIT`` the engine of that commit is one more contestant. It stands next to today's in every round,
+and every other round is in reverse order, so that neither always goes first.
 """
 
+import contextlib
 import time
 
 from benchmarks.contestant import Contestant
@@ -18,9 +22,11 @@ from benchmarks.contestants import (
     PLAIN_SQL,
     PLAIN_SQL_WITH_ORM,
     PROCRASTINATE,
+    makegood_at,
 )
 from benchmarks.environment import set_up_contestants
 from benchmarks.measurements import Measurement, Options, Ratio, measure_in_turns, ratios_by_round, rounded
+from benchmarks.revision import checked_out
 
 PART = "drain"
 TIMEOUT_SECONDS = 90.0
@@ -45,9 +51,13 @@ ALL = [*BOUNDED, PLAIN_SQL_WITH_ORM, OUTBOX, CELERY_TUNED]
 
 def run(options: Options) -> list[Ratio]:
     """Drain each contestant in turns and return the ratios."""
-    plans = options.pick(ALL, BOUNDED)
-    work = {plan.name: options.pick(*MESSAGES[plan.name]) for plan in plans}
-    with set_up_contestants(plans) as contestants:
+    with contextlib.ExitStack() as stack:
+        plans = options.pick(ALL, BOUNDED)
+        if options.against:
+            folder = stack.enter_context(checked_out(options.against))
+            plans = [makegood_at(options.against, folder), *plans]
+        work = {plan.name: options.pick(*MESSAGES.get(plan.name, MESSAGES[MAKEGOOD.name])) for plan in plans}
+        contestants = stack.enter_context(set_up_contestants(plans))
         measurements = {
             contestant: [Measurement(PART, contestant.name, "messages", "messages/s", work=work[contestant.name])]
             for contestant in contestants
@@ -57,11 +67,13 @@ def run(options: Options) -> list[Ratio]:
             lambda contestant: [drain(contestant, work[contestant.name])],
             rounds=options.rounds,
             warm_up=0,
+            alternate=bool(options.against),
         )
     found = {measurement.contestant: measurement for [measurement] in measurements.values()}
     for measurement in found.values():
         measurement.print_json()
-    return compare(found)
+    earlier = plans[0].name if options.against else ""
+    return compare(found, earlier)
 
 
 def drain(contestant: Contestant, messages: int, *, awards: int = 0) -> float:
@@ -75,6 +87,7 @@ def drain(contestant: Contestant, messages: int, *, awards: int = 0) -> float:
     with contestant.services_running():
         until = time.monotonic() + TIMEOUT_SECONDS
         while unissued := contestant.call("count_unissued"):
+            contestant.check_services_run()
             if time.monotonic() > until:
                 raise contestant.round_failed(
                     f"{unissued} of {awards} awards were not issued within {TIMEOUT_SECONDS} s"
@@ -83,27 +96,28 @@ def drain(contestant: Contestant, messages: int, *, awards: int = 0) -> float:
     return (awards - 1) / contestant.check_issued_once(awards)
 
 
-def compare(found: dict[str, Measurement]) -> list[Ratio]:
-    """Return how many times faster Makegood is than each of the others."""
-    makegood, bulk = found[MAKEGOOD.name], found.get(BULK.name)
-    bounds = [
-        (makegood, OUTBOX_TUNED, 8.0),
-        (makegood, PROCRASTINATE, 12.0),
-        (makegood, CELERY, 5.0),
-        (makegood, CELERY_TUNED, None),
-        (makegood, PLAIN_SQL, 0.35),
-        (makegood, PLAIN_SQL_WITH_ORM, None),
-        (bulk, OUTBOX_TUNED, 40.0),
-        (makegood, OUTBOX, None),
+def compare(found: dict[str, Measurement], earlier: str = "") -> list[Ratio]:
+    """Return how many times faster Makegood is than each of the others, and than its ``earlier`` commit, if any."""
+    bounds: list[tuple[str, str, float | None]] = [
+        (MAKEGOOD.name, earlier, None),
+        (earlier, PLAIN_SQL.name, None),
+        (MAKEGOOD.name, PLAIN_SQL.name, 0.35),
+        (MAKEGOOD.name, PLAIN_SQL_WITH_ORM.name, None),
+        (MAKEGOOD.name, OUTBOX_TUNED.name, 8.0),
+        (MAKEGOOD.name, PROCRASTINATE.name, 12.0),
+        (MAKEGOOD.name, CELERY.name, 5.0),
+        (MAKEGOOD.name, CELERY_TUNED.name, None),
+        (BULK.name, OUTBOX_TUNED.name, 40.0),
+        (MAKEGOOD.name, OUTBOX.name, None),
     ]
     return [
         Ratio(
             PART,
-            f"{ours.contestant} over {plan.name}",
-            ratios_by_round(ours, found[plan.name]),
+            f"{ours} over {other}",
+            ratios_by_round(found[ours], found[other]),
             at_least=bound,
-            figures=f"{rounded(ours.median)} and {rounded(found[plan.name].median)} messages/s",
+            figures=f"{rounded(found[ours].median)} and {rounded(found[other].median)} messages/s",
         )
-        for ours, plan, bound in bounds
-        if ours is not None and plan.name in found
+        for ours, other, bound in bounds
+        if ours in found and other in found
     ]

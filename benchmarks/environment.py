@@ -99,9 +99,9 @@ def set_up_contestants(plans: Sequence[Plan]) -> Iterator[list[Contestant]]:
     with tempfile.TemporaryDirectory(prefix=run) as folder, contextlib.ExitStack() as stack:
         stack.enter_context(_delayed_delivery_queues_removed())
         contestants: list[Contestant] = []
-        migrated: dict[str, Contestant] = {}
+        migrated: dict[tuple[str, Path], Contestant] = {}
         for plan in plans:
-            like = migrated.get(plan.peer)
+            like = migrated.get((plan.peer, plan.folder))
             contestant = Contestant(
                 plan,
                 run=run,
@@ -115,7 +115,7 @@ def set_up_contestants(plans: Sequence[Plan]) -> Iterator[list[Contestant]]:
             contestants.append(contestant)
             if like is None:
                 contestant.call("migrate")
-                migrated[plan.peer] = contestant
+                migrated[plan.peer, plan.folder] = contestant
         yield contestants
 
 

@@ -21,6 +21,8 @@ class Options:
     rounds: int = 5
     rows: int = 1_000_000
     chart: bool = False
+    against: str = ""
+    """The full hash of a commit to drain beside today's code."""
 
     def pick(self, full: T, quick: T) -> T:
         """Return how much work there is: little if it must be quick."""
@@ -98,15 +100,22 @@ class Ratio:
 
 
 def measure_in_turns(
-    measurements: dict[S, list[Measurement]], measure: Callable[[S], Sequence[float]], *, rounds: int, warm_up: int = 1
+    measurements: dict[S, list[Measurement]],
+    measure: Callable[[S], Sequence[float]],
+    *,
+    rounds: int,
+    warm_up: int = 1,
+    alternate: bool = False,
 ) -> None:
     """Measure each contestant once, then each again, until all have ``rounds``.
 
-    ``measure`` returns a value for each of the contestant's measurements. A failed round is reported and not counted.
+    ``measure`` returns a value for each of the contestant's measurements. With ``alternate`` every other round is in
+    reverse order, so that none always follows the same one. A failed round is reported and not counted.
     Raises ``RoundFailed`` if Makegood fails, or a peer twice in a row.
     """
     for turn in range(-warm_up, rounds):
-        for contestant, kept in measurements.items():
+        order = list(measurements.items())
+        for contestant, kept in reversed(order) if alternate and turn % 2 else order:
             values = _measure_once_more_on_failure(contestant, measure)
             if turn >= 0:
                 for measurement, value in zip(kept, values, strict=True):
