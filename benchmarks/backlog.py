@@ -1,7 +1,7 @@
 """A long backlog while producers keep on: the broker's queue stays short, and no process grows.
 
 200,000 messages are committed while nothing runs; then Makegood's processes work them off while others go on being
-published. Ten times a second the depth of the broker's queue is read, twice a second the memory of every process.
+published. Ten times a second the depth of the broker's queue is sampled, twice a second the memory of every process.
 The order and the number of what is waiting are the table's business, so the broker never holds more than its
 high-water mark of hints, however long the backlog is.
 """
@@ -11,25 +11,25 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from benchmarks import sides
-from benchmarks.measuring import Figure, Options, Ratio, say, shortened
-from benchmarks.side import Side
-from benchmarks.surroundings import put_up
+from benchmarks.contestant import Contestant
+from benchmarks.contestants import MAKEGOOD
+from benchmarks.environment import set_up_contestants
+from benchmarks.measurements import Measurement, Options, Ratio, print_progress, rounded
 
 PART = "backlog"
 HIGH_WATER = 50
 """Hints waiting in a queue at which no more are sent: the engine's default."""
 RATE = 100
 QUEUE = "bench.issue_0"
-LONGEST = 75.0
-"""Seconds that are watched; what is not worked off by then is told, for the rate is measured elsewhere."""
+WATCHED_SECONDS = 75.0
+"""What is not worked off by then is only reported, for the rate is measured elsewhere."""
 OVER_HIGH_WATER = 1.2
-"""Courier and rescan both look at the depth before they send, so that some of one may come on top of the other's."""
+"""Dispatcher and rescan both check the depth before they send, so that hints of one may come on top of the other's."""
 GROWTH_AT_MOST = 1.15
 
 
 @dataclass
-class Watch:
+class Samples:
     """What was seen: depths of the queue, and bytes by process."""
 
     depths: list[int] = field(default_factory=list)
@@ -37,61 +37,61 @@ class Watch:
 
     def growth(self) -> tuple[str, float]:
         """Return the process that grew most from the second quarter of the time to the last, and how many times."""
-        return max(((name, _growth(sizes)) for name, sizes in self.memory.items()), key=lambda each: each[1])
+        return max(((name, _growth_of(sizes)) for name, sizes in self.memory.items()), key=lambda each: each[1])
 
 
 def run(options: Options) -> list[Ratio]:
     """Watch one backlog being worked off and return what was seen beside its bounds."""
     waiting = options.pick(200_000, 15_000)
-    longest = LONGEST if not options.quick else 12.0
-    with put_up([sides.MAKEGOOD]) as [side]:
-        side.ask("fill", messages=waiting)
-        say(f"  {waiting} messages are waiting")
-        with side.working():
+    longest = WATCHED_SECONDS if not options.quick else 12.0
+    with set_up_contestants([MAKEGOOD]) as [contestant]:
+        contestant.call("publish_backlog", messages=waiting)
+        print_progress(f"  {waiting} messages are waiting")
+        with contestant.services_running():
             began = time.monotonic()
-            side.tell("trickle", rate=RATE, seconds=longest)
-            watch = _watched(side, longest)
+            contestant.send_command("publish_at_rate", rate=RATE, seconds=longest)
+            samples = _sample(contestant, longest)
             seconds = time.monotonic() - began
-            published = side.answer()
-        tally = side.ask("tally")
-    if tally["issued"] != tally["once"]:
-        raise SystemExit(f"{tally['issued'] - tally['once']} awards were issued more than once")
-    return _report(watch, tally["once"], waiting, published, seconds)
+            published = contestant.receive_answer()
+        counts = contestant.call("count_issued")
+    if counts["issued"] != counts["once"]:
+        raise SystemExit(f"{counts['issued'] - counts['once']} awards were issued more than once")
+    return _report(samples, counts["once"], waiting, published, seconds)
 
 
-def _watched(side: Side, seconds: float) -> Watch:
-    watch = Watch()
+def _sample(contestant: Contestant, seconds: float) -> Samples:
+    samples = Samples()
     until = time.monotonic() + seconds
     turn = 0
     while time.monotonic() < until:
-        watch.depths.append(side.depth(QUEUE))
+        samples.depths.append(contestant.queue_depth(QUEUE))
         if turn % 5 == 0:
-            for program in side.programs:
+            for program in contestant.programs:
                 for place, process in enumerate(program.family()):
-                    watch.memory[f"{program.name} {place}"].append(process.memory_info().rss)
+                    samples.memory[f"{program.name} {place}"].append(process.memory_info().rss)
         turn += 1
         time.sleep(0.1)
-    return watch
+    return samples
 
 
-def _report(watch: Watch, issued: int, waiting: int, published: int, seconds: float) -> list[Ratio]:
-    grown, growth = watch.growth()
-    figures = [
-        Figure(PART, "Makegood", "hints in the broker's queue, most", "hints", [max(watch.depths)], waiting),
-        Figure(PART, "Makegood", "worked off", "messages/s", [issued / seconds], waiting),
+def _report(samples: Samples, issued: int, waiting: int, published: int, seconds: float) -> list[Ratio]:
+    grown, growth = samples.growth()
+    measurements = [
+        Measurement(PART, "Makegood", "hints in the broker's queue, most", "hints", [max(samples.depths)], waiting),
+        Measurement(PART, "Makegood", "worked off", "messages/s", [issued / seconds], waiting),
         *(
-            Figure(PART, "Makegood", f"memory of {name}", "MB", [size / 1e6 for size in sizes], waiting)
-            for name, sizes in watch.memory.items()
+            Measurement(PART, "Makegood", f"memory of {name}", "MB", [size / 1e6 for size in sizes], waiting)
+            for name, sizes in samples.memory.items()
         ),
     ]
-    for figure in figures:
-        figure.say()
-    seen = f"{max(watch.depths)} of {HIGH_WATER}; {issued} of {waiting + published} worked off in {seconds:.0f} s"
+    for measurement in measurements:
+        measurement.print_json()
+    seen = f"{max(samples.depths)} of {HIGH_WATER}; {issued} of {waiting + published} worked off in {seconds:.0f} s"
     return [
         Ratio(
             PART,
             "hints in the queue over the high-water mark",
-            [max(watch.depths) / HIGH_WATER],
+            [max(samples.depths) / HIGH_WATER],
             at_most=OVER_HIGH_WATER,
             figures=seen,
         ),
@@ -100,11 +100,11 @@ def _report(watch: Watch, issued: int, waiting: int, published: int, seconds: fl
             "memory at the end over the beginning, worst process",
             [growth],
             at_most=GROWTH_AT_MOST,
-            figures=f"{grown}: {shortened(watch.memory[grown][-1] / 1e6)} MB",
+            figures=f"{grown}: {rounded(samples.memory[grown][-1] / 1e6)} MB",
         ),
     ]
 
 
-def _growth(sizes: list[int]) -> float:
+def _growth_of(sizes: list[int]) -> float:
     quarter = max(1, len(sizes) // 4)
     return statistics.median(sizes[-quarter:]) / statistics.median(sizes[quarter : 2 * quarter] or sizes)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tests.faults.program import ROOT
 
-PLACE = ROOT / ".readme" / "growth.svg"
+PATH = ROOT / ".readme" / "growth.svg"
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 168, 48, 44
 LINE_HEIGHT = 15
@@ -27,12 +27,12 @@ STYLE = """
 """
 
 
-def draw(points: Mapping[int, Sequence[float]]) -> None:
+def write_chart(points: Mapping[int, Sequence[float]]) -> None:
     """Write the chart: by number of finished rows, the milliseconds of each step."""
-    PLACE.write_text(svg(points))
+    PATH.write_text(render_svg(points))
 
 
-def svg(points: Mapping[int, Sequence[float]]) -> str:
+def render_svg(points: Mapping[int, Sequence[float]]) -> str:
     """Return the chart as SVG, rows on a logarithmic axis, milliseconds from nought."""
     top = _ceiling(max(max(values) for values in points.values()))
     parts = [
@@ -93,5 +93,5 @@ def _y(value: float, top: float) -> float:
 
 def _ceiling(value: float) -> float:
     """Return the next number above ``value`` that four lines divide well."""
-    step = 10 ** math.floor(math.log10(value))
+    step = 10.0 ** math.floor(math.log10(value))
     return next(step * factor for factor in (1, 2, 4, 6, 8, 10) if step * factor >= value)

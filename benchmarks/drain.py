@@ -1,89 +1,123 @@
 """How fast committed messages become successes: two worker processes, from nothing running to nothing left.
 
-The messages are committed while no worker runs, so that each side begins with the same work waiting: rows for those
-that have rows, tasks on the broker for Celery alone. Then its processes are started, and the rate counts from the first
-award issued to the last. Slower sides get fewer messages, for it is the rate that is compared.
+The messages are committed while no worker runs, so that each contestant begins with the same work waiting: rows for
+those that have rows, tasks on the broker for Celery alone. Then its processes are started, and the rate counts from the
+first award issued to the last. Slower contestants get fewer messages, for it is the rate that is compared.
+
+With ``--against COMMIT`` the engine of that commit is one more contestant. It stands next to today's in every round,
+and every other round is in reverse order, so that neither always goes first.
 """
 
+import contextlib
 import time
-from collections.abc import Sequence
 
-from benchmarks import sides
-from benchmarks.measuring import Figure, Options, Ratio, in_turns, over, shortened
-from benchmarks.side import Plan, Side
-from benchmarks.surroundings import put_up
+from benchmarks.contestant import Contestant
+from benchmarks.contestants import (
+    BULK,
+    CELERY,
+    CELERY_TUNED,
+    MAKEGOOD,
+    OUTBOX,
+    OUTBOX_TUNED,
+    PLAIN_SQL,
+    PLAIN_SQL_WITH_ORM,
+    PROCRASTINATE,
+    makegood_at,
+)
+from benchmarks.environment import set_up_contestants
+from benchmarks.measurements import Measurement, Options, Ratio, measure_in_turns, ratios_by_round, rounded
+from benchmarks.revision import checked_out
 
 PART = "drain"
-LIMIT_SECONDS = 90.0
-POLL = 0.25
-"""Seconds between two looks at whether all is done: rare, for each look is work for the same database."""
+TIMEOUT_SECONDS = 90.0
+POLL_SECONDS = 0.25
+"""Between two queries for what is not done: rare, for each query is work for the same database."""
 MESSAGES = {
-    sides.MAKEGOOD.name: (20_000, 5_000),
-    sides.BULK.name: (20_000, 10_000),
-    sides.LIMIT.name: (20_000, 10_000),
-    sides.LIMIT_ORM.name: (20_000, 5_000),
-    sides.OUTBOX.name: (500, 200),
-    sides.OUTBOX_TUNED.name: (4_000, 2_000),
-    sides.PROCRASTINATE.name: (2_000, 1_000),
-    sides.CELERY.name: (800, 400),
-    sides.CELERY_TUNED.name: (4_000, 2_000),
+    MAKEGOOD.name: (20_000, 5_000),
+    BULK.name: (20_000, 10_000),
+    PLAIN_SQL.name: (20_000, 10_000),
+    PLAIN_SQL_WITH_ORM.name: (20_000, 5_000),
+    OUTBOX.name: (500, 200),
+    OUTBOX_TUNED.name: (4_000, 2_000),
+    PROCRASTINATE.name: (2_000, 1_000),
+    CELERY.name: (800, 400),
+    CELERY_TUNED.name: (4_000, 2_000),
 }
 """Messages of a round, in full and quick."""
-JUDGED = [sides.MAKEGOOD, sides.BULK, sides.LIMIT, sides.OUTBOX_TUNED, sides.PROCRASTINATE, sides.CELERY]
+BOUNDED = [MAKEGOOD, BULK, PLAIN_SQL, OUTBOX_TUNED, PROCRASTINATE, CELERY]
 """Those between which a ratio is required; the others are shown in full runs."""
-ALL = [*JUDGED, sides.LIMIT_ORM, sides.OUTBOX, sides.CELERY_TUNED]
+ALL = [*BOUNDED, PLAIN_SQL_WITH_ORM, OUTBOX, CELERY_TUNED]
 
 
-def run(options: Options, plans: Sequence[Plan] = ()) -> list[Ratio]:
-    """Drain each side in turns and return the ratios."""
-    plans = plans or options.pick(ALL, JUDGED)
-    work = {plan.name: options.pick(*MESSAGES[plan.name]) for plan in plans}
-    with put_up(plans) as put:
-        figures = {
-            side: [Figure(PART, side.plan.name, "messages", "messages/s", work=work[side.plan.name])] for side in put
+def run(options: Options) -> list[Ratio]:
+    """Drain each contestant in turns and return the ratios."""
+    with contextlib.ExitStack() as stack:
+        plans = options.pick(ALL, BOUNDED)
+        if options.against:
+            folder = stack.enter_context(checked_out(options.against))
+            plans = [makegood_at(options.against, folder), *plans]
+        work = {plan.name: options.pick(*MESSAGES.get(plan.name, MESSAGES[MAKEGOOD.name])) for plan in plans}
+        contestants = stack.enter_context(set_up_contestants(plans))
+        measurements = {
+            contestant: [Measurement(PART, contestant.name, "messages", "messages/s", work=work[contestant.name])]
+            for contestant in contestants
         }
-        in_turns(figures, lambda side: [drain(side, work[side.plan.name])], rounds=options.rounds, warm_up=0)
-    found = {figure.side: figure for [figure] in figures.values()}
-    for figure in found.values():
-        figure.say()
-    return ratios(found)
+        measure_in_turns(
+            measurements,
+            lambda contestant: [drain(contestant, work[contestant.name])],
+            rounds=options.rounds,
+            warm_up=0,
+            alternate=bool(options.against),
+        )
+    found = {measurement.contestant: measurement for [measurement] in measurements.values()}
+    for measurement in found.values():
+        measurement.print_json()
+    earlier = plans[0].name if options.against else ""
+    return compare(found, earlier)
 
 
-def drain(side: Side, messages: int, *, awards: int = 0) -> float:
-    """Lay the work in, start the side's processes, and return awards per second (of ``awards``, if not one each)."""
+def drain(contestant: Contestant, messages: int, *, awards: int = 0) -> float:
+    """Commit the messages, start the contestant's processes, and return the awards issued per second.
+
+    ``awards`` says how many there are, if not one for each message.
+    """
     awards = awards or messages
-    side.ask("clear")
-    side.ask("fill", messages=messages)
-    with side.working():
-        until = time.monotonic() + LIMIT_SECONDS
-        while left := side.ask("left"):
+    contestant.call("clear_tables")
+    contestant.call("publish_backlog", messages=messages)
+    with contestant.services_running():
+        until = time.monotonic() + TIMEOUT_SECONDS
+        while unissued := contestant.call("count_unissued"):
+            contestant.check_services_run()
             if time.monotonic() > until:
-                raise side.failure(f"{left} of {awards} awards were not issued within {LIMIT_SECONDS} s")
-            time.sleep(POLL)
-    return (awards - 1) / side.check(awards)
+                raise contestant.round_failed(
+                    f"{unissued} of {awards} awards were not issued within {TIMEOUT_SECONDS} s"
+                )
+            time.sleep(POLL_SECONDS)
+    return (awards - 1) / contestant.check_issued_once(awards)
 
 
-def ratios(found: dict[str, Figure]) -> list[Ratio]:
-    """Return how many times faster Makegood is than each of the others."""
-    makegood, bulk = found[sides.MAKEGOOD.name], found.get(sides.BULK.name)
-    bounds = [
-        (makegood, sides.OUTBOX_TUNED, 8.0),
-        (makegood, sides.PROCRASTINATE, 12.0),
-        (makegood, sides.CELERY, 5.0),
-        (makegood, sides.CELERY_TUNED, None),
-        (makegood, sides.LIMIT, 0.35),
-        (makegood, sides.LIMIT_ORM, None),
-        (bulk, sides.OUTBOX_TUNED, 40.0),
-        (makegood, sides.OUTBOX, None),
+def compare(found: dict[str, Measurement], earlier: str = "") -> list[Ratio]:
+    """Return how many times faster Makegood is than each of the others, and than its ``earlier`` commit, if any."""
+    bounds: list[tuple[str, str, float | None]] = [
+        (MAKEGOOD.name, earlier, None),
+        (earlier, PLAIN_SQL.name, None),
+        (MAKEGOOD.name, PLAIN_SQL.name, 0.35),
+        (MAKEGOOD.name, PLAIN_SQL_WITH_ORM.name, None),
+        (MAKEGOOD.name, OUTBOX_TUNED.name, 8.0),
+        (MAKEGOOD.name, PROCRASTINATE.name, 12.0),
+        (MAKEGOOD.name, CELERY.name, 5.0),
+        (MAKEGOOD.name, CELERY_TUNED.name, None),
+        (BULK.name, OUTBOX_TUNED.name, 40.0),
+        (MAKEGOOD.name, OUTBOX.name, None),
     ]
     return [
         Ratio(
             PART,
-            f"{ours.side} over {plan.name}",
-            over(ours, found[plan.name]),
+            f"{ours} over {other}",
+            ratios_by_round(found[ours], found[other]),
             at_least=bound,
-            figures=f"{shortened(ours.median)} and {shortened(found[plan.name].median)} messages/s",
+            figures=f"{rounded(found[ours].median)} and {rounded(found[other].median)} messages/s",
         )
-        for ours, plan, bound in bounds
-        if ours is not None and plan.name in found
+        for ours, other, bound in bounds
+        if ours in found and other in found
     ]

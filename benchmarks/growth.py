@@ -8,10 +8,18 @@ draws them for the README.
 
 from dataclasses import replace
 
-from benchmarks import sides
-from benchmarks.chart import draw
-from benchmarks.measuring import Figure, Options, Ratio, in_turns, over, say, shortened
-from benchmarks.surroundings import put_up
+from benchmarks.chart import write_chart
+from benchmarks.contestants import MAKEGOOD
+from benchmarks.environment import set_up_contestants
+from benchmarks.measurements import (
+    Measurement,
+    Options,
+    Ratio,
+    measure_in_turns,
+    print_progress,
+    ratios_by_round,
+    rounded,
+)
 
 PART = "growth"
 SMALLEST, MILLION = 10_000, 1_000_000
@@ -24,30 +32,37 @@ def run(options: Options) -> list[Ratio]:
     """Fill a table of each size, time the steps in turns, and return how much slower the largest is."""
     sizes = sorted({SMALLEST, min(MILLION, options.rows), options.rows})
     repeats = options.pick(30, 10)
-    plans = [replace(sides.MAKEGOOD, name=named(size), commands=COMMANDS) for size in sizes]
-    with put_up(plans) as put:
-        for side, size in zip(put, sizes, strict=True):
-            say(f"  {side.plan.name} finished: {side.ask('grow', rows=size)}")
-        figures = {side: [Figure(PART, side.plan.name, name, "ms", work=repeats) for name in MEASURES] for side in put}
-        in_turns(figures, lambda side: side.ask("steps", repeats=repeats), rounds=options.rounds)
-    kept = list(figures.values())
-    for figure in [figure for of_size in kept for figure in of_size]:
-        figure.say()
+    plans = [replace(MAKEGOOD, name=format_row_count(size), commands=COMMANDS) for size in sizes]
+    with set_up_contestants(plans) as contestants:
+        for contestant, size in zip(contestants, sizes, strict=True):
+            print_progress(f"  {contestant.name} finished: {contestant.call('write_finished', rows=size)}")
+        measurements = {
+            contestant: [Measurement(PART, contestant.name, name, "ms", work=repeats) for name in MEASURES]
+            for contestant in contestants
+        }
+        measure_in_turns(
+            measurements, lambda contestant: contestant.call("measure_steps", repeats=repeats), rounds=options.rounds
+        )
+    kept = list(measurements.values())
+    for measurement in [measurement for of_size in kept for measurement in of_size]:
+        measurement.print_json()
     if options.chart:
-        draw({size: [figure.median for figure in of_size] for size, of_size in zip(sizes, kept, strict=True)})
+        write_chart(
+            {size: [measurement.median for measurement in of_size] for size, of_size in zip(sizes, kept, strict=True)}
+        )
     return [
         Ratio(
             PART,
-            f"{name}, {named(sizes[-1])} finished over {named(SMALLEST)}",
-            over(largest, smallest),
+            f"{name}, {format_row_count(sizes[-1])} finished over {format_row_count(SMALLEST)}",
+            ratios_by_round(largest, smallest),
             at_most=bound,
-            figures=f"{shortened(largest.median)} and {shortened(smallest.median)} ms",
+            figures=f"{rounded(largest.median)} and {rounded(smallest.median)} ms",
         )
         for (name, bound), smallest, largest in zip(MEASURES.items(), kept[0], kept[-1], strict=True)
     ]
 
 
-def named(size: int) -> str:
+def format_row_count(size: int) -> str:
     """Return a number of rows as people say it."""
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
         if size >= unit and not size % (unit // 10):

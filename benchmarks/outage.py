@@ -1,16 +1,15 @@
 """A vendor that is down for ten minutes with 2,000 gifts waiting: ``python benchmarks/outage.py --minutes 10``.
 
 The vendor's process is ended, so that its port refuses connections; then 2,000 gifts are won. After the outage the
-vendor comes back at the worst moment, just after a probe has failed. What is asked of the engine: nothing is
+vendor comes back at the worst moment, just after a probe has failed. What the engine must do: nothing is
 exhausted, no attempt is spent, the vendor is asked no more than once per probe interval, and all gifts are ordered
-within a minute of its return, each once by its own book. Knocks at the closed port are counted in the kernel's packets
-where we may read them (root), and in any case in the attempts of the table: every one knocks once.
+within a minute of its return, each once by its own ledger. Connections to the closed port are counted in the kernel's
+packets where we may read them (root), and in any case in the attempts of the table: each of them connects once.
 """
 
 import argparse
 import contextlib
 import random
-import socket
 import sqlite3
 import sys
 import time
@@ -21,9 +20,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.depot import rig
-from benchmarks.depot.doorbell import Doorbell
-from benchmarks.depot.rig import Verdict
+from benchmarks.app import harness
+from benchmarks.app.connection_probe import ConnectionProbe
+from benchmarks.app.harness import Check
+from benchmarks.environment import free_port
 from tests.faults.program import Program
 
 # isort: split
@@ -38,15 +38,15 @@ from outbox.models import Attempt, ConsumerState, Message
 
 CONSUMER = "awards.order_gift"
 PROCESSES = 2
-LONGEST_PROBE = 30
-OPENING = 3 + PROCESSES - 1
-"""Knocks until the breaker is open: three rows must have said so, and every other process may be at one more."""
+MAX_PROBE_INTERVAL = 30
+MAX_CONNECTIONS_UNTIL_OPEN = 3 + PROCESSES - 1
+"""Connections until the breaker is open: three messages must have failed, and every other process may try one more."""
 DRAINED_WITHIN = 60
 WARM_UP = 20
 
 
 def main() -> None:
-    """Let the vendor fail, wait, let it come back, and hold its book against the awards."""
+    """Let the vendor fail, wait, let it come back, and compare its ledger with the awards."""
     parser = argparse.ArgumentParser(description="Measure an outage of the gifts' vendor.")
     parser.add_argument("--minutes", type=float, default=10, help="how long the vendor is down (default 10)")
     parser.add_argument("--awards", type=int, default=2_000, help="gifts won meanwhile (default 2000)")
@@ -55,39 +55,33 @@ def main() -> None:
     minutes, awards = (1, 200) if options.quick else (options.minutes, options.awards)
 
     port = free_port()
-    with rig.running(VENDOR_URL=f"http://127.0.0.1:{port}") as installation:
-        book = installation.folder / "book.sqlite3"
-        manage = [sys.executable, "manage.py", "fake_vendor", "--port", str(port), "--book", str(book)]
+    with harness.running(VENDOR_URL=f"http://127.0.0.1:{port}") as installation:
+        ledger = installation.folder / "book.sqlite3"
+        manage = [sys.executable, "manage.py", "fake_vendor", "--port", str(port), "--book", str(ledger)]
         vendor = installation.program("vendor", manage, says="fake vendor ready")
         worker = installation.workers(PROCESSES)
         installation.control()
         installation.beat()
-        campaign = a_campaign()
-        win(campaign, WARM_UP, name="early winner")
+        campaign = create_campaign()
+        draw_gifts(campaign, WARM_UP, name="early winner")
         wait_for_orders(WARM_UP, within=60)
 
         vendor.terminate()
-        doorbell, gone = Doorbell(port), time.time()
-        win(campaign, awards, name="winner")
-        rig.say("waiting", gifts=awards, drawn_in_seconds=round(time.time() - gone, 1))
+        connection_probe, gone = ConnectionProbe(port), time.time()
+        draw_gifts(campaign, awards, name="winner")
+        harness.print_result("waiting", gifts=awards, drawn_in_seconds=round(time.time() - gone, 1))
         time.sleep(max(0.0, gone + minutes * 60 - time.time()))
-        wait_for_a_probe()
-        doorbell.stop()
-        verdicts = [*spent(awards), *asked(doorbell, seconds=time.time() - gone)]
+        wait_for_failed_probe()
+        connection_probe.stop()
+        checks = [*evaluate_messages(awards), *evaluate_probes(connection_probe, seconds=time.time() - gone)]
 
         vendor.start()
         vendor.wait_for("fake vendor ready")
-        verdicts += drained(WARM_UP + awards, book, worker)
-    rig.judge(verdicts)
+        checks += evaluate_recovery(WARM_UP + awards, ledger, worker)
+    harness.report_checks(checks)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
-
-
-def a_campaign() -> Campaign:
+def create_campaign() -> Campaign:
     """Make a campaign in which every draw wins a gift."""
     now = timezone.now()
     span = timedelta(days=1)
@@ -96,12 +90,12 @@ def a_campaign() -> Campaign:
     return campaign
 
 
-def win(campaign: Campaign, many: int, *, name: str) -> None:
-    """Draw as people do; whoever has no e-mail address is told by nobody."""
-    luck = random.Random(1)
+def draw_gifts(campaign: Campaign, many: int, *, name: str) -> None:
+    """Draw as people do; whoever has no e-mail address gets no mail."""
+    rng = random.Random(1)
     for number in range(many):
         draws.draw_ticket(
-            campaign, person=f"{name} {number}", request_id=f"{name}-{number}".replace(" ", "-"), luck=luck
+            campaign, person=f"{name} {number}", request_id=f"{name}-{number}".replace(" ", "-"), luck=rng
         )
 
 
@@ -116,76 +110,88 @@ def wait_for_orders(many: int, *, within: float) -> float:
     return time.monotonic() - began
 
 
-def wait_for_a_probe() -> None:
+def wait_for_failed_probe() -> None:
     """Wait until the next probe has just failed: then the breaker waits longest."""
     probes = Attempt.objects.filter(message__consumer=CONSUMER)
     before = probes.count()
-    until = time.monotonic() + LONGEST_PROBE * 2
+    until = time.monotonic() + MAX_PROBE_INTERVAL * 2
     while probes.count() == before and time.monotonic() < until:
         time.sleep(0.02)
 
 
-def spent(awards: int) -> list[Verdict]:
-    """Judge what the outage has cost the messages: nothing."""
+def evaluate_messages(awards: int) -> list[Check]:
+    """Check what the outage has cost the messages: nothing."""
     waiting = Message.objects.filter(consumer=CONSUMER, status="pending")
     limits = Counter(waiting.values_list(F("attempt_limit") - F("attempts"), flat=True))
     outcomes = Counter(Attempt.objects.filter(message__consumer=CONSUMER).values_list("outcome", flat=True))
     exhausted = Message.objects.exhausted().count()
-    rig.say("spent", waiting=waiting.count(), tries_left=dict(limits), outcomes=dict(outcomes), exhausted=exhausted)
+    harness.print_result(
+        "messages", waiting=waiting.count(), tries_left=dict(limits), outcomes=dict(outcomes), exhausted=exhausted
+    )
     untouched = waiting.filter(attempts=0).count()
     left = dict(limits) == {8: awards}
     return [
-        Verdict("messages exhausted", "0", str(exhausted), not exhausted),
-        Verdict("waiting with all 8 tries left", str(awards), f"{limits[8]} ({untouched} never started)", left),
+        Check("messages exhausted", "0", str(exhausted), not exhausted),
+        Check("waiting with all 8 tries left", str(awards), f"{limits[8]} ({untouched} never started)", left),
     ]
 
 
-def asked(doorbell: Doorbell, *, seconds: float) -> list[Verdict]:
-    """Judge how often the vendor was asked: until the breaker opened, then once per interval of 5, 10, 20, 30 … s."""
+def evaluate_probes(connection_probe: ConnectionProbe, *, seconds: float) -> list[Check]:
+    """Check how often the vendor was asked: until the breaker opened, then once per interval of 5, 10, 20, 30 … s."""
     attempts = Attempt.objects.filter(message__consumer=CONSUMER, outcome="unavailable").order_by("started_at")
-    starts = [at.timestamp() for at in attempts.values_list("started_at", flat=True)]
-    knocks = doorbell.rang_at if doorbell.works else starts
+    starts = [at.timestamp() for at in attempts.values_list("started_at", flat=True) if at is not None]
+    connections = connection_probe.attempted_at if connection_probe.is_available else starts
     first = conf().probe_after.total_seconds()
-    opening = [at for at in knocks if at < knocks[0] + first]
-    probes = knocks[len(opening) :]
-    intervals = [min(first * 2**turn, LONGEST_PROBE) for turn in range(len(probes))]
+    opening = [at for at in connections if at < connections[0] + first]
+    probes = connections[len(opening) :]
+    intervals = [min(first * 2**turn, MAX_PROBE_INTERVAL) for turn in range(len(probes))]
     gaps = [after - before for before, after in zip([opening[-1], *probes], probes, strict=False)]
-    # A clock reads a knock a moment before the failure that the interval begins with.
+    # A packet is seen a moment before the failure that the interval begins with.
     early = [round(gap, 2) for gap, interval in zip(gaps, intervals, strict=True) if gap < interval - 0.1]
     state = ConsumerState.objects.get(consumer=CONSUMER)
-    rig.say(
-        "asked",
+    harness.print_result(
+        "probes",
         seconds=round(seconds),
-        counted_by="packets" if doorbell.works else "attempts",
-        knocks=len(knocks),
+        counted_by="packets" if connection_probe.is_available else "attempts",
+        connections=len(connections),
         attempts=len(starts),
         until_open=len(opening),
         gaps=[round(gap, 1) for gap in gaps],
         breaker=state.breaker,
     )
     return [
-        Verdict("asked until the breaker opened", f"<= {OPENING}", str(len(opening)), len(opening) <= OPENING),
-        Verdict("probes before their interval was over", "0", f"{len(early)} of {len(probes)}", not early),
-        Verdict("knocks at the port = attempts", str(len(starts)), str(len(knocks)), len(knocks) == len(starts)),
+        Check(
+            "asked until the breaker opened",
+            f"<= {MAX_CONNECTIONS_UNTIL_OPEN}",
+            str(len(opening)),
+            len(opening) <= MAX_CONNECTIONS_UNTIL_OPEN,
+        ),
+        Check("probes before their interval was over", "0", f"{len(early)} of {len(probes)}", not early),
+        Check(
+            "connections to the port = attempts",
+            str(len(starts)),
+            str(len(connections)),
+            len(connections) == len(starts),
+        ),
     ]
 
 
-def drained(gifts: int, book: Path, worker: Program) -> list[Verdict]:
-    """Judge how long it took after the vendor's return, and what its book says."""
-    began, worked = time.time(), rig.cpu_seconds(worker)
+def evaluate_recovery(gifts: int, ledger: Path, worker: Program) -> list[Check]:
+    """Check how long it took after the vendor's return, and what its ledger says."""
+    began, cpu_seconds = time.time(), harness.cpu_seconds(worker)
     wait_for_orders(gifts, within=DRAINED_WITHIN * 5)
-    seconds, worked = time.time() - began, rig.cpu_seconds(worker) - worked
-    with contextlib.closing(sqlite3.connect(book)) as vendor:
+    seconds, cpu_seconds = time.time() - began, harness.cpu_seconds(worker) - cpu_seconds
+    with contextlib.closing(sqlite3.connect(ledger)) as vendor:
         shipped = Counter(award for [award] in vendor.execute("SELECT award FROM shipped"))
         numbers = {f"V-{id:07d}" for [id] in vendor.execute("SELECT id FROM shipped")}
     won = {str(award) for award in Award.objects.values_list("public_id", flat=True)}
     recorded = set(VendorOrder.objects.values_list("number", flat=True))
     issued = Award.objects.filter(status="issued").count()
-    rig.say(
-        "drained",
+    harness.print_result(
+        "recovery",
         seconds=round(seconds, 1),
-        **pace(began),
-        worker_cpu_seconds=round(worked, 1),
+        **measure_pace(began),
+        worker_cpu_seconds=round(cpu_seconds, 1),
         shipped=shipped.total(),
         recorded=len(recorded),
         issued=issued,
@@ -195,12 +201,12 @@ def drained(gifts: int, book: Path, worker: Program) -> list[Verdict]:
     whole = once == gifts == shipped.total() == issued and numbers == recorded
     in_time = seconds <= DRAINED_WITHIN
     return [
-        Verdict("seconds from its return to the last order", f"<= {DRAINED_WITHIN}", f"{seconds:.1f}", in_time),
-        Verdict("shipped once by the vendor's book, and recorded", str(gifts), str(once), whole),
+        Check("seconds from its return to the last order", f"<= {DRAINED_WITHIN}", f"{seconds:.1f}", in_time),
+        Check("shipped once by the vendor's ledger, and recorded", str(gifts), str(once), whole),
     ]
 
 
-def pace(returned: float) -> dict[str, Any]:
+def measure_pace(returned: float) -> dict[str, Any]:
     """Return when the first order was settled after the vendor's return, and how many were settled per second."""
     with connection.cursor() as cursor:
         cursor.execute(

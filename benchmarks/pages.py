@@ -1,8 +1,8 @@
-"""The desk's first page and the metrics over a million rows: ``python benchmarks/pages.py``.
+"""The desk's first page and the metrics over a million messages: ``python benchmarks/pages.py``.
 
-Gunicorn serves with the arguments and settings of ``make up``, the chores run, and most of a million messages are
-finished, 100,000 exhausted and some unfinished. One client asks for one page after the other, over a connection that
-stays open, as a browser and a scraper do.
+Gunicorn serves with the arguments and settings of ``make up``, the maintenance jobs run, and most of a million messages
+are finished, 100,000 exhausted and some unfinished. One client asks for one page after the other, over a connection
+that stays open, as a browser and a scraper do.
 """
 
 import argparse
@@ -15,9 +15,10 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.depot import history, rig
-from benchmarks.depot.rig import Rig, Verdict
-from benchmarks.measuring import quantile
+from benchmarks.app import harness, history
+from benchmarks.app.harness import Check, Harness
+from benchmarks.environment import free_port
+from benchmarks.measurements import quantile
 from tests.faults.program import Program
 
 # isort: split
@@ -25,7 +26,6 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 
-from benchmarks.outage import free_port
 from config.processes import roles
 from outbox.maintenance import rollup
 from outbox.models import FailureGroup, Message
@@ -42,12 +42,12 @@ CONSUMERS = [
     "awards.tell_winner",
     "awards.count_win",
 ]
-KINDS = 8
-"""Kinds of failures of each consumer."""
+FAILURE_GROUPS = 8
+"""Of each consumer."""
 
 
 def main() -> None:
-    """Write a million messages, serve them, ask, and judge."""
+    """Write a million messages, serve them, request pages, and check the times."""
     parser = argparse.ArgumentParser(description="Measure the desk's first page and the metrics.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="messages (default 1000000)")
     parser.add_argument("--requests", type=int, default=200, help="of each page (default 200)")
@@ -55,33 +55,38 @@ def main() -> None:
     options = parser.parse_args()
     rows, requests = (50_000, 50) if options.quick else (options.rows, options.requests)
 
-    with rig.running() as installation:
+    with harness.running() as installation:
         began = time.monotonic()
-        fill(rows)
-        rig.say("written", **counted(), seconds=round(time.monotonic() - began, 1))
+        write_messages(rows)
+        harness.print_result("written", **count_rows(), seconds=round(time.monotonic() - began, 1))
         installation.control()
         installation.beat()
         address, web = serve(installation)
-        with client(address) as browser:
-            verdicts = [verdict for page in PAGES for verdict in ask(browser, web, page, requests)]
-    rig.judge(verdicts)
+        with log_in(address) as browser:
+            checks = [check for page in PAGES for check in measure_page(browser, web, page, requests)]
+    harness.report_checks(checks)
 
 
-def fill(rows: int) -> None:
+def write_messages(rows: int) -> None:
     """Write what two busy days leave behind: one in ten failed for good, one in a hundred is still waiting."""
-    days = {"oldest": DAYS * 86_400, "span": DAYS * 86_400 - 60, "topic": "award.won.points", "consumers": CONSUMERS}
-    history.write(history.FINISHED, rows=rows * 89 // 100, name="done", **days)
-    history.write(history.EXHAUSTED, rows=rows // 10, name="stuck", kinds=KINDS, **days)
-    history.write(history.UNFINISHED, rows=rows // 100, name="new", **days)
-    history.write(history.ATTEMPTS, name="done")
-    history.write(history.ATTEMPTS, name="stuck")
-    history.write(history.GROUPS, history.COUNTS)
-    history.tidy_up()
+    days: dict[str, history.Value] = {
+        "oldest": DAYS * 86_400,
+        "span": DAYS * 86_400 - 60,
+        "topic": "award.won.points",
+        "consumers": CONSUMERS,
+    }
+    history.write_rows(history.FINISHED, rows=rows * 89 // 100, name="done", **days)
+    history.write_rows(history.EXHAUSTED, rows=rows // 10, name="stuck", groups=FAILURE_GROUPS, **days)
+    history.write_rows(history.UNFINISHED, rows=rows // 100, name="new", **days)
+    history.write_rows(history.ATTEMPTS, name="done")
+    history.write_rows(history.ATTEMPTS, name="stuck")
+    history.write_rows(history.GROUPS, history.COUNTS)
+    history.vacuum()
     while rollup.roll_up().behind:
         pass
 
 
-def counted() -> dict[str, int]:
+def count_rows() -> dict[str, int]:
     """Return what the table holds."""
     return {
         "messages": Message.objects.count(),
@@ -91,11 +96,11 @@ def counted() -> dict[str, int]:
     }
 
 
-def serve(installation: Rig) -> tuple[str, Program]:
+def serve(installation: Harness) -> tuple[str, Program]:
     """Start gunicorn as ``make up`` does and return its address and the program."""
     address = f"127.0.0.1:{free_port()}"
     settings = {
-        "DJANGO_SETTINGS_MODULE": "benchmarks.depot.web",
+        "DJANGO_SETTINGS_MODULE": "benchmarks.app.web_settings",
         "STATE_DIR": str(installation.folder),
         "BEHIND_TLS_PROXY": "1",
     }
@@ -105,7 +110,7 @@ def serve(installation: Rig) -> tuple[str, Program]:
     return f"http://{address}", installation.program("web", web.argv, says=web.ready, **settings)
 
 
-def client(url: str) -> httpx.Client:
+def log_in(url: str) -> httpx.Client:
     """Return a client that is logged in and comes through a proxy that ends TLS, as far as the server can tell."""
     user = User.objects.create_superuser("operator")
     session = SessionStore()
@@ -117,31 +122,31 @@ def client(url: str) -> httpx.Client:
     return httpx.Client(base_url=url, headers=headers, timeout=30)
 
 
-def ask(browser: httpx.Client, web: Program, page: str, requests: int) -> list[Verdict]:
-    """Ask for one page again and again and judge how long the answers took."""
-    first = timed(browser, page)
+def measure_page(browser: httpx.Client, web: Program, page: str, requests: int) -> list[Check]:
+    """Request one page again and again and check how long the answers took."""
+    first = time_request(browser, page)
     for _ in range(10):
-        timed(browser, page)
-    worked = rig.cpu_seconds(web)
-    times = [timed(browser, page) for _ in range(requests)]
-    worked = (rig.cpu_seconds(web) - worked) / requests * 1e3
+        time_request(browser, page)
+    cpu_seconds = harness.cpu_seconds(web)
+    times = [time_request(browser, page) for _ in range(requests)]
+    cpu_seconds = (harness.cpu_seconds(web) - cpu_seconds) / requests * 1e3
     middle, most = quantile(times, 0.5), quantile(times, 0.95)
-    figures = {"first": first, "p50": middle, "p95": most, "most": max(times), "web_cpu_ms": worked}
-    rig.say(page, requests=requests, **{name: round(value, 1) for name, value in figures.items()})
+    figures = {"first": first, "p50": middle, "p95": most, "most": max(times), "web_cpu_ms": cpu_seconds}
+    harness.print_result(page, requests=requests, **{name: round(value, 1) for name, value in figures.items()})
     return [
-        Verdict(f"{page} p50", f"<= {AT_MOST:.0f} ms", f"{middle:.1f} ms", middle <= AT_MOST),
-        Verdict(f"{page} p95", f"<= {AT_MOST:.0f} ms", f"{most:.1f} ms", most <= AT_MOST),
+        Check(f"{page} p50", f"<= {AT_MOST:.0f} ms", f"{middle:.1f} ms", middle <= AT_MOST),
+        Check(f"{page} p95", f"<= {AT_MOST:.0f} ms", f"{most:.1f} ms", most <= AT_MOST),
     ]
 
 
-def timed(browser: httpx.Client, page: str) -> float:
+def time_request(browser: httpx.Client, page: str) -> float:
     """Return how many milliseconds one answer took, body included; end the run if it is not the page."""
     began = time.perf_counter()
     answer = browser.get(page)
-    took = (time.perf_counter() - began) * 1e3
+    milliseconds = (time.perf_counter() - began) * 1e3
     if answer.status_code != httpx.codes.OK or PAGES[page] not in answer.text:
         raise SystemExit(f"{page} answered {answer.status_code}: {answer.text[:300]}")
-    return took
+    return milliseconds
 
 
 if __name__ == "__main__":

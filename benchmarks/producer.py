@@ -7,10 +7,10 @@ alternate; medians of a round are compared. Celery alone pays the broker inside 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks import sides
-from benchmarks.measuring import Figure, Options, Ratio, in_turns, shortened
-from benchmarks.side import Plan, Side
-from benchmarks.surroundings import put_up
+from benchmarks.contestant import Contestant
+from benchmarks.contestants import CELERY_TUNED, MAKEGOOD, OUTBOX_TUNED, PROCRASTINATE
+from benchmarks.environment import set_up_contestants
+from benchmarks.measurements import Measurement, Options, Ratio, measure_in_turns, rounded
 
 PART = "producer"
 DRAW_AT_MOST = 0.35
@@ -18,42 +18,49 @@ INSERT_AT_MOST = 0.6
 MEASURES = ("draw without", "draw with", "insert without", "insert with", "one of a thousand")
 FLOOR = "insert by SQL"
 """The same row written by plain SQL, without checks and hints: what no ``publish`` into such a table can fall below."""
-COMMANDS = ("benchmarks.peers.commands", "benchmarks.peers.costs")
-ALL = [sides.MAKEGOOD, sides.OUTBOX_TUNED, sides.PROCRASTINATE, sides.CELERY_TUNED]
+COMMANDS = ("benchmarks.peers.commands", "benchmarks.peers.producer_costs")
+ALL = [MAKEGOOD, OUTBOX_TUNED, PROCRASTINATE, CELERY_TUNED]
 
 
-def run(options: Options, plans: Sequence[Plan] = ALL) -> list[Ratio]:
-    """Time each side's producer in turns and return the ratios."""
+def run(options: Options) -> list[Ratio]:
+    """Time each contestant's producer in turns and return the ratios."""
     repeats = options.pick(300, 60)
-    drawing = [replace(plan, commands=COMMANDS, environment={**plan.environment, "BENCH_DRAWS": "1"}) for plan in plans]
-    with put_up(drawing) as put:
-        figures = {
-            side: [Figure(PART, side.plan.name, measure, "ms", work=repeats) for measure in _measures(side.plan.name)]
-            for side in put
+    drawing = [replace(plan, commands=COMMANDS, environment={**plan.environment, "BENCH_DRAWS": "1"}) for plan in ALL]
+    with set_up_contestants(drawing) as contestants:
+        measurements = {
+            contestant: [
+                Measurement(PART, contestant.name, measure, "ms", work=repeats)
+                for measure in _measures(contestant.name)
+            ]
+            for contestant in contestants
         }
-        in_turns(figures, lambda side: _costs(side, repeats), rounds=options.rounds)
-    found = {figure.side + " " + figure.measure: figure for kept in figures.values() for figure in kept}
-    for figure in found.values():
-        figure.say()
-    return ratios(found, [plan.name for plan in plans])
+        measure_in_turns(measurements, lambda contestant: _measure_costs(contestant, repeats), rounds=options.rounds)
+    found = {
+        measurement.contestant + " " + measurement.measure: measurement
+        for kept in measurements.values()
+        for measurement in kept
+    }
+    for measurement in found.values():
+        measurement.print_json()
+    return compare(found, [plan.name for plan in ALL])
 
 
-def _costs(side: Side, repeats: int) -> list[float]:
-    draw = side.ask("whole_draw", repeats=repeats)
-    insert = side.ask("single_insert", repeats=repeats)
-    taken = {"one of a thousand": side.ask("many")}
+def _measure_costs(contestant: Contestant, repeats: int) -> list[float]:
+    draw = contestant.call("measure_draw", repeats=repeats)
+    insert = contestant.call("measure_insert", repeats=repeats)
+    taken = {"one of a thousand": contestant.call("measure_many")}
     taken |= {f"draw {how}": value for how, value in draw.items()}
     taken |= {f"insert {how}": value for how, value in insert.items()}
-    return [taken[measure] for measure in _measures(side.plan.name)]
+    return [taken[measure] for measure in _measures(contestant.name)]
 
 
 def _measures(name: str) -> Sequence[str]:
-    return [*MEASURES, FLOOR] if name == sides.MAKEGOOD.name else MEASURES
+    return [*MEASURES, FLOOR] if name == MAKEGOOD.name else MEASURES
 
 
-def ratios(found: dict[str, Figure], names: Sequence[str]) -> list[Ratio]:
+def compare(found: dict[str, Measurement], names: Sequence[str]) -> list[Ratio]:
     """Return what messages add to a draw, and what one adds to an INSERT beside what it adds with the others."""
-    ours = sides.MAKEGOOD.name
+    ours = MAKEGOOD.name
     overheads = [
         Ratio(
             PART,
@@ -65,7 +72,7 @@ def ratios(found: dict[str, Figure], names: Sequence[str]) -> list[Ratio]:
                 )
             ],
             at_most=DRAW_AT_MOST if name == ours else None,
-            figures=f"{_median(found, f'{name} draw with')} ms with, {_median(found, f'{name} draw without')} without",
+            figures=f"{_median(found, name, 'draw with')} ms with, {_median(found, name, 'draw without')} without",
         )
         for name in names
     ]
@@ -74,13 +81,13 @@ def ratios(found: dict[str, Figure], names: Sequence[str]) -> list[Ratio]:
             PART,
             f"a message on one INSERT, Makegood over {name}",
             [mine / other for mine, other in zip(_added(found, ours), _added(found, name), strict=True)],
-            at_most=INSERT_AT_MOST if name == sides.OUTBOX_TUNED.name else None,
+            at_most=INSERT_AT_MOST if name == OUTBOX_TUNED.name else None,
             figures=f"+{_middle(_added(found, ours))} and +{_middle(_added(found, name))} ms",
         )
         for name in names
         if name != ours
     ]
-    tuned = sides.OUTBOX_TUNED.name
+    tuned = OUTBOX_TUNED.name
     floor = _added(found, ours, FLOOR)
     least = Ratio(
         PART,
@@ -91,7 +98,7 @@ def ratios(found: dict[str, Figure], names: Sequence[str]) -> list[Ratio]:
     return [*overheads, *beside, least]
 
 
-def _added(found: dict[str, Figure], name: str, measure: str = "insert with") -> list[float]:
+def _added(found: dict[str, Measurement], name: str, measure: str = "insert with") -> list[float]:
     """Return the milliseconds that the message adds, round by round."""
     return [
         more - least
@@ -99,9 +106,9 @@ def _added(found: dict[str, Figure], name: str, measure: str = "insert with") ->
     ]
 
 
-def _median(found: dict[str, Figure], name: str) -> float:
-    return shortened(found[name].median)
+def _median(found: dict[str, Measurement], name: str, measure: str) -> float:
+    return rounded(found[f"{name} {measure}"].median)
 
 
 def _middle(values: list[float]) -> float:
-    return shortened(sorted(values)[len(values) // 2])
+    return rounded(sorted(values)[len(values) // 2])

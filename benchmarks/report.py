@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from benchmarks.measuring import Ratio, shortened
+from benchmarks.measurements import Ratio, rounded
 
 HEAD = ("part", "ratio", "required", "measured", "met?", "median figures")
 
@@ -17,7 +17,7 @@ def print_table(ratios: Iterable[Ratio]) -> None:
 
 
 def _row(ratio: Ratio) -> tuple[str, ...]:
-    least, most = shortened(min(ratio.rounds)), shortened(max(ratio.rounds))
-    spread = f"{shortened(ratio.measured)}{ratio.unit} ({least} to {most})"
+    least, most = rounded(min(ratio.rounds)), rounded(max(ratio.rounds))
+    spread = f"{rounded(ratio.measured)}{ratio.unit} ({least} to {most})"
     met = "-" if ratio.required == "-" else "yes" if ratio.is_met else "NO"
     return ratio.part, ratio.name, ratio.required, spread, met, ratio.figures

@@ -6,50 +6,55 @@ takes ``publish`` out of the draw.
 """
 
 import contextlib
-import socket
 from dataclasses import replace
 
-from benchmarks import sides
-from benchmarks.load import draws_per_second
-from benchmarks.measuring import Figure, Options, Ratio, in_turns, over, shortened
-from benchmarks.side import Plan, Service, Side
-from benchmarks.surroundings import put_up
+from benchmarks.contestant import Contestant, Plan, Service
+from benchmarks.contestants import MAKEGOOD
+from benchmarks.environment import free_port, set_up_contestants
+from benchmarks.http_load import draws_per_second
+from benchmarks.measurements import Measurement, Options, Ratio, measure_in_turns, ratios_by_round, rounded
 
 PART = "web"
 AT_LEAST = 0.75
-COMMANDS = ("benchmarks.peers.commands", "benchmarks.peers.costs")
+COMMANDS = ("benchmarks.peers.commands", "benchmarks.peers.producer_costs")
 
 
 def run(options: Options) -> list[Ratio]:
     """Load both servers in turns and return the ratio of their draws per second."""
     seconds = options.pick(5, 2)
     with contextlib.ExitStack() as stack:
-        ports = {"with messages": _free_port(), "without messages": _free_port()}
+        ports = {"with messages": free_port(), "without messages": free_port()}
         plans = [_plan(name, port, without=name.startswith("without")) for name, port in ports.items()]
-        put = stack.enter_context(put_up(plans))
-        for side in put:
-            side.ask("open_campaign")
-            stack.enter_context(side.working())
-        figures = {side: [Figure(PART, side.plan.name, "draws", "draws/s", work=0)] for side in put}
-        in_turns(figures, lambda side: [_loaded(side, ports[side.plan.name], seconds)], rounds=options.rounds)
-    [with_messages], [without] = figures.values()
-    with_messages.say()
-    without.say()
+        contestants = stack.enter_context(set_up_contestants(plans))
+        for contestant in contestants:
+            contestant.call("open_campaign")
+            stack.enter_context(contestant.services_running())
+        measurements = {
+            contestant: [Measurement(PART, contestant.name, "draws", "draws/s", work=0)] for contestant in contestants
+        }
+        measure_in_turns(
+            measurements,
+            lambda contestant: [_measure_draws(contestant, ports[contestant.name], seconds)],
+            rounds=options.rounds,
+        )
+    [with_messages], [without] = measurements.values()
+    with_messages.print_json()
+    without.print_json()
     return [
         Ratio(
             PART,
             "draws per second, with messages over without",
-            over(with_messages, without),
+            ratios_by_round(with_messages, without),
             at_least=AT_LEAST,
-            figures=f"{shortened(with_messages.median)} and {shortened(without.median)} draws/s",
+            figures=f"{rounded(with_messages.median)} and {rounded(without.median)} draws/s",
         )
     ]
 
 
-def _loaded(side: Side, port: int, seconds: float) -> float:
-    made = draws_per_second(port, seconds)
-    side.ask("check_draws", published=side.plan.environment["BENCH_WITHOUT"] == "0")
-    return made
+def _measure_draws(contestant: Contestant, port: int, seconds: float) -> float:
+    rate = draws_per_second(port, seconds)
+    contestant.call("check_draws", published=contestant.plan.environment["BENCH_WITHOUT"] == "0")
+    return rate
 
 
 def _plan(name: str, port: int, *, without: bool) -> Plan:
@@ -58,12 +63,6 @@ def _plan(name: str, port: int, *, without: bool) -> Plan:
         *("--worker-class", "gthread", "--workers", "2", "--threads", "4"),
         *("--graceful-timeout", "5", "--no-control-socket"),
     ]
-    environment = {**sides.MAKEGOOD.environment, "BENCH_WITHOUT": "1" if without else "0"}
+    environment = {**MAKEGOOD.environment, "BENCH_WITHOUT": "1" if without else "0"}
     web = Service("web", server, "Booting worker")
-    return replace(sides.MAKEGOOD, name=name, services=[web], environment=environment, commands=COMMANDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return replace(MAKEGOOD, name=name, services=[web], environment=environment, commands=COMMANDS)

@@ -1,4 +1,4 @@
-"""What every side can be asked: take work, at once or at an even rate, and tell what was done with it."""
+"""The commands of every contestant: publish, as a backlog or at an even rate, and count what was done with it."""
 
 import time
 from types import ModuleType
@@ -8,14 +8,14 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models import Count, Max, Min, Q
 
-from benchmarks.clocks import seconds_ahead
+from benchmarks.clock_offset import database_clock_offset
 from benchmarks.peers.work.models import Award, payload_of
 
 BATCH = 1000
-"""Awards that one transaction writes when work is laid in."""
+"""Messages that one transaction writes into a backlog."""
 PERSON = "anna@example.com"
-POLL = 0.1
-"""Seconds between two looks at whether all is issued."""
+POLL_SECONDS = 0.1
+"""Between two queries whether all is issued."""
 
 
 def migrate() -> None:
@@ -24,37 +24,37 @@ def migrate() -> None:
     connection.close()
 
 
-def clear(adapter: ModuleType) -> None:
+def clear_tables(adapter: ModuleType) -> None:
     """Take the rows of the round before away, so that each begins with empty tables."""
     tables = ", ".join(("work_award", *adapter.TABLES))
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
-def fill(adapter: ModuleType, messages: int) -> None:
+def publish_backlog(adapter: ModuleType, messages: int) -> None:
     """Commit ``messages`` awards with their messages, many in a transaction; then let the planner see them."""
-    rows = getattr(adapter, "ROWS_PER_MESSAGE", 1)
+    awards = getattr(adapter, "AWARDS_PER_MESSAGE", 1)
     for start in range(0, messages, BATCH):
         numbers = range(start, min(start + BATCH, messages))
         with transaction.atomic():
             Award.objects.bulk_create(
-                Award(pk=number * rows + place + 1, person=f"person-{number}@example.com")
+                Award(pk=number * awards + place + 1, person=f"person-{number}@example.com")
                 for number in numbers
-                for place in range(rows)
+                for place in range(awards)
             )
-            adapter.send_many([payload_of(number * rows + 1) for number in numbers])
+            adapter.send_many([payload_of(number * awards + 1) for number in numbers])
     with connection.cursor() as cursor:
-        cursor.execute("SELECT setval(pg_get_serial_sequence('work_award', 'id'), %s)", [messages * rows])
+        cursor.execute("SELECT setval(pg_get_serial_sequence('work_award', 'id'), %s)", [messages * awards])
         for table in ("work_award", *adapter.TABLES):
             cursor.execute(f"ANALYZE {table}")
 
 
-def left() -> int:
+def count_unissued() -> int:
     """Return how many awards are not issued yet."""
     return Award.objects.filter(times=0).count()
 
 
-def tally() -> dict[str, Any]:
+def count_issued() -> dict[str, Any]:
     """Count the awards and how often they were issued, and how long it took from the first to the last, in seconds."""
     figures = Award.objects.aggregate(
         awards=Count("pk"),
@@ -67,39 +67,39 @@ def tally() -> dict[str, Any]:
     return {**figures, "seconds": (last - first).total_seconds() if first else 0.0}
 
 
-def paced(adapter: ModuleType, rate: int, seconds: float, within: float) -> dict[str, Any]:
+def measure_latency(adapter: ModuleType, rate: int, seconds: float, within: float) -> dict[str, Any]:
     """Commit awards one by one at ``rate`` per second; return milliseconds from commit to success, and of the commits.
 
-    Success is when the award was issued, or later where the side says when it took the message for done. Both ends are
-    on the database's clock.
+    Success is when the award was issued, or later where the contestant records when the message was done. Both ends
+    are on the database's clock.
     """
-    behind = seconds_ahead()
-    committed, taken, spent = _commit_at_rate(adapter, rate, seconds)
+    offset = database_clock_offset()
+    committed, milliseconds, elapsed = _commit_at_rate(adapter, rate, seconds)
     awards = list(committed)
     _wait_until_issued(awards, within)
-    progress = adapter.progress if hasattr(adapter, "progress") else _progress
-    became = progress(awards)
-    starts = [(award, started) for award, (started, _ended, _tries) in became.items() if started]
+    progress = getattr(adapter, "progress", _progress)
+    settled = progress(awards)
+    starts = [(award, started) for award, (started, _ended, _tries) in settled.items() if started]
     return {
-        "waits": [(ended - behind - committed[award]) * 1e3 for award, (_started, ended, _tries) in became.items()],
-        "starts": [(started - behind - committed[award]) * 1e3 for award, started in starts],
-        "retried": sum(tries > 1 for _started, _ended, tries in became.values()),
-        "commits": taken,
-        "rate": len(awards) / spent,
+        "waits": [(ended - offset - committed[award]) * 1e3 for award, (_started, ended, _tries) in settled.items()],
+        "starts": [(started - offset - committed[award]) * 1e3 for award, started in starts],
+        "retried": sum(tries > 1 for _started, _ended, tries in settled.values()),
+        "commits": milliseconds,
+        "rate": len(awards) / elapsed,
         "once": Award.objects.filter(pk__in=awards, times=1).count(),
     }
 
 
-def trickle(adapter: ModuleType, rate: int, seconds: float) -> int:
+def publish_at_rate(adapter: ModuleType, rate: int, seconds: float) -> int:
     """Commit awards one by one at ``rate`` per second, as producers that keep on; return how many."""
-    committed, _taken, _spent = _commit_at_rate(adapter, rate, seconds)
+    committed, _milliseconds, _elapsed = _commit_at_rate(adapter, rate, seconds)
     return len(committed)
 
 
 def _commit_at_rate(adapter: ModuleType, rate: int, seconds: float) -> tuple[dict[int, float], list[float], float]:
     """Return when each award was committed on our clock, the milliseconds each took, and the seconds in all."""
     committed: dict[int, float] = {}
-    taken = []
+    milliseconds: list[float] = []
     start = time.perf_counter() + 0.1
     for number in range(round(rate * seconds)):
         pause = start + number / rate - time.perf_counter()
@@ -108,12 +108,12 @@ def _commit_at_rate(adapter: ModuleType, rate: int, seconds: float) -> tuple[dic
         began = time.perf_counter()
         award, at = _commit_one(adapter)
         committed[award] = at
-        taken.append((time.perf_counter() - began) * 1e3)
-    return committed, taken, time.perf_counter() - start
+        milliseconds.append((time.perf_counter() - began) * 1e3)
+    return committed, milliseconds, time.perf_counter() - start
 
 
 def _commit_one(adapter: ModuleType) -> tuple[int, float]:
-    """Return the award and when COMMIT had returned: before the hooks, for in them Celery alone talks to the broker."""
+    """Return the award and when COMMIT had returned: before the hooks, in which Celery alone sends to the broker."""
     committed: list[float] = []
     with transaction.atomic():
         transaction.on_commit(lambda: committed.append(time.time()))
@@ -124,11 +124,11 @@ def _commit_one(adapter: ModuleType) -> tuple[int, float]:
 
 def _wait_until_issued(awards: list[int], within: float) -> None:
     until = time.monotonic() + within
-    while left := Award.objects.filter(pk__in=awards, times=0).count():
+    while unissued := Award.objects.filter(pk__in=awards, times=0).count():
         if time.monotonic() > until:
-            raise TimeoutError(f"{left} of {len(awards)} awards were not issued within {within} s")
-        time.sleep(POLL)
-    time.sleep(POLL)  # the message may be marked a moment after the award
+            raise TimeoutError(f"{unissued} of {len(awards)} awards were not issued within {within} s")
+        time.sleep(POLL_SECONDS)
+    time.sleep(POLL_SECONDS)  # the message may be marked a moment after the award
 
 
 def _progress(awards: list[int]) -> dict[int, tuple[float, float, int]]:

@@ -1,7 +1,7 @@
-"""The process that hands work to one side and looks at what became of it: a JSON line in, a JSON line out.
+"""The process that publishes for one contestant and counts what became of it: a JSON line in, a JSON line out.
 
-Started with the side's settings, the name of its adapter and of modules with commands; those are the same for all
-sides, so that only the adapter differs.
+Started with the contestant's settings, the name of its adapter and of modules with commands; those are the same for all
+contestants, so that only the adapter differs.
 """
 
 import importlib
@@ -14,7 +14,7 @@ import django
 
 
 def main(adapter_name: str, *modules: str) -> None:
-    """Answer commands until the input ends."""
+    """Carry out commands until the input ends."""
     django.setup()
     adapter = importlib.import_module(adapter_name)
     commands = [importlib.import_module(module) for module in modules]
@@ -23,13 +23,11 @@ def main(adapter_name: str, *modules: str) -> None:
         command = next(getattr(module, name) for module in commands if hasattr(module, name))
         if "adapter" in inspect.signature(command).parameters:
             arguments["adapter"] = adapter
-        print(json.dumps(_answer(command, arguments)), flush=True)
-    if hasattr(adapter, "close"):
-        adapter.close()
+        print(json.dumps(_carry_out(command, arguments)), flush=True)
 
 
-def _answer(command: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return what the command answers, or what went wrong; the runner raises it."""
+def _carry_out(command: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return what the command returns, or what went wrong; the runner raises it."""
     try:
         return {"answer": command(**arguments)}
     except Exception as error:

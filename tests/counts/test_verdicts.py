@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from benchmarks.chart import svg
-from benchmarks.measuring import Figure, Ratio, in_turns, over
+from benchmarks.chart import render_svg
+from benchmarks.contestant import Contestant, RoundFailed
+from benchmarks.measurements import Measurement, Ratio, measure_in_turns, ratios_by_round
 from benchmarks.report import print_table
-from benchmarks.side import RoundFailed, Side
 
 
-def figure(*rounds: float, side: str = "ours") -> Figure:
-    return Figure("drain", side, "messages", "messages/s", list(rounds), work=10)
+def figure(*rounds: float, contestant: str = "ours") -> Measurement:
+    return Measurement("drain", contestant, "messages", "messages/s", list(rounds), work=10)
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ def test_the_median_of_the_rounds_is_held_against_the_bound(rounds, bounds, met)
 
 
 def test_a_ratio_is_taken_round_by_round():
-    assert over(figure(10, 30, 20), figure(5, 10, 40)) == [2.0, 3.0, 0.5]
+    assert ratios_by_round(figure(10, 30, 20), figure(5, 10, 40)) == [2.0, 3.0, 0.5]
 
 
 def test_the_sides_take_turns_and_the_warm_up_is_not_counted():
     calls = []
-    figures = {"a": [figure(side="a")], "b": [figure(side="b")]}
+    figures = {"a": [figure(contestant="a")], "b": [figure(contestant="b")]}
 
-    def measure(side: str) -> list[float]:
-        calls.append(side)
+    def measure(contestant: str) -> list[float]:
+        calls.append(contestant)
         return [float(len(calls))]
 
-    in_turns(figures, measure, rounds=2, warm_up=1)
+    measure_in_turns(figures, measure, rounds=2, warm_up=1)
 
     assert calls == ["a", "b"] * 3
     assert [kept.rounds for [kept] in figures.values()] == [[3.0, 5.0], [4.0, 6.0]]
@@ -56,7 +56,7 @@ def test_a_failed_round_is_said_and_measured_again(capsys):
             raise answer
         return [answer]
 
-    in_turns({"a": [kept]}, measure, rounds=1, warm_up=0)
+    measure_in_turns({"a": [kept]}, measure, rounds=1, warm_up=0)
 
     assert kept.rounds == [5.0]
     assert "A ROUND FAILED and is not counted: one award was issued twice" in capsys.readouterr().err
@@ -67,7 +67,7 @@ def test_a_side_that_fails_twice_in_a_row_ends_the_run():
         raise RoundFailed("lost", ours=False)
 
     with pytest.raises(RoundFailed, match="lost"):
-        in_turns({"a": [figure()]}, measure, rounds=1, warm_up=0)
+        measure_in_turns({"a": [figure()]}, measure, rounds=1, warm_up=0)
 
 
 def test_a_failed_round_of_makegood_ends_the_run_at_once():
@@ -77,28 +77,28 @@ def test_a_failed_round_of_makegood_ends_the_run_at_once():
         raise next(answers)
 
     with pytest.raises(RoundFailed, match="lost"):
-        in_turns({"a": [figure()]}, measure, rounds=1, warm_up=0)
+        measure_in_turns({"a": [figure()]}, measure, rounds=1, warm_up=0)
 
 
 @pytest.mark.parametrize(
-    "tally",
+    "counts",
     [
         {"awards": 10, "issued": 10, "once": 9, "seconds": 1.0},
         {"awards": 10, "issued": 9, "once": 9, "seconds": 1.0},
         {"awards": 9, "issued": 9, "once": 9, "seconds": 1.0},
     ],
 )
-def test_a_round_in_which_an_award_was_lost_or_issued_twice_is_an_error(tally):
-    side = Side.__new__(Side)
-    side.plan = type("Plan", (), {"name": "theirs", "peer": "celery"})
-    side.ask = lambda _command: tally
+def test_a_round_in_which_an_award_was_lost_or_issued_twice_is_an_error(counts):
+    contestant = Contestant.__new__(Contestant)
+    contestant.plan = type("Plan", (), {"name": "theirs", "peer": "celery"})
+    contestant.call = lambda _command: counts
 
     with pytest.raises(RoundFailed, match="theirs: of 10 awards"):
-        side.check(10)
+        contestant.check_issued_once(10)
 
 
 def test_a_figure_is_one_line_of_json(capsys):
-    figure(1.23456, 3.0, 2.0).say()
+    figure(1.23456, 3.0, 2.0).print_json()
 
     (line,) = capsys.readouterr().out.splitlines()
     said = json.loads(line)
@@ -116,7 +116,7 @@ def test_the_table_says_what_was_required_and_whether_it_is_met(capsys):
 
 
 def test_the_chart_has_a_line_for_each_step_and_both_colour_schemes():
-    drawn = svg({10_000: [8.0, 12.0, 30.0], 1_000_000: [8.2, 12.1, 31.0], 10_000_000: [8.4, 12.4, 33.0]})
+    drawn = render_svg({10_000: [8.0, 12.0, 30.0], 1_000_000: [8.2, 12.1, 31.0], 10_000_000: [8.4, 12.4, 33.0]})
 
     assert drawn.count("<polyline") == 3
     assert "message list: 33.0 ms" in drawn

@@ -1,4 +1,4 @@
-"""How work is handed to Celery alone: ``delay`` once the caller's transaction has committed."""
+"""How messages are handed to Celery alone: ``delay`` once the caller's transaction has committed."""
 
 from collections.abc import Sequence
 from functools import partial

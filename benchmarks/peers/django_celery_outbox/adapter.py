@@ -1,4 +1,4 @@
-"""How work is handed to django-celery-outbox: ``delay`` in the transaction, which writes a row."""
+"""How messages are handed to django-celery-outbox: ``delay`` in the transaction, which writes a row."""
 
 from collections.abc import Sequence
 from typing import Any

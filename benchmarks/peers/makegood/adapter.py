@@ -1,16 +1,19 @@
-"""How work is handed to Makegood: ``publish`` beside the row, ``publish_many`` for many."""
+"""How messages are handed to Makegood: ``publish`` beside the row, ``publish_many`` for many.
+
+Only the engine's public names and the columns of its table, so that it fits other commits of the engine as well.
+"""
 
 import json
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
 from outbox import Draft, Message, publish, publish_many
-from outbox.broker import dispatcher
 
-ROWS_PER_MESSAGE = int(os.environ.get("BENCH_FAN_OUT", "1"))
+AWARDS_PER_MESSAGE = int(os.environ.get("BENCH_FAN_OUT", "1"))
 PUBLISHES = True
 """A draw publishes by itself."""
 PLAIN_INSERT = """
@@ -48,9 +51,10 @@ def progress(awards: Sequence[int]) -> dict[int, tuple[float, float, int]]:
     """
     rows = Message.objects.filter(topic="work.won", key__in=[str(award) for award in awards])
     times = rows.values_list("key", "started_at", "finished_at", "attempts")
-    return {int(key): (start.timestamp(), end.timestamp(), attempts) for key, start, end, attempts in times}
+    return {int(key): (_seconds(start), _seconds(end), attempts) for key, start, end, attempts in times}
 
 
-def close() -> None:
-    """Let the courier send what it holds."""
-    dispatcher.drain()
+def _seconds(moment: datetime | None) -> float:
+    """Return seconds since the epoch; a message that was not started or not finished ends the round."""
+    assert moment is not None
+    return moment.timestamp()

@@ -1,11 +1,13 @@
-"""What the engine's steps and the desk take in a table of many finished messages; asked by ``benchmarks/growth.py``."""
+"""What the engine's steps and the desk take among many finished messages: commands of ``benchmarks/growth.py``."""
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from unittest import mock
 
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.test import Client
 
 from benchmarks.peers.commands import PERSON
@@ -34,7 +36,7 @@ FINISHED = """
 """
 
 
-def grow(rows: int) -> str:
+def write_finished(rows: int) -> str:
     """Write ``rows`` successes of the last days and a hundred failures, vacuum, and return the table's size."""
     with connection.cursor() as cursor:
         for first in range(1, rows + 1, STEP):
@@ -42,20 +44,26 @@ def grow(rows: int) -> str:
         _write(cursor, "failed", rows + 1, rows + FAILED)
         cursor.execute("VACUUM (ANALYZE) outbox_message")
         cursor.execute("SELECT pg_size_pretty(pg_total_relation_size('outbox_message'))")
-        [size] = cursor.fetchone()
+        [[size]] = cursor.fetchall()
     get_user_model().objects.create_superuser("bench", password="bench")
-    return size
+    return str(size)
 
 
-def _write(cursor: object, status: str, first: int, last: int) -> None:
-    given = {"consumer": CONSUMER, "bytes": MESSAGE_BYTES - 40, "status": status, "first": first, "last": last}
-    cursor.execute(FINISHED, given)
+def _write(cursor: CursorWrapper, status: str, first: int, last: int) -> None:
+    values: dict[str, str | int] = {
+        "consumer": CONSUMER,
+        "bytes": MESSAGE_BYTES - 40,
+        "status": status,
+        "first": first,
+        "last": last,
+    }
+    cursor.execute(FINISHED, values)
 
 
-def steps(repeats: int) -> list[float]:
+def measure_steps(repeats: int) -> list[float]:
     """Return the median milliseconds of a rescan with 500 rows due, of a chunk of 50 delivered, and of the list."""
-    dispatcher.dispatch = lambda _ids: None
-    rescan.thread_connection = _Nowhere
+    mock.patch.object(dispatcher, "dispatch", _dispatch_nothing).start()
+    mock.patch.object(rescan, "thread_connection", _NoBroker).start()
     client = Client(HTTP_HOST="localhost")
     client.force_login(get_user_model().objects.get(username="bench"))
     due = _publish(DUE)
@@ -63,17 +71,21 @@ def steps(repeats: int) -> list[float]:
     def make_due() -> None:
         Message.objects.filter(pk__in=due).update(due_at="2026-01-01T00:00Z")
 
-    def see_list() -> None:
+    def request_list() -> None:
         response = client.get("/admin/outbox/message/", secure=True)
         assert response.status_code == 200, response.status_code
 
-    sweep = _median(make_due, rescan.rescan, repeats)
+    rescanned = _median(make_due, rescan.rescan, repeats)
     Message.objects.filter(pk__in=due).delete()
     chunk = _median(_next_chunk, _deliver_chunk, repeats)
-    return [sweep, chunk, _median(lambda: None, see_list, repeats)]
+    return [rescanned, chunk, _median(lambda: None, request_list, repeats)]
 
 
-class _Nowhere:
+def _dispatch_nothing(_ids: Mapping[str, Sequence[int]]) -> None:
+    """Send no hints."""
+
+
+class _NoBroker:
     """A link to a broker that takes every hint and whose queues are always empty: only the database is timed."""
 
     def depth(self, _consumer: str) -> int:
@@ -100,12 +112,12 @@ def _deliver_chunk() -> None:
     chunks.deliver(CONSUMER, _chunk)
 
 
-def _median(prepare: Callable[[], None], act: Callable[[], object], repeats: int) -> float:
-    taken = []
+def _median(prepare: Callable[[], None], step: Callable[[], object], repeats: int) -> float:
+    milliseconds = []
     for turn in range(repeats + 3):
         prepare()
         began = time.perf_counter()
-        act()
+        step()
         if turn >= 3:
-            taken.append((time.perf_counter() - began) * 1e3)
-    return statistics.median(taken)
+            milliseconds.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(milliseconds)

@@ -1,4 +1,4 @@
-"""How work is handed to procrastinate: ``defer`` on Django's connection, in the caller's transaction."""
+"""How messages are handed to procrastinate: ``defer`` on Django's connection, in the caller's transaction."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,1 +1,1 @@
-"""The work that every side does: an award is written with its message, and a handler issues it."""
+"""The work that every contestant does: an award is written with its message, and a handler issues it."""

@@ -1,4 +1,4 @@
-"""The app of the work, in every side's database."""
+"""The app of the work, in every contestant's database."""
 
 from django.apps import AppConfig
 

@@ -12,19 +12,20 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+import outbox
 from benchmarks.peers.commands import PERSON
 from benchmarks.peers.work.models import Award, payload_of
 
 MESSAGES_PER_DRAW = 3
-"""An award of points has three consumers: one issues it, one tells the winner, one counts it."""
+"""An award of points has three consumers: one issues it, one notifies the winner, one counts it."""
 MANY = 1000
 BLOCK = 50
 """Transactions of a kind in a row."""
-SETTLED = 0.05
-"""Seconds after which nothing is done any more for what was committed before."""
+SETTLE_SECONDS = 0.05
+"""After which nothing is done any more for what was committed before."""
 
 
-def single_insert(adapter: ModuleType, repeats: int) -> dict[str, float]:
+def measure_insert(adapter: ModuleType, repeats: int) -> dict[str, float]:
     """Return the median milliseconds of a transaction with one INSERT, and of the same with its message.
 
     Where the adapter can write its message by plain SQL, also of that.
@@ -42,13 +43,13 @@ def single_insert(adapter: ModuleType, repeats: int) -> dict[str, float]:
 
         return with_message
 
-    acts = {"without": plain, "with": sending(adapter.send)}
+    transactions = {"without": plain, "with": sending(adapter.send)}
     if hasattr(adapter, "send_by_sql"):
-        acts["by SQL"] = sending(adapter.send_by_sql)
-    return _in_turns(acts, repeats)
+        transactions["by SQL"] = sending(adapter.send_by_sql)
+    return _time_in_turns(transactions, repeats)
 
 
-def many(adapter: ModuleType) -> float:
+def measure_many(adapter: ModuleType) -> float:
     """Return the milliseconds that each of a thousand messages takes, written in one transaction."""
     awards = Award.objects.bulk_create(Award(person=PERSON) for _ in range(MANY))
     payloads = [payload_of(award.pk) for award in awards]
@@ -58,7 +59,7 @@ def many(adapter: ModuleType) -> float:
     return (time.perf_counter() - began) * 1e3 / MANY
 
 
-def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
+def measure_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
     """Return the median milliseconds of a draw that wins points, without its messages and with them.
 
     Makegood publishes once, for three consumers; a peer has no consumers of a topic and sends three messages.
@@ -67,8 +68,8 @@ def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
     from awards.models import Campaign
     from awards.services import draws
 
-    campaign = Campaign.objects.filter(slug="bench").first() or _a_campaign()
-    own = draws.publish
+    campaign = Campaign.objects.filter(slug="bench").first() or _create_campaign()
+    own = outbox.publish
 
     def for_each_consumer(_topic: str, *, payload: dict[str, Any], **_how: Any) -> list[int]:
         for _ in range(MESSAGES_PER_DRAW):
@@ -76,24 +77,23 @@ def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
         return []
 
     def draw(publish: Callable[..., Any]) -> Callable[[], None]:
-        def act() -> None:
-            draws.publish = publish
-            draws.draw_ticket(
-                campaign, person=f"{uuid.uuid4()}@example.com", request_id=str(uuid.uuid4()), luck=_First()
-            )
+        def run() -> None:
+            vars(draws)["publish"] = publish  # takes no time that would be measured
+            person, request_id = f"{uuid.uuid4()}@example.com", str(uuid.uuid4())
+            draws.draw_ticket(campaign, person=person, request_id=request_id, luck=_FirstTicket())
 
-        return act
+        return run
 
     publish = own if getattr(adapter, "PUBLISHES", False) else for_each_consumer
     try:
-        return _in_turns({"without": draw(lambda *_args, **_how: []), "with": draw(publish)}, repeats)
+        return _time_in_turns({"without": draw(lambda *_args, **_how: []), "with": draw(publish)}, repeats)
     finally:
-        draws.publish = own
+        vars(draws)["publish"] = own
 
 
 def open_campaign() -> None:
     """Make the campaign in which everybody wins points."""
-    _a_campaign()
+    _create_campaign()
 
 
 def check_draws(published: bool) -> None:
@@ -106,14 +106,14 @@ def check_draws(published: bool) -> None:
         raise AssertionError(f"{messages} messages of {Won.objects.count()} awards, not {expected}")
 
 
-class _First:
-    """Luck that always gives the first ticket."""
+class _FirstTicket:
+    """A random source that always gives the first ticket."""
 
     def randrange(self, _stop: int, /) -> int:
         return 0
 
 
-def _a_campaign() -> Any:
+def _create_campaign() -> Any:
     from awards.models import Campaign, Kind, Prize
 
     now = timezone.now()
@@ -123,18 +123,18 @@ def _a_campaign() -> Any:
     return campaign
 
 
-def _in_turns(acts: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+def _time_in_turns(transactions: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
     """Return the median milliseconds of each, done in blocks that alternate.
 
     What the process does for a message in the background then falls on those with one, and on none of those without.
     """
-    taken: dict[str, list[float]] = {name: [] for name in acts}
+    milliseconds: dict[str, list[float]] = {name: [] for name in transactions}
     for turn in range(max(2, repeats // BLOCK) + 1):
-        for name, act in acts.items():
-            time.sleep(SETTLED)
+        for name, run in transactions.items():
+            time.sleep(SETTLE_SECONDS)
             for _ in range(min(BLOCK, repeats)):
                 began = time.perf_counter()
-                act()
+                run()
                 if turn:  # the first block warms up
-                    taken[name].append((time.perf_counter() - began) * 1e3)
-    return {name: statistics.median(values) for name, values in taken.items()}
+                    milliseconds[name].append((time.perf_counter() - began) * 1e3)
+    return {name: statistics.median(values) for name, values in milliseconds.items()}

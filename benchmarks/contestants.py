@@ -1,10 +1,13 @@
-"""The sides there are: Makegood, its peers as they come and tuned, and the plain SQL that none can beat."""
+"""The contestants there are: Makegood, its peers as they come and tuned, and the plain SQL that none can beat."""
 
-from benchmarks.side import Plan, Service
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.contestant import Plan, Service
 
 LEAN = ["--without-gossip", "--without-mingle", "-l", "WARNING"]
 COMMAND = ["{python}", "-m", "celery", "-A"]
-SILENT = ""
+NO_READY_LINE = ""
 """Nothing to wait for: the process says nothing when it is up."""
 
 
@@ -15,7 +18,7 @@ def _celery(app: str, name: str, *arguments: str) -> Service:
 
 def _relay(*arguments: str) -> Service:
     manage = ["{python}", "-m", "django", "celery_outbox_relay"]
-    return Service("relay", [*manage, *arguments], SILENT)
+    return Service("relay", [*manage, *arguments], NO_READY_LINE)
 
 
 def _makegood(name: str, *, fan_out: int = 1, bulk: bool = False) -> Plan:
@@ -54,17 +57,17 @@ def _procrastinate() -> Plan:
     return Plan(
         "procrastinate",
         peer="procrastinate",
-        services=[Service(name, worker, SILENT) for name in ("worker-1", "worker-2")],
+        services=[Service(name, worker, NO_READY_LINE) for name in ("worker-1", "worker-2")],
         environment={"BENCH_TUNED": "1"},
     )
 
 
-def _limit(name: str, *arguments: str) -> Plan:
-    loop = ["{python}", "-m", "benchmarks.peers.limit.loop", *arguments]
+def _plain_sql(name: str, *arguments: str) -> Plan:
+    loop = ["{python}", "-m", "benchmarks.peers.plain_sql.loop", *arguments]
     return Plan(
         name,
         peer="makegood",
-        services=[Service(loop_name, loop, SILENT) for loop_name in ("loop-1", "loop-2")],
+        services=[Service(loop_name, loop, NO_READY_LINE) for loop_name in ("loop-1", "loop-2")],
         queues=_makegood("").queues,
     )
 
@@ -81,9 +84,14 @@ OUTBOX_TUNED = _celery_peer(
 PROCRASTINATE = _procrastinate()
 CELERY = _celery_peer("bare Celery", "celery", tuned=False)
 CELERY_TUNED = _celery_peer("Celery tuned", "celery", tuned=True)
-LIMIT = _limit("plain SQL")
-LIMIT_ORM = _limit("plain SQL and ORM", "orm")
+PLAIN_SQL = _plain_sql("plain SQL")
+PLAIN_SQL_WITH_ORM = _plain_sql("plain SQL and ORM", "orm")
 """The same work by the same ORM call with nothing around it but SQL: what the handler itself leaves possible."""
+
+
+def makegood_at(commit: str, folder: Path) -> Plan:
+    """Return Makegood as it was at a commit that is checked out in ``folder``."""
+    return replace(MAKEGOOD, name=f"{MAKEGOOD.name} at {commit[:7]}", folder=folder)
 
 
 def fanned_out(consumers: int) -> Plan:

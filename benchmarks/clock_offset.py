@@ -1,12 +1,12 @@
-"""Two clocks, ours and the database's, and what lies between them."""
+"""The offset between our clock and the database's."""
 
 import time
 
 from django.db import connection
 
 
-def seconds_ahead() -> float:
-    """Return what must be added to our clock to get the database's, from the quickest of twenty questions."""
+def database_clock_offset() -> float:
+    """Return what must be added to our clock to get the database's, from the quickest of twenty queries."""
     answers = []
     with connection.cursor() as cursor:
         for _ in range(20):

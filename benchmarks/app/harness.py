@@ -1,4 +1,4 @@
-"""The rig of a long run: a database and queues of its own, the real processes on them, and a verdict at the end.
+"""The harness of a long run: a database and queues of its own, the real processes on them, and checks at the end.
 
 Importing it sets Django up for a run of the script that was started. ``DATABASE_URL`` and ``CELERY_BROKER_URL`` say
 where the services are; database and queues are removed at the end, whatever that end is.
@@ -27,7 +27,7 @@ from tests.faults.program import Program
 SERVER = os.environ.get("DATABASE_URL") or "postgres://postgres@127.0.0.1:5432/postgres"
 BROKER = os.environ.get("CELERY_BROKER_URL") or "amqp://guest:guest@127.0.0.1:5672//"
 RUN = f"bench-{Path(sys.argv[0]).stem}-{secrets.token_hex(3)}"
-SETTINGS = "benchmarks.depot.settings"
+SETTINGS = "benchmarks.app.settings"
 
 os.environ.pop("EMBEDDED", None)
 os.environ |= {
@@ -48,16 +48,16 @@ BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One requirement: what was asked for, what was measured, and whether that will do."""
+class Check:
+    """One requirement: what was required, what was measured, and whether that will do."""
 
-    what: str
+    name: str
     required: str
     measured: str
     met: bool
 
 
-class Rig(Installation):
+class Harness(Installation):
     """The installation of the tests, with as many worker processes as asked for, and with programs of any kind."""
 
     def workers(self, processes: int) -> Program:
@@ -76,26 +76,26 @@ class Rig(Installation):
 
 
 @contextmanager
-def running(**environment: str) -> Iterator[Rig]:
-    """Make database and rig, and end and remove all of it afterwards; SIGTERM is an end like any other."""
+def running(**environment: str) -> Iterator[Harness]:
+    """Make database and installation, and end and remove all of it afterwards; SIGTERM is an end like any other."""
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     database = Database(SERVER, RUN)
     with tempfile.TemporaryDirectory(prefix=RUN) as folder:
         extra = {"DJANGO_SETTINGS_MODULE": SETTINGS, **environment}
-        rig = Rig(database, broker=BROKER, prefix=RUN, folder=Path(folder), extra=extra)
+        installation = Harness(database, broker=BROKER, prefix=RUN, folder=Path(folder), extra=extra)
         try:
-            migrate(rig.environment)
-            yield rig
+            migrate(installation.environment)
+            yield installation
         finally:
             dispatcher.drain()
             connection.close()
             try:
-                rig.close()
+                installation.close()
             finally:
                 database.drop()
 
 
-def publish_at_once(consumer: str, drafts: Sequence[Draft]) -> None:
+def publish_while_paused(consumer: str, drafts: Sequence[Draft]) -> None:
     """Publish all drafts while ``consumer`` is paused, and let it go on when the last of them is due."""
     ConsumerState.objects.update_or_create(consumer=consumer, defaults={"paused_at": Now()})
     for start in range(0, len(drafts), BATCH):
@@ -123,27 +123,27 @@ def cpu_seconds(program: Program) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in program.family())
 
 
-def transactions() -> int:
-    """Return how many transactions were ended in the database so far; PostgreSQL tells a second late."""
+def count_transactions() -> int:
+    """Return how many transactions were ended in the database so far; PostgreSQL counts a second late."""
     time.sleep(1.5)
     with connection.cursor() as cursor:
         cursor.execute("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()")
         return int(cursor.fetchone()[0])
 
 
-def say(what: str, **figures: Any) -> None:
-    """Print one result as a line of JSON, with the load of the machine, without which no figure can be judged."""
+def print_result(name: str, **figures: Any) -> None:
+    """Print one result as a line of JSON, with the load of the machine, without which no figure means anything."""
     with suppress(OSError):
         figures["load"] = round(os.getloadavg()[0], 1)
-    print(json.dumps({"benchmark": Path(sys.argv[0]).stem, "result": what, **figures}), flush=True)
+    print(json.dumps({"benchmark": Path(sys.argv[0]).stem, "result": name, **figures}), flush=True)
 
 
-def judge(verdicts: Sequence[Verdict]) -> None:
+def report_checks(checks: Sequence[Check]) -> None:
     """Print the table for people and end with status 1 if anything was missed."""
-    width = max(len(verdict.what) for verdict in verdicts)
-    columns = max(len(verdict.required) for verdict in verdicts)
+    width = max(len(check.name) for check in checks)
+    columns = max(len(check.required) for check in checks)
     print(f"\n{'':{width}}  {'required':{columns}}  measured")
-    for verdict in verdicts:
-        end = "met" if verdict.met else "MISSED"
-        print(f"{verdict.what:{width}}  {verdict.required:{columns}}  {verdict.measured}  {end}")
-    sys.exit(0 if all(verdict.met for verdict in verdicts) else 1)
+    for check in checks:
+        end = "met" if check.met else "MISSED"
+        print(f"{check.name:{width}}  {check.required:{columns}}  {check.measured}  {end}")
+    sys.exit(0 if all(check.met for check in checks) else 1)

@@ -1,4 +1,4 @@
-"""One side of a comparison: a database and queues of its own, a driver that hands it work, and its processes."""
+"""A contestant of a comparison: a database and queues of its own, a driver that hands it work, and its processes."""
 
 import contextlib
 import json
@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from kombu import Connection
-
+from benchmarks.broker import delete_queues_and_exchanges, queue_depth
 from tests.faults.installation import Database
 from tests.faults.program import ROOT, Program
+
+IN_FOLDER = ["/bin/sh", "-c", 'cd "$0" && exec "$@"']
+"""Put before a folder and a command, it becomes the command in that folder, with the same process id."""
 
 
 class RoundFailed(Exception):
@@ -28,7 +30,7 @@ class RoundFailed(Exception):
 
 @dataclass(frozen=True)
 class Service:
-    """A process of a side: what to run, and the words in its log by which it is up."""
+    """A process of a contestant: what to run, and the words in its log by which it is up."""
 
     name: str
     argv: Sequence[str]
@@ -37,7 +39,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a side is made of. ``{python}``, ``{run}`` and ``{node}`` in arguments are filled in."""
+    """What a contestant is made of. ``{python}``, ``{run}`` and ``{node}`` in arguments are filled in."""
 
     name: str
     peer: str
@@ -47,7 +49,9 @@ class Plan:
     environment: Mapping[str, str] = field(default_factory=dict)
     settings: str = ""
     commands: Sequence[str] = ("benchmarks.peers.commands",)
-    """Modules with what its driver can be asked."""
+    """Modules with the commands that its driver carries out."""
+    folder: Path = ROOT
+    """Where the code that it runs is checked out."""
 
     @property
     def package(self) -> str:
@@ -55,8 +59,8 @@ class Plan:
         return f"benchmarks.peers.{self.peer}"
 
 
-class Side:
-    """A plan put up: its tables made and its driver running, its services started and ended round by round."""
+class Contestant:
+    """A plan carried out: its tables made and its driver running, its services started and ended round by round."""
 
     def __init__(
         self, plan: Plan, *, run: str, server: str, broker: str, python: str, folder: Path, template: str
@@ -77,48 +81,54 @@ class Side:
         }
         self.programs: list[Program] = []
         self._starts = 0
+        self._driver_log = folder / f"{self.run}-driver.log"
         self._driver = self._start_driver()
+        self._commands, self._answers = _pipes_of(self._driver)
+
+    @property
+    def name(self) -> str:
+        """What the contestant is called in results."""
+        return self.plan.name
 
     def _start_driver(self) -> subprocess.Popen[str]:
-        with (self.folder / f"{self.run}-driver.log").open("ab") as log:
-            driver = subprocess.Popen(
+        with self._driver_log.open("ab") as log:
+            return subprocess.Popen(
                 [self._python, "-m", "benchmarks.peers.driver", f"{self.plan.package}.adapter", *self.plan.commands],
-                cwd=ROOT,
+                cwd=self.plan.folder,
                 env=self.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
             )
-        return driver
 
-    def tell(self, command: str, **arguments: Any) -> None:
+    def send_command(self, command: str, **arguments: Any) -> None:
         """Give the driver a command and do not wait for its answer."""
-        self._driver.stdin.write(json.dumps([command, arguments]) + "\n")
-        self._driver.stdin.flush()
+        self._commands.write(json.dumps([command, arguments]) + "\n")
+        self._commands.flush()
 
-    def answer(self) -> Any:
+    def receive_answer(self) -> Any:
         """Return the answer to the command given before; raise what went wrong with it."""
         while True:
-            line = self._driver.stdout.readline()
+            line = self._answers.readline()
             if not line:
-                log = (self.folder / f"{self.run}-driver.log").read_text(errors="replace")
-                raise self.failure(f"its driver ended:\n{log[-3000:]}")
+                log = self._driver_log.read_text(errors="replace")
+                raise self.round_failed(f"its driver ended:\n{log[-3000:]}")
             if not line.startswith("{"):
                 continue  # what a peer prints
             answer = json.loads(line)
             if "error" in answer:
-                raise self.failure(answer["error"])
+                raise self.round_failed(answer["error"])
             return answer["answer"]
 
-    def ask(self, command: str, **arguments: Any) -> Any:
-        """Give the driver a command and return its answer."""
-        self.tell(command, **arguments)
-        return self.answer()
+    def call(self, command: str, **arguments: Any) -> Any:
+        """Have the driver carry out a command and return its answer."""
+        self.send_command(command, **arguments)
+        return self.receive_answer()
 
     @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
-        """Start the side's services and end them again."""
+    def services_running(self) -> Iterator[None]:
+        """Start the contestant's services and end them again."""
         self._starts += 1
         try:
             started = [(service, self._start(service)) for service in self.plan.services]
@@ -134,44 +144,52 @@ class Side:
         words = {"python": self._python, "run": self.run, "node": f"{self.run}-{service.name}@localhost"}
         program = Program(
             service.name,
-            [argument.format(**words) for argument in service.argv],
+            [*IN_FOLDER, str(self.plan.folder), *(argument.format(**words) for argument in service.argv)],
             environment=self.environment,
             log=self.folder / f"{self.run}-{service.name}-{self._starts}.log",
         )
         self.programs.append(program)
         return program
 
-    def check(self, awards: int) -> float:
+    def check_services_run(self) -> None:
+        """Raise with the end of its log if one of the services has ended by itself."""
+        for program in self.programs:
+            if not program.is_running():
+                raise self.round_failed(f"{program.name} ended:\n{program.said()[-3000:]}")
+
+    def check_issued_once(self, awards: int) -> float:
         """Return the seconds from the first issued award to the last, if each of ``awards`` was issued exactly once."""
-        tally = self.ask("tally")
-        if not tally["awards"] == tally["once"] == awards:
-            raise self.failure(f"of {awards} awards {tally}")
-        return tally["seconds"]
+        counts = self.call("count_issued")
+        if not counts["awards"] == counts["once"] == awards:
+            raise self.round_failed(f"of {awards} awards {counts}")
+        return float(counts["seconds"])
 
-    def failure(self, what: str) -> RoundFailed:
-        """Return the error that says what went wrong on this side."""
-        return RoundFailed(f"{self.plan.name}: {what}", ours=self.plan.peer == "makegood")
+    def round_failed(self, what: str) -> RoundFailed:
+        """Return the error that says what went wrong with this contestant."""
+        return RoundFailed(f"{self.name}: {what}", ours=self.plan.peer == "makegood")
 
-    def depth(self, queue: str) -> int:
-        """Return how many messages the broker says are ready in one of the side's queues."""
-        with Connection(self.broker, connect_timeout=5) as connection:
-            return connection.channel().queue_declare(f"{self.run}.{queue}", passive=True).message_count
+    def queue_depth(self, queue: str) -> int:
+        """Return how many messages the broker says are ready in one of the contestant's queues."""
+        return queue_depth(self.broker, f"{self.run}.{queue}")
 
     def close(self) -> None:
         """End the driver and remove queues and database."""
         for program in self.programs:
             program.end()
         with contextlib.suppress(BrokenPipeError):
-            self._driver.stdin.close()
+            self._commands.close()
         try:
             self._driver.wait(10)
         except subprocess.TimeoutExpired:
             self._driver.kill()
             self._driver.wait(10)
-        self._driver.stdout.close()
-        with Connection(self.broker, connect_timeout=5) as connection:
-            channel = connection.channel()
-            for name in self.plan.queues:
-                channel.queue_delete(f"{self.run}.{name}")
-                channel.exchange_delete(f"{self.run}.{name}")
+        self._answers.close()
+        delete_queues_and_exchanges(self.broker, [f"{self.run}.{name}" for name in self.plan.queues])
         self.database.drop()
+
+
+def _pipes_of(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
+    """Return what the process reads from and what it writes to, both of which were asked for."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout

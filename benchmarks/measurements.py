@@ -5,9 +5,9 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from benchmarks.side import RoundFailed
+from benchmarks.contestant import RoundFailed
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -21,6 +21,8 @@ class Options:
     rounds: int = 5
     rows: int = 1_000_000
     chart: bool = False
+    against: str = ""
+    """The full hash of a commit to drain beside today's code."""
 
     def pick(self, full: T, quick: T) -> T:
         """Return how much work there is: little if it must be quick."""
@@ -28,38 +30,36 @@ class Options:
 
 
 @dataclass
-class Figure:
-    """What one side came to in one measure, round by round."""
+class Measurement:
+    """What one contestant came to in one measure, round by round."""
 
     part: str
-    side: str
+    contestant: str
     measure: str
     unit: str
     rounds: list[float] = field(default_factory=list)
     work: int = 0
     """How many messages (or rows, or requests) one round had."""
-    note: str = ""
 
     @property
     def median(self) -> float:
         """Return the value that is quoted."""
         return statistics.median(self.rounds)
 
-    def say(self) -> None:
-        """Print the figure as one JSON object on a line of its own."""
+    def print_json(self) -> None:
+        """Print it as one JSON object on a line of its own."""
         print(
             json.dumps(
                 {
                     "part": self.part,
-                    "side": self.side,
+                    "contestant": self.contestant,
                     "measure": self.measure,
                     "unit": self.unit,
-                    "median": shortened(self.median),
-                    "least": shortened(min(self.rounds)),
-                    "most": shortened(max(self.rounds)),
+                    "median": rounded(self.median),
+                    "least": rounded(min(self.rounds)),
+                    "most": rounded(max(self.rounds)),
                     "rounds": len(self.rounds),
                     "work": self.work,
-                    **({"note": self.note} if self.note else {}),
                 }
             ),
             flush=True,
@@ -99,34 +99,41 @@ class Ratio:
         return self.at_most is None or self.measured <= self.at_most
 
 
-def in_turns(
-    figures: dict[S, list[Figure]], measure: Callable[[S], Sequence[float]], *, rounds: int, warm_up: int = 1
+def measure_in_turns(
+    measurements: dict[S, list[Measurement]],
+    measure: Callable[[S], Sequence[float]],
+    *,
+    rounds: int,
+    warm_up: int = 1,
+    alternate: bool = False,
 ) -> None:
-    """Measure each side once, then each again, until all have ``rounds``; a failed round is said and not counted.
+    """Measure each contestant once, then each again, until all have ``rounds``.
 
-    ``measure`` returns a value for each of the side's figures. Raises ``RoundFailed`` if Makegood fails, or a peer
-    twice in a row.
+    ``measure`` returns a value for each of the contestant's measurements. With ``alternate`` every other round is in
+    reverse order, so that none always follows the same one. A failed round is reported and not counted.
+    Raises ``RoundFailed`` if Makegood fails, or a peer twice in a row.
     """
     for turn in range(-warm_up, rounds):
-        for side, kept in figures.items():
-            values = _measured(side, measure)
+        order = list(measurements.items())
+        for contestant, kept in reversed(order) if alternate and turn % 2 else order:
+            values = _measure_once_more_on_failure(contestant, measure)
             if turn >= 0:
-                for figure, value in zip(kept, values, strict=True):
-                    figure.rounds.append(value)
-                say(f"  round {turn + 1}: {kept[0].side}: {shortened(values[0])} {kept[0].unit}")
+                for measurement, value in zip(kept, values, strict=True):
+                    measurement.rounds.append(value)
+                print_progress(f"  round {turn + 1}: {kept[0].contestant}: {rounded(values[0])} {kept[0].unit}")
 
 
-def _measured(side: S, measure: Callable[[S], Sequence[float]]) -> Sequence[float]:
+def _measure_once_more_on_failure(contestant: S, measure: Callable[[S], Sequence[float]]) -> Sequence[float]:
     try:
-        return measure(side)
+        return measure(contestant)
     except RoundFailed as error:
         if error.ours:
             raise
-        say(f"  A ROUND FAILED and is not counted: {error}")
-        return measure(side)
+        print_progress(f"  A ROUND FAILED and is not counted: {error}")
+        return measure(contestant)
 
 
-def over(above: Figure, below: Figure) -> list[float]:
+def ratios_by_round(above: Measurement, below: Measurement) -> list[float]:
     """Return the ratio round by round: each is of two values measured right after each other."""
     return [a / b for a, b in zip(above.rounds, below.rounds, strict=True)]
 
@@ -137,11 +144,11 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-def shortened(value: float) -> Any:
+def rounded(value: float) -> float:
     """Return a number with the digits that mean something."""
     return round(value) if abs(value) >= 1000 else float(f"{value:.4g}")
 
 
-def say(text: str) -> None:
-    """Tell how far it has come, where it does not mix with the results."""
+def print_progress(text: str) -> None:
+    """Print how far the run has come, to standard error, where it does not mix with the results."""
     print(text, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
 """Deliver messages by plain SQL over psycopg2, with the same steps and batches as the engine, and nothing else.
 
-Start fifty rows and commit; lock them, for each a savepoint and the update of its award; one update to success; commit.
-No broker, no settings, nothing that would make a failure survivable. Called with ``orm``, the award is updated by
-Django's ORM as all other sides do it, and only the rest is plain SQL.
+Start fifty messages and commit; lock them, for each a savepoint and the update of its award; one update to success;
+commit. No broker, no settings, nothing that would make a failure survivable. Called with ``orm``, the award is updated
+by Django's ORM as all other contestants do it, and only the rest is plain SQL.
 """
 
 import json
@@ -15,8 +15,8 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 CHUNK = 50
-REST = 0.02
-"""Seconds to wait when nothing is pending."""
+IDLE_SECONDS = 0.02
+"""To wait when nothing is pending."""
 
 START = """
     WITH picked AS MATERIALIZED (
@@ -43,20 +43,20 @@ Issue = Callable[[int], object]
 
 def main() -> None:
     """Work until the process is ended."""
-    connection, issue = by_orm() if sys.argv[1:] == ["orm"] else by_sql()
+    connection, issue = connect_with_orm() if sys.argv[1:] == ["orm"] else connect_with_sql()
     while True:
         if not deliver_chunk(connection, issue):
-            time.sleep(REST)
+            time.sleep(IDLE_SECONDS)
 
 
-def by_sql() -> tuple[Connection, Issue]:
+def connect_with_sql() -> tuple[Connection, Issue]:
     """Return a connection, and how an award is issued on it by SQL."""
     connection = psycopg2.connect(os.environ["DATABASE_URL"])
     cursor = connection.cursor()
     return connection, lambda award: cursor.execute(ISSUE, [award])
 
 
-def by_orm() -> tuple[Connection, Issue]:
+def connect_with_orm() -> tuple[Connection, Issue]:
     """Return Django's connection, and how an award is issued on it by the ORM."""
     import django
     from django.db import connection
@@ -69,7 +69,7 @@ def by_orm() -> tuple[Connection, Issue]:
 
 
 def deliver_chunk(connection: Connection, issue: Issue) -> int:
-    """Start, handle and settle as many rows as a chunk has; return how many there were."""
+    """Start, handle and settle as many messages as a chunk has; return how many there were."""
     with connection.cursor() as cursor:
         cursor.execute(START, ["bench.issue_0", CHUNK, str(os.getpid())])
         ids = [row[0] for row in cursor.fetchall()]

@@ -1,4 +1,4 @@
-"""Who knocks at a closed port, as the kernel sees it: neither our table nor our logs have a say in it."""
+"""Which connections to a closed port are attempted, as the kernel sees it: independent of our table and our logs."""
 
 import contextlib
 import ctypes
@@ -30,25 +30,27 @@ def first_packets_to(port: int) -> bytes:
     return b"".join(struct.pack("HBBI", *each) for each in instructions)
 
 
-class Doorbell:
-    """Notes when a connection to ``port`` of 127.0.0.1 is attempted. Needs the right to read packets (root)."""
+class ConnectionProbe:
+    """Records when a connection to ``port`` of 127.0.0.1 is attempted. Needs the right to read packets (root)."""
 
     def __init__(self, port: int) -> None:
-        self.rang_at: list[float] = []
+        self.attempted_at: list[float] = []
         """When, in seconds since the epoch."""
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         with contextlib.suppress(PermissionError, AttributeError):
-            self._thread = threading.Thread(target=self._run, args=[_packets(port)], name="doorbell", daemon=True)
+            self._thread = threading.Thread(
+                target=self._run, args=[_open_packet_socket(port)], name="connection probe", daemon=True
+            )
             self._thread.start()
 
     @property
-    def works(self) -> bool:
-        """Tell whether it may read packets."""
+    def is_available(self) -> bool:
+        """Return whether it may read packets."""
         return self._thread is not None
 
     def stop(self) -> None:
-        """Count no more."""
+        """Stop recording."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
@@ -59,14 +61,14 @@ class Doorbell:
                 with contextlib.suppress(TimeoutError):
                     _packet, address = packets.recvfrom(1)
                     if address[2] == OUTGOING:
-                        self.rang_at.append(time.time())
+                        self.attempted_at.append(time.time())
 
 
-def _packets(port: int) -> socket.socket:
+def _open_packet_socket(port: int) -> socket.socket:
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
-    wanted = first_packets_to(port)
-    kept = ctypes.create_string_buffer(wanted)
-    program = struct.pack("HP", len(wanted) // 8, ctypes.addressof(kept))
+    instructions = first_packets_to(port)
+    kept = ctypes.create_string_buffer(instructions)
+    program = struct.pack("HP", len(instructions) // 8, ctypes.addressof(kept))
     packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
     packets.bind(("lo", EVERY_PROTOCOL))
     packets.settimeout(0.5)

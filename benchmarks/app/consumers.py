@@ -17,13 +17,13 @@ def _take(message: Message) -> None:
     stock.update(count=F("count") - message.payload["pieces"])
 
 
-@consumer("depot.taken", name="depot.take")
+@consumer("bench.taken", name="bench.take")
 def take(message: Message) -> None:
     """Take pieces from a stock that others take from at the same moment."""
     _take(message)
 
 
-@consumer("depot.taken_in_order", name="depot.take_sorted", sort=lambda message: message.payload["stock"])
+@consumer("bench.taken_in_order", name="bench.take_sorted", sort=lambda message: message.payload["stock"])
 def take_sorted(message: Message) -> None:
     """The same, with chunks in the order of the stock."""
     _take(message)
@@ -33,13 +33,13 @@ def _break(message: Message) -> None:
     raise OutOfOrder(f"conveyor {message.pk} stands still")
 
 
-@consumer("depot.broken", name="depot.break_down", retry=ONCE)
+@consumer("bench.broken", name="bench.break_down", retry=ONCE)
 def break_down(message: Message) -> None:
     """Fail for good, always in the same way."""
     _break(message)
 
 
-@consumer("depot.broken_plainly", name="depot.break_plainly", retry=ONCE)
-def break_plainly(message: Message) -> None:
-    """The same, spared by the failure groups (``plain``)."""
+@consumer("bench.broken_ungrouped", name="bench.break_ungrouped", retry=ONCE)
+def break_ungrouped(message: Message) -> None:
+    """The same, without failure groups (``without_failure_groups.py``)."""
     _break(message)

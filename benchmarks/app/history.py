@@ -2,8 +2,10 @@
 
 from django.db import connection
 
-WHOSE = "(%(consumers)s::text[])[1 + n %% cardinality(%(consumers)s::text[])]"
-WRITTEN = """LATERAL (
+Value = str | float | list[str]
+
+CONSUMER = "(%(consumers)s::text[])[1 + n %% cardinality(%(consumers)s::text[])]"
+CREATED = """LATERAL (
     SELECT now() - %(oldest)s * interval '1 s' + n * (%(span)s::float / %(rows)s) * interval '1 s' AS at
 ) AS written"""
 
@@ -11,12 +13,12 @@ FINISHED = f"""
 INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
     attempts, attempt_limit, lost, sends, created_at, not_before, due_at, expires_at, started_at, finished_at,
     worker, last_error, failure, revision)
-SELECT %(topic)s, {WHOSE}, %(name)s || ' ' || n,
+SELECT %(topic)s, {CONSUMER}, %(name)s || ' ' || n,
     jsonb_build_object('order', n, 'person', 'person-' || n %% 5000 || '@example.com', 'text', repeat('x', 100)),
     '{{}}', '', 'success', '', '', 1 + (n %% 10 = 0)::int, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days',
     at + interval '5 ms', at + interval '9 ms', 'host:1', '', '', 0
 FROM generate_series(1, %(rows)s) AS n,
-    {WRITTEN}
+    {CREATED}
 """
 """Successes, spread evenly over ``span`` seconds from ``oldest`` seconds ago; one in ten was retried."""
 
@@ -26,19 +28,19 @@ INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key
     exhausted_at, worker, last_error, failure, revision)
 SELECT %(topic)s, consumer, %(name)s || ' ' || n, jsonb_build_object('order', n), '{{}}', '', 'failed', '', '',
     3, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days', at + interval '1 s', at + interval '1 s',
-    at + interval '1 s', 'host:1', 'ValueError: the till is jammed', encode(sha256(kind::bytea), 'hex'), 0
+    at + interval '1 s', 'host:1', 'ValueError: the till is jammed', encode(sha256(failure_group::bytea), 'hex'), 0
 FROM generate_series(1, %(rows)s) AS n,
-    {WRITTEN},
-    LATERAL (SELECT {WHOSE} AS consumer) AS whose,
-    LATERAL (SELECT consumer || ' ' || n %% %(kinds)s AS kind) AS failed
+    {CREATED},
+    LATERAL (SELECT {CONSUMER} AS consumer) AS of_consumer,
+    LATERAL (SELECT consumer || ' ' || n %% %(groups)s AS failure_group) AS failed
 """
-"""Messages that wait for a person, of several consumers and ``kinds`` kinds of failures of each."""
+"""Messages that wait for a person, of several consumers and ``groups`` failure groups of each."""
 
 UNFINISHED = f"""
 INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
     attempts, attempt_limit, lost, sends, created_at, not_before, due_at, expires_at, worker, last_error, failure,
     revision)
-SELECT %(topic)s, {WHOSE}, %(name)s || ' ' || n, '{{}}',
+SELECT %(topic)s, {CONSUMER}, %(name)s || ' ' || n, '{{}}',
     '{{}}', '', 'pending', '', '', 0, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days', '', '', '', 0
 FROM generate_series(1, %(rows)s) AS n, LATERAL (SELECT now() - n * interval '0.01 s' AS at) AS written
 """
@@ -67,7 +69,7 @@ FROM outbox_message, generate_series(0, 15) AS slot WHERE exhausted_at IS NOT NU
 """
 
 
-def write(*statements: str, **values: object) -> int:
+def write_rows(*statements: str, **values: Value) -> int:
     """Run statements with the values they name, each in a transaction of its own; return the rows they wrote."""
     with connection.cursor() as cursor:
         written = 0
@@ -77,7 +79,7 @@ def write(*statements: str, **values: object) -> int:
         return written
 
 
-def tidy_up() -> None:
+def vacuum() -> None:
     """Do what autovacuum has long done with rows that were written one by one."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")

@@ -20,7 +20,7 @@ ADDRESS = "/api/campaigns/bench/draws"
 
 def draws_per_second(port: int, seconds: float) -> float:
     """Draw for ``seconds`` from another process and return how many draws per second were answered with 201."""
-    argv = [sys.executable, "-m", "benchmarks.load", str(port), str(seconds)]
+    argv = [sys.executable, "-m", "benchmarks.http_load", str(port), str(seconds)]
     ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 60, check=False)
     if ended.returncode:
         raise SystemExit(f"the client failed:\n{ended.stderr[-2000:]}")

@@ -1,1 +1,0 @@
-"""The limit: what the same statements do without any engine around them."""

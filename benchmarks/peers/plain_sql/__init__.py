@@ -1,0 +1,1 @@
+"""The upper bound: what the same statements do without any engine around them."""
