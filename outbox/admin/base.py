@@ -1,14 +1,31 @@
 """What every page of the desk has in common: it shows, and changes through ``operate`` alone."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.urls import reverse
 
 from outbox.conf import conf
+from outbox.errors import OperatorError
+
+
+class CarriedOut(Protocol):
+    """A form by which an operator acts."""
+
+    data: Any
+
+    def is_valid(self) -> bool:
+        """Tell whether what was entered can be carried out."""
+
+    def add_error(self, field: str | None, error: str) -> None:
+        """Say on the form why it was refused."""
+
+    def carry_out(self, subject: Any, /, *, actor: Any, origin: str) -> None:
+        """Call ``operate``; raises ``OperatorError`` if that refuses."""
 
 
 def _never(*_args: object, **_kwargs: object) -> bool:
@@ -42,6 +59,32 @@ class DeskAdmin(ReadOnlyAdmin):
         """Return the address of the list of these rows."""
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return reverse(name, current_app=self.admin_site.name)
+
+    def carry_out(
+        self,
+        request: HttpRequest,
+        form: CarriedOut,
+        subject: Any,
+        *,
+        seen: Callable[[], Mapping[str, str]],
+        done: Callable[[], object],
+    ) -> bool:
+        """Do to ``subject`` what was posted, and say what was done; False if it was refused.
+
+        The form then says why, keeps what was entered, and has ``seen`` the subject as it is shown now.
+        """
+        if not form.is_valid():
+            return False
+        try:
+            form.carry_out(subject, actor=request.user, origin=origin_of(request))
+        except OperatorError as refusal:
+            form.add_error(None, str(refusal))
+            form.data = form.data.copy()
+            for name, value in seen().items():
+                form.data[name] = value
+            return False
+        messages.success(request, str(done()))
+        return True
 
     def page_context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
         """Return what every page shows."""

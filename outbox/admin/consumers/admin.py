@@ -1,5 +1,6 @@
 """The consumers: how each stands, and the page on which one is held back or let go on."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,10 +13,9 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import timeline, tones
-from outbox.admin.base import DeskAdmin, origin_of
+from outbox.admin.base import DeskAdmin
 from outbox.admin.consumers import forms
 from outbox.admin.consumers import status as consumer_status
-from outbox.errors import OperatorError
 from outbox.models import ConsumerState, Message
 from outbox.monitoring import health
 from outbox.monitoring.findings import worst
@@ -82,15 +82,10 @@ class ConsumerStateAdmin(DeskAdmin):
         if form_class is None:
             raise PermissionDenied
         form = form_class(request.POST)
-        if not form.is_valid():
-            return form
-        try:
-            form.carry_out(shown.name, actor=request.user, origin=origin_of(request))
-        except OperatorError as refusal:
-            form.add_error(None, str(refusal))
-            state = ConsumerState.objects.paused().filter(pk=shown.name).first()
-            form.data = request.POST.copy()
-            form.data["seen"] = state.paused_at.isoformat() if state and state.paused_at else ""
-            return form
-        messages.success(request, str(form.done))
-        return None
+        done = self.carry_out(request, form, shown.name, seen=partial(_pause_now, shown.name), done=lambda: form.done)
+        return None if done else form
+
+
+def _pause_now(consumer: str) -> dict[str, str]:
+    state = ConsumerState.objects.paused().filter(pk=consumer).first()
+    return {"seen": state.paused_at.isoformat() if state and state.paused_at else ""}

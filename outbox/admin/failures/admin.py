@@ -1,5 +1,6 @@
 """The failure groups: which kinds of failure there are, and what people are doing about each."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -11,11 +12,10 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import formats, timeline
-from outbox.admin.base import DeskAdmin, narrowed, origin_of
+from outbox.admin.base import DeskAdmin, narrowed
 from outbox.admin.failures import groups
 from outbox.admin.failures.forms import TriageForm
 from outbox.admin.forms import lacks_permission
-from outbox.errors import OperatorError
 from outbox.models import FailureGroup, GroupState
 from outbox.operate.actions import Action
 from outbox.operate.wording import subject_of_group
@@ -66,7 +66,8 @@ class FailureGroupAdmin(DeskAdmin):
         form = TriageForm(initial=TriageForm.initial_of(summary))
         if request.method == "POST":
             form = TriageForm(_taken(request) if "take" in request.POST else request.POST)
-            if self._carry_out(request, summary, form):
+            seen = partial(_group_now, summary.group.pk)
+            if self.carry_out(request, form, summary.group.pk, seen=seen, done=lambda: form.done):
                 return HttpResponseRedirect(request.path)
             summary = groups.find_group(object_id) or summary
         acts = audit.acts_about(subject_of_group(summary.group), Action.TRIAGE)[:REMEMBERED]
@@ -84,21 +85,10 @@ class FailureGroupAdmin(DeskAdmin):
         }
         return TemplateResponse(request, "outbox/desk/group.html", context)
 
-    def _carry_out(self, request: HttpRequest, summary: groups.GroupSummary, form: TriageForm) -> bool:
-        """Write down what was posted; False if it was refused, with the reason in the form."""
-        if not form.is_valid():
-            return False
-        try:
-            form.carry_out(summary.group.pk, actor=request.user, origin=origin_of(request))
-        except OperatorError as refusal:
-            form.add_error(None, str(refusal))
-            now = FailureGroup.objects.get(pk=summary.group.pk)
-            # What is shown now is what was seen; the rest stays as it was entered.
-            entered = {name: form[name].data for name in form.fields}
-            form.data = {**entered, "revision": str(now.revision), "was": str(now.state)}
-            return False
-        messages.success(request, _("Written down."))
-        return True
+
+def _group_now(fingerprint: str) -> dict[str, str]:
+    group = FailureGroup.objects.get(pk=fingerprint)
+    return {"revision": str(group.revision), "was": str(group.state)}
 
 
 def _taken(request: HttpRequest) -> QueryDict:

@@ -158,17 +158,15 @@ class MessageAdmin(DeskAdmin):
         if form_class is None:
             raise PermissionDenied
         form = form_class(request.POST)
-        if not form.is_valid():
-            return form
-        try:
-            form.carry_out(found.message.pk, actor=request.user, origin=origin_of(request))
-        except OperatorError as refusal:
-            form.add_error(None, str(refusal))
-            form.data = request.POST.copy()
-            form.data["revision"] = str(detail.revision_of(found.message.pk))  # what is shown now is what was seen
-            return form
-        messages.success(request, form.done_to(found.message))
-        return None
+        message = found.message
+        done = self.carry_out(
+            request,
+            form,
+            message.pk,
+            seen=lambda: {"revision": str(detail.revision_of(message.pk))},
+            done=lambda: form.done_to(message),
+        )
+        return None if done else form
 
     def _reveal(self, request: HttpRequest, message: Message) -> Any:
         """Return the payload in a tuple of its own, as it may be null; None if the person may not see it."""
