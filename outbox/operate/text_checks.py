@@ -15,6 +15,8 @@ LINE_ENDS = "\r\n\t"
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of what is not seen, or turns the order in which the rest is seen: controls, bidirectional and
 zero-width characters, half surrogates, separators of lines and paragraphs."""
+BLANK_CHARACTERS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and marks by category that leave a blank, or nothing."""
 
 
 def check_text(text: str, *, limit: int, lines: bool = False) -> str:
@@ -28,12 +30,16 @@ def check_text(text: str, *, limit: int, lines: bool = False) -> str:
             _("“%(start)s…” is too long: %(length)d characters, at most %(limit)d. Say it shorter.")
             % {"start": text[:20], "length": len(text), "limit": limit}
         )
-    hidden = [
-        character for character in text if category(character) in INVISIBLE and not (lines and character in LINE_ENDS)
-    ]
+    permitted = LINE_ENDS if lines else ""
+    hidden = [character for character in text if is_invisible(character) and character not in permitted]
     if hidden:
         raise NotAllowed(
             _("The text contains a character that is not seen (U+%(code)04X). Type it without; do not paste it.")
             % {"code": ord(hidden[0])}
         )
     return text
+
+
+def is_invisible(character: str) -> bool:
+    """Tell whether nobody sees the character, or it turns the order in which others are seen."""
+    return category(character) in INVISIBLE or character in BLANK_CHARACTERS

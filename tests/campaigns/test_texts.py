@@ -1,5 +1,6 @@
 """What managers type in: nothing that is not seen, or that turns the direction of what is."""
 
+import sys
 import uuid
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 from awards.admin.forms import CampaignForm
 from awards.characters import JOINERS, LINE_ENDS, find_invisible
 from awards.models import Campaign, Prize, StockChange
+from outbox.operate.text_checks import is_invisible
 from tests.awards.given import a_campaign, a_gift
 from tests.campaigns.test_campaigns_in_the_admin import form_of, page_of, text
 
@@ -62,3 +64,9 @@ def test_a_stock_is_not_changed_for_a_reason_that_reads_otherwise_than_it_is(des
 
     assert SAID in text(page)
     assert not StockChange.objects.exists()
+
+
+def test_the_business_and_the_desk_agree_on_what_nobody_sees():
+    everything = [chr(code) for code in range(sys.maxunicode + 1)]
+
+    assert [each for each in everything if find_invisible(each)] == [each for each in everything if is_invisible(each)]
