@@ -195,7 +195,7 @@ class Installation:
         """Start the worker of the engine's chores."""
         return self._celery(name, "worker", "-P", "solo", "-Q", f"{self.prefix}.control", *LEAN, says="ready.")
 
-    def record(self, name: str = "beat") -> Program:
+    def beat(self, name: str = "beat") -> Program:
         """Start celery-beat; it calls the rescan every second."""
         return self._celery(name, "beat", "-l", "INFO", "--pidfile=", "--max-interval", "1", says="beat: Starting")
 
