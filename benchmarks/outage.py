@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.depot import rig
 from benchmarks.depot.doorbell import Doorbell
 from benchmarks.depot.rig import Verdict
-from tests.faults.program import Program
+from tests.harness.program import Program
 
 # isort: split
 from django.db import connection

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.depot import history, rig
 from benchmarks.depot.rig import Rig, Verdict
 from benchmarks.measuring import quantile
-from tests.faults.program import Program
+from tests.harness.program import Program
 
 # isort: split
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY

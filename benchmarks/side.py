@@ -11,8 +11,8 @@ from typing import Any
 
 from kombu import Connection
 
-from tests.faults.installation import Database
-from tests.faults.program import ROOT, Program
+from tests.harness.databases import Database
+from tests.harness.program import ROOT, Program
 
 
 class RoundFailed(Exception):

@@ -17,7 +17,7 @@ import psycopg2
 from kombu import Connection
 
 from benchmarks.side import Plan, Side
-from tests.faults.program import ROOT
+from tests.harness.program import ROOT
 from tests.run import why_no_broker, why_no_database
 
 DATABASE = "postgres://postgres@127.0.0.1:5432/postgres"

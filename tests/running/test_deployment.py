@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from awards.management import roles
 from awards.management.commands.start import Command
 from outbox import registry
-from tests.faults.program import ROOT
+from tests.harness.program import ROOT
 
 COMPOSE = YAML(typ="safe").load(ROOT / "compose.yaml")
 UNITS = sorted((ROOT / "config" / "systemd").glob("*.service"))
