@@ -1,5 +1,6 @@
 """The message table as the tests see it: publish, read where messages stand, empty it again."""
 
+from datetime import datetime
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -49,6 +50,21 @@ def state_of(id: int) -> MessageState:
 def states_of(ids: list[int]) -> list[MessageState]:
     """Read where the messages stand, in the order of ``ids``."""
     return [state_of(id) for id in ids]
+
+
+def due_times(*ids: int) -> list[datetime]:
+    """Read when the messages are due, in the order of ``ids``."""
+    return [Message.objects.values_list("due_at", flat=True).get(pk=id) for id in ids]
+
+
+def whole_rows() -> list[dict[str, Any]]:
+    """Read every message with every field, the oldest first."""
+    return [{**row} for row in Message.objects.order_by("id").values()]
+
+
+def fields_of_all(*fields: str) -> list[tuple[Any, ...]]:
+    """Read these fields of every message, the oldest first."""
+    return list(Message.objects.order_by("id").values_list(*fields))
 
 
 def kept_attempts(id: int) -> list[tuple[int, str, str]]:

@@ -86,6 +86,13 @@ def listen() -> Iterator[Listen]:
 
 
 @pytest.fixture
+def three(listen: Listen) -> None:
+    """Three consumers of ``test.sold``."""
+    for name in ("test.c", "test.a", "test.b"):
+        listen(name=name)
+
+
+@pytest.fixture
 def configure(settings: Any) -> Callable[..., None]:
     """Change keys of the host's dict ``OUTBOX`` for one test."""
 

@@ -6,7 +6,7 @@ MUTANTS = [
     mutant(
         "a courier that fails does not fail the request",
         Change("broker/dispatcher.py", "using=conf().database, robust=True)", "using=conf().database)"),
-        red=["test_publishing::test_a_courier_that_fails_does_not_fail_the_request"],
+        red=["test_publishing_in_transactions::test_a_courier_that_fails_does_not_fail_the_request"],
     ),
     mutant(
         "an unroutable hint counts as not sent",
@@ -33,23 +33,27 @@ MUTANTS = [
         "confirms are awaited",
         Change("broker/connection.py", "            self._await_confirms()\n", ""),
         red=[
-            "broker/test_connection::test_what_is_sent_over_a_frozen_link_is_missing_within_the_deadline",
+            "broker/test_frozen_connections::test_what_is_sent_over_a_frozen_link_is_missing_within_the_deadline",
             "broker/test_connection::test_a_hint_that_a_full_queue_rejects_counts_as_not_sent",
         ],
     ),
     mutant(
         "a forked child has a courier of its own",
         Change("broker/dispatcher.py", "os.register_at_fork(after_in_child=_after_fork)\n", ""),
-        red=["broker/test_dispatcher::test_a_forked_child_has_a_courier_of_its_own_and_leaves_the_parent_s_alone"],
+        red=[
+            "broker/test_dispatcher_in_processes::test_a_forked_child_has_a_courier_of_its_own_and_leaves_the_parent_s_alone"
+        ],
     ),
     mutant(
         "a process that ends sends what waits",
         Change("broker/dispatcher.py", "atexit.register(drain)\n", ""),
-        red=["broker/test_dispatcher::test_a_process_that_ends_sends_what_waits_first"],
+        red=["broker/test_dispatcher_in_processes::test_a_process_that_ends_sends_what_waits_first"],
     ),
     mutant(
         "a request never waits for the broker",
         Change("broker/dispatcher.py", "self._waiting.put_nowait(ids)", "self._send(ids)"),
-        red=["broker/test_dispatcher::test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer"],
+        red=[
+            "broker/test_dispatcher_in_processes::test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer"
+        ],
     ),
 ]

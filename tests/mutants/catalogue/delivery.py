@@ -6,28 +6,28 @@ MUTANTS = [
     mutant(
         "a lost row starts only if the hint names it alone",
         Change("delivery/chunks.py", "Start(ready if alone else ready.filter(lost=0))", "Start(ready)"),
-        red=["delivery/test_chunks::test_a_lost_row_is_not_started_by_a_hint_of_several"],
+        red=["delivery/test_top_up::test_a_lost_row_is_not_started_by_a_hint_of_several"],
     ),
     mutant(
         "a lost row starts alone, without a top-up",
         Change("delivery/chunks.py", "alone, full = any(row.lost for row in rows), ", "alone, full = False, "),
-        red=["delivery/test_chunks::test_a_lost_row_starts_alone_without_a_top_up"],
+        red=["delivery/test_top_up::test_a_lost_row_starts_alone_without_a_top_up"],
     ),
     mutant(
         "a hint whose time is up sends another in its place",
         Change("delivery/chunks.py", "        dispatcher.dispatch({consumer.name: ()})\n", "        pass\n"),
-        red=["delivery/test_chunks::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
+        red=["delivery/test_top_up::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     mutant(
         "a hint leaves its place to others when its time is up",
         Change("delivery/chunks.py", "rows, until = [], began + conf().hint_time.total_seconds()", "rows = []"),
-        red=["delivery/test_chunks::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
+        red=["delivery/test_top_up::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     mutant(
         "a top-up takes no lost rows",
         Change("delivery/chunks.py", "canary=False).filter(lost=0).due", "canary=False).due"),
         red=[
-            "delivery/test_chunks::test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer"
+            "delivery/test_top_up::test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer"
         ],
     ),
     mutant(
@@ -42,12 +42,12 @@ MUTANTS = [
     mutant(
         "a stale result is refused",
         Change("delivery/settling.py", "succeed(succeeded) != len(succeeded)", "succeed(succeeded) > len(succeeded)"),
-        red=["delivery/test_non_atomic::test_a_stale_success_is_refused_and_kept_as_late"],
+        red=["delivery/test_stale_workers::test_a_stale_success_is_refused_and_kept_as_late"],
     ),
     mutant(
         "a stale failure is refused",
         Change("delivery/settling.py", "    if not changed:\n", "    if changed is None:\n"),
-        red=["delivery/test_non_atomic::test_a_stale_failure_is_refused_and_kept_as_late"],
+        red=["delivery/test_stale_workers::test_a_stale_failure_is_refused_and_kept_as_late"],
     ),
     mutant(
         "a refused result is kept as late",
@@ -56,7 +56,7 @@ MUTANTS = [
             "    except Superseded:\n        settling.record_late(report)\n        return\n",
             "    except Superseded:\n        return\n",
         ),
-        red=["delivery/test_non_atomic::test_a_stale_success_is_refused_and_kept_as_late"],
+        red=["delivery/test_stale_workers::test_a_stale_success_is_refused_and_kept_as_late"],
     ),
     mutant(
         "a stale worker's settling writes nothing",
@@ -65,7 +65,7 @@ MUTANTS = [
             "if not statements.succeed([message.fence]):",
             "if statements.succeed([message.fence]) > 1:",
         ),
-        red=["delivery/test_non_atomic::test_a_stale_worker_s_settling_raises_superseded_and_writes_nothing"],
+        red=["delivery/test_stale_workers::test_a_stale_worker_s_settling_raises_superseded_and_writes_nothing"],
     ),
     mutant(
         "a handler runs in a savepoint of its own",
@@ -80,7 +80,7 @@ MUTANTS = [
         "a row whose database error was swallowed has not succeeded",
         Change("delivery/savepoints.py", "if aborted or connection.needs_rollback:", "if False:"),
         red=[
-            "delivery/test_delivery::test_a_handler_that_swallows_a_database_error_has_not_succeeded",
+            "delivery/test_execution::test_a_handler_that_swallows_a_database_error_has_not_succeeded",
             "delivery/test_non_atomic::test_a_database_error_swallowed_inside_settling_is_a_failed_attempt",
         ],
     ),
@@ -118,7 +118,7 @@ MUTANTS = [
             "        connections[conf().database].close()\n        return named.run(",
             "        raise\n        return named.run(",
         ),
-        red=["delivery/test_conflicts::test_a_connection_that_broke_while_idle_heals_at_the_next_start"],
+        red=["delivery/test_broken_connections::test_a_connection_that_broke_while_idle_heals_at_the_next_start"],
     ),
     mutant(
         "a hint starts no more than a chunk",
@@ -127,7 +127,7 @@ MUTANTS = [
             "rows = _start_named(consumer, ids, limit=consumer.chunk)",
             "rows = _start_named(consumer, ids, limit=len(ids))",
         ),
-        red=["delivery/test_delivery::test_a_forged_hint_starts_no_more_than_a_chunk"],
+        red=["delivery/test_hints::test_a_forged_hint_starts_no_more_than_a_chunk"],
     ),
     mutant(
         "only the head of an ordered key starts",

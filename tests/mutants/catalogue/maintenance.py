@@ -7,14 +7,14 @@ MUTANTS = [
         "a queue that workers empty is filled again in the same pass",
         Change("maintenance/rescan.py", "< STAYS_FULL:", "< 0:"),
         red=[
-            "maintenance/test_rescan::test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_of_it_is_free"
+            "maintenance/test_queue_room::test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_of_it_is_free"
         ],
     ),
     mutant(
         "a queue that stays full is left to the next pass",
         Change("maintenance/rescan.py", "STAYS_FULL = 0.1", "STAYS_FULL = 3600.0"),
         red=[
-            "maintenance/test_rescan::test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over"
+            "maintenance/test_queue_room::test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over"
         ],
     ),
     mutant(
@@ -42,12 +42,12 @@ MUTANTS = [
     mutant(
         "a send counts only into an empty queue",
         Change("maintenance/rescan.py", 'sends=F("sends") + (1 if counted else 0))', 'sends=F("sends") + 1)'),
-        red=["maintenance/test_rescan::test_a_send_counts_only_into_an_empty_queue"],
+        red=["maintenance/test_send_limit::test_a_send_counts_only_into_an_empty_queue"],
     ),
     mutant(
         "a send that was not confirmed is taken back",
         Change("maintenance/rescan.py", 'sends=Greatest(F("sends") - (1 if counted else 0), 0)', 'sends=F("sends")'),
-        red=["maintenance/test_rescan::test_a_counted_send_is_taken_back_when_the_broker_did_not_take_the_hint"],
+        red=["maintenance/test_send_limit::test_a_counted_send_is_taken_back_when_the_broker_did_not_take_the_hint"],
     ),
     mutant(
         "the send limit fails nothing while hints wait",
@@ -56,7 +56,7 @@ MUTANTS = [
             "if counted and row.sends >= conf().send_limit",
             "if row.sends >= conf().send_limit",
         ),
-        red=["maintenance/test_rescan::test_the_send_limit_fails_nothing_while_hints_wait_in_the_queue"],
+        red=["maintenance/test_send_limit::test_the_send_limit_fails_nothing_while_hints_wait_in_the_queue"],
     ),
     mutant(
         "due_at is pushed before sending",
@@ -67,7 +67,7 @@ MUTANTS = [
         ),
         red=[
             "maintenance/test_rescan::test_due_times_are_pushed_and_committed_before_anything_is_sent",
-            "maintenance/test_rescan::test_four_overlapping_rescans_send_every_row_once",
+            "maintenance/test_overlapping_rescans::test_four_overlapping_rescans_send_every_row_once",
         ],
     ),
     mutant(
@@ -77,7 +77,7 @@ MUTANTS = [
             "over.select_for_update(skip_locked=True, no_key=True)",
             "over.select_for_update(no_key=True)",
         ),
-        red=["delivery/test_conflicts::test_the_row_that_a_live_handler_has_locked_is_not_taken_back"],
+        red=["delivery/test_overtaken::test_the_row_that_a_live_handler_has_locked_is_not_taken_back"],
     ),
     mutant(
         "lost leases are recovered despite a pause",
@@ -119,6 +119,6 @@ MUTANTS = [
     mutant(
         "one of many workers covers for beat",
         Change("maintenance/rescan.py", "or not Heartbeat.objects.claim(TAKEOVER, every=overdue)", ""),
-        red=["maintenance/test_rescan::test_of_many_workers_that_find_the_rescan_overdue_one_does_it"],
+        red=["maintenance/test_overlapping_rescans::test_of_many_workers_that_find_the_rescan_overdue_one_does_it"],
     ),
 ]

@@ -6,12 +6,12 @@ MUTANTS = [
     mutant(
         "no attempt starts before its time",
         Change("models/queryset.py", "status=Status.PENDING, not_before__lte=Now(), ", "status=Status.PENDING, "),
-        red=["delivery/test_delivery::test_a_duplicate_hint_does_not_start_a_message_before_its_time"],
+        red=["delivery/test_hints::test_a_duplicate_hint_does_not_start_a_message_before_its_time"],
     ),
     mutant(
         "no attempt starts after the deadline",
         Change("models/queryset.py", "not_before__lte=Now(), expires_at__gt=Now())", "not_before__lte=Now())"),
-        red=["maintenance/test_recovery::test_a_message_is_not_started_after_its_deadline"],
+        red=["maintenance/test_deadlines::test_a_message_is_not_started_after_its_deadline"],
     ),
     mutant(
         "a start resets the sends",
@@ -20,7 +20,7 @@ MUTANTS = [
             "attempts = message.attempts + 1, sends = 0, ",
             "attempts = message.attempts + 1, ",
         ),
-        red=["maintenance/test_rescan::test_a_start_resets_the_sends"],
+        red=["maintenance/test_send_limit::test_a_start_resets_the_sends"],
     ),
     mutant(
         "settling asks for the attempt",
@@ -30,7 +30,7 @@ MUTANTS = [
             '__init__(F("id"), Value(attempts), Value(ids)',
         ),
         red=[
-            "delivery/test_conflicts::test_a_worker_overtaken_before_it_handled_has_no_effect",
+            "delivery/test_overtaken::test_a_worker_overtaken_before_it_handled_has_no_effect",
             "delivery/test_protocol::test_no_history_breaks_an_invariant",
         ],
     ),
@@ -38,8 +38,8 @@ MUTANTS = [
         "settling asks for the status",
         Change("models/queryset.py", "Ours(ids, attempts), status=Status.STARTED)", "Ours(ids, attempts))"),
         red=[
-            "delivery/test_conflicts::test_a_worker_whose_row_was_taken_back_has_no_effect",
-            "delivery/test_non_atomic::test_a_stale_success_is_refused_and_kept_as_late",
+            "delivery/test_overtaken::test_a_worker_whose_row_was_taken_back_has_no_effect",
+            "delivery/test_stale_workers::test_a_stale_success_is_refused_and_kept_as_late",
         ],
     ),
     mutant(
@@ -54,7 +54,7 @@ MUTANTS = [
             'lock = "FOR NO KEY UPDATE SKIP LOCKED" if',
             'lock = "FOR NO KEY UPDATE NOWAIT" if',
         ),
-        red=["delivery/test_conflicts::test_a_row_being_started_by_another_worker_is_skipped_without_waiting"],
+        red=["delivery/test_overtaken::test_a_row_being_started_by_another_worker_is_skipped_without_waiting"],
     ),
     mutant(
         "a start counts and leases exactly the rows that it has locked",
@@ -63,17 +63,17 @@ MUTANTS = [
             "AS MATERIALIZED ({picked} LIMIT %s {lock})",
             "AS NOT MATERIALIZED ({picked} LIMIT %s)",
         ),
-        red=["delivery/test_conflicts::test_two_hints_for_the_same_rows_at_once_start_each_row_once"],
+        red=["delivery/test_overtaken::test_two_hints_for_the_same_rows_at_once_start_each_row_once"],
     ),
     mutant(
         "handling locks FOR NO KEY UPDATE",
         Change("models/sql/statements.py", "select_for_update(no_key=True)", "select_for_update()"),
-        red=["delivery/test_conflicts::test_a_row_that_is_being_handled_does_not_block_those_who_refer_to_it"],
+        red=["delivery/test_overtaken::test_a_row_that_is_being_handled_does_not_block_those_who_refer_to_it"],
     ),
     mutant(
         "paused consumers start nothing",
         Change("models/queryset.py", "self.filter(~Exists(states.paused()), flows)", "self.filter(flows)"),
-        red=["delivery/test_delivery::test_a_paused_consumer_starts_nothing"],
+        red=["delivery/test_hints::test_a_paused_consumer_starts_nothing"],
     ),
     mutant(
         "a failed head holds its key back",
@@ -87,7 +87,7 @@ MUTANTS = [
     mutant(
         "a wait does not put the deadline off",
         Change("models/queryset.py", 'due_at=Least(then, F("expires_at")),', "due_at=Now() + wait,"),
-        red=["maintenance/test_recovery::test_a_wait_beyond_the_deadline_does_not_put_the_deadline_off"],
+        red=["maintenance/test_deadlines::test_a_wait_beyond_the_deadline_does_not_put_the_deadline_off"],
     ),
     mutant(
         "behind an open breaker only the canary starts",

@@ -10,7 +10,7 @@ MUTANTS = [
             'if not ordering_keys or connection.vendor != "postgresql":',
             "if ordering_keys is not None:",
         ),
-        red=["test_publishing::test_publishers_of_one_ordering_key_commit_one_after_the_other"],
+        red=["test_publishing_races::test_publishers_of_one_ordering_key_commit_one_after_the_other"],
     ),
     mutant(
         "many of one ordering key keep their order",
@@ -35,7 +35,7 @@ MUTANTS = [
         ),
         red=[
             "test_publishing::test_many_are_written_in_one_statement_sorted_by_key",
-            "test_publishing::test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock",
+            "test_publishing_races::test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock",
         ],
     ),
     mutant(

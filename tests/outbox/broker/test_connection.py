@@ -2,39 +2,21 @@
 
 from datetime import timedelta
 from time import monotonic, sleep
-from urllib.parse import urlsplit
 
 import pytest
 
 from outbox import tasks
-from outbox.broker.connection import BrokerConnection, Hint
-from outbox.broker.queues import celery_app, control_queue, queue_name
+from outbox.broker.connection import Hint
+from outbox.broker.queues import control_queue, queue_name
 from outbox.conf import conf
-from outbox.delivery import chunks
 from outbox.errors import BrokerAway
-from outbox.maintenance import rescan
-from outbox.maintenance.rescan import RescanResult
-from tests.harness.clock import let_pass
-from tests.harness.messages import MessageState, publish_message, publish_messages, state_of, states_of
-from tests.harness.proxy import mute_port, proxy_to, refused_port
-from tests.outbox.broker.hints import bodies
+from tests.harness.proxy import mute_port, refused_port
+from tests.outbox.broker.hints import bodies, hint
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("rabbit")]
 
 LONG = 10.0
 """Seconds that nothing here may take, with deadlines of half a second: neither for ever nor kombu's 30 s."""
-
-
-@pytest.fixture
-def link(listen):
-    listen()
-    link = BrokerConnection()
-    yield link
-    link.abandon()
-
-
-def hint(*ids: int) -> Hint:
-    return Hint("test.till", ids)
 
 
 def waits_in(rabbit, queue: str) -> str:
@@ -168,162 +150,8 @@ def test_a_port_that_accepts_and_never_answers_is_a_broker_that_is_away(link, br
     assert monotonic() - began < LONG
 
 
-@pytest.fixture
-def proxy(broker_at):
-    there = urlsplit(celery_app().conf.broker_url)
-    with proxy_to(there.hostname or "127.0.0.1", there.port or 5672) as proxy:
-        broker_at(proxy.port)
-        yield proxy
-
-
-def test_what_is_sent_over_a_frozen_link_is_missing_within_the_deadline(link, proxy, rabbit):
-    link.depth("test.till")
-    proxy.freeze()
-    began = monotonic()
-
-    missing = link.send([hint(1), hint(2)])
-
-    took = monotonic() - began
-    assert missing == [hint(1), hint(2)]
-    assert 0.5 <= took < LONG
-
-
-def test_more_than_the_sockets_hold_sent_over_a_frozen_link_is_missing_within_the_deadline(link, proxy):
-    link.depth("test.till")
-    proxy.freeze()
-    hints = [hint(*range(1, 10_000)) for _ in range(400)]
-    began = monotonic()
-
-    missing = link.send(hints)
-
-    assert missing == hints
-    assert monotonic() - began < LONG
-
-
-def test_a_frozen_link_does_not_answer_for_the_depth_within_the_deadline(link, proxy):
-    link.depth("test.till")
-    proxy.freeze()
-    began = monotonic()
-
-    with pytest.raises(BrokerAway):
-        link.depth("test.till")
-
-    assert monotonic() - began < LONG
-
-
-def test_after_a_frozen_link_thaws_the_next_send_uses_a_new_connection(link, proxy, rabbit):
-    link.depth("test.till")
-    proxy.freeze()
-    link.send([hint(1)])
-    proxy.thaw()
-    before = proxy.accepted
-
-    link.depth("test.till")
-    missing = link.send([hint(2)])
-
-    assert missing == []
-    assert proxy.accepted == before + 1
-    assert ["test.till", [2]] in bodies(rabbit)
-
-
-def test_what_is_sent_over_a_link_that_was_cut_is_missing_and_the_next_is_not(link, proxy, rabbit):
-    link.depth("test.till")
-    proxy.cut()
-
-    missing = [*link.send([hint(1)]), *link.send([hint(2)])]
-
-    assert hint(1) in missing
-    assert link.depth("test.till") + len(missing) >= 2
-    assert link.send([hint(3)]) == []
-
-
-def test_a_link_that_was_cut_in_mid_chunk_reports_what_was_not_confirmed(link, proxy, monkeypatch):
-    link.depth("test.till")
-    publish = BrokerConnection._publish
-
-    def publish_and_cut(self, sent):
-        if sent == hint(3):
-            proxy.cut()
-        publish(self, sent)
-
-    monkeypatch.setattr(BrokerConnection, "_publish", publish_and_cut)
-    hints = [hint(n) for n in range(1, 6)]
-
-    missing = link.send(hints)
-    monkeypatch.undo()
-
-    assert missing[-3:] != []
-    assert {hint(3), hint(4), hint(5)} <= set(missing)
-
-
 def test_a_name_that_is_no_consumer_can_still_be_asked_for(link, rabbit):
     assert link.depth("test.other") == 0
-
-
-@pytest.fixture
-def _own_link():
-    yield
-    if rescan._connections.connection is not None:
-        rescan._connections.connection.abandon()
-        rescan._connections.connection = None
-
-
-@pytest.mark.usefixtures("transactional_db", "offered", "_own_link")
-class TestTheRescanOnRabbitMQ:
-    """The whole way: a row, a hint in a real queue, the row delivered."""
-
-    def test_what_is_due_lies_in_the_queue_and_is_delivered_from_there(self, listen, rabbit):
-        listen(chunk=2)
-        ids = publish_messages(3)
-        let_pass(timedelta(seconds=5))
-
-        sweep = rescan.rescan()
-        hints = bodies(rabbit)
-        for taken in hints:
-            chunks.deliver(*taken)
-
-        assert sweep == RescanResult(sent=3)
-        assert hints == [["test.till", ids[:2]], ["test.till", ids[2:]]]
-        assert states_of(ids) == [MessageState("success", attempts=1, attempt_limit=3)] * 3
-
-    def test_a_full_queue_gets_nothing_more(self, listen, rabbit):
-        listen(chunk=1, high_water=3)
-        ids = publish_messages(5)
-        let_pass(timedelta(seconds=5))
-
-        sweeps = [rescan.rescan(), rescan.rescan()]
-
-        assert sweeps == [RescanResult(sent=3), RescanResult()]
-        assert [entry.sends for entry in states_of(ids)] == [1, 1, 1, 0, 0]
-
-    def test_a_broker_that_is_away_costs_nothing_and_the_next_pass_sends(self, listen, broker_at, rabbit, monkeypatch):
-        listen()
-        id = publish_message()
-        let_pass(timedelta(seconds=5))
-        broker_at(refused_port())
-        away = rescan.rescan()
-        before = state_of(id)
-        monkeypatch.delenv("CELERY_BROKER_WRITE_URL")
-
-        sweep = rescan.rescan()
-
-        assert away == RescanResult(broker_away=True)
-        assert before == MessageState("pending", attempts=0, attempt_limit=3)
-        assert sweep == RescanResult(sent=1)
-        assert bodies(rabbit) == [["test.till", [id]]]
-
-    def test_a_queue_deleted_between_two_passes_is_made_again(self, listen, rabbit):
-        listen()
-        id = publish_message()
-        let_pass(timedelta(seconds=5))
-        rescan.rescan()
-        rabbit.queue_delete(queue_name("test.till"))
-        let_pass(timedelta(seconds=10))
-
-        sweep = rescan.rescan()
-
-        assert sweep == RescanResult(sent=1)
-        assert bodies(rabbit) == [["test.till", [id]]]
 
 
 def test_the_deadlines_are_those_of_the_settings():

@@ -6,10 +6,8 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from outbox import tasks
 from outbox.delivery import chunks
 from outbox.models import Message
 from tests.harness.clock import let_pass, timed
@@ -19,16 +17,14 @@ from tests.harness.messages import (
     kept_attempts,
     publish_message,
     publish_messages,
-    set_message,
     state_of,
     states_of,
 )
 from tests.shop import consumers as shop
-from tests.shop.models import Effect, Tag
+from tests.shop.models import Tag
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
 
-NEW = MessageState("pending", attempts=0, attempt_limit=3)
 DONE = MessageState("success", attempts=1, attempt_limit=3)
 JAMMED = "ValueError: the till is jammed"
 
@@ -61,102 +57,6 @@ def test_every_way_to_end_in_one_chunk(listen):
         ("pending", 1, 4),
     ]
     assert effects() == [(ids[0], 1)]
-
-
-def test_a_hint_of_one_row_is_topped_up_from_the_table(listen):
-    listen()
-    ids = publish_messages(10)
-
-    chunks.deliver("test.till", ids[:1])
-
-    assert states_of(ids) == [DONE] * 10
-    assert effects() == [(id, 1) for id in ids]
-
-
-@pytest.mark.parametrize(("backlogged", "more"), [(False, 4), (True, 3)])
-def test_a_hint_takes_a_chunk_of_what_is_due_first_at_rest_beside_what_it_names(listen, one_chunk, backlogged, more):
-    listen(chunk=4)
-    ids = publish_messages(10)
-    let_pass(timedelta(seconds=10), *ids[5:])
-    if backlogged:
-        chunks._backlogged.add("test.till")
-
-    chunks.deliver("test.till", ids[:1])
-
-    assert states_of(ids) == [DONE, *[NEW] * 4, *[DONE] * more, *[NEW] * (5 - more)]
-
-
-def test_in_a_backlog_a_hint_goes_on_until_nothing_is_left(listen, offered):
-    listen(chunk=4)
-    ids = publish_messages(30)
-    offered.clear()
-
-    chunks.deliver("test.till", ids[:4])
-
-    assert states_of(ids) == [DONE] * 30
-    assert offered == []
-
-
-def test_a_hint_whose_time_is_up_sends_another_in_its_place(listen, offered, one_chunk):
-    listen(chunk=4)
-    ids = publish_messages(12)
-    offered.clear()
-
-    chunks.deliver("test.till", ids[:1])
-    first = list(offered)
-    tasks.deliver("test.till", [])
-
-    assert first == [{"test.till": ()}]
-    assert states_of(ids) == [DONE] * 9 + [NEW] * 3
-    assert offered == [{"test.till": ()}] * 2
-
-
-def test_a_hint_for_a_lost_row_does_nothing_else_and_sends_no_other(listen, offered):
-    listen(chunk=4)
-    ids = publish_messages(6)
-    set_message(ids[0], lost=1)
-    offered.clear()
-
-    chunks.deliver("test.till", ids[:1])
-
-    assert states_of(ids) == [DONE] + [NEW] * 5
-    assert offered == []
-
-
-def test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer(listen):
-    till = listen()
-    listen(topic="test.other", name="test.other")
-    named, later, waiting, lost, started, other = *publish_messages(5), publish_message("test.other")
-    set_message(later, due_at=Now() + timedelta(seconds=20))
-    set_message(waiting, not_before=Now() + timedelta(seconds=3))
-    set_message(lost, lost=1)
-    chunks.start(till, [started])
-    before = states_of([later, waiting, lost, started, other])
-
-    chunks.deliver("test.till", [named])
-
-    assert state_of(named) == DONE
-    assert states_of([later, waiting, lost, started, other]) == before
-
-
-def test_a_lost_row_starts_alone_without_a_top_up(listen):
-    listen()
-    lost, other = publish_messages(2)
-    set_message(lost, lost=1)
-
-    chunks.deliver("test.till", [lost])
-
-    assert states_of([lost, other]) == [DONE, NEW]
-
-
-def test_a_lost_row_is_not_started_by_a_hint_of_several(listen):
-    listen()
-    lost, other = publish_messages(2)
-    set_message(lost, lost=1)
-
-    chunks.deliver("test.till", [lost, other])
-
-    assert states_of([lost, other]) == [NEW._replace(lost=1), DONE]
 
 
 @pytest.fixture
@@ -270,57 +170,6 @@ def test_a_chunk_is_handled_in_the_order_of_publishing_otherwise(listen):
     chunks.deliver("test.till", list(reversed(ids)))
 
     assert order == ids
-
-
-@pytest.fixture
-def calls(listen):
-    """The lists of keys with which the bulk consumer was called."""
-    made: list[list[str]] = []
-
-    def count(messages):
-        made.append([message.key for message in messages])
-        for message in messages:
-            Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=1)
-            if message.payload.get("do") == "fail":
-                raise ValueError("cannot count this")
-
-    listen(count, bulk=True, chunk=100)
-    return made
-
-
-def test_a_bulk_consumer_is_called_once_for_all(calls):
-    ids = [publish_message(key=str(n)) for n in range(60)]
-
-    chunks.deliver("test.till", ids)
-
-    assert calls == [[str(n) for n in range(60)]]
-    assert states_of(ids) == [DONE] * 60
-    assert effects() == [(id, 1) for id in ids]
-
-
-def test_a_bulk_call_that_fails_is_made_again_in_lists_of_one_within_the_same_attempt(calls):
-    good, bad, other = publish_message(key="good"), publish_message(key="bad", do="fail"), publish_message(key="other")
-
-    chunks.deliver("test.till", [good, bad, other])
-
-    assert calls == [["good", "bad", "other"], ["good"], ["bad"], ["other"]]
-    error = "ValueError: cannot count this"
-    assert states_of([good, bad, other]) == [
-        DONE,
-        MessageState("pending", attempts=1, attempt_limit=3, last_error=error),
-        DONE,
-    ]
-    assert effects() == [(good, 1), (other, 1)]
-    assert kept_attempts(bad) == [(1, "failed", error)]
-
-
-def test_a_single_message_reaches_a_bulk_consumer_as_a_list(calls):
-    id = publish_message(key="only")
-
-    chunks.deliver("test.till", [id])
-
-    assert calls == [["only"]]
-    assert state_of(id) == DONE
 
 
 @pytest.mark.services

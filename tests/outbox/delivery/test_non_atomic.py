@@ -5,9 +5,8 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from outbox import Snooze, Superseded, Unavailable
+from outbox import Snooze, Unavailable
 from outbox.delivery import chunks
-from outbox.maintenance import recovery
 from outbox.models import Message
 from tests.harness.clock import let_pass
 from tests.harness.messages import (
@@ -19,7 +18,7 @@ from tests.harness.messages import (
     state_of,
     states_of,
 )
-from tests.harness.threads import backend, in_thread, terminate
+from tests.harness.threads import backend, terminate
 from tests.shop import consumers as shop
 from tests.shop.models import Effect, Stock, Tag
 
@@ -28,13 +27,6 @@ pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
 NEW = MessageState("pending", attempts=0, attempt_limit=3)
 DONE = MessageState("success", attempts=1, attempt_limit=3)
 TIMEOUT = timedelta(seconds=2)
-REFUSED = "refused, a later attempt or an operator was faster; "
-
-
-@pytest.fixture
-def order(listen):
-    """Make a consumer that is called outside any transaction."""
-    return lambda handler=shop.order, **options: listen(handler, atomic=False, timeout=TIMEOUT, **options)
 
 
 def test_the_handler_runs_outside_any_transaction_and_is_settled_afterwards(order):
@@ -199,90 +191,6 @@ def test_settling_in_an_atomic_consumer_is_a_failed_attempt(listen):
 
     assert state_of(id)[:3] == ("pending", 1, 3)
     assert Tag.objects.count() == 0
-
-
-def overtake(id: int, *, finish: bool) -> None:
-    """Let the lease run out while the handler is at it, and another worker take the row."""
-    let_pass(timedelta(seconds=30), id)
-    recovery.recover_all(["test.till"])
-    if finish:
-        in_thread(lambda: chunks.deliver("test.till", [id]))
-
-
-@pytest.mark.parametrize("finish", [True, False])
-def test_a_stale_success_is_refused_and_kept_as_late(order, finish):
-    def handler(message):
-        if message.attempts == 1:
-            overtake(message.pk, finish=finish)
-        shop.leave_effect(message)
-
-    order(handler)
-    id = publish_message()
-
-    chunks.deliver("test.till", [id])
-
-    assert state_of(id)[:4] == (("success", 2, 4, 0) if finish else ("pending", 1, 4, 1))
-    lost, late = kept_attempts(id)
-    assert lost[:2] == (1, "lost")
-    assert late == (1, "late", REFUSED + "the handler had succeeded")
-
-
-def test_a_stale_failure_is_refused_and_kept_as_late(order):
-    def handler(message):
-        if message.attempts == 1:
-            overtake(message.pk, finish=True)
-            raise ValueError("too late to complain")
-
-    order(handler)
-    id = publish_message()
-
-    chunks.deliver("test.till", [id])
-
-    assert state_of(id) == MessageState("success", attempts=2, attempt_limit=4)
-    assert kept_attempts(id)[1:] == [(1, "late", REFUSED + "ValueError: too late to complain")]
-
-
-def test_a_stale_worker_s_settling_raises_superseded_and_writes_nothing(order):
-    raised = []
-
-    def handler(message):
-        if message.attempts == 1:
-            overtake(message.pk, finish=True)
-        try:
-            with message.settling():
-                Tag.objects.create(name=f"by attempt {message.attempts}")
-        except Superseded as error:
-            raised.append(str(error))
-            raise
-
-    order(handler)
-    id = publish_message()
-
-    chunks.deliver("test.till", [id])
-
-    superseded = f"message {id} is no longer ours: attempt 1 was overtaken"
-    assert raised == [superseded]
-    assert list(Tag.objects.values_list("name", flat=True)) == ["by attempt 2"]
-    assert state_of(id) == MessageState("success", attempts=2, attempt_limit=4)
-    assert kept_attempts(id)[1:] == [(1, "late", f"{REFUSED}Superseded: {superseded}")]
-
-
-def test_a_worker_overtaken_before_it_called_its_handler_calls_nothing(order, monkeypatch):
-    order()
-    id = publish_message()
-    start = chunks.start
-
-    def start_then_lose(consumer, ids, **options):
-        fences = start(consumer, ids, **options)
-        overtake(id, finish=False)
-        return fences
-
-    monkeypatch.setattr(chunks, "start", start_then_lose)
-
-    chunks.deliver("test.till", [id])
-
-    assert state_of(id)[:4] == ("pending", 1, 4, 1)
-    assert effects() == []
 
 
 @pytest.mark.services
