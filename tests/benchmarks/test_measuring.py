@@ -1,4 +1,4 @@
-"""What ``make bench`` makes of its rounds: medians, ratios, and a verdict that a failed round cannot sweeten."""
+"""What ``make bench`` makes of its rounds: medians, ratios, and a decision that a failed round cannot sweeten."""
 
 import json
 

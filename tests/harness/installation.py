@@ -74,7 +74,7 @@ class Client:
         self._close()
 
     def end(self) -> None:
-        """Let it finish: at the end of its input it drains its courier and goes."""
+        """Let it finish: at the end of its input it drains its dispatcher and goes."""
         if self._process.poll() is None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -124,13 +124,13 @@ class Installation:
         self.clients: list[Client] = []
 
     def worker(self, name: str = "worker", *, pool: str = "prefork", **environment: str) -> Program:
-        """Start a worker for all consumers with two processes; the engine's chores are not its business."""
+        """Start a worker for all consumers with two processes; the engine's maintenance jobs are not its business."""
         return self._celery(
             name, "worker", "-P", pool, "-c", "2", "-X", f"{self.prefix}.control", *LEAN, says="ready.", **environment
         )
 
     def control(self, name: str = "control") -> Program:
-        """Start the worker of the engine's chores."""
+        """Start the worker of the engine's maintenance jobs."""
         return self._celery(name, "worker", "-P", "solo", "-Q", f"{self.prefix}.control", *LEAN, says="ready.")
 
     def beat(self, name: str = "beat") -> Program:

@@ -1,4 +1,4 @@
-"""The judge: reads the tables and a history that a trigger keeps, and names every invariant that is broken."""
+"""The oracle: reads the tables and a history that a trigger keeps, and names every invariant that is broken."""
 
 from pathlib import Path
 from typing import Any

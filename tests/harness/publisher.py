@@ -24,7 +24,7 @@ from outbox.delivery import chunks  # noqa: E402
 from outbox.maintenance import rescan  # noqa: E402
 from tests.shop.models import Tag  # noqa: E402
 
-offer = dispatcher.dispatch
+dispatch = dispatcher.dispatch
 
 
 def publish_rows(
@@ -39,7 +39,7 @@ def publish_rows(
     journal: str,
 ) -> list[int]:
     """Publish ``keys``, so many per commit, and write each into the journal once its commit has returned."""
-    dispatcher.dispatch = offer if hints else lambda ids: None
+    dispatcher.dispatch = dispatch if hints else lambda ids: None
     ids = []
     for start in range(0, len(keys), per_commit):
         chunk = keys[start : start + per_commit]
@@ -64,7 +64,7 @@ def note(journal: Path, keys: list[str]) -> None:
 
 def measure(topic: str, keys: list[str], every: float) -> list[float]:
     """Return how many seconds each publish with its commit took."""
-    dispatcher.dispatch = offer
+    dispatcher.dispatch = dispatch
     taken = []
     for key in keys:
         began = time.perf_counter()

@@ -44,11 +44,11 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[
 
 
 @pytest.fixture
-def offered(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Sequence[int]]]:
+def dispatched(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Sequence[int]]]:
     """What was given to the dispatcher, which sends nothing."""
-    offers: list[Mapping[str, Sequence[int]]] = []
-    monkeypatch.setattr(dispatcher, "dispatch", offers.append)
-    return offers
+    dispatched: list[Mapping[str, Sequence[int]]] = []
+    monkeypatch.setattr(dispatcher, "dispatch", dispatched.append)
+    return dispatched
 
 
 @pytest.fixture

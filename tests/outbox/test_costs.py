@@ -21,7 +21,7 @@ from tests.harness.plans import plan, query
 from tests.harness.program import eventually
 from tests.shop.models import Effect, Stock
 
-pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "offered")]
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "dispatched")]
 
 ALL_AT_ONCE = "success"
 """The tab of what is finished: here a hundred thousand rows have finished at one moment, which no index tells apart."""

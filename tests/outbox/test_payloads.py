@@ -13,7 +13,7 @@ from outbox import Message, publish
 from outbox.errors import InvalidMessage, OutboxError, PublishError
 from tests.shop.models import Stock
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 def nested(depth: int) -> list:
@@ -87,7 +87,7 @@ def nested(depth: int) -> list:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_cannot_be_kept_is_refused_and_the_business_transaction_goes_on(listen, offered, given_, message):
+def test_what_cannot_be_kept_is_refused_and_the_business_transaction_goes_on(listen, dispatched, given_, message):
     listen()
 
     with transaction.atomic():
@@ -98,7 +98,7 @@ def test_what_cannot_be_kept_is_refused_and_the_business_transaction_goes_on(lis
 
     assert message in str(caught.value)
     assert len(str(caught.value)) < 1_000
-    assert (Stock.objects.count(), Message.objects.count(), offered) == (2, 0, [])
+    assert (Stock.objects.count(), Message.objects.count(), dispatched) == (2, 0, [])
 
 
 def test_a_payload_of_exactly_the_limit_is_accepted(listen):

@@ -14,7 +14,7 @@ from tests.shop.models import Stock
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
-def test_outside_a_transaction_is_refused(listen, offered):
+def test_outside_a_transaction_is_refused(listen, dispatched):
     listen()
 
     with pytest.raises(OutsideTransaction, match=r"must be called inside transaction\.atomic"):
@@ -23,7 +23,7 @@ def test_outside_a_transaction_is_refused(listen, offered):
     assert fields_of_all("id") == []
 
 
-def test_a_rollback_leaves_neither_business_row_nor_message_nor_hint(listen, offered):
+def test_a_rollback_leaves_neither_business_row_nor_message_nor_hint(listen, dispatched):
     listen()
 
     with suppress(ZeroDivisionError), transaction.atomic():
@@ -31,20 +31,20 @@ def test_a_rollback_leaves_neither_business_row_nor_message_nor_hint(listen, off
         publish("test.sold", key="one", payload={})
         raise ZeroDivisionError
 
-    assert (Stock.objects.count(), fields_of_all("id"), offered) == (0, [], [])
+    assert (Stock.objects.count(), fields_of_all("id"), dispatched) == (0, [], [])
 
 
-def test_the_hint_leaves_only_after_the_commit_once_per_call(three, offered):
+def test_the_hint_leaves_only_after_the_commit_once_per_call(three, dispatched):
     with transaction.atomic():
         one = publish("test.sold", key="one", payload={})
         two = publish("test.sold", key="two", payload={})
-        before = list(offered)
+        before = list(dispatched)
 
     assert before == []
-    assert offered == [{"test.a": [ids[0]], "test.b": [ids[1]], "test.c": [ids[2]]} for ids in (one, two)]
+    assert dispatched == [{"test.a": [ids[0]], "test.b": [ids[1]], "test.c": [ids[2]]} for ids in (one, two)]
 
 
-def test_a_savepoint_that_rolls_back_takes_its_message_and_its_hint_along(listen, offered):
+def test_a_savepoint_that_rolls_back_takes_its_message_and_its_hint_along(listen, dispatched):
     listen()
 
     with transaction.atomic():
@@ -54,12 +54,12 @@ def test_a_savepoint_that_rolls_back_takes_its_message_and_its_hint_along(listen
             raise ZeroDivisionError
 
     assert fields_of_all("key") == [("kept",)]
-    assert offered == [{"test.till": [kept]}]
+    assert dispatched == [{"test.till": [kept]}]
 
 
-def test_a_courier_that_fails_does_not_fail_the_request(listen, monkeypatch):
+def test_a_dispatcher_that_fails_does_not_fail_the_request(listen, monkeypatch):
     def fail(_ids):
-        raise RuntimeError("no courier today")
+        raise RuntimeError("no dispatcher today")
 
     monkeypatch.setattr(dispatcher, "dispatch", fail)
     listen()

@@ -38,7 +38,7 @@ def wait_for(number: int, locktype: str, *futures: Future) -> int:
 
 
 @pytest.mark.services
-def test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock(listen, offered):
+def test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock(listen, dispatched):
     listen()
 
     def write(*keys):
@@ -59,7 +59,7 @@ def test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock(li
 
 
 @pytest.mark.services
-def test_publishers_of_one_ordering_key_commit_one_after_the_other(listen, offered):
+def test_publishers_of_one_ordering_key_commit_one_after_the_other(listen, dispatched):
     listen()
     second_begins = threading.Event()
 
@@ -81,7 +81,7 @@ def test_publishers_of_one_ordering_key_commit_one_after_the_other(listen, offer
 
 
 @pytest.mark.services
-def test_publishers_of_different_ordering_keys_or_none_do_not_wait(listen, offered):
+def test_publishers_of_different_ordering_keys_or_none_do_not_wait(listen, dispatched):
     listen()
 
     def another(**options):

@@ -198,13 +198,13 @@ def test_captured_are_the_messages_that_are_new_and_stay(hears):
 @pytest.mark.parametrize("block", [silenced, captured_messages])
 def test_no_hint_is_sent_from_within(hears, monkeypatch, block):
     hears()
-    offers: list[object] = []
-    monkeypatch.setattr(dispatcher, "dispatch", offers.append)
+    dispatched: list[object] = []
+    monkeypatch.setattr(dispatcher, "dispatch", dispatched.append)
 
     with block(), TestCase.captureOnCommitCallbacks(execute=True):
         say("a")
-    assert offers == []
+    assert dispatched == []
 
     with TestCase.captureOnCommitCallbacks(execute=True):
         say("b")
-    assert len(offers) == 1
+    assert len(dispatched) == 1

@@ -4,9 +4,9 @@ from tests.mutants.mutant import Change, mutant
 
 MUTANTS = [
     mutant(
-        "a courier that fails does not fail the request",
+        "a dispatcher that fails does not fail the request",
         Change("broker/dispatcher.py", "using=conf().database, robust=True)", "using=conf().database)"),
-        red=["test_publishing_in_transactions::test_a_courier_that_fails_does_not_fail_the_request"],
+        red=["test_publishing_in_transactions::test_a_dispatcher_that_fails_does_not_fail_the_request"],
     ),
     mutant(
         "an unroutable hint counts as not sent",
@@ -38,10 +38,10 @@ MUTANTS = [
         ],
     ),
     mutant(
-        "a forked child has a courier of its own",
+        "a forked child has a dispatcher of its own",
         Change("broker/dispatcher.py", "os.register_at_fork(after_in_child=_after_fork)\n", ""),
         red=[
-            "broker/test_dispatcher_in_processes::test_a_forked_child_has_a_courier_of_its_own_and_leaves_the_parent_s_alone"
+            "broker/test_dispatcher_in_processes::test_a_forked_child_has_a_dispatcher_of_its_own_and_leaves_the_parent_s_alone"
         ],
     ),
     mutant(

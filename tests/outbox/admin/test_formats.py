@@ -62,12 +62,12 @@ def test_of_a_consumer_s_error_only_the_engine_s_ending_is_translated(text: str,
         (reasons.EXPIRED, reasons.EXPIRED),
     ],
 )
-def test_a_kind_of_failure_is_read_without_the_marks_of_what_differs(title: str, read: str) -> None:
+def test_a_failure_group_is_read_without_the_marks_of_what_differs(title: str, read: str) -> None:
     assert formats.format_group(FailureGroup(title=title, exception="ValueError")) == read
 
 
 @pytest.mark.django_db
-def test_every_page_that_names_the_kind_reads_the_same(desk: Client) -> None:
+def test_every_page_that_names_the_group_reads_the_same(desk: Client) -> None:
     group = failure_group("vendor", stuck=1, title="vendor answered <n> {<text>: <n>}")
     stuck = wins.failed("k", failure=group.pk)
     pages = [

@@ -1,4 +1,4 @@
-"""From where an act came: the address that called us, or that called the outermost of our own proxies."""
+"""From where an action came: the address that called us, or that called the outermost of our own proxies."""
 
 from typing import Any
 

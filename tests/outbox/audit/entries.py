@@ -20,8 +20,8 @@ def as_its_owner(sql: str) -> None:
         cursor.execute(sql)
 
 
-def acts(*ages: timedelta) -> list[int]:
-    """Append an act for each of these ages, sealed as if it had been done then; return their ids."""
+def append_actions(*ages: timedelta) -> list[int]:
+    """Append an action for each of these ages, sealed as if it had been done then; return their ids."""
     now = database_time()
     made = []
     for age in ages:

@@ -14,7 +14,7 @@ from tests.harness.desk import wins
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_chain_of_acts_is_whole_and_a_changed_entry_breaks_it_there(lead: User) -> None:
+def test_a_chain_of_actions_is_whole_and_a_changed_entry_breaks_it_there(lead: User) -> None:
     for key in "123":
         operate.discard(wins.failed(key).pk, revision=0, actor=lead, reason="x")
     first, second, _third = AuditEntry.objects.order_by("id")
@@ -47,7 +47,7 @@ def test_postgresql_refuses_to_change_the_audit(change, lead: User) -> None:
     assert AuditEntry.objects.get().reason == "x"
 
 
-def test_acts_at_the_same_time_never_fork_the_chain(lead: User) -> None:
+def test_actions_at_the_same_time_never_fork_the_chain(lead: User) -> None:
     ids = [wins.failed(str(key)).pk for key in range(8)]
 
     def discard(id: int) -> None:

@@ -9,13 +9,13 @@ from django.core.management import call_command
 from outbox import audit
 from outbox.models import AuditEntry
 from tests.harness.clock import HOUR
-from tests.outbox.audit.entries import YEAR, acts, as_its_owner
+from tests.outbox.audit.entries import YEAR, append_actions, as_its_owner
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
 def test_it_says_that_the_chain_is_whole_and_its_last_hash(capsys: Any):
-    acts(HOUR)
+    append_actions(HOUR)
 
     call_command("outbox_audit")
 
@@ -24,7 +24,7 @@ def test_it_says_that_the_chain_is_whole_and_its_last_hash(capsys: Any):
 
 
 def test_a_broken_chain_is_an_exit_status_and_the_entry_is_named(capsys: Any):
-    _first, second, _third = acts(3 * HOUR, 2 * HOUR, HOUR)
+    _first, second, _third = append_actions(3 * HOUR, 2 * HOUR, HOUR)
     as_its_owner(f"UPDATE outbox_auditentry SET actor = 'nobody' WHERE id = {second}")
 
     with pytest.raises(SystemExit) as ended:
@@ -35,7 +35,7 @@ def test_a_broken_chain_is_an_exit_status_and_the_entry_is_named(capsys: Any):
 
 
 def test_what_it_prints_is_every_entry_and_after_pruning_only_what_is_new(capsys: Any):
-    acts(2 * YEAR, HOUR)
+    append_actions(2 * YEAR, HOUR)
     call_command("outbox_audit", "--json")
     first = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     audit.prune(older_than=YEAR)

@@ -9,7 +9,7 @@ from outbox import audit
 from outbox.maintenance.pruning import prune
 from outbox.models import AuditEntry
 from tests.harness.clock import DAY, HOUR
-from tests.outbox.audit.entries import YEAR, acts, as_its_owner
+from tests.outbox.audit.entries import YEAR, append_actions, as_its_owner
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
@@ -19,7 +19,7 @@ def left() -> list[int]:
 
 
 def test_without_a_setting_the_audit_is_kept_for_ever():
-    old = acts(40 * YEAR, HOUR)
+    old = append_actions(40 * YEAR, HOUR)
 
     prune()
 
@@ -28,7 +28,7 @@ def test_without_a_setting_the_audit_is_kept_for_ever():
 
 def test_what_is_too_old_goes_and_the_newest_entry_says_what_it_was(configure: Any):
     configure(KEEP_AUDIT=YEAR)
-    first, second, third = acts(YEAR + 2 * DAY, YEAR + HOUR, YEAR - HOUR)
+    first, second, third = append_actions(YEAR + 2 * DAY, YEAR + HOUR, YEAR - HOUR)
     last = AuditEntry.objects.get(pk=second)
 
     prune()
@@ -48,7 +48,7 @@ def test_what_is_too_old_goes_and_the_newest_entry_says_what_it_was(configure: A
 
 def test_the_chain_is_whole_when_everything_went(configure: Any):
     configure(KEEP_AUDIT=YEAR)
-    acts(2 * YEAR, 2 * YEAR)
+    append_actions(2 * YEAR, 2 * YEAR)
 
     prune()
 
@@ -58,7 +58,7 @@ def test_the_chain_is_whole_when_everything_went(configure: Any):
 
 def test_it_goes_by_the_day_so_that_the_notes_stay_few(configure: Any):
     configure(KEEP_AUDIT=YEAR)
-    kept = acts(YEAR + 23 * HOUR, YEAR + HOUR, HOUR)
+    kept = append_actions(YEAR + 23 * HOUR, YEAR + HOUR, HOUR)
 
     prune()
 
@@ -67,7 +67,7 @@ def test_it_goes_by_the_day_so_that_the_notes_stay_few(configure: Any):
 
 def test_the_notes_themselves_grow_old_and_go(configure: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(audit, "BATCH", 2)
-    acts(*[3 * YEAR] * 5, HOUR)
+    append_actions(*[3 * YEAR] * 5, HOUR)
 
     counts = [audit.prune(older_than=YEAR) for _ in range(4)]
 
@@ -78,7 +78,7 @@ def test_the_notes_themselves_grow_old_and_go(configure: Any, monkeypatch: pytes
 
 def test_only_the_beginning_goes_although_a_clock_was_set_back(configure: Any):
     configure(KEEP_AUDIT=YEAR)
-    _gone, *kept = acts(2 * YEAR, HOUR, 2 * YEAR)
+    _gone, *kept = append_actions(2 * YEAR, HOUR, 2 * YEAR)
 
     prune()
 
@@ -89,7 +89,7 @@ def test_only_the_beginning_goes_although_a_clock_was_set_back(configure: Any):
 @pytest.mark.parametrize("further", [0, 1], ids=["the first that was left", "the first two that were left"])
 def test_whoever_removes_more_than_was_noted_is_found_out(configure: Any, further: int):
     configure(KEEP_AUDIT=YEAR)
-    _gone, *kept = acts(2 * YEAR, 3 * HOUR, 2 * HOUR, HOUR)
+    _gone, *kept = append_actions(2 * YEAR, 3 * HOUR, 2 * HOUR, HOUR)
     prune()
 
     as_its_owner(f"DELETE FROM outbox_auditentry WHERE id BETWEEN {kept[0]} AND {kept[further]}")
@@ -100,7 +100,7 @@ def test_whoever_removes_more_than_was_noted_is_found_out(configure: Any, furthe
 
 
 def test_a_beginning_removed_without_a_note_is_found_out():
-    first, second = acts(2 * HOUR, HOUR)
+    first, second = append_actions(2 * HOUR, HOUR)
 
     as_its_owner(f"DELETE FROM outbox_auditentry WHERE id = {first}")
 
@@ -111,7 +111,7 @@ def test_a_beginning_removed_without_a_note_is_found_out():
 
 def test_a_note_that_was_changed_is_found_out(configure: Any):
     configure(KEEP_AUDIT=YEAR)
-    acts(2 * YEAR, HOUR)
+    append_actions(2 * YEAR, HOUR)
     prune()
 
     as_its_owner("UPDATE outbox_auditentry SET reason = 'tidied up' WHERE action = 'prune'")
@@ -123,7 +123,7 @@ def test_a_note_that_was_changed_is_found_out(configure: Any):
 
 @pytest.mark.services
 def test_the_trigger_lets_go_what_was_named_and_nothing_else():
-    first, second = acts(2 * HOUR, HOUR)
+    first, second = append_actions(2 * HOUR, HOUR)
 
     with refused(second):
         name_and_run(first, "DELETE FROM outbox_auditentry")
@@ -135,7 +135,7 @@ def test_the_trigger_lets_go_what_was_named_and_nothing_else():
 
 @pytest.mark.services
 def test_naming_an_entry_lets_nobody_change_it():
-    (first,) = acts(HOUR)
+    (first,) = append_actions(HOUR)
 
     with refused(first):
         name_and_run(first, "UPDATE outbox_auditentry SET reason = 'something else'")
@@ -143,7 +143,7 @@ def test_naming_an_entry_lets_nobody_change_it():
 
 @pytest.mark.services
 def test_after_pruning_the_same_transaction_may_delete_nothing_more():
-    old, young = acts(2 * YEAR, HOUR)
+    old, young = append_actions(2 * YEAR, HOUR)
 
     with refused(young):
         prune_and_delete(young)

@@ -44,16 +44,16 @@ def test_a_hint_is_confirmed_and_lies_in_the_queue_as_a_persistent_task_in_json(
     assert taken.delivery_info["exchange"] == ""
 
 
-@pytest.mark.parametrize("chore", [tasks.run_rescan, tasks.run_prune, tasks.run_roll_up, tasks.run_alerts])
-def test_a_chore_is_a_task_for_the_control_worker_unless_beat_s_row_names_another_queue(chore, rabbit):
+@pytest.mark.parametrize("job", [tasks.run_rescan, tasks.run_prune, tasks.run_roll_up, tasks.run_alerts])
+def test_a_maintenance_job_is_a_task_for_the_control_worker_unless_beat_s_row_names_another_queue(job, rabbit):
     control_queue()(rabbit).declare()
     elsewhere = queue_name("test.a")
     rabbit.queue_declare(elsewhere, durable=True, auto_delete=False)
 
-    chore.apply_async((), {}, expires=10)
-    chore.apply_async((), {}, queue=elsewhere)
+    job.apply_async((), {}, expires=10)
+    job.apply_async((), {}, queue=elsewhere)
 
-    assert [waits_in(rabbit, name) for name in (queue_name("control"), elsewhere)] == [chore.name] * 2
+    assert [waits_in(rabbit, name) for name in (queue_name("control"), elsewhere)] == [job.name] * 2
 
 
 def test_the_depth_is_the_number_of_hints_that_wait(link):

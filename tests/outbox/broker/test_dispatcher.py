@@ -1,4 +1,4 @@
-"""The courier: hints leave soon after the commit, and no request ever waits for the broker or fails because of it."""
+"""The dispatcher: hints leave soon after the commit, and no request ever waits for the broker or fails of it."""
 
 from time import monotonic, sleep
 
@@ -11,7 +11,7 @@ from tests.harness.threads import TIMEOUT
 
 @pytest.fixture
 def own(broker):
-    """A courier of the test's own, with a broker under its hand."""
+    """A dispatcher of the test's own, with a broker under its hand."""
     own = dispatcher.Dispatcher()
     yield own
     broker.answers.set()
@@ -25,7 +25,7 @@ def wait_until(true) -> None:
         sleep(0.005)
 
 
-def test_an_offer_returns_although_the_broker_does_not_answer(own, broker):
+def test_dispatching_returns_although_the_broker_does_not_answer(own, broker):
     broker.answers.clear()
     own.offer({"test.till": [1]})
     broker.sending.wait(TIMEOUT)
@@ -59,14 +59,14 @@ def test_a_hint_for_every_consumer(own, broker, listen):
     assert broker.sent == [Hint("test.till", (1,)), Hint("test.other", (2,))]
 
 
-def test_an_offer_of_no_ids_sends_a_hint_to_look_for_what_is_due(own, broker):
+def test_dispatching_no_ids_sends_a_hint_to_look_for_what_is_due(own, broker):
     own.offer({"test.till": ()})
     own.drain(TIMEOUT)
 
     assert broker.sent == [Hint("test.till", ())]
 
 
-def test_a_full_courier_drops_what_is_offered(monkeypatch, configure, broker):
+def test_a_full_dispatcher_drops_what_it_is_given(monkeypatch, configure, broker):
     configure(DISPATCH_BACKLOG=2)
     broker.answers.clear()
     own = dispatcher.Dispatcher()
@@ -81,7 +81,7 @@ def test_a_full_courier_drops_what_is_offered(monkeypatch, configure, broker):
     assert [hint.ids for hint in broker.sent] == [(1,), (2, 3)]
 
 
-def test_a_full_courier_is_no_error_for_who_offers(monkeypatch, configure, broker, caplog):
+def test_a_full_dispatcher_is_no_error_for_who_dispatches(monkeypatch, configure, broker, caplog):
     configure(DISPATCH_BACKLOG=1)
     broker.answers.clear()
     dispatcher.dispatch({"test.till": [1]})
@@ -194,7 +194,7 @@ def test_draining_does_not_wait_for_a_broker_that_does_not_answer(own, broker):
     assert not ended
 
 
-def test_after_draining_a_process_can_offer_again(broker):
+def test_after_draining_a_process_can_dispatch_again(broker):
     dispatcher.dispatch({"test.till": [1]})
     dispatcher.drain()
 

@@ -120,7 +120,7 @@ def run(script: str) -> None:
 
 
 @pytest.mark.services
-def test_a_forked_child_has_a_courier_of_its_own_and_leaves_the_parent_s_alone(rabbit):
+def test_a_forked_child_has_a_dispatcher_of_its_own_and_leaves_the_parent_s_alone(rabbit):
     run(FORK)
 
     assert sorted(bodies(rabbit, "shop.book")) == [["shop.book", [1]], ["shop.book", [2]], ["shop.book", [3]]]

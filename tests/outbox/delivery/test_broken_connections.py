@@ -17,7 +17,7 @@ from tests.harness.threads import backend, terminate
 from tests.outbox.delivery.faults import noting
 from tests.shop import consumers as shop
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 DONE = MessageState("success", attempts=1, attempt_limit=3)

@@ -13,7 +13,7 @@ from tests.harness.messages import (
 )
 from tests.shop.models import Effect
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 DONE = MessageState("success", attempts=1, attempt_limit=3)

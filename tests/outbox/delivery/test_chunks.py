@@ -23,7 +23,7 @@ from tests.harness.messages import (
 from tests.shop import consumers as shop
 from tests.shop.models import Tag
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 DONE = MessageState("success", attempts=1, attempt_limit=3)
 JAMMED = "ValueError: the till is jammed"

@@ -16,7 +16,7 @@ from tests.harness.threads import at_once
 from tests.shop.consumers import leave_effect
 from tests.shop.models import Effect, Stock
 
-pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "offered")]
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "dispatched")]
 
 STOCKS = 100
 MESSAGES = 1_000

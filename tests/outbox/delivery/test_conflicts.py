@@ -23,7 +23,7 @@ from tests.harness.threads import TIMEOUT, at_once, beside, in_thread
 from tests.outbox.delivery.faults import noting
 from tests.shop.models import Stock
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 DONE = MessageState("success", attempts=1, attempt_limit=3)
 

@@ -18,7 +18,7 @@ from tests.harness.messages import (
     state_of,
 )
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 JAMMED = "ValueError: the till is jammed"
 

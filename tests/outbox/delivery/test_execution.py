@@ -16,7 +16,7 @@ from tests.harness.messages import (
 )
 from tests.shop.models import Effect, Stock
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 def test_an_error_with_characters_no_database_stores_is_kept_readable(listen):

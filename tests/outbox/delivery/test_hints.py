@@ -18,7 +18,7 @@ from tests.harness.messages import (
     states_of,
 )
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 JAMMED = "ValueError: the till is jammed"
@@ -45,7 +45,7 @@ def test_a_duplicate_hint_does_not_start_a_message_before_its_time(listen):
     assert state_of(id) == MessageState("pending", attempts=1, attempt_limit=3, last_error=JAMMED)
 
 
-def test_finished_and_pruned_rows_are_left_alone(listen, offered):
+def test_finished_and_pruned_rows_are_left_alone(listen, dispatched):
     listen()
     success = publish_message()
     chunks.deliver("test.till", [success])

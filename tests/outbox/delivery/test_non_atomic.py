@@ -22,7 +22,7 @@ from tests.harness.threads import backend, terminate
 from tests.shop import consumers as shop
 from tests.shop.models import Effect, Stock, Tag
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 NEW = MessageState("pending", attempts=0, attempt_limit=3)
 DONE = MessageState("success", attempts=1, attempt_limit=3)

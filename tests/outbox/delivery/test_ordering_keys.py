@@ -30,7 +30,7 @@ NEW = MessageState("pending", attempts=0, attempt_limit=3)
 DONE = MessageState("success", attempts=1, attempt_limit=3)
 
 
-def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, offered):
+def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, dispatched):
     till = listen()
     ids = publish_messages(3, ordering_key="till 1")
 
@@ -39,7 +39,7 @@ def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, offer
     assert [fence.id for fence in fences] == [ids[0]]
 
 
-def test_a_follower_does_not_start_before_its_head(listen, offered, one_chunk):
+def test_a_follower_does_not_start_before_its_head(listen, dispatched, one_chunk):
     listen()
     ids = publish_messages(3, ordering_key="till 1")
 
@@ -48,7 +48,7 @@ def test_a_follower_does_not_start_before_its_head(listen, offered, one_chunk):
     assert state_of(ids[2]) == NEW
 
 
-def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, offered):
+def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, dispatched):
     till = listen()
     one, two, free = (publish_messages(2, ordering_key=key) for key in ("till 1", "till 2", ""))
 
@@ -57,7 +57,7 @@ def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, offer
     assert sorted(fence.id for fence in fences) == sorted([one[0], two[0], *free])
 
 
-def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, offered):
+def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, dispatched):
     listen()
     ids = publish_messages(2, ordering_key="till 1")
 
@@ -66,31 +66,31 @@ def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, off
     assert states_of(ids) == [DONE, DONE]
 
 
-def test_a_head_that_succeeded_hints_the_next(listen, offered, one_chunk):
+def test_a_head_that_succeeded_hints_the_next(listen, dispatched, one_chunk):
     listen(chunk=1)
     ids = publish_messages(3, ordering_key="till 1")
-    offered.clear()
+    dispatched.clear()
 
     chunks.deliver("test.till", [ids[0]])
 
-    assert offered == [{"test.till": [ids[1]]}]
+    assert dispatched == [{"test.till": [ids[1]]}]
 
 
 @pytest.mark.parametrize("settle", [True, False])
-def test_a_head_settled_outside_a_transaction_hints_the_next_too(listen, offered, settle):
+def test_a_head_settled_outside_a_transaction_hints_the_next_too(listen, dispatched, settle):
     from tests.shop.consumers import order
 
     listen(order, atomic=False)
     ids = publish_messages(2, ordering_key="till 1", settle=settle)
-    offered.clear()
+    dispatched.clear()
 
     chunks.deliver("test.till", [ids[0]])
 
     assert states_of(ids) == [DONE, NEW]
-    assert offered == [{"test.till": [ids[1]]}]
+    assert dispatched == [{"test.till": [ids[1]]}]
 
 
-def test_a_head_that_backs_off_holds_its_key_back_and_no_other(listen, offered):
+def test_a_head_that_backs_off_holds_its_key_back_and_no_other(listen, dispatched):
     listen()
     head = publish_message(do="fail", ordering_key="till 1")
     follower, other = publish_message(ordering_key="till 1"), publish_message(ordering_key="till 2")
@@ -102,7 +102,7 @@ def test_a_head_that_backs_off_holds_its_key_back_and_no_other(listen, offered):
     assert effects() == [(other, 1)]
 
 
-def test_a_failed_head_holds_its_key_back_until_a_person_has_acted(listen, offered):
+def test_a_failed_head_holds_its_key_back_until_a_person_has_acted(listen, dispatched):
     listen()
     head = publish_message(do="reject", ordering_key="till 1")
     follower = publish_message(ordering_key="till 1")
@@ -117,7 +117,7 @@ def test_a_failed_head_holds_its_key_back_until_a_person_has_acted(listen, offer
     assert state_of(follower) == DONE
 
 
-def test_the_same_key_of_another_consumer_is_another_order(listen, offered):
+def test_the_same_key_of_another_consumer_is_another_order(listen, dispatched):
     listen()
     listen(topic="test.other", name="test.other")
     head, other = (
@@ -131,7 +131,7 @@ def test_the_same_key_of_another_consumer_is_another_order(listen, offered):
     assert state_of(other) == DONE
 
 
-def test_the_rescan_sends_heads_only_and_looks_at_the_others_later(listen, offered, link):
+def test_the_rescan_sends_heads_only_and_looks_at_the_others_later(listen, dispatched, link):
     listen()
     one, free = publish_messages(3, ordering_key="till 1"), publish_message()
     let_pass(timedelta(seconds=10))
@@ -144,7 +144,7 @@ def test_the_rescan_sends_heads_only_and_looks_at_the_others_later(listen, offer
     assert [entry.sends for entry in states_of([*one, free])] == [1, 0, 0, 1]
 
 
-def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, offered, link, one_chunk):
+def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, dispatched, link, one_chunk):
     listen(chunk=1)
     ids = publish_messages(2, ordering_key="till 1")
     chunks.deliver("test.till", ids)
@@ -155,7 +155,7 @@ def test_the_rescan_sends_a_follower_once_its_head_is_done(listen, offered, link
     assert link.sent_ids == [(ids[1],)]
 
 
-def test_an_expired_head_is_failed_and_still_holds_its_key_back(listen, offered, link):
+def test_an_expired_head_is_failed_and_still_holds_its_key_back(listen, dispatched, link):
     listen()
     head, follower = publish_messages(2, ordering_key="till 1")
     let_pass(timedelta(days=8), head)
@@ -168,7 +168,7 @@ def test_an_expired_head_is_failed_and_still_holds_its_key_back(listen, offered,
     assert state_of(follower) == NEW
 
 
-def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, offered):
+def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, dispatched):
     listen(chunk=7)
     ids = [publish_message(ordering_key=f"till {n % 5}", n=n) for n in range(60)]
     uniform = random.Random(7)
@@ -190,7 +190,7 @@ def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, offered
     assert sum(map(len, order.values())) == 60
 
 
-def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, offered, link):
+def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, dispatched, link):
     till = listen()
     head, follower = publish_messages(2, ordering_key="till 1")
     chunks.start(till, [head])
@@ -204,7 +204,7 @@ def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, offered, li
     assert state_of(head)[:5] == ("pending", 1, 4, 1, 1)
 
 
-def test_a_row_put_back_before_its_followers_goes_first_again(listen, offered, one_chunk):
+def test_a_row_put_back_before_its_followers_goes_first_again(listen, dispatched, one_chunk):
     listen()
     head, follower = publish_messages(2, ordering_key="till 1")
     set_message(head, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")

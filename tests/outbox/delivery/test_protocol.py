@@ -29,7 +29,7 @@ from tests.outbox.conftest import SLOW, empty_tables
 from tests.shop.consumers import leave_effect
 from tests.shop.models import Effect
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 TILL, CALLER = "test.till", "test.caller"
 TOPICS = {TILL: "test.sold", CALLER: "test.called"}

@@ -19,7 +19,7 @@ from tests.harness.threads import in_thread
 from tests.shop import consumers as shop
 from tests.shop.models import Tag
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 REFUSED = "refused, a later attempt or an operator was faster; "

@@ -18,7 +18,7 @@ from tests.harness.messages import (
     states_of,
 )
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 NEW = MessageState("pending", attempts=0, attempt_limit=3)
@@ -50,41 +50,41 @@ def test_a_hint_takes_a_chunk_of_what_is_due_first_at_rest_beside_what_it_names(
     assert states_of(ids) == [DONE, *[NEW] * 4, *[DONE] * more, *[NEW] * (5 - more)]
 
 
-def test_in_a_backlog_a_hint_goes_on_until_nothing_is_left(listen, offered):
+def test_in_a_backlog_a_hint_goes_on_until_nothing_is_left(listen, dispatched):
     listen(chunk=4)
     ids = publish_messages(30)
-    offered.clear()
+    dispatched.clear()
 
     chunks.deliver("test.till", ids[:4])
 
     assert states_of(ids) == [DONE] * 30
-    assert offered == []
+    assert dispatched == []
 
 
-def test_a_hint_whose_time_is_up_sends_another_in_its_place(listen, offered, one_chunk):
+def test_a_hint_whose_time_is_up_sends_another_in_its_place(listen, dispatched, one_chunk):
     listen(chunk=4)
     ids = publish_messages(12)
-    offered.clear()
+    dispatched.clear()
 
     chunks.deliver("test.till", ids[:1])
-    first = list(offered)
+    first = list(dispatched)
     tasks.deliver("test.till", [])
 
     assert first == [{"test.till": ()}]
     assert states_of(ids) == [DONE] * 9 + [NEW] * 3
-    assert offered == [{"test.till": ()}] * 2
+    assert dispatched == [{"test.till": ()}] * 2
 
 
-def test_a_hint_for_a_lost_row_does_nothing_else_and_sends_no_other(listen, offered):
+def test_a_hint_for_a_lost_row_does_nothing_else_and_sends_no_other(listen, dispatched):
     listen(chunk=4)
     ids = publish_messages(6)
     set_message(ids[0], lost=1)
-    offered.clear()
+    dispatched.clear()
 
     chunks.deliver("test.till", ids[:1])
 
     assert states_of(ids) == [DONE] + [NEW] * 5
-    assert offered == []
+    assert dispatched == []
 
 
 def test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer(listen):

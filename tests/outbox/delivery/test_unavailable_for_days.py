@@ -10,7 +10,7 @@ from outbox.models import Attempt, ConsumerState, Message
 from tests.harness.clock import let_pass
 from tests.harness.messages import publish_message
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 def test_it_asks_less_and_less_spends_no_try_and_leaves_a_handful_of_rows(listen):

@@ -14,10 +14,10 @@ from outbox.models import FailureCount, FailureGroup, GroupState, Message
 from tests.harness.messages import kept_attempts, publish_message, publish_messages, state_of, states_of
 from tests.outbox.failures.raising import Jammed, raised
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
-def test_failures_of_a_chunk_are_counted_once_for_each_kind(listen):
+def test_failures_of_a_chunk_are_counted_once_for_each_group(listen):
     def fail(message):
         raise Jammed(f"jammed at {message.pk}") if message.payload["kind"] == "jam" else ValueError("torn")
 

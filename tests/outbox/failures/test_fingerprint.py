@@ -1,4 +1,4 @@
-"""Failures of one kind are one group: what makes a kind."""
+"""Failures that are alike are one group: what makes them so."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ from outbox import Reject
 from outbox.failures.fingerprint import VERSION, fingerprint, without_error
 from tests.outbox.failures.raising import Jammed, raised
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 class Answered(Exception):
@@ -45,11 +45,11 @@ def coded(error: Exception, code: object) -> Exception:
         ("two  lines\nhere", "two lines here"),
     ],
 )
-def test_what_differs_from_case_to_case_does_not_make_another_kind(one, other):
+def test_what_differs_from_case_to_case_does_not_make_another_group(one, other):
     assert fingerprint("shop.book", raised(Jammed(one))) == fingerprint("shop.book", raised(Jammed(other)))
 
 
-def test_consumer_exception_text_and_place_each_make_another_kind():
+def test_consumer_exception_text_and_place_each_make_another_group():
     failures = [
         fingerprint("shop.book", raised(Jammed("jammed"))),
         fingerprint("shop.other", raised(Jammed("jammed"))),
@@ -73,15 +73,15 @@ def test_what_the_other_side_answered_stands_for_the_place():
     assert (gone.place, expired.place, own.place) == ("404", "401", "E17")
 
 
-def test_a_rejection_is_of_the_kind_that_its_cause_says():
+def test_a_rejection_is_of_the_group_that_its_cause_says():
     refused = [raised(Reject("refused"), cause=coded(Jammed("no"), status)) for status in (400, 403, 403)]
 
-    kinds = [fingerprint("shop.book", error).digest for error in refused]
+    digests = [fingerprint("shop.book", error).digest for error in refused]
 
-    assert kinds[0] != kinds[1] == kinds[2]
+    assert digests[0] != digests[1] == digests[2]
 
 
-def test_an_exception_that_cannot_be_read_has_a_kind_all_the_same():
+def test_an_exception_that_cannot_be_read_has_a_group_all_the_same():
     class Broken(Exception):
         @property
         def failure_code(self) -> str:
@@ -96,10 +96,10 @@ def test_an_exception_that_cannot_be_read_has_a_kind_all_the_same():
     assert failure.place == "failures/raising.py:raised"
 
 
-def test_the_version_is_part_of_a_kind(monkeypatch):
+def test_the_version_is_part_of_a_group(monkeypatch):
     before = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
     monkeypatch.setattr("outbox.failures.fingerprint.VERSION", VERSION + 1)
 
     after = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
 
-    assert not {kind.digest for kind in before} & {kind.digest for kind in after}
+    assert not {failure.digest for failure in before} & {failure.digest for failure in after}

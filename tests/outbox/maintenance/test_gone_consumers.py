@@ -15,7 +15,7 @@ from tests.harness.messages import (
 )
 from tests.outbox.maintenance.crashes import start_and_crash
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered", "link")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched", "link")
 
 
 NEW = MessageState("pending", attempts=0, attempt_limit=3)

@@ -14,7 +14,7 @@ from tests.harness.clock import let_pass
 from tests.harness.messages import MessageState, publish_message, publish_messages, states_of
 from tests.harness.threads import at_once, in_thread
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 SENT = MessageState("pending", attempts=0, attempt_limit=3, sends=1)

@@ -1,4 +1,4 @@
-"""What grows by kinds of failure and by what people do is forgotten, too, once it is over and nobody is at it."""
+"""What grows by failure groups and by what people do is forgotten, too, once it is over and nobody is at it."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,8 +18,8 @@ KEPT = timedelta(days=90)
 LONG_AGO = KEPT + HOUR
 
 
-def kind(name: str, *, last: timedelta = LONG_AGO, **fields: Any) -> FailureGroup:
-    """Write a kind of failure that first happened a year ago, and so long ago for the last time."""
+def failure_group(name: str, *, last: timedelta = LONG_AGO, **fields: Any) -> FailureGroup:
+    """Write a failure group that first happened a year ago, and so long ago for the last time."""
     now = database_time()
     group = FailureGroup.objects.create(
         fingerprint=name, consumer=BOOK, title=name, first_at=now - timedelta(days=365), **fields
@@ -29,63 +29,63 @@ def kind(name: str, *, last: timedelta = LONG_AGO, **fields: Any) -> FailureGrou
     return group
 
 
-def kinds_left() -> set[str]:
+def groups_left() -> set[str]:
     return set(FailureGroup.objects.values_list("pk", flat=True))
 
 
-def test_a_kind_of_failure_that_is_over_goes_with_its_counts():
-    kind("over")
-    young = kind("young", last=KEPT - HOUR)
+def test_a_failure_group_that_is_over_goes_with_its_counts():
+    failure_group("over")
+    young = failure_group("young", last=KEPT - HOUR)
 
     prune()
 
-    assert kinds_left() == {"young"}
+    assert groups_left() == {"young"}
     assert set(FailureCount.objects.values_list("group", flat=True)) == {young.pk}
 
 
-def test_a_kind_that_somebody_is_at_stays():
+def test_a_group_that_somebody_is_at_stays():
     for name in ("owner", "ticket", "note"):
-        kind(name, **{name: "ada"})
+        failure_group(name, **{name: "ada"})
 
     prune()
 
-    assert kinds_left() == {"owner", "ticket", "note"}
+    assert groups_left() == {"owner", "ticket", "note"}
 
 
-def test_a_kind_for_which_a_message_is_stuck_stays():
-    kind("stuck")
+def test_a_group_for_which_a_message_is_stuck_stays():
+    failure_group("stuck")
     sales.failed(at=database_time() - LONG_AGO, failure="stuck")
 
     prune()
 
-    assert kinds_left() == {"stuck"}
+    assert groups_left() == {"stuck"}
 
 
-def test_a_kind_that_was_just_made_and_not_counted_yet_stays():
+def test_a_group_that_was_just_made_and_not_counted_yet_stays():
     FailureGroup.objects.create(fingerprint="new", consumer=BOOK, title="new")
 
     prune()
 
-    assert kinds_left() == {"new"}
+    assert groups_left() == {"new"}
 
 
-def test_how_long_kinds_are_kept_is_a_setting(configure: Any):
+def test_how_long_groups_are_kept_is_a_setting(configure: Any):
     configure(KEEP_STATS=HOUR)
-    kind("over", last=2 * HOUR)
+    failure_group("over", last=2 * HOUR)
 
     prune()
 
-    assert kinds_left() == set()
+    assert groups_left() == set()
 
 
-def test_only_so_many_kinds_go_in_a_pass(monkeypatch: pytest.MonkeyPatch):
+def test_only_so_many_groups_go_in_a_pass(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(pruning, "GROUP_BATCH", 2)
     for n in range(3):
-        kind(f"over {n}")
+        failure_group(f"over {n}")
 
     prune()
 
-    assert len(kinds_left()) == 1
+    assert len(groups_left()) == 1
 
 
 def test_alarms_that_are_over_and_could_not_be_told_are_forgotten_in_the_end():
@@ -99,11 +99,11 @@ def test_alarms_that_are_over_and_could_not_be_told_are_forgotten_in_the_end():
 
 def test_the_small_tables_are_looked_at_once_a_minute():
     prune()
-    kind("over")
+    failure_group("over")
 
     prune()
-    seen = kinds_left()
+    seen = groups_left()
     Heartbeat.objects.filter(name=pruning.SMALL_TABLES).update(at=Now() - timedelta(seconds=61))
     prune()
 
-    assert (seen, kinds_left()) == ({"over"}, set())
+    assert (seen, groups_left()) == ({"over"}, set())

@@ -10,7 +10,7 @@ from outbox.maintenance.rescan import RescanResult
 from tests.harness.clock import let_pass
 from tests.harness.messages import due_times, publish_messages, set_message, states_of, whole_rows
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 @pytest.mark.parametrize("depth", [50, 51, 1000])

@@ -24,7 +24,7 @@ from tests.harness.messages import (
 )
 from tests.outbox.maintenance.crashes import start_and_crash
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered", "link")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched", "link")
 
 DONE = MessageState("success", attempts=1, attempt_limit=3)
 

@@ -24,13 +24,13 @@ from tests.harness.messages import (
 )
 from tests.harness.threads import in_thread
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 NEW = MessageState("pending", attempts=0, attempt_limit=3)
 SENT = MessageState("pending", attempts=0, attempt_limit=3, sends=1)
 
 
-def test_a_new_message_is_left_to_the_courier_for_five_seconds(till, link):
+def test_a_new_message_is_left_to_the_dispatcher_for_five_seconds(till, link):
     id = publish_message()
     let_pass(timedelta(seconds=1))
     early = rescan.rescan()

@@ -24,7 +24,7 @@ def _own_link():
         rescan._connections.connection = None
 
 
-@pytest.mark.usefixtures("transactional_db", "offered", "_own_link")
+@pytest.mark.usefixtures("transactional_db", "dispatched", "_own_link")
 class TestTheRescanOnRabbitMQ:
     """The whole way: a row, a hint in a real queue, the row delivered."""
 

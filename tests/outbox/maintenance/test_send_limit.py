@@ -18,7 +18,7 @@ from tests.harness.messages import (
     states_of,
 )
 
-pytestmark = pytest.mark.usefixtures("transactional_db", "offered")
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
 NEW = MessageState("pending", attempts=0, attempt_limit=3)

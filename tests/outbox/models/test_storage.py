@@ -12,7 +12,7 @@ from outbox.models import Message
 from tests.harness.messages import publish_message, publish_messages, set_message
 from tests.harness.plans import plan, query, selects
 
-pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "offered")]
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "dispatched")]
 
 
 def test_the_claim_uses_the_index_of_what_is_due_among_a_hundred_thousand_finished_rows(many_finished, link):
@@ -177,7 +177,7 @@ def test_no_counter_is_negative(listen, field):
         set_message(id, **{field: -1})
 
 
-def test_one_promise_to_one_consumer_stands_in_the_table_once(listen):
+def test_one_message_to_one_consumer_stands_in_the_table_once(listen):
     listen()
     one, two = publish_message(key="one"), publish_message(key="two")
 

@@ -19,15 +19,15 @@ from tests.harness.rows import BOOK, all_is_well, rescanned, sales
 
 pytestmark = pytest.mark.django_db
 
-TOLD: list[Notification] = []
+NOTIFIED: list[Notification] = []
 
 
-def hook(news: list[Notification]) -> None:
+def hook(notifications: list[Notification]) -> None:
     """The host's own function, as ``ALERT_HOOK`` names it."""
-    TOLD.extend(news)
+    NOTIFIED.extend(notifications)
 
 
-def broken_hook(news: list[Notification]) -> None:
+def broken_hook(notifications: list[Notification]) -> None:
     raise RuntimeError("no reception")
 
 
@@ -35,16 +35,16 @@ class Killed(BaseException):
     """As if the process died."""
 
 
-def deadly_hook(news: list[Notification]) -> None:
+def deadly_hook(notifications: list[Notification]) -> None:
     raise Killed
 
 
 @pytest.fixture(autouse=True)
-def told(configure: Any) -> list[Notification]:
+def notified(configure: Any) -> list[Notification]:
     """What people were told, by way of the host's own function."""
-    TOLD.clear()
+    NOTIFIED.clear()
     configure(ALERT_HOOK="tests.outbox.monitoring.test_alerts.hook")
-    return TOLD
+    return NOTIFIED
 
 
 @pytest.fixture(autouse=True)
@@ -57,13 +57,13 @@ def look(after: timedelta = 30 * SECOND) -> list[tuple[str, str]]:
     set_back(after, Alert)
     set_back(MINUTE, Heartbeat)
     all_heartbeats_fresh()
-    return [(news.kind.value, news.about) for news in alerts.watch()]
+    return [(notification.kind.value, notification.about) for notification in alerts.watch()]
 
 
 def all_heartbeats_fresh() -> None:
-    for chore in ("prune", "rollup", "alerts"):
-        data = Heartbeat.objects.get(name=chore).data
-        Heartbeat.objects.record(chore, **data)
+    for job in ("prune", "rollup", "alerts"):
+        data = Heartbeat.objects.get(name=job).data
+        Heartbeat.objects.record(job, **data)
     rescanned(broker_away=Heartbeat.objects.get(name="rescan").data["broker_away"])
 
 
@@ -71,48 +71,52 @@ def break_broker() -> None:
     rescanned(broker_away=True)
 
 
-def test_nothing_is_told_while_everything_is_in_order(told):
+def test_nothing_is_told_while_everything_is_in_order(notified):
     assert look() == []
-    assert told == []
+    assert notified == []
     assert measure().maintenance_jobs["alerts"] is not None
 
 
-def test_what_is_critical_is_told_at_once_and_once(told):
+def test_what_is_critical_is_told_at_once_and_once(notified):
     break_broker()
 
     assert [look(), look(), look()] == [[("new", "broker")], [], []]
-    (news,) = told
-    assert (news.kind, news.level, news.about) == (NotificationKind.NEW, Level.CRITICAL, "broker")
-    assert news.line().startswith("CRITICAL: The broker did not answer")
+    (notification,) = notified
+    assert (notification.kind, notification.level, notification.about) == (
+        NotificationKind.NEW,
+        Level.CRITICAL,
+        "broker",
+    )
+    assert notification.line().startswith("CRITICAL: The broker did not answer")
 
 
-def test_it_is_told_again_after_hours(told):
+def test_it_is_told_again_after_hours(notified):
     break_broker()
     look()
 
     assert look(4 * HOUR + SECOND) == [("reminder", "broker")]
     assert look() == []
-    assert told[-1].line().startswith("Still: The broker did not answer")
+    assert notified[-1].line().startswith("Still: The broker did not answer")
 
 
-def test_when_it_is_over_that_is_told_once(told):
+def test_when_it_is_over_that_is_told_once(notified):
     break_broker()
     look()
     rescanned()
 
     assert [look(MINUTE), look(MINUTE), look(MINUTE)] == [[], [("resolved", "broker")], []]
-    assert told[-1].line().startswith("Over: The broker did not answer")
+    assert notified[-1].line().startswith("Over: The broker did not answer")
     assert not Alert.objects.exists()
 
 
-def test_what_flickers_is_told_once(told):
+def test_what_flickers_is_told_once(notified):
     for _ in range(5):
         break_broker()
         look()
         rescanned()
         look()
 
-    assert [news.kind for news in told] == [NotificationKind.NEW]
+    assert [notification.kind for notification in notified] == [NotificationKind.NEW]
 
 
 def test_a_warning_is_told_when_it_has_lasted():
@@ -121,23 +125,23 @@ def test_a_warning_is_told_when_it_has_lasted():
     assert [look(), look(MINUTE), look(MINUTE), look()] == [[], [], [("new", f"exhausted:{BOOK}")], []]
 
 
-def test_a_warning_that_passes_is_never_told(told):
+def test_a_warning_that_passes_is_never_told(notified):
     stuck = sales.failed()
     look()
     stuck.delete()
 
     assert [look(MINUTE) for _ in range(4)] == [[]] * 4
-    assert told == []
+    assert notified == []
 
 
-def test_what_gets_worse_is_told_again_at_once(configure, told):
+def test_what_gets_worse_is_told_again_at_once(configure, notified):
     sales.failed()
     look()
     look(2 * MINUTE)
     configure(EXHAUSTED_CRITICAL=1)
 
     assert [look(), look()] == [[("new", f"exhausted:{BOOK}")], []]
-    assert [news.level for news in told] == [Level.WARNING, Level.CRITICAL]
+    assert [notification.level for notification in notified] == [Level.WARNING, Level.CRITICAL]
 
 
 def test_what_gets_milder_is_not_told_as_new(configure):
@@ -171,22 +175,22 @@ def test_only_one_process_looks_at_a_time():
     sales.failed()
     Alert.objects.update(notified_level=0)
 
-    assert ([news.about for news in first], alerts.watch()) == (["broker"], [])
+    assert ([notification.about for notification in first], alerts.watch()) == (["broker"], [])
 
 
-def test_workers_look_when_nobody_else_has(told):
+def test_workers_look_when_nobody_else_has(notified):
     break_broker()
     assert not alerts.watch_if_overdue()
-    assert told == []
+    assert notified == []
     set_back(2 * MINUTE + SECOND, Heartbeat)
     rescanned(broker_away=True)
 
     assert alerts.watch_if_overdue()
-    assert [news.about for news in told] == ["broker"]
+    assert [notification.about for notification in notified] == ["broker"]
     assert not alerts.watch_if_overdue()
 
 
-def test_a_worker_covers_for_the_alerts_even_when_its_rescan_fails(monkeypatch, told):
+def test_a_worker_covers_for_the_alerts_even_when_its_rescan_fails(monkeypatch, notified):
     def fail() -> bool:
         raise RuntimeError("the broker is on fire")
 
@@ -197,10 +201,10 @@ def test_a_worker_covers_for_the_alerts_even_when_its_rescan_fails(monkeypatch, 
 
     tasks.run_overdue_jobs()
 
-    assert [news.about for news in told] == ["broker"]
+    assert [notification.about for notification in notified] == ["broker"]
 
 
-def test_a_process_that_dies_before_telling_leaves_it_to_the_next(configure, told):
+def test_a_process_that_dies_before_telling_leaves_it_to_the_next(configure, notified):
     break_broker()
     configure(ALERT_HOOK="tests.outbox.monitoring.test_alerts.deadly_hook")
     with pytest.raises(Killed):
@@ -208,10 +212,10 @@ def test_a_process_that_dies_before_telling_leaves_it_to_the_next(configure, tol
     configure(ALERT_HOOK="tests.outbox.monitoring.test_alerts.hook")
 
     assert [look(), look()] == [[("new", "broker")], []]
-    assert [news.about for news in told] == ["broker"]
+    assert [notification.about for notification in notified] == ["broker"]
 
 
-def test_what_nobody_could_be_told_is_tried_again(configure, told):
+def test_what_nobody_could_be_told_is_tried_again(configure, notified):
     break_broker()
     configure(ALERT_HOOK="tests.outbox.monitoring.test_alerts.broken_hook")
     look()
@@ -220,7 +224,7 @@ def test_what_nobody_could_be_told_is_tried_again(configure, told):
     assert [look(), look()] == [[("new", "broker")], []]
 
 
-def test_a_broken_channel_keeps_no_other_from_telling_and_is_a_finding_itself(configure, settings, told):
+def test_a_broken_channel_keeps_no_other_from_telling_and_is_a_finding_itself(configure, settings, notified):
     settings.ADMINS = [("Ada", "ada@example.org")]
     configure(ALERT_HOOK="tests.outbox.monitoring.test_alerts.broken_hook")
     break_broker()
@@ -230,7 +234,7 @@ def test_a_broken_channel_keeps_no_other_from_telling_and_is_a_finding_itself(co
     assert measure().failed_channels == ("hook",)
 
 
-def test_all_news_go_to_the_admins_in_one_mail(settings):
+def test_all_notifications_go_to_the_admins_in_one_mail(settings):
     settings.ADMINS = [("Ada", "ada@example.org")]
     break_broker()
     for _ in range(100):
@@ -256,10 +260,10 @@ def test_everything_stands_in_the_log(caplog):
     ]
 
 
-def test_an_old_message_is_told_with_its_consumer(told):
+def test_an_old_message_is_told_with_its_consumer(notified):
     sales.pending(at=database_time() - 31 * MINUTE)
 
     look()
 
-    assert [news.about for news in told] == [f"oldest:{BOOK}"]
-    assert told[0].sentence.startswith("shop.book: oldest pending 31 min, limit 30 min, waiting: 1 message.")
+    assert [notification.about for notification in notified] == [f"oldest:{BOOK}"]
+    assert notified[0].sentence.startswith("shop.book: oldest pending 31 min, limit 30 min, waiting: 1 message.")

@@ -1,4 +1,4 @@
-"""Two things that are easily told too late or too soon: that every attempt fails, and that a chore has never run."""
+"""Told neither too late nor too soon: that every attempt fails, and that a maintenance job has never run."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -31,7 +31,7 @@ from tests.outbox.monitoring.measured import FINE, of, of_consumer
         ),
     ],
 )
-def test_a_chore_has_its_time_from_the_first_rescan_on(known_for, level, sentence):
+def test_a_maintenance_job_has_its_time_from_the_first_rescan_on(known_for, level, sentence):
     measurements = replace(FINE, known_for=known_for, maintenance_jobs={"rollup": None})
 
     assert of(What.MAINTENANCE, measurements) == [(level, sentence)]
@@ -98,7 +98,7 @@ def test_a_consumer_that_only_fails_is_found_a_minute_later():
 
 
 @pytest.mark.django_db
-def test_the_chores_are_expected_from_the_first_rescan_on():
+def test_the_maintenance_jobs_are_expected_from_the_first_rescan_on():
     before = health.measure()
     rescanned()
     Heartbeat.objects.filter(name="rescan").update(since=Now() - HOUR)
@@ -112,7 +112,7 @@ def test_the_chores_are_expected_from_the_first_rescan_on():
     assert after.known_for >= HOUR
 
 
-def test_without_a_rescan_no_chore_is_blamed():
+def test_without_a_rescan_no_maintenance_job_is_blamed():
     assert [level for level, _sentence in of(What.MAINTENANCE, Measurements(maintenance_jobs={"prune": None}))] == [
         "ok"
     ]

@@ -1,4 +1,4 @@
-"""Judging: which figures are in order, and what people are told to do about those that are not."""
+"""Evaluating: which measurements are in order, and what people are told to do about those that are not."""
 
 import re
 from dataclasses import replace
@@ -156,7 +156,7 @@ def test_many_failures_within_minutes_are_a_burst(failed, levels):
 
 
 @pytest.mark.parametrize(("age", "level"), [(None, "warning"), (10 * MINUTE, "ok"), (11 * MINUTE, "warning")])
-def test_every_chore_must_have_succeeded_lately(age, level):
+def test_every_maintenance_job_must_have_succeeded_lately(age, level):
     ((found, _sentence),) = of(What.MAINTENANCE, replace(FINE, maintenance_jobs={"prune": age}))
 
     assert found == level

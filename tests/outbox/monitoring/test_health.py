@@ -112,7 +112,7 @@ def test_counting_and_looking_stop_at_the_cap_where_what_is_due_first_is(monkeyp
         "failed again since it was retried",
     ],
 )
-def test_a_message_is_as_old_as_its_promise_is_overdue(changes, age):
+def test_a_message_is_as_old_as_it_is_overdue(changes, age):
     now = database_time()
     given = {name: now + value if isinstance(value, timedelta) else value for name, value in changes.items()}
     sales.pending(at=now - 2 * HOUR, **given)

@@ -75,19 +75,19 @@ def test_a_pass_that_is_overtaken_between_reading_and_writing_a_total_takes_noth
 
 @pytest.mark.services
 def test_of_many_who_look_at_once_one_tells(configure):
-    told: list[str] = []
+    notified: list[str] = []
     configure(ALERT_HOOK="tests.outbox.monitoring.test_overlapping.hook")
-    _HOOKS[:] = [lambda news: told.extend(one.about for one in news)]
+    _HOOKS[:] = [lambda notifications: notified.extend(each.about for each in notifications)]
 
     at_once(*[alerts.watch] * 4)
 
-    assert told.count("rescan") == 1
+    assert notified.count("rescan") == 1
 
 
 def test_no_transaction_is_open_while_people_are_told(configure):
     open_transactions: list[bool] = []
     configure(ALERT_HOOK="tests.outbox.monitoring.test_overlapping.hook")
-    _HOOKS[:] = [lambda news: open_transactions.append(connection.in_atomic_block)]
+    _HOOKS[:] = [lambda notifications: open_transactions.append(connection.in_atomic_block)]
 
     alerts.watch()
 
@@ -97,10 +97,10 @@ def test_no_transaction_is_open_while_people_are_told(configure):
 _HOOKS: list[Callable[[Any], object]] = []
 
 
-def hook(news: Any) -> None:
+def hook(notifications: Any) -> None:
     """The host's own function, as ``ALERT_HOOK`` names it."""
     for do in _HOOKS:
-        do(news)
+        do(notifications)
 
 
 @pytest.mark.services

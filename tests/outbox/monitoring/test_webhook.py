@@ -1,4 +1,4 @@
-"""The webhook: one post for all news, never followed elsewhere, its address never told."""
+"""The webhook: one post for all notifications, never followed elsewhere, its address never told."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ def look() -> list[tuple[str, str]]:
     set_back(MINUTE, Heartbeat)
     all_is_well()
     rescanned(broker_away=True)
-    return [(news.kind.value, news.about) for news in alerts.watch()]
+    return [(notification.kind.value, notification.about) for notification in alerts.watch()]
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -66,7 +66,7 @@ def webhook(configure: Any) -> Iterator[Any]:
     server.server_close()
 
 
-def test_a_webhook_gets_all_news_in_one_post(webhook):
+def test_a_webhook_gets_all_notifications_in_one_post(webhook):
     look()
 
     (posted,) = webhook.posted

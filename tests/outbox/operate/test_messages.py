@@ -47,7 +47,7 @@ def test_retry_gives_a_failed_message_a_fresh_set_of_tries_and_hints_it_after_co
     assert hints == [{ISSUE: [message.pk]}]
 
 
-def test_every_act_writes_who_where_what_and_why(lead: User) -> None:
+def test_every_action_writes_who_where_what_and_why(lead: User) -> None:
     message = wins.failed()
 
     operate.discard(message.pk, revision=0, actor=lead, reason=" a test campaign ", origin="10.0.0.7")
@@ -74,7 +74,7 @@ def test_every_act_writes_who_where_what_and_why(lead: User) -> None:
         (wins.pending, operate.reopen),
     ],
 )
-def test_an_act_that_the_state_does_not_permit_changes_nothing(make, act, lead: User) -> None:
+def test_an_action_that_the_state_does_not_permit_changes_nothing(make, act, lead: User) -> None:
     message = make()
     before = Message.objects.filter(pk=message.pk).values().get()
 
@@ -129,7 +129,7 @@ def test_without_a_reason_nothing_is_done(reason: str, lead: User) -> None:
         (Action.REOPEN, "resolve_message"),
     ],
 )
-def test_each_act_takes_its_own_permission(act: Action, permission: str) -> None:
+def test_each_action_takes_its_own_permission(act: Action, permission: str) -> None:
     others = {"view_message", "retry_message", "resolve_message", "discard_message"} - {permission}
     person = user("somebody", *others)
     message = wins.handled() if act is Action.REOPEN else wins.failed()
@@ -225,7 +225,7 @@ def test_the_update_itself_compares_so_that_a_row_changed_after_reading_is_a_con
     assert not AuditEntry.objects.filter(actor="lead").exists()
 
 
-def test_an_act_whose_audit_cannot_be_written_is_not_done(lead: User, hints: Hints) -> None:
+def test_an_action_whose_audit_cannot_be_written_is_not_done(lead: User, hints: Hints) -> None:
     message = wins.failed()
 
     with mock.patch.object(audit, "append", side_effect=DatabaseError("disk full")), pytest.raises(DatabaseError):
@@ -245,7 +245,7 @@ def test_settling_the_head_of_an_ordering_key_hints_the_next(lead: User, hints: 
     assert hints == [{ISSUE: [following.pk]}]
 
 
-def test_an_act_beside_the_head_of_an_ordering_key_hints_nobody(lead: User, hints: Hints) -> None:
+def test_an_action_beside_the_head_of_an_ordering_key_hints_nobody(lead: User, hints: Hints) -> None:
     wins.failed("1", ordering_key="till 1")
     second = wins.failed("2", ordering_key="till 1")
     wins.pending("3", ordering_key="till 1")

@@ -106,7 +106,7 @@ def test_the_forms_say_so_beside_what_was_entered(desk: Client) -> None:
     assert Message.objects.get().revision == 0
 
 
-def test_the_act_can_be_tried_again_without_the_character(desk: Client) -> None:
+def test_the_action_can_be_tried_again_without_the_character(desk: Client) -> None:
     message = wins.failed()
     retry(desk, message, reason="\u200bmended")
 

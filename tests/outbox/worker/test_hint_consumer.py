@@ -35,7 +35,7 @@ def host_queue(prefix: str) -> Queue:
 
 @pytest.fixture
 def our_queue(connection: Connection) -> Iterator[EngineQueue]:
-    queue = hint_queue("stranger.intake")
+    queue = hint_queue("stranger.hints")
     yield queue
     connection.channel().queue_delete(queue.name)
 

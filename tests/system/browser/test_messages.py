@@ -54,7 +54,7 @@ def story(lead: User) -> dict[str, str]:
 
 
 def watching(order: Message, lead: User) -> dict[str, str]:
-    """Make the other pages' contents: a pause, an open breaker, kinds of failures, a day of figures."""
+    """Make the other pages' contents: a pause, an open breaker, failure groups, a day of measurements."""
     operate.pause(ISSUE, seen=None, actor=lead, reason="R", lasting=timedelta(hours=1))
     ConsumerState.objects.create(consumer=ORDER, breaker="open", canary=order.pk, probe_at=Now())
     group = failure_group(

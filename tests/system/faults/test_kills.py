@@ -1,4 +1,4 @@
-"""Workers, beat and publishers are killed over and over while messages flow; then the tables are judged."""
+"""Workers, beat and publishers are killed over and over while messages flow; then the oracle reads the tables."""
 
 import itertools
 import os
@@ -38,7 +38,7 @@ class Storm:
 def storm(install):
     """Let 2,000 messages flow while two workers are killed in turn, ten times, and beat and the publisher thrice."""
     print(f"FAULT_SEED={SEED}")
-    luck = random.Random(SEED)
+    rng = random.Random(SEED)
     with install() as installation:
         workers = [installation.worker("left"), installation.worker("right")]
         installation.control()
@@ -56,7 +56,7 @@ def storm(install):
             if kill < KILLS // 2:  # in the middle of work for certain, later at any moment
                 eventually(lambda worker=worker: started_by(worker, installation), within=30)
             else:
-                time.sleep(luck.uniform(0, 1))
+                time.sleep(rng.uniform(0, 1))
             with_rows_started += bool(started_by(worker, installation))
             worker.kill()
             worker.start()

@@ -41,7 +41,7 @@ def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
     for _ in range(BLOCKS):
         for way in (OPEN, state):
             link.become(way)
-            time.sleep(1.1 if way == OPEN else 0.1)  # the courier's rest after a failure
+            time.sleep(1.1 if way == OPEN else 0.1)  # the dispatcher's rest after a failure
             block = [next(keys) for _ in range(BLOCK)]
             times[way] += client.do("measure", topic="shop.sold", keys=block, every=0.001)
             sent += block

@@ -55,9 +55,9 @@ def test_two_beats_and_rescans_on_top_of_each_other_double_nothing(busy):
 def test_hints_sent_ten_times_and_shuffled_double_nothing(busy):
     keys = [f"shuffled {number}" for number in range(50)]
     ids = busy.the_client.publish("shop.sold", keys, per_commit=100, hints=False)
-    luck = random.Random(11)
-    hints = [[id, *luck.sample(ids, 5)] for id in ids * 10]
-    luck.shuffle(hints)
+    rng = random.Random(11)
+    hints = [[id, *rng.sample(ids, 5)] for id in ids * 10]
+    rng.shuffle(hints)
 
     taken = busy.the_client.do("send hints", consumer="shop.book", hints=hints)
     busy.wait_until_finished("shuffled ", count=len(keys), within=60)

@@ -155,7 +155,7 @@ def test_a_change_takes_a_post_with_a_csrf_token(lead: User) -> None:
     assert not ConsumerState.objects.exists()
 
 
-def test_an_unknown_consumer_leads_back_to_the_list_and_an_unknown_act_is_refused(desk: Client) -> None:
+def test_an_unknown_consumer_leads_back_to_the_list_and_an_unknown_action_is_refused(desk: Client) -> None:
     page = desk.get(f"{LIST}desk.typo/change/", follow=True)
 
     assert page.redirect_chain == [(LIST, 302)]

@@ -24,29 +24,29 @@ def test_what_is_most_stuck_comes_first_then_what_is_new_then_what_failed_last()
     failure_group("harmless", failures=900)
     FailureCount.objects.filter(group__title="the harmless jams").update(last_at=timezone.now() + timedelta(hours=1))
 
-    kinds = groups.read_groups()
+    found = groups.read_groups()
 
-    assert [kind.group.title for kind in kinds] == [
+    assert [one.group.title for one in found] == [
         "the often jams",
         "the fresh jams",
         "the seldom jams",
         "the harmless jams",
     ]
-    assert [(kind.stuck.counted, kind.total) for kind in kinds] == [(3, 1), (1, 1), (1, 1), (0, 900)]
+    assert [(one.stuck.counted, one.total) for one in found] == [(3, 1), (1, 1), (1, 1), (0, 900)]
 
 
-def test_stuck_is_what_waits_for_a_person_now_of_this_kind_and_consumer() -> None:
+def test_stuck_is_what_waits_for_a_person_now_of_this_group_and_consumer() -> None:
     group = failure_group(failures=9, stuck=2)
     wins.failed("other kind", failure="b" * 64)
     wins.failed("other consumer", failure=group.pk, consumer=ORDER)
     wins.handled("by hand", failure=group.pk)
     wins.pending("again", failure=group.pk)
 
-    kind = groups.find_group(group.pk)
+    one = groups.find_group(group.pk)
 
-    assert kind is not None
-    assert (kind.stuck, kind.total) == (BoundedCount(2, more=False), 9)
-    assert kind.last_at == max(FailureCount.objects.values_list("last_at", flat=True))
+    assert one is not None
+    assert (one.stuck, one.total) == (BoundedCount(2, more=False), 9)
+    assert one.last_at == max(FailureCount.objects.values_list("last_at", flat=True))
 
 
 def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +56,9 @@ def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> No
     failure_group("newer", stuck=3)
 
     with CaptureQueriesContext(connection) as queries:
-        kinds = groups.read_groups(up_to=2)
+        found = groups.read_groups(up_to=2)
 
-    assert [(kind.group.title, kind.stuck) for kind in kinds] == [("the newer jams", BoundedCount(2, more=True))]
+    assert [(one.group.title, one.stuck) for one in found] == [("the newer jams", BoundedCount(2, more=True))]
     assert "LIMIT 3" in queries[-1]["sql"]
 
 
@@ -71,13 +71,13 @@ def test_what_was_only_counted_to_be_ranked_is_counted_again_and_ordered_by_that
     ranked = groups.read_groups(up_to=2)
     counted = groups.recount_stuck(ranked)
 
-    assert [kind.group.title for kind in ranked] == ["the some jams", "the many jams", "the one jams"]
-    assert [(kind.group.title, kind.stuck.counted) for kind in counted] == [
+    assert [one.group.title for one in ranked] == ["the some jams", "the many jams", "the one jams"]
+    assert [(one.group.title, one.stuck.counted) for one in counted] == [
         ("the many jams", 4),
         ("the some jams", 3),
         ("the one jams", 1),
     ]
-    assert {(kind.total, kind.last_at) for kind in counted} == {(kind.total, kind.last_at) for kind in ranked}
+    assert {(one.total, one.last_at) for one in counted} == {(one.total, one.last_at) for one in ranked}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
 
     sorted_out = groups.tabs_of(groups.read_groups())
 
-    assert {name: len(kinds) for name, kinds in sorted_out.items()} == {
+    assert {name: len(found) for name, found in sorted_out.items()} == {
         groups.OPEN: 0,
         groups.IGNORED: 0,
         groups.FIXED: 0,
@@ -120,10 +120,10 @@ def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
 )
 def test_a_ticket_is_a_link_only_to_the_web(ticket: str, url: str) -> None:
     group = failure_group(ticket=ticket)
-    kind = groups.find_group(group.pk)
+    one = groups.find_group(group.pk)
 
-    assert kind is not None
-    assert kind.ticket_url == url
+    assert one is not None
+    assert one.ticket_url == url
 
 
 def test_the_list_costs_the_same_two_statements_however_many_groups_there_are() -> None:

@@ -39,7 +39,7 @@ def test_the_list_opens_on_what_is_open_and_every_tab_counts_its_own(desk: Clien
 
     page = desk.get(LIST)
 
-    assert [kind.group.title for kind in page.context["page"]] == ["the till jams"]
+    assert [one.group.title for one in page.context["page"]] == ["the till jams"]
     assert [count for _slug, _label, count, _url in page.context["tabs"]] == [1, 0, 1, 2]
     assert f"{QUEUE}?tab=failed&amp;group={FailureGroup.objects.get(title='the till jams').pk}" in page.text
 
@@ -58,8 +58,8 @@ def test_pages_and_a_consumer_narrow_the_list(desk: Client, monkeypatch: pytest.
     first = desk.get(LIST, {"consumer": ISSUE})
     second = desk.get(LIST + first.context["older_url"])
 
-    assert [kind.group.title for kind in first.context["page"]] == ["the 2 jams", "the 1 jams"]
-    assert [kind.group.title for kind in second.context["page"]] == ["the 0 jams"]
+    assert [one.group.title for one in first.context["page"]] == ["the 2 jams", "the 1 jams"]
+    assert [one.group.title for one in second.context["page"]] == ["the 0 jams"]
 
 
 def test_the_page_shows_figures_a_sample_and_the_newest_traceback(desk: Client) -> None:

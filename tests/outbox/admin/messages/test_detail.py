@@ -180,5 +180,5 @@ def test_a_message_that_is_gone_leads_back_to_the_list(desk: Client) -> None:
         assert "is not there" in page.text
 
 
-def test_an_act_that_does_not_exist_is_refused(desk: Client) -> None:
+def test_an_action_that_does_not_exist_is_refused(desk: Client) -> None:
     assert desk.post(url_of(wins.failed()), {"act": "delete"}).status_code == 403

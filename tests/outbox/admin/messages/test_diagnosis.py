@@ -1,4 +1,4 @@
-"""The verdict: what the desk tells an operator at three in the morning."""
+"""The diagnosis: what the desk tells an operator at three in the morning."""
 
 from datetime import timedelta
 from typing import Any

@@ -117,26 +117,26 @@ def test_consumers_that_are_held_back_come_first_and_have_their_button(desk: Cli
     assert f'aria-label="Pause {ISSUE}"' in page.text
 
 
-def test_the_worst_five_kinds_of_failure_are_shown_and_the_rest_counted(desk: Client) -> None:
+def test_the_worst_five_failure_groups_are_shown_and_the_rest_counted(desk: Client) -> None:
     for n in range(7):
         failure_group(str(n), stuck=n)
 
     page = desk.get(HOME)
 
-    assert [kind.group.title[4] for kind in page.context["operations"].groups_shown] == list("65432")
+    assert [one.group.title[4] for one in page.context["operations"].groups_shown] == list("65432")
     assert "2 more kinds of failure" in page.text
 
 
-def test_the_kinds_shown_are_counted_further_than_it_takes_to_find_them(
+def test_the_groups_shown_are_counted_further_than_it_takes_to_find_them(
     desk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operations_page, "RANKED_BY", 2)
     for n in range(1, 8):
         failure_group(str(n), stuck=n)
 
-    kinds = shown(desk).groups_shown
+    ranked = shown(desk).groups_shown
 
-    assert [(kind.group.title[4], kind.stuck.counted, kind.stuck.more) for kind in kinds] == [
+    assert [(one.group.title[4], one.stuck.counted, one.stuck.more) for one in ranked] == [
         (str(n), n, False) for n in (7, 6, 5, 4, 3)
     ]
 
