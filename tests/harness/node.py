@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.harness.ports import free_port
 from tests.harness.program import eventually
 
 DEBIAN = Path("/usr/lib/rabbitmq/bin")
@@ -124,10 +125,3 @@ def tool(name: str) -> str:
 def installed_here() -> bool:
     """Tell whether a node can be started here at all."""
     return (DEBIAN / "rabbitmq-server").exists() or shutil.which("rabbitmq-server") is not None
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

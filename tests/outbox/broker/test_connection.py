@@ -10,7 +10,7 @@ from outbox.broker.connection import Hint
 from outbox.broker.queues import control_queue, queue_name
 from outbox.conf import conf
 from outbox.errors import BrokerAway
-from tests.harness.proxy import mute_port, refused_port
+from tests.harness.ports import free_port, mute_port
 from tests.outbox.broker.hints import bodies, hint
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("rabbit")]
@@ -128,8 +128,8 @@ def test_a_hint_that_a_full_queue_rejects_counts_as_not_sent(link, rabbit):
     assert bodies(rabbit) == [["test.till", [1]], ["test.till", [2]]]
 
 
-def test_a_refused_port_is_a_broker_that_is_away(link, broker_at):
-    broker_at(refused_port())
+def test_a_free_port_is_a_broker_that_is_away(link, broker_at):
+    broker_at(free_port())
 
     with pytest.raises(BrokerAway, match="the broker did not answer for"):
         link.depth("test.till")

@@ -135,7 +135,7 @@ def test_a_process_that_ends_sends_what_waits_first(rabbit):
 
 @pytest.mark.services
 def test_a_process_that_ends_does_not_wait_long_for_a_broker_that_never_answers(rabbit):
-    from tests.harness.proxy import mute_port
+    from tests.harness.ports import mute_port
 
     with mute_port() as port:
         began = monotonic()

@@ -1,14 +1,13 @@
 """Links to the broker that freeze, thaw and are cut: what was not confirmed is missing, within the deadline."""
 
 from time import monotonic
-from urllib.parse import urlsplit
 
 import pytest
 
 from outbox.broker.connection import BrokerConnection
 from outbox.broker.queues import celery_app
 from outbox.errors import BrokerAway
-from tests.harness.proxy import proxy_to
+from tests.harness.proxy import FROZEN, OPEN, Proxy
 from tests.outbox.broker.hints import bodies, hint
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("rabbit")]
@@ -20,15 +19,15 @@ LONG = 10.0
 
 @pytest.fixture
 def proxy(broker_at):
-    there = urlsplit(celery_app().conf.broker_url)
-    with proxy_to(there.hostname or "127.0.0.1", there.port or 5672) as proxy:
-        broker_at(proxy.port)
-        yield proxy
+    proxy = Proxy(celery_app().conf.broker_url)
+    broker_at(proxy.port)
+    yield proxy
+    proxy.close()
 
 
 def test_what_is_sent_over_a_frozen_link_is_missing_within_the_deadline(link, proxy, rabbit):
     link.depth("test.till")
-    proxy.freeze()
+    proxy.become(FROZEN)
     began = monotonic()
 
     missing = link.send([hint(1), hint(2)])
@@ -40,7 +39,7 @@ def test_what_is_sent_over_a_frozen_link_is_missing_within_the_deadline(link, pr
 
 def test_more_than_the_sockets_hold_sent_over_a_frozen_link_is_missing_within_the_deadline(link, proxy):
     link.depth("test.till")
-    proxy.freeze()
+    proxy.become(FROZEN)
     hints = [hint(*range(1, 10_000)) for _ in range(400)]
     began = monotonic()
 
@@ -52,7 +51,7 @@ def test_more_than_the_sockets_hold_sent_over_a_frozen_link_is_missing_within_th
 
 def test_a_frozen_link_does_not_answer_for_the_depth_within_the_deadline(link, proxy):
     link.depth("test.till")
-    proxy.freeze()
+    proxy.become(FROZEN)
     began = monotonic()
 
     with pytest.raises(BrokerAway):
@@ -63,16 +62,16 @@ def test_a_frozen_link_does_not_answer_for_the_depth_within_the_deadline(link, p
 
 def test_after_a_frozen_link_thaws_the_next_send_uses_a_new_connection(link, proxy, rabbit):
     link.depth("test.till")
-    proxy.freeze()
+    proxy.become(FROZEN)
     link.send([hint(1)])
-    proxy.thaw()
-    before = proxy.accepted
+    proxy.become(OPEN)
+    before = proxy.accepted.total()
 
     link.depth("test.till")
     missing = link.send([hint(2)])
 
     assert missing == []
-    assert proxy.accepted == before + 1
+    assert proxy.accepted.total() == before + 1
     assert ["test.till", [2]] in bodies(rabbit)
 
 

@@ -10,7 +10,7 @@ from outbox.maintenance import rescan
 from outbox.maintenance.rescan import RescanResult
 from tests.harness.clock import let_pass
 from tests.harness.messages import MessageState, publish_message, publish_messages, state_of, states_of
-from tests.harness.proxy import refused_port
+from tests.harness.ports import free_port
 from tests.outbox.broker.hints import bodies
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("rabbit")]
@@ -56,7 +56,7 @@ class TestTheRescanOnRabbitMQ:
         listen()
         id = publish_message()
         let_pass(timedelta(seconds=5))
-        broker_at(refused_port())
+        broker_at(free_port())
         away = rescan.rescan()
         before = state_of(id)
         monkeypatch.delenv("CELERY_BROKER_WRITE_URL")

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from outbox import operate
 from outbox.models import AttemptOutcome, ConsumerState, GroupState, Message, MinuteStat, Status
 from outbox.operate.actions import HandledAs
-from tests.harness.browsing import AXE, OPTIONS, PHONE, Open
+from tests.harness.browsing import PHONE, Open, violations
 from tests.harness.desk import ISSUE, ORDER, failure_group, wins
 from tests.harness.rows import attempt
 from tests.harness.translation import FILES, strings_of_code, strings_of_template
@@ -91,11 +91,9 @@ def test_axe_finds_nothing_on_any_page(how: dict[str, Any], story: dict[str, str
     for name, path in story.items():
         page.goto(path)
         page.evaluate("for (const details of document.querySelectorAll('details:not([name])')) details.open = true")
-        page.evaluate(AXE)
-        result = page.evaluate("options => axe.run(document, options)", OPTIONS)
-        found[name] = [(rule["id"], [node["html"][:150] for node in rule["nodes"]]) for rule in result["violations"]]
+        found[name] = violations(page)
 
-    assert {name: violations for name, violations in found.items() if violations} == {}
+    assert {name: broken for name, broken in found.items() if broken} == {}
 
 
 def test_a_phone_shows_every_page_without_scrolling_sideways(story: dict[str, str], open_page: Open) -> None:

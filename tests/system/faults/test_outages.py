@@ -6,9 +6,9 @@ from statistics import median
 import pytest
 from django.conf import settings
 
-from tests.harness.link import FROZEN, MUTE, OPEN, REFUSING, Link
 from tests.harness.oracle import broken
 from tests.harness.program import eventually
+from tests.harness.proxy import FROZEN, MUTE, OPEN, REFUSING, Proxy
 
 pytestmark = [pytest.mark.processes, pytest.mark.services]
 
@@ -20,19 +20,19 @@ NO_WAITING = 1.0
 
 @pytest.fixture(scope="module")
 def linked(install):
-    """An installation in full whose every connection to the broker goes through a link that can be broken."""
-    link = Link(settings.CELERY_BROKER_URL)
-    with install(broker=link.url) as installation:
-        installation.link = link
+    """An installation in full whose every connection to the broker goes through a proxy that can be broken."""
+    proxy = Proxy(settings.CELERY_BROKER_URL)
+    with install(broker=proxy.url) as installation:
+        installation.proxy = proxy
         yield installation.everything()
-        link.become(OPEN)
+        proxy.become(OPEN)
         installation.broker = settings.CELERY_BROKER_URL
-    link.close()
+    proxy.close()
 
 
 @pytest.mark.parametrize("state", [REFUSING, MUTE, FROZEN])
 def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
-    client, link = linked.the_client, linked.link
+    client, proxy = linked.the_client, linked.proxy
     times = {OPEN: [], state: []}
     keys = (f"{state} {number}" for number in range(10**6))
     sent = [next(keys) for _ in range(20)]
@@ -40,7 +40,7 @@ def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
 
     for _ in range(BLOCKS):
         for way in (OPEN, state):
-            link.become(way)
+            proxy.become(way)
             time.sleep(1.1 if way == OPEN else 0.1)  # the dispatcher's rest after a failure
             block = [next(keys) for _ in range(BLOCK)]
             times[way] += client.do("measure", topic="shop.sold", keys=block, every=0.001)
@@ -52,7 +52,7 @@ def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
         state,
         state,
     )
-    link.become(OPEN)
+    proxy.become(OPEN)
     seconds = linked.wait_until_finished(f"{state} ", count=len(sent), within=60)
 
     ratio = median(times[state]) / median(times[OPEN])
@@ -61,7 +61,7 @@ def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
         f"without, ratio {ratio:.2f}; all delivered {seconds:.1f} s after its return"
     )
     assert sweeps[0]["broker_away"] is True
-    assert state != MUTE or link.accepted[MUTE] > 0
+    assert state != MUTE or proxy.accepted[MUTE] > 0
     assert spent == [(0, 0)]
     assert max(times[state]) < NO_WAITING
     assert linked.statuses(f"{state} ") == {"success": len(sent)}
@@ -72,16 +72,16 @@ def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
 
 
 def test_work_that_is_under_way_when_the_link_is_cut_goes_on_and_costs_no_attempt(linked):
-    client, link = linked.the_client, linked.link
+    client, proxy = linked.the_client, linked.proxy
     client.publish("shop.sold", ["under way"], {"do": "sleep", "seconds": 3})
     client.publish("shop.ordered", ["under way"], {"do": "sleep", "seconds": 3})
     under_way = "SELECT count(*) FROM outbox_message WHERE key = 'under way' AND status = 'started'"
     eventually(lambda: linked.count(under_way) == 2, within=20)
 
     for _ in range(2):
-        link.become(REFUSING)
+        proxy.become(REFUSING)
         time.sleep(0.5)
-        link.become(OPEN)
+        proxy.become(OPEN)
         time.sleep(0.5)
     linked.wait_until_finished("under way", count=2, within=30)
 
