@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
-IN_CLONE := $(RUN) -m awards.management.clone
+IN_CLONE := $(RUN) -m config.demo.clone
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help

@@ -4,7 +4,8 @@
 import os
 import sys
 
-from awards.management import clone, command_line
+from config.demo import clone
+from config.processes import command_line
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")

@@ -5,7 +5,7 @@ A text that holds one reads otherwise than it is: two names look the same, or a 
 
 import unicodedata
 
-UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories: controls, bidirectional and zero-width marks, half surrogates, ends of lines and paragraphs."""
 BLANK = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
 """Letters and marks by category that leave a blank, or nothing."""
@@ -14,10 +14,10 @@ JOINERS = frozenset("\u200c\u200d")
 """Zero width, but spelling in Persian and in Indian scripts, and in emoji made of several."""
 
 
-def unseen(text: str, *, but: frozenset[str] = frozenset()) -> str:
+def find_invisible(text: str, *, but: frozenset[str] = frozenset()) -> str:
     """Return the first character of ``text`` that is not seen, those in ``but`` aside, or nothing."""
-    return next((each for each in text if _is_unseen(each) and each not in but), "")
+    return next((each for each in text if _is_invisible(each) and each not in but), "")
 
 
-def _is_unseen(character: str) -> bool:
-    return unicodedata.category(character) in UNSEEN or character in BLANK
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in INVISIBLE or character in BLANK

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from awards.characters import unseen
+from awards.characters import find_invisible
 
 HEADINGS = frozenset({"code", "codes", "coupon", "coupon code", "voucher", "voucher code"})
 LINE_END = re.compile(r"\r\n|\r|\n")
 COLUMN_END = re.compile(r"[,;\t]")
 
 
-class Fault(StrEnum):
+class LineFault(StrEnum):
     """What can be wrong with a line."""
 
     UNPRINTABLE = "unprintable"
@@ -23,20 +23,20 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One faulty line; ``first`` is the line whose code it repeats."""
+class FaultyLine:
+    """A line that cannot be taken; ``first`` is the line whose code it repeats."""
 
     line: int
-    fault: Fault
+    fault: LineFault
     first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CodeList:
     """What a list holds: its sound codes with their lines, what is wrong, and what was passed over."""
 
     lines: dict[str, int]
-    findings: tuple[Finding, ...]
+    faulty_lines: tuple[FaultyLine, ...]
     blank: int
     heading: bool
 
@@ -46,27 +46,27 @@ class Reading:
         return list(self.lines)
 
 
-def read(text: str, *, longest: int) -> Reading:
+def read_codes(text: str, *, longest: int) -> CodeList:
     """Read a list of codes of at most ``longest`` characters.
 
     Space around a code, quotation marks around it, empty columns beside it and blank lines are passed over, and so is
     a heading such as ``code`` in the first line.
     """
     lines: dict[str, int] = {}
-    findings: list[Finding] = []
+    faulty_lines: list[FaultyLine] = []
     blank, heading = 0, False
     for number, cells in _rows(text):
         if not cells:
             blank += 1
-        elif not lines and not findings and not heading and cells[0].casefold() in HEADINGS:
+        elif not lines and not faulty_lines and not heading and cells[0].casefold() in HEADINGS:
             heading = True
         elif fault := _fault(cells, longest):
-            findings.append(Finding(number, fault))
+            faulty_lines.append(FaultyLine(number, fault))
         elif cells[0] in lines:
-            findings.append(Finding(number, Fault.DOUBLED, first=lines[cells[0]]))
+            faulty_lines.append(FaultyLine(number, LineFault.DOUBLED, first=lines[cells[0]]))
         else:
             lines[cells[0]] = number
-    return Reading(lines, tuple(findings), blank, heading)
+    return CodeList(lines, tuple(faulty_lines), blank, heading)
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -79,9 +79,9 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
         yield number, [cell for cell in cells if cell]
 
 
-def _fault(cells: list[str], longest: int) -> Fault | None:
+def _fault(cells: list[str], longest: int) -> LineFault | None:
     if len(cells) > 1:
-        return Fault.SEVERAL
-    if not cells[0].isprintable() or unseen(cells[0]):
-        return Fault.UNPRINTABLE
-    return Fault.TOO_LONG if len(cells[0]) > longest else None
+        return LineFault.SEVERAL
+    if not cells[0].isprintable() or find_invisible(cells[0]):
+        return LineFault.UNPRINTABLE
+    return LineFault.TOO_LONG if len(cells[0]) > longest else None

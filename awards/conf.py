@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 @dataclass(frozen=True, slots=True)
-class Vendor:
+class VendorSettings:
     """Where the gifts' vendor is, and how long we wait for it."""
 
     url: str
@@ -22,7 +22,7 @@ class Vendor:
         return timedelta(seconds=self.connect_timeout + self.timeout)
 
 
-def vendor() -> Vendor:
+def vendor_settings() -> VendorSettings:
     """Return the vendor's settings; ``ImproperlyConfigured`` says which of them is wrong.
 
     ``VENDOR_URL`` is the vendor's base address, whose host must be one of ``VENDOR_ALLOWED_HOSTS``;
@@ -38,7 +38,7 @@ def vendor() -> Vendor:
         raise ImproperlyConfigured(f"VENDOR_URL {url!r} must be http://host or https://host, without a password")
     if address.host not in allowed:
         raise ImproperlyConfigured(f"VENDOR_URL {url!r}: its host is not in VENDOR_ALLOWED_HOSTS ({allowed})")
-    return Vendor(url, _seconds("VENDOR_CONNECT_TIMEOUT", default=2.0), _seconds("VENDOR_TIMEOUT", default=5.0))
+    return VendorSettings(url, _seconds("VENDOR_CONNECT_TIMEOUT", default=2.0), _seconds("VENDOR_TIMEOUT", default=5.0))
 
 
 def site_url() -> str:

@@ -1,4 +1,4 @@
-"""What is done about a promise: the consumers of the topics ``award.won.<kind>``, found by the outbox at start-up.
+"""What is done about a message: the consumers of the topics ``award.won.<kind>``, found by the outbox at start-up.
 
 Each kind has the consumer that issues it; two more listen to every kind, to tell the winner and to count the win. None
 of them knows of the others: each has a row of its own, which succeeds, waits or fails for itself.
@@ -7,10 +7,11 @@ of them knows of the others: each has a row of its own, which succeeds, waits or
 from collections.abc import Sequence
 from datetime import timedelta
 
-from awards import conf, counting
+from awards import conf
 from awards.channels import coupon, gift, mail, points
-from awards.errors import AwardChanged, MailDelayed, MailRefused, MailServerAway, PoolEmpty
+from awards.errors import AwardChanged, MailDelayed, MailRefused, MailServerUnavailable, PoolEmpty
 from awards.models import Award, AwardStatus
+from awards.services import statistics
 from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
 
 CALLS = 3
@@ -40,7 +41,7 @@ def issue_points(message: Message) -> None:
     "award.won.gift",
     name="awards.order_gift",
     atomic=False,
-    timeout=CALLS * conf.vendor().longest_call + timedelta(seconds=2),
+    timeout=CALLS * conf.vendor_settings().longest_call + timedelta(seconds=2),
     retry=Backoff(limit=8, first=timedelta(seconds=5), cap=timedelta(minutes=30)),
 )
 def order_gift(message: Message) -> None:
@@ -85,8 +86,8 @@ def tell_winner(message: Message) -> None:
     if award.status not in (AwardStatus.WON, AwardStatus.ISSUED) or not mail.address_of(award.person):
         return
     try:
-        mail.tell(award, idempotency_key=message.idempotency_key, language=_language(message))
-    except MailServerAway as error:
+        mail.send_mail_to_winner(award, idempotency_key=message.idempotency_key, language=_language(message))
+    except MailServerUnavailable as error:
         raise Unavailable(str(error)) from error
     except MailDelayed as error:
         raise Snooze(MAIL_WAITS.wait(message.attempts, uniform=0), str(error)) from error
@@ -101,7 +102,7 @@ def count_win(messages: Sequence[Message]) -> None:
     for message in messages:
         if not message.key.isdecimal() or int(message.key) not in awards:
             raise Reject(f"there is no award {message.key}")
-    counting.count_wins(awards.values())
+    statistics.count_wins(awards.values())
 
 
 def _language(message: Message) -> str:

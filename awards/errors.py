@@ -78,7 +78,12 @@ class PoolEmpty(AwardsError):
 
 
 class VendorError(AwardsError):
-    """A call to the vendor did not bring an order. The HTTP status, if it answered one, keeps failures apart."""
+    """A call to the vendor did not bring an order. The HTTP status, if it answered one, keeps failures apart.
+
+    ``may_have_acted`` says for the desk whether the vendor may have taken the order all the same.
+    """
+
+    may_have_acted = False
 
     def __init__(self, text: str, *, failure_code: int | None = None) -> None:
         super().__init__(text)
@@ -89,23 +94,27 @@ class VendorRefused(VendorError):
     """The vendor said no for good. Retrying the same order would not help."""
 
 
-class VendorAway(VendorError):
+class VendorUnavailable(VendorError):
     """The vendor took nothing: it cannot be reached, or says that it is busy. Try later."""
 
 
 class VendorFailed(VendorError):
     """The vendor answered with an error of its own, or with nonsense. It may have taken the order: ask, then retry."""
 
+    may_have_acted = True
+
 
 class VendorSilent(VendorError):
     """The vendor was sent the order and did not answer in time. It may have taken the order: ask before retrying."""
+
+    may_have_acted = True
 
 
 class MailError(AwardsError):
     """A mail was not sent."""
 
 
-class MailServerAway(MailError):
+class MailServerUnavailable(MailError):
     """No mail can be sent now: the server is away, busy, or does not let us in. Try later."""
 
 

@@ -11,7 +11,7 @@ urlpatterns = [
     path("campaigns/<slug:slug>/", pages.campaign, name="campaign"),
     path("draws/<uuid:public_id>/", pages.draw, name="draw"),
     path("language/", set_language, name="set_language"),
-    path("api/campaigns/<slug:slug>/draws", api.draws, name="api-draws"),
+    path("api/campaigns/<slug:slug>/draws", api.campaign_draws, name="api-draws"),
     path("api/awards/<uuid:public_id>", api.award, name="api-award"),
     re_path(r"^api/", api.unknown),
 ]

@@ -31,8 +31,8 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from awards import services
 from awards.models import Award, Campaign, Draw, Kind, Prize, VendorOrder
+from awards.services import draws
 from outbox.conf import conf
 from outbox.models import Attempt, ConsumerState, Message
 
@@ -100,7 +100,9 @@ def win(campaign: Campaign, many: int, *, name: str) -> None:
     """Draw as people do; whoever has no e-mail address is told by nobody."""
     luck = random.Random(1)
     for number in range(many):
-        services.draw(campaign, person=f"{name} {number}", request_id=f"{name}-{number}".replace(" ", "-"), luck=luck)
+        draws.draw_ticket(
+            campaign, person=f"{name} {number}", request_id=f"{name}-{number}".replace(" ", "-"), luck=luck
+        )
 
 
 def wait_for_orders(many: int, *, within: float) -> float:

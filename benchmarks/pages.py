@@ -25,8 +25,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 
-from awards.management import roles
 from benchmarks.outage import free_port
+from config.processes import roles
 from outbox.maintenance import rollup
 from outbox.models import FailureGroup, Message
 

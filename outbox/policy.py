@@ -5,6 +5,9 @@ from datetime import timedelta
 from math import inf
 from typing import assert_never
 
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
 from outbox.errors import ConsumerError
 
 ZERO = timedelta(0)
@@ -104,6 +107,20 @@ class WorkerLost:
 Outcome = Succeeded | Failed | Rejected | Snoozed | FoundUnavailable | GivenBack | WorkerLost
 
 
+class Reason(TextChoices):
+    """Why the machine has given a message up. The consumer's own error stands beside it, as it was raised."""
+
+    NO_TRIES_LEFT = "no_tries_left", _("no tries left")
+    REJECTED = "rejected", _("rejected")
+    WORKER_LOST = "worker_lost", _("its worker was gone before it settled, again and again")
+    EXPIRED = "expired", _("expired: the deadline passed before it succeeded")
+    CONSUMER_GONE = "consumer_gone", _("the consumer is not in the code any more")
+    NOT_TAKEN = (
+        "not_taken",
+        _("no worker took it: its hints went into an empty queue, again and again, and it was never started"),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """Consumed: the message is a success."""
@@ -122,7 +139,7 @@ class Again:
 class Exhausted:
     """The machine has given up; a person is needed. ``lost`` stays, so that a retry is still started alone."""
 
-    reason: str
+    reason: Reason
     lost: int = 0
 
 
@@ -139,7 +156,7 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
         case Succeeded():
             return Done()
         case Rejected():
-            return Exhausted("rejected")
+            return Exhausted(Reason.REJECTED)
         case Snoozed(after):
             return Again(after, free=True)
         case FoundUnavailable(after):
@@ -149,11 +166,11 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
         case WorkerLost() if counters.lost == 0:
             return Again(ZERO, free=True, lost=1)
         case WorkerLost() if counters.attempts >= counters.attempt_limit:
-            return Exhausted("worker lost, no tries left", lost=counters.lost + 1)
+            return Exhausted(Reason.WORKER_LOST, lost=counters.lost + 1)
         case WorkerLost():
             return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False, lost=counters.lost + 1)
         case Failed() if counters.attempts >= counters.attempt_limit:
-            return Exhausted("no tries left")
+            return Exhausted(Reason.NO_TRIES_LEFT)
         case Failed():
             return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False)
         case _:

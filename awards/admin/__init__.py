@@ -1,8 +1,8 @@
-"""The awards in Django's admin: campaigns to run, books to read, and what the desk is told about our messages."""
+"""The awards in Django's admin: campaigns to run, ledgers to read, and what the desk is told about our messages."""
 
-from awards.admin.books import AwardAdmin, DrawAdmin, PointsAccountAdmin, PointsEntryAdmin, VendorOrderAdmin
 from awards.admin.campaigns import CampaignAdmin
-from awards.admin.desk import describe_awards
+from awards.admin.descriptions import describe_awards
+from awards.admin.ledgers import AwardAdmin, DrawAdmin, PointsAccountAdmin, PointsEntryAdmin, VendorOrderAdmin
 from awards.admin.prizes import CouponAdmin, PrizeAdmin
 
 __all__ = [

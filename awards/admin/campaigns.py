@@ -16,10 +16,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from awards import campaigning, figures
 from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
 from awards.models import Campaign, Draw, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
+from awards.selectors import campaign_report
+from awards.services import campaigns
 
 MARKS = {Phase.RUNNING: "▶", Phase.NOT_BEGUN: "◷", Phase.OVER: "■", Phase.OFF: "✕"}
 
@@ -75,8 +76,8 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
         """Read the database's clock and the totals with each campaign, in the order of the list."""
-        campaigns = figures.with_totals(Campaign.objects.with_clock())
-        return campaigns.order_by(*self.get_ordering(request))
+        counted = campaign_report.with_totals(Campaign.objects.with_clock())
+        return counted.order_by(*self.get_ordering(request))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Offer no deletion by the dozen: what people have drawn in cannot go, and looking for that reads all of it."""
@@ -132,7 +133,7 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
     @admin.action(description=gettext_lazy("Copy, with prizes, switched off"), permissions=["add"])
     def copy(self, request: HttpRequest, chosen: QuerySet[Campaign]) -> HttpResponse | None:
         """Copy the campaigns; with one only, go on to the copy."""
-        copies = [campaigning.copy(campaign) for campaign in chosen]
+        copies = [campaigns.copy_campaign(campaign) for campaign in chosen]
         for twin in copies:
             self.log_addition(request, twin, "copied")
         said = ngettext(
@@ -149,12 +150,12 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         """Show how the campaign stands above its fields."""
         campaign = context["original"]
         if campaign is not None:
-            standing = figures.standing(campaign)
+            report = campaign_report.report_campaign(campaign)
             context |= {
-                "standing": standing,
+                "report": report,
                 "phase": phase_mark(campaign.phase),
-                "warnings": list(_warnings(campaign, standing)),
-                "issued_by": figures.ISSUED_BY,
+                "warnings": list(_warnings(campaign, report)),
+                "issued_by": campaign_report.ISSUED_BY,
             }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -175,11 +176,11 @@ def _day(moment: datetime) -> SafeString:
     )
 
 
-def _warnings(campaign: Campaign, standing: figures.Standing) -> list[str]:
+def _warnings(campaign: Campaign, report: campaign_report.CampaignReport) -> list[str]:
     said = []
-    if campaign.phase in (Phase.RUNNING, Phase.NOT_BEGUN) and not standing.drawable:
+    if campaign.phase in (Phase.RUNNING, Phase.NOT_BEGUN) and not report.drawable:
         said.append(_("Nothing can be won: every prize is out of stock or has the weight 0. Draws are refused."))
-    for line in standing.lines:
+    for line in report.lines:
         if line.codes_missing:
             text = ngettext(
                 "%(prize)s: the pool lacks %(count)d code for what is in stock and what waits.",

@@ -10,25 +10,24 @@ from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from awards import campaigning
-from awards import codes as lists
-from awards.admin.words import tell
-from awards.campaigning import Wish
-from awards.characters import JOINERS, LINE_ENDS, unseen
-from awards.codes import Fault, Finding, Reading
+from awards.admin.error_texts import explain_faulty_line
+from awards.characters import JOINERS, LINE_ENDS, find_invisible
+from awards.codes import CodeList, FaultyLine, LineFault, read_codes
 from awards.models import Award, Coupon, Prize, StockAct
 from awards.models.campaign import MOST_STOCK
 from awards.models.coupon import CODE_LENGTH
 from awards.models.stock import REASON_LENGTH
+from awards.services import campaigns
+from awards.services.campaigns import StockChangeRequest
 
 LIST_LIMIT = 1024 * 1024
 """Bytes of a list of codes, pasted or uploaded."""
 MOST_CODES = 20_000
-TOLD = 50
+MOST_FAULTS_SHOWN = 50
 """Faulty lines that are told; more are counted."""
 
 
-class SeenForm(forms.BaseForm):
+class VisibleTextForm(forms.BaseForm):
     """A form whose texts hold nothing that is not seen, but for line ends where there are lines, and for joiners."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -36,22 +35,22 @@ class SeenForm(forms.BaseForm):
         for field in self.fields.values():
             if isinstance(field, forms.CharField) and not isinstance(field, forms.UUIDField):
                 lines = isinstance(field.widget, forms.Textarea)
-                field.validators.append(refuse_unseen_in_lines if lines else refuse_unseen)
+                field.validators.append(refuse_invisible_in_lines if lines else refuse_invisible)
 
 
-def refuse_unseen(text: str, *, but: frozenset[str] = JOINERS) -> None:
+def refuse_invisible(text: str, *, but: frozenset[str] = JOINERS) -> None:
     """Refuse a text with a character that is not seen."""
-    if character := unseen(text, but=but):
+    if character := find_invisible(text, but=but):
         said = _("Take out the character U+%(code)s: it is not seen, or turns the direction of writing.")
         raise forms.ValidationError(said % {"code": f"{ord(character):04X}"})
 
 
-def refuse_unseen_in_lines(text: str) -> None:
+def refuse_invisible_in_lines(text: str) -> None:
     """Refuse the same in a text of several lines."""
-    refuse_unseen(text, but=JOINERS | LINE_ENDS)
+    refuse_invisible(text, but=JOINERS | LINE_ENDS)
 
 
-class CampaignForm(SeenForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class CampaignForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
     """A campaign, whose dates and times are labelled for those who do not see where they stand."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -61,7 +60,7 @@ class CampaignForm(SeenForm, forms.ModelForm):  # type: ignore[type-arg]  # gene
                 widget.attrs["aria-label"] = f"{self.fields[name].label}: {part}"
 
 
-class PrizeForm(SeenForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class PrizeForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
     """A prize. Its stock is given once, and changed afterwards by acts alone, as draws take from it all the time."""
 
     class Meta:
@@ -100,7 +99,7 @@ class PrizeFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # the sa
         return obj
 
 
-class StockForm(SeenForm, forms.Form):
+class StockForm(VisibleTextForm, forms.Form):
     """An act on a stock: which, how much, and why."""
 
     request_id = forms.UUIDField(widget=forms.HiddenInput)
@@ -140,10 +139,10 @@ class StockForm(SeenForm, forms.Form):
         return cleaned
 
     @property
-    def wish(self) -> Wish:
+    def change_request(self) -> StockChangeRequest:
         """What was entered."""
         act = StockAct(self.cleaned_data["act"])
-        return Wish(
+        return StockChangeRequest(
             act=act,
             pieces=None if act is StockAct.UNLIMIT else self.cleaned_data["pieces"],
             reason=self.cleaned_data["reason"],
@@ -171,7 +170,7 @@ class CodesForm(forms.Form):
     def __init__(self, *args: Any, prize: Prize, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prize = prize
-        self.reading: Reading | None = None
+        self.code_list: CodeList | None = None
         self.faults: list[str] = []
         # Told with its line, like everything else that cannot be printed.
         field = self.fields["codes"]
@@ -185,35 +184,37 @@ class CodesForm(forms.Form):
             return cleaned
         if bool(pasted.strip()) == bool(file):
             raise forms.ValidationError(_("Paste the codes, or choose a file."))
-        self.reading = self._with_known(lists.read(_text(file) if file else _within(pasted), longest=CODE_LENGTH))
-        self._judge(self.reading)
+        self.code_list = self._with_known(read_codes(_text(file) if file else _within(pasted), longest=CODE_LENGTH))
+        self._refuse_faults(self.code_list)
         return cleaned
 
-    def _with_known(self, reading: Reading) -> Reading:
-        """Return the reading with a finding for each code that is in the pool already."""
-        known = campaigning.known_codes(self.prize, reading.codes)
-        found = [Finding(reading.lines[code], Fault.KNOWN) for code in known]
-        return replace(reading, findings=tuple(sorted([*reading.findings, *found], key=lambda each: each.line)))
+    def _with_known(self, code_list: CodeList) -> CodeList:
+        """Return the code_list with a faulty line for each code that is in the pool already."""
+        known = campaigns.known_codes(self.prize, code_list.codes)
+        found = [FaultyLine(code_list.lines[code], LineFault.KNOWN) for code in known]
+        return replace(
+            code_list, faulty_lines=tuple(sorted([*code_list.faulty_lines, *found], key=lambda each: each.line))
+        )
 
-    def _judge(self, reading: Reading) -> None:
-        if number := len(reading.findings):
-            self.faults = [tell(finding) for finding in reading.findings[:TOLD]]
-            if number > TOLD:
-                more = ngettext("And %(count)d line more.", "And %(count)d lines more.", number - TOLD)
-                self.faults.append(more % {"count": number - TOLD})
+    def _refuse_faults(self, code_list: CodeList) -> None:
+        if number := len(code_list.faulty_lines):
+            self.faults = [explain_faulty_line(line) for line in code_list.faulty_lines[:MOST_FAULTS_SHOWN]]
+            if number > MOST_FAULTS_SHOWN:
+                more = ngettext("And %(count)d line more.", "And %(count)d lines more.", number - MOST_FAULTS_SHOWN)
+                self.faults.append(more % {"count": number - MOST_FAULTS_SHOWN})
             said = ngettext(
                 "Nothing was added: %(count)d line cannot be taken.",
                 "Nothing was added: %(count)d lines cannot be taken.",
                 number,
             )
             raise forms.ValidationError(said % {"count": number})
-        if not reading.codes:
+        if not code_list.codes:
             raise forms.ValidationError(_("There is no code in it."))
-        if len(reading.codes) > MOST_CODES:
+        if len(code_list.codes) > MOST_CODES:
             raise forms.ValidationError(
                 _("These are %(count)d codes. Add at most %(limit)d at once.")
                 % {
-                    "count": len(reading.codes),
+                    "count": len(code_list.codes),
                     "limit": MOST_CODES,
                 }
             )

@@ -1,4 +1,4 @@
-"""One prize: its figures, its fields, and the acts on its stock and its pool of codes."""
+"""One prize: its report, its fields, and the acts on its stock and its pool of codes."""
 
 from typing import Any
 
@@ -14,12 +14,13 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from awards import campaigning, figures
+from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import CodesForm, PrizeForm, StockForm
-from awards.admin.words import explain
 from awards.errors import CodesKnown, ManagingError
 from awards.models import Award, Coupon, Kind, Prize, StockChange
 from awards.models.coupon import masked
+from awards.selectors import campaign_report
+from awards.services import campaigns
 
 DAYS = 14
 
@@ -86,15 +87,15 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Show the figures above the fields."""
+        """Show the report above the fields."""
         prize = context["original"]
         if prize is not None:
-            standing = figures.standing(prize.campaign, [prize])
+            report = campaign_report.report_campaign(prize.campaign, [prize])
             context |= {
-                "line": standing.lines[0],
-                "complete": standing.complete,
-                "days": figures.days(prize, DAYS),
-                "issuer": figures.ISSUED_BY[Kind(prize.kind)],
+                "line": report.lines[0],
+                "complete": report.complete,
+                "days": campaign_report.last_days(prize, DAYS),
+                "issuer": campaign_report.ISSUED_BY[Kind(prize.kind)],
                 "may_change_stock": request.user.has_perm("awards.change_stock"),
                 "may_keep_codes": request.user.has_perm("awards.keep_codes"),
                 "is_coupon": prize.kind == Kind.COUPON,
@@ -112,15 +113,15 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
             try:
                 self._change_stock(request, prize, form)
             except ManagingError as error:
-                form.add_error(None, explain(error))
+                form.add_error(None, explain_refusal(error))
             else:
                 return redirect("admin:awards_prize_change", pk)
-        context = {"form": form, "waiting": figures.standing(prize.campaign, [prize]).lines[0].waiting}
+        context = {"form": form, "waiting": campaign_report.report_campaign(prize.campaign, [prize]).lines[0].waiting}
         return self._page(request, prize, "admin/awards/prize/stock.html", _("Change the stock"), context)
 
     @transaction.atomic
     def _change_stock(self, request: HttpRequest, prize: Prize, form: StockForm) -> None:
-        done = campaigning.change_stock(prize, form.wish, actor=request.user.get_username())
+        done = campaigns.change_stock(prize, form.change_request, actor=request.user.get_username())
         self.log_change(request, prize, f"{done.get_act_display()} {done.pieces or ''}: {done.reason}")
         prize.refresh_from_db(fields=["stock"])
         if prize.stock is None:
@@ -135,20 +136,23 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
             raise Http404
         posted = request.method == "POST"
         form = CodesForm(request.POST, request.FILES, prize=prize) if posted else CodesForm(prize=prize)
-        context: dict[str, Any] = {"form": form, "line": figures.standing(prize.campaign, [prize]).lines[0]}
-        if posted and form.is_valid() and form.reading is not None:
-            codes = form.reading.codes
+        context: dict[str, Any] = {
+            "form": form,
+            "line": campaign_report.report_campaign(prize.campaign, [prize]).lines[0],
+        }
+        if posted and form.is_valid() and form.code_list is not None:
+            codes = form.code_list.codes
             if "add" in request.POST and self._add_codes(request, prize, form, codes):
                 return redirect("admin:awards_prize_change", pk)
             if not form.errors:
-                context |= {"reading": form.reading, "first": masked(codes[0]), "last": masked(codes[-1])}
+                context |= {"code_list": form.code_list, "first": masked(codes[0]), "last": masked(codes[-1])}
                 context["listed"] = "\n".join(codes)
         return self._page(request, prize, "admin/awards/prize/codes.html", _("Add codes"), context)
 
     def _add_codes(self, request: HttpRequest, prize: Prize, form: CodesForm, codes: list[str]) -> bool:
         try:
             with transaction.atomic():
-                added = campaigning.add_codes(prize, codes)
+                added = campaigns.add_codes(prize, codes)
                 self.log_change(request, prize, f"{added} codes added")
         except CodesKnown:
             form.add_error(None, _("Nothing was added: somebody else has just added some of these codes."))
@@ -227,7 +231,7 @@ class CouponAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for th
     def withdraw(self, request: HttpRequest, chosen: QuerySet[Coupon]) -> None:
         """Delete the codes chosen that nobody has, and say how many stay."""
         number = chosen.count()
-        withdrawn = campaigning.withdraw_codes(Coupon.objects.filter(pk__in=list(chosen.values_list("pk", flat=True))))
+        withdrawn = campaigns.withdraw_codes(Coupon.objects.filter(pk__in=list(chosen.values_list("pk", flat=True))))
         said = ngettext("%(count)d code was withdrawn.", "%(count)d codes were withdrawn.", withdrawn)
         messages.success(request, said % {"count": withdrawn})
         if stay := number - withdrawn:

@@ -5,8 +5,8 @@ be on its books.
 """
 
 from awards.channels import vendor
-from awards.channels.vendor import KeyTaken, Order, Wish
-from awards.errors import AwardChanged, VendorAway, VendorError, VendorRefused, VendorSilent
+from awards.channels.vendor import KeyTaken, Order, OrderRequest
+from awards.errors import AwardChanged, VendorError, VendorRefused, VendorSilent, VendorUnavailable
 from awards.models import Award, VendorOrder
 from outbox import Reject, Unavailable
 
@@ -18,28 +18,28 @@ def order(award: Award, *, idempotency_key: str, ask_first: bool) -> Order:
     no for good, ``outbox.Unavailable`` when it is down or busy, and a ``VendorError`` when the try failed and the
     next one must ask.
     """
-    wish = Wish(
+    request = OrderRequest(
         idempotency_key=idempotency_key,
         sku=award.vendor_sku,
         recipient=award.person,
         award=str(award.public_id),
     )
     try:
-        found = vendor.ask(idempotency_key) if ask_first else None
-        return _fulfilling(found or _place(wish), wish)
+        found = vendor.find_order(idempotency_key) if ask_first else None
+        return _fulfilling(found or _place(request), request)
     except VendorRefused as error:
         raise Reject(str(error)) from error
-    except VendorAway as error:
+    except VendorUnavailable as error:
         raise Unavailable(str(error)) from error
 
 
-def _place(wish: Wish) -> Order:
+def _place(request: OrderRequest) -> Order:
     """Place the order; if the vendor falls silent or knows the key, ask at once what it has."""
     try:
-        return vendor.place(wish)
+        return vendor.place_order(request)
     except (VendorSilent, KeyTaken) as problem:
         try:
-            found = vendor.ask(wish.idempotency_key)
+            found = vendor.find_order(request.idempotency_key)
         except VendorError:
             raise problem from None
         if found is None:
@@ -47,11 +47,11 @@ def _place(wish: Wish) -> Order:
         return found
 
 
-def _fulfilling(order: Order, wish: Wish) -> Order:
-    if not order.fulfils(wish):
+def _fulfilling(order: Order, request: OrderRequest) -> Order:
+    if not order.fulfils(request):
         raise VendorRefused(
-            f"under our key {wish.idempotency_key} the vendor has order {order.number} for article {order.sku!r} and "
-            f"award {order.award!r}, not what we asked for; settle it with the vendor"
+            f"under our key {request.idempotency_key} the vendor has order {order.number} for article {order.sku!r} "
+            f"and award {order.award!r}, not what we asked for; settle it with the vendor"
         )
     return order
 

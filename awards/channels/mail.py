@@ -17,7 +17,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from awards import conf
-from awards.errors import MailDelayed, MailRefused, MailServerAway
+from awards.errors import MailDelayed, MailRefused, MailServerUnavailable
 from awards.models import Award
 
 SERVICE_CLOSING = 421
@@ -32,18 +32,18 @@ def address_of(person: str) -> str:
     return person
 
 
-def tell(award: Award, *, idempotency_key: str, language: str) -> None:
+def send_mail_to_winner(award: Award, *, idempotency_key: str, language: str) -> None:
     """Send the winner of ``award``, who must be an e-mail address, word of what was won.
 
-    Raises ``MailServerAway`` if no mail can be sent now, ``MailDelayed`` if this one cannot, and ``MailRefused`` if
-    it never will.
+    Raises ``MailServerUnavailable`` if no mail can be sent now, ``MailDelayed`` if this one cannot, and
+    ``MailRefused`` if it never will.
     """
     with translation.override(language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):
         mail = _mail(award, idempotency_key)
     try:
         mail.send()
     except OSError as error:
-        raise _judged(error) from error
+        raise _classify_failure(error) from error
 
 
 def _mail(award: Award, idempotency_key: str) -> EmailMessage:
@@ -59,7 +59,7 @@ def _mail(award: Award, idempotency_key: str) -> EmailMessage:
     )
 
 
-def _judged(error: OSError) -> MailServerAway | MailDelayed | MailRefused:
+def _classify_failure(error: OSError) -> MailServerUnavailable | MailDelayed | MailRefused:
     """Return what a failure to send means: for every mail, for this one now, or for this one for good.
 
     Only what the server says of the recipient or of the text concerns this one mail; all else, a wrong password and a
@@ -72,10 +72,10 @@ def _judged(error: OSError) -> MailServerAway | MailDelayed | MailRefused:
         case smtplib.SMTPDataError():
             code, said = error.smtp_code, error.smtp_error
         case _:
-            return MailServerAway(f"mail cannot be sent: {type(error).__name__}: {error}")
+            return MailServerUnavailable(f"mail cannot be sent: {type(error).__name__}: {error}")
     text = f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
     if code == SERVICE_CLOSING:
-        return MailServerAway(f"the mail server is closing: {text}")
+        return MailServerUnavailable(f"the mail server is closing: {text}")
     if 400 <= code < 500:
         return MailDelayed(f"the mail server cannot take this mail yet: {text}")
     return MailRefused(f"the mail server refused this mail: {text}")

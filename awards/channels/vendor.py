@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from awards import conf
-from awards.errors import VendorAway, VendorFailed, VendorRefused, VendorSilent
+from awards.errors import VendorFailed, VendorRefused, VendorSilent, VendorUnavailable
 from awards.models.ledger import ORDER_NUMBER_LENGTH
 
 ANSWER_LIMIT = 64 * 1024
@@ -22,7 +22,7 @@ QUOTE_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class OrderRequest:
     """What we want from the vendor: the same words at every try, under the same idempotency key."""
 
     idempotency_key: str
@@ -39,36 +39,36 @@ class Order:
     sku: str
     award: str
 
-    def fulfils(self, wish: Wish) -> bool:
-        """Tell whether this is the order that was wished for."""
-        return self.sku == wish.sku and self.award == wish.award
+    def fulfils(self, request: OrderRequest) -> bool:
+        """Tell whether this is the order that was asked for."""
+        return self.sku == request.sku and self.award == request.award
 
 
 class KeyTaken(VendorRefused):
     """The vendor holds an order with other data under our idempotency key. Ask which one; do not retry."""
 
 
-def place(wish: Wish) -> Order:
-    """Order what is wished for.
+def place_order(request: OrderRequest) -> Order:
+    """Order what is asked for.
 
-    Raises ``VendorRefused`` (``KeyTaken`` for a 409) for good, ``VendorAway`` if the vendor took nothing, and
+    Raises ``VendorRefused`` (``KeyTaken`` for a 409) for good, ``VendorUnavailable`` if the vendor took nothing, and
     ``VendorFailed`` or ``VendorSilent`` if nobody knows.
     """
-    body = {"sku": wish.sku, "recipient": wish.recipient, "award": wish.award}
-    status, answer = _call("POST", "/orders", headers={"Idempotency-Key": wish.idempotency_key}, body=body)
+    body = {"sku": request.sku, "recipient": request.recipient, "award": request.award}
+    status, answer = _call("POST", "/orders", headers={"Idempotency-Key": request.idempotency_key}, body=body)
     if status == httpx.codes.CONFLICT:
-        raise KeyTaken(f"the vendor has another order under our key {wish.idempotency_key}: {_quote(answer)}")
+        raise KeyTaken(f"the vendor has another order under our key {request.idempotency_key}: {_quote(answer)}")
     if 400 <= status < 500:
-        raise VendorRefused(f"the vendor refused article {wish.sku}: {status} {_quote(answer)}", failure_code=status)
+        raise VendorRefused(f"the vendor refused article {request.sku}: {status} {_quote(answer)}", failure_code=status)
     if status not in (httpx.codes.OK, httpx.codes.CREATED):
         raise VendorFailed(f"the vendor answered {status} {_quote(answer)}", failure_code=status)
     return _order(answer)
 
 
-def ask(idempotency_key: str) -> Order | None:
+def find_order(idempotency_key: str) -> Order | None:
     """Ask which order the vendor has under ``idempotency_key``; None if it has none. Nothing is ordered.
 
-    Raises ``VendorAway``, ``VendorFailed`` or ``VendorSilent`` if the vendor did not say.
+    Raises ``VendorUnavailable``, ``VendorFailed`` or ``VendorSilent`` if the vendor did not say.
     """
     status, answer = _call("GET", f"/orders/{idempotency_key}")
     if status == httpx.codes.NOT_FOUND:
@@ -82,26 +82,26 @@ def _call(
     method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Mapping[str, str] | None = None
 ) -> tuple[int, bytes]:
     """Send one request and return status and body. No redirect is followed, and no proxy of the environment used."""
-    vendor = conf.vendor()
+    vendor = conf.vendor_settings()
     deadline = monotonic() + vendor.connect_timeout + vendor.timeout
     timeout = httpx.Timeout(vendor.timeout, connect=vendor.connect_timeout, pool=vendor.connect_timeout)
     try:
         with _client().stream(method, vendor.url + path, headers=headers, json=body, timeout=timeout) as response:
-            answer = _read(response, deadline)
+            answer = _read_answer(response, deadline)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise VendorAway(f"the vendor cannot be reached: {error}") from error
+        raise VendorUnavailable(f"the vendor cannot be reached: {error}") from error
     except httpx.TransportError as error:
         raise VendorSilent(f"no answer from the vendor to {method} {path}: {error or type(error).__name__}") from error
     except httpx.DecodingError as error:
         raise VendorFailed(f"the vendor's answer cannot be decoded: {error}") from error
     if response.status_code in BUSY:
-        raise VendorAway(f"the vendor is busy: {response.status_code} {_quote(answer)}")
+        raise VendorUnavailable(f"the vendor is busy: {response.status_code} {_quote(answer)}")
     if response.status_code == httpx.codes.REQUEST_TIMEOUT:
         raise VendorSilent(f"the vendor gave up reading {method} {path}: 408")
     return response.status_code, answer
 
 
-def _read(response: httpx.Response, deadline: float) -> bytes:
+def _read_answer(response: httpx.Response, deadline: float) -> bytes:
     """Read the body up to the limit, however slowly it drips in."""
     answer = b""
     for chunk in response.iter_bytes():

@@ -1,1 +1,1 @@
-"""What runs from the command line: the seed, the demo, and a vendor to practise on."""
+"""What the business runs from the command line: the seed, and a vendor to practise on."""

@@ -3,12 +3,10 @@
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 
-from awards.management.clone import free_port
-
 HIGHEST_PORT = 65_535
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def whole_number(least: int, most: int) -> Callable[[str], int]:
     """Return a type for argparse: a whole number from ``least`` to ``most``."""
 
     def number(text: str) -> int:
@@ -23,12 +21,4 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return number
 
 
-port = whole(0, HIGHEST_PORT)
-
-
-def port_of_ours(text: str) -> int:
-    """Take a port on which we can serve now; 0 is any that is free."""
-    wanted = port(text)
-    if wanted and free_port(wanted) != wanted:
-        raise ArgumentTypeError(f"{wanted} is taken, or not for us to use; give another, or 0 for any that is free")
-    return wanted
+port_number = whole_number(0, HIGHEST_PORT)

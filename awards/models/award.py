@@ -1,4 +1,4 @@
-"""What was won: one row per award, frozen as it was promised."""
+"""What was won: one row per award, frozen as it was won."""
 
 import uuid
 from typing import TYPE_CHECKING

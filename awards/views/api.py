@@ -12,11 +12,12 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
-from awards import selectors, services
 from awards.errors import DrawError, DrawRefused, RequestReused
 from awards.models import Award, Draw, Prize
+from awards.selectors import awards as selectors
+from awards.services import draws
+from awards.views.error_texts import explain_draw_error
 from awards.views.problems import allow, answer, problem
-from awards.views.words import explain
 
 BODY_LIMIT = 4 * 1024
 LUCK = random.SystemRandom()
@@ -32,26 +33,28 @@ class _Malformed(Exception):
 
 @csrf_exempt
 @allow("POST")
-def draws(request: HttpRequest, slug: str) -> HttpResponse:
+def campaign_draws(request: HttpRequest, slug: str) -> HttpResponse:
     """Draw: 201 with the draw; 200 with the same content for the same request again."""
     campaign = selectors.campaign_at(slug)
     if campaign is None:
         return problem(HTTPStatus.NOT_FOUND, "unknown_campaign", _("There is no campaign of that name."))
     try:
-        drawn = services.draw(
+        drawn = draws.draw_ticket(
             campaign, person=_person(request), request_id=_key(request), luck=LUCK, language=get_language() or ""
         )
     except _Malformed as error:
         return problem(error.status, error.code, error.detail)
     except RequestReused as error:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, explain(error))
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, explain_draw_error(error))
     except DrawRefused as error:
-        return problem(HTTPStatus.CONFLICT, error.code, explain(error, campaign))
+        return problem(HTTPStatus.CONFLICT, error.code, explain_draw_error(error, campaign))
     except DrawError as error:
-        return problem(HTTPStatus.BAD_REQUEST, error.code, explain(error))
+        return problem(HTTPStatus.BAD_REQUEST, error.code, explain_draw_error(error))
     won = drawn.won
     location = {"Location": _address(won)} if won else {}
-    return answer(_draw(drawn), status=HTTPStatus.OK if drawn.repeated else HTTPStatus.CREATED, headers=location)
+    return answer(
+        _draw_content(drawn), status=HTTPStatus.OK if drawn.repeated else HTTPStatus.CREATED, headers=location
+    )
 
 
 @allow("GET", "HEAD")
@@ -127,7 +130,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _draw(drawn: Draw) -> dict[str, Any]:
+def _draw_content(drawn: Draw) -> dict[str, Any]:
     """Return the draw as it will be answered for ever; the award's status has an address of its own."""
     won = drawn.won
     return {

@@ -10,11 +10,12 @@ from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from awards import selectors, services
 from awards.errors import DrawError, DrawRefused, SoldOut
 from awards.models import AwardStatus, Campaign, Draw
+from awards.selectors import awards as selectors
+from awards.services import draws
+from awards.views.error_texts import explain_draw_error
 from awards.views.forms import DrawForm
-from awards.views.words import explain
 
 LUCK = random.SystemRandom()
 MINE = "draws"
@@ -45,7 +46,7 @@ def campaign(request: HttpRequest, slug: str) -> HttpResponse:
         return _campaign_page(request, found, form, status=HTTPStatus.BAD_REQUEST)
     person = form.cleaned_data["person"]
     try:
-        drawn = services.draw(
+        drawn = draws.draw_ticket(
             found,
             person=person,
             request_id=str(form.cleaned_data["request_id"]),
@@ -54,7 +55,9 @@ def campaign(request: HttpRequest, slug: str) -> HttpResponse:
         )
     except DrawError as error:
         status = HTTPStatus.CONFLICT if isinstance(error, DrawRefused) else HTTPStatus.UNPROCESSABLE_ENTITY
-        return _campaign_page(request, found, _fresh_form(person=person), said=explain(error, found), status=status)
+        return _campaign_page(
+            request, found, _fresh_form(person=person), said=explain_draw_error(error, found), status=status
+        )
     _remember(request, drawn)
     return redirect("awards:draw", drawn.public_id)
 
@@ -80,7 +83,7 @@ def _campaign_page(
     request: HttpRequest, found: Campaign, form: DrawForm, *, said: str = "", status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
     prizes = list(selectors.prizes_of(found))
-    refusal = services.closed(found)
+    refusal = draws.closed(found)
     if refusal is None and not any(prize.stock != 0 for prize in prizes):
         refusal = SoldOut("every prize of this campaign has been won")
     context = {
@@ -88,7 +91,7 @@ def _campaign_page(
         "prizes": prizes,
         "form": form,
         "open": refusal is None,
-        "said": said or (explain(refusal) if refusal else ""),
+        "said": said or (explain_draw_error(refusal) if refusal else ""),
         "mine": _draws_of_mine(request, found),
     }
     return render(request, "awards/campaign.html", context, status=status)

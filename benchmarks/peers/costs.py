@@ -64,11 +64,11 @@ def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
     Makegood publishes once, for three consumers; a peer has no consumers of a topic and sends three messages.
     """
     # Only where a draw is asked for: the business is not installed everywhere.
-    from awards import services
     from awards.models import Campaign
+    from awards.services import draws
 
     campaign = Campaign.objects.filter(slug="bench").first() or _a_campaign()
-    own = services.publish
+    own = draws.publish
 
     def for_each_consumer(_topic: str, *, payload: dict[str, Any], **_how: Any) -> list[int]:
         for _ in range(MESSAGES_PER_DRAW):
@@ -77,8 +77,10 @@ def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
 
     def draw(publish: Callable[..., Any]) -> Callable[[], None]:
         def act() -> None:
-            services.publish = publish
-            services.draw(campaign, person=f"{uuid.uuid4()}@example.com", request_id=str(uuid.uuid4()), luck=_First())
+            draws.publish = publish
+            draws.draw_ticket(
+                campaign, person=f"{uuid.uuid4()}@example.com", request_id=str(uuid.uuid4()), luck=_First()
+            )
 
         return act
 
@@ -86,7 +88,7 @@ def whole_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
     try:
         return _in_turns({"without": draw(lambda *_args, **_how: []), "with": draw(publish)}, repeats)
     finally:
-        services.publish = own
+        draws.publish = own
 
 
 def open_campaign() -> None:

@@ -1,39 +1,20 @@
-"""How the desk writes a moment, and the engine's own words in the reader's language.
+"""How the desk writes a moment, and why something failed in the reader's language.
 
-Errors are stored in English, and kinds of failure as patterns.
+Failure groups are stored as patterns.
 """
 
 import re
 from datetime import UTC, datetime
 
-from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from outbox.failures import reasons
-from outbox.models import FailureGroup
+from outbox.models import Attempt, AttemptOutcome, FailureGroup, Message, Status
 from outbox.operate.wording import format_datetime
+from outbox.policy import Reason
 
-REASONS: dict[str, Promise] = {
-    reasons.EXPIRED: gettext_lazy("expired: the deadline passed before it succeeded"),
-    reasons.GONE: gettext_lazy("the consumer is not in the code any more"),
-    reasons.LOST: gettext_lazy("its worker was gone before it settled, again and again"),
-    reasons.NOBODY: gettext_lazy(
-        "no worker took it: its hints went into an empty queue, again and again, and it was never started"
-    ),
-}
-"""Why the engine gives a message up without an error of the consumer's."""
-ENDINGS: dict[str, Promise] = {
-    "no tries left": gettext_lazy("no tries left"),
-    "rejected": gettext_lazy("rejected"),
-    "worker lost, no tries left": gettext_lazy("worker lost, no tries left"),
-}
-"""What the engine adds to the last error, in brackets."""
-
-ENDING = re.compile(rf" \(({'|'.join(ENDINGS)})\)$")
-LOST = re.compile(r"^the worker (\S*) was gone before it settled attempt (\d+)$")
-LATE = re.compile(r"^refused, a later attempt or an operator was faster; (.*)$", re.DOTALL)
+ABOUT_THE_ERROR = frozenset({Reason.NO_TRIES_LEFT, Reason.REJECTED})
+"""Reasons that add to the consumer's own error; all others stand for themselves."""
 VARYING = re.compile(r"\(=?<value>\)|<(?:value|uuid|time|mail|url|address|text|hex|n)>…?")
 ONLY_VARYING = re.compile(r"\{[…\s:,\[\]]*…[…\s:,\[\]]*\}")
 IN_A_ROW = re.compile(r"…(?:[\s,:;.]*…)+")
@@ -52,22 +33,39 @@ def format_moment(at: datetime | None) -> str:
     )
 
 
-def translate_error(text: str) -> str:
-    """Return an error as people read it: the engine's own part translated, the consumer's as it was said."""
-    ending = ENDING.search(text)
-    if ending:
-        return f"{translate_error(text[: ending.start()])} ({ENDINGS[ending[1]]})"
-    if text in REASONS:
-        return str(REASONS[text])
-    if lost := LOST.match(text):
-        return _("the worker %(worker)s was gone before it settled attempt %(number)s") % {
-            "worker": lost[1],
-            "number": lost[2],
-        }
-    if late := LATE.match(text):
-        said = _("the handler had succeeded") if late[1] == "the handler had succeeded" else late[1]
-        return _("refused, a later attempt or an operator was faster; %(said)s") % {"said": said}
-    return text
+def describe_failure(message: Message) -> str:
+    """Return why a message has not succeeded yet: the reason in the reader's words, the consumer's error as it was.
+
+    A list that has cut errors short gives them as the annotation ``error``.
+    """
+    error: str = message.error if hasattr(message, "error") else message.last_error
+    if message.reason:
+        reason = str(Reason(message.reason).label)
+        parts = (error, reason) if message.reason in ABOUT_THE_ERROR else (reason, error)
+        return f"{parts[0]} ({parts[1]})" if all(parts) else reason
+    if message.lost and message.status == Status.PENDING:
+        return describe_loss(message.worker, message.attempts)
+    return error
+
+
+def describe_attempt(attempt: Attempt) -> str:
+    """Return what went wrong in an attempt, in the same way."""
+    match attempt.outcome:
+        case AttemptOutcome.LOST:
+            return describe_loss(attempt.worker, attempt.number)
+        case AttemptOutcome.LATE:
+            said = attempt.error or _("the handler had succeeded")
+            return _("refused, a later attempt or an operator was faster; %(said)s") % {"said": said}
+        case _:
+            return attempt.error
+
+
+def describe_loss(worker: str, number: int) -> str:
+    """Return that a worker was gone before it settled an attempt."""
+    return _("the worker %(worker)s was gone before it settled attempt %(number)s") % {
+        "worker": worker,
+        "number": number,
+    }
 
 
 def format_group(group: FailureGroup) -> str:
@@ -75,8 +73,8 @@ def format_group(group: FailureGroup) -> str:
 
     Where nothing else is left, the exception says what it is.
     """
-    if group.title in REASONS:
-        return str(REASONS[group.title])
+    if group.reason:
+        return str(Reason(group.reason).label)
     title = IN_A_ROW.sub("…", ONLY_VARYING.sub("{…}", VARYING.sub("…", group.title)))
     if any(character.isalpha() for character in title):
         return title

@@ -9,9 +9,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.models import Message
+from outbox.models import HandledAs, Message
 from outbox.operate import Actor, Person
-from outbox.operate.actions import EVIDENCE_LENGTH, PERMISSIONS, Action, HandledAs
+from outbox.operate.actions import EVIDENCE_LENGTH, PERMISSIONS, Action
 from outbox.operate.text_checks import REASON_LENGTH
 
 

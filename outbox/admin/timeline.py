@@ -9,10 +9,10 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from outbox.admin import formats
-from outbox.models import Attempt, AttemptOutcome, AuditEntry, GroupState, Message, Resolution, Status
+from outbox.models import Attempt, AttemptOutcome, AuditEntry, GroupState, HandledAs, Message, Resolution, Status
 from outbox.operate.actions import Action
 from outbox.operate.wording import describe_entry as tell_act
-from outbox.operate.wording import format_datetime, format_evidence
+from outbox.operate.wording import format_datetime
 
 SHOWN = 100
 """Attempts and acts shown at most; the newest are kept."""
@@ -74,7 +74,7 @@ def _attempt(attempt: Attempt) -> Event:
         attempt.ended_at,
         TONES.get(AttemptOutcome(attempt.outcome), "bad"),
         _title(attempt),
-        formats.translate_error(attempt.error),
+        formats.describe_attempt(attempt),
         took=took,
         worker=attempt.worker,
         traceback=attempt.traceback,
@@ -108,6 +108,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     told = {
         "status": _("status"),
         "resolution": _("resolution"),
+        "handled_as": _("handled as"),
         "evidence": _("evidence"),
         "attempt_limit": _("attempt limit"),
         "paused_until": _("resumes by itself"),
@@ -127,7 +128,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 def _value(name: str, value: object) -> str:
     if name == "paused_until" and (moment := parse_datetime(str(value))):
         return format_datetime(moment)
-    choices = {"status": Status, "resolution": Resolution, "state": GroupState}.get(name)
+    choices = {"status": Status, "resolution": Resolution, "handled_as": HandledAs, "state": GroupState}.get(name)
     if choices is not None and value in choices.values:
         return str(choices(value).label)
-    return format_evidence(str(value)) if value else "–"
+    return str(value) if value else "–"

@@ -14,6 +14,7 @@ from outbox.conf import conf
 from outbox.delivery.savepoints import Savepoints
 from outbox.errors import Reject, Snooze, Superseded, Unavailable
 from outbox.failures.fingerprint import Fingerprint, fingerprint, storable, text_of
+from outbox.failures.reasons import may_have_acted
 from outbox.models import Message
 from outbox.policy import Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
 from outbox.registry import Consumer
@@ -36,6 +37,7 @@ class Report:
     error: str = ""
     traceback: str = ""
     failure: Fingerprint | None = None
+    may_have_acted: bool = False
 
 
 class Redo(Exception):
@@ -98,7 +100,14 @@ def classify(message: Message, error: Exception) -> Report:
         case _:
             lines = "".join(traceback.format_exception(error))
             failure = fingerprint(message.consumer, error)
-            return Report(message, Failed(), text, storable(lines[-TRACEBACK_LENGTH:]), failure)
+            return Report(
+                message,
+                Failed(),
+                text,
+                storable(lines[-TRACEBACK_LENGTH:]),
+                failure,
+                may_have_acted(error),
+            )
 
 
 def give_back(messages: Sequence[Message]) -> list[Report]:

@@ -59,8 +59,8 @@ def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
         case Again(wait, free, lost):
             changed = held.mark_pending(wait=wait, free=free, lost=lost, error=report.error or None)
         case Exhausted(reason, lost):
-            error = f"{report.error} ({reason})" if report.error else reason
-            changed = held.mark_failed(lost=lost, error=error, failure=report.failure.digest if report.failure else "")
+            failure = report.failure.digest if report.failure else ""
+            changed = held.mark_failed(reason=reason, error=report.error, failure=failure, lost=lost)
         case _:
             assert_never(decision)
     if not changed:
@@ -75,12 +75,12 @@ def attempt_of(report: Report) -> Attempt | None:
 
 
 def record_late(report: Report) -> None:
-    """Keep the refused result of a worker that was overtaken, so that a person can see what it did."""
+    """Keep the refused result of a worker that was overtaken, so that a person can see what it did.
+
+    Without an error the handler had succeeded.
+    """
     log.warning("message %d: the result of attempt %d came too late", report.message.pk, report.message.attempts)
-    what = "the handler had succeeded" if isinstance(report.outcome, Succeeded) else report.error
-    late = _attempt(report, AttemptOutcome.LATE)
-    late.error = f"refused, a later attempt or an operator was faster; {what}"
-    late.save(force_insert=True)
+    _attempt(report, AttemptOutcome.LATE).save(force_insert=True)
 
 
 def _attempt(report: Report, outcome: AttemptOutcome) -> Attempt:
@@ -91,6 +91,7 @@ def _attempt(report: Report, outcome: AttemptOutcome) -> Attempt:
         outcome=outcome,
         started_at=message.started_at,
         error=report.error,
+        may_have_acted=report.may_have_acted,
         traceback=report.traceback,
         worker=message.worker,
     )

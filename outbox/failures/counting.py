@@ -47,6 +47,7 @@ def _ensure_open(failure: Fingerprint) -> None:
             "consumer": failure.consumer,
             "exception": failure.exception[:200],
             "place": failure.place,
+            "reason": failure.reason,
             "title": failure.title or failure.exception or "?",
         },
     )

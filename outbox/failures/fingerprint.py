@@ -12,6 +12,9 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from outbox.failures.reasons import TITLES
+from outbox.policy import Reason
+
 VERSION = 1
 SAMPLE_LENGTH = 2_000
 TITLE_LENGTH = 300
@@ -37,13 +40,17 @@ _VARYING = [
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """A kind of failure: 64 hex digits, and what people should read of it."""
+    """A failure group: 64 hex digits, and what people should read of it.
+
+    ``reason`` is set where no exception made it.
+    """
 
     digest: str
     consumer: str
     exception: str
     place: str
     title: str
+    reason: str = ""
 
 
 def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
@@ -60,11 +67,10 @@ def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
     return Fingerprint(digest, consumer, exception, place, title)
 
 
-def without_error(consumer: str, reason: str) -> Fingerprint:
+def without_error(consumer: str, reason: Reason) -> Fingerprint:
     """Return the fingerprint of a failure that no exception made: expired, lost, nobody took it."""
-    title = parameterised(reason)[:TITLE_LENGTH]
-    digest = hashlib.sha256("\0".join([str(VERSION), consumer, "", "", title]).encode()).hexdigest()
-    return Fingerprint(digest, consumer, "", "", title)
+    digest = hashlib.sha256("\0".join([str(VERSION), consumer, "", "", reason.value]).encode()).hexdigest()
+    return Fingerprint(digest, consumer, "", "", title=TITLES[reason], reason=reason.value)
 
 
 def text_of(error: BaseException) -> str:

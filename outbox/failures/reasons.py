@@ -1,6 +1,71 @@
-"""Why the engine gives a message up, where no consumer said so."""
+"""What is known of a failure beside its text: why no exception made it, and whether the other side may have acted."""
 
-EXPIRED = "expired: the deadline passed before it succeeded"
-LOST = "its worker was gone before it settled, again and again"
-GONE = "the consumer is not in the code any more"
-NOBODY = "no worker took it: its hints went into an empty queue, again and again, and it was never started"
+import re
+from collections.abc import Iterator
+
+from outbox.policy import Reason
+
+TITLES = {
+    Reason.NO_TRIES_LEFT: "no tries left",
+    Reason.REJECTED: "rejected",
+    Reason.WORKER_LOST: "its worker was gone before it settled, again and again",
+    Reason.EXPIRED: "the deadline passed before it succeeded",
+    Reason.CONSUMER_GONE: "the consumer is not in the code any more",
+    Reason.NOT_TAKEN: "no worker took it",
+}
+"""Each reason in English, for log lines and for the names of failure groups. The desk has it in the reader's words."""
+
+SERVER_ERROR = 500
+NOTHING_SENT = re.compile(r"Connect(Error|Timeout)|ConnectionRefused|PoolTimeout|NewConnection|NameResolution|gaierror")
+"""Names of classes of errors after which the other side has seen nothing."""
+CUT_OFF = re.compile(
+    "Time_?d?_?[Oo]ut|Disconnect|ProtocolError|IncompleteRead|BadStatusLine|BrokenPipe|(Read|Write|Close)Error|"
+    "ConnectionReset|ConnectionAborted|DeadlineExceeded"
+)
+"""Names of classes of errors by which libraries say that a request was cut off after it was sent."""
+
+
+def may_have_acted(error: BaseException) -> bool:
+    """Tell whether the system that a handler was talking to may have done what it was asked, although this was raised.
+
+    An exception, or one that it was raised from, can say so itself by an attribute ``may_have_acted`` (a bool). Else a
+    ``response`` with a ``status_code`` decides (from 500 on: yes), or the class: time-outs and broken connections yes,
+    connections that were never made no. The outermost exception that decides is believed.
+    """
+    for raised in _chain(error):
+        decided = _decide(raised)
+        if decided is not None:
+            return decided
+    return any(isinstance(raised, ConnectionError) for raised in _chain(error))
+
+
+def _decide(raised: BaseException) -> bool | None:
+    said = _attribute(raised, "may_have_acted")
+    if isinstance(said, bool):
+        return said
+    status = _attribute(_attribute(raised, "response"), "status_code")
+    if isinstance(status, int):
+        return status >= SERVER_ERROR
+    for kind in type(raised).__mro__:
+        if NOTHING_SENT.match(kind.__name__):
+            return False
+        if CUT_OFF.search(kind.__name__):
+            return True
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and those that it was raised from, or while handling which it was raised."""
+    seen: set[int] = set()
+    raised: BaseException | None = error
+    while raised is not None and id(raised) not in seen:
+        yield raised
+        seen.add(id(raised))
+        raised = raised.__cause__ or (None if raised.__suppress_context__ else raised.__context__)
+
+
+def _attribute(owner: object, name: str) -> object:
+    try:
+        return getattr(owner, name, None)
+    except Exception:  # a property of somebody's exception may raise anything
+        return None

@@ -18,10 +18,10 @@ from outbox import logs, registry
 from outbox.conf import conf
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
-from outbox.failures.reasons import EXPIRED, GONE, LOST
+from outbox.failures.reasons import TITLES
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.queryset import MessageQuerySet
-from outbox.policy import Again, Counters, Done, Exhausted, WorkerLost, decide
+from outbox.policy import Again, Counters, Done, Exhausted, Reason, WorkerLost, decide
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
@@ -80,7 +80,7 @@ def recover_consumer(name: str, *, until: float) -> Recovered:
         recovered = _recover_lost(consumer, until)
     else:
         recovered = _fail_gone(name, until)
-    recovered += _fail(name, Message.objects.filter(consumer=name, expires_at__lt=Now()), EXPIRED, until)
+    recovered += _fail(name, Message.objects.filter(consumer=name, expires_at__lt=Now()), Reason.EXPIRED, until)
     took = monotonic() - began
     _rhythm.again_at[name] = monotonic() + (took * DUTY if took > SHORT and not recovered.more else 0.0)
     return recovered
@@ -99,13 +99,12 @@ def _recover_lost(consumer: Consumer, until: float) -> Recovered:
         if monotonic() >= until:
             break
     if recovered.failed:
-        counting.count_failures({without_error(consumer.name, LOST): recovered.failed})
+        counting.count_failures({without_error(consumer.name, Reason.WORKER_LOST): recovered.failed})
     return recovered
 
 
 def _take_back(consumer: Consumer, message: Message) -> Recovered:
     """Settle the attempt of a worker that is gone: pending again, or failed when no tries are left."""
-    error = f"the worker {message.worker} was gone before it settled attempt {message.attempts}"
     counters = Counters(message.attempts, message.attempt_limit, message.lost)
     decision = decide(WorkerLost(), counters, consumer.retry, uniform=random.random())  # noqa: S311  # jitter, no secret
     held = Message.objects.held([message.fence])
@@ -115,18 +114,22 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
         number=message.attempts,
         outcome=AttemptOutcome.LOST,
         started_at=message.started_at,
-        error=error,
         worker=message.worker,
     )
     match decision:
         case Again(wait, free, lost):
-            held.mark_pending(wait=wait, free=free, lost=lost, error=error)
+            held.mark_pending(wait=wait, free=free, lost=lost, error=None)
         case Exhausted(reason, lost):
-            failure = without_error(consumer.name, LOST)
-            held.mark_failed(lost=lost, error=f"{error} ({reason})", failure=failure.digest)
+            held.mark_failed(reason=reason, failure=without_error(consumer.name, reason).digest, lost=lost)
         case Done():
             raise AssertionError("a lost worker does not make a success")
-    log.warning("message %d of %s: %s", message.pk, consumer.name, error)
+    log.warning(
+        "message %d of %s: the worker %s was gone before it settled attempt %d",
+        message.pk,
+        consumer.name,
+        message.worker,
+        message.attempts,
+    )
     return Recovered(lost=1, failed=isinstance(decision, Exhausted))
 
 
@@ -138,10 +141,10 @@ def _fail_gone(name: str, until: float) -> Recovered:
         log.warning("%s has unfinished messages but is not in the code; they fail after %s", name, conf().gone_after)
     if not state.filter(gone_since__lt=Now() - conf().gone_after).exists():
         return Recovered()
-    return _fail(name, Message.objects.filter(consumer=name), GONE, until)
+    return _fail(name, Message.objects.filter(consumer=name), Reason.CONSUMER_GONE, until)
 
 
-def _fail(consumer: str, rows: MessageQuerySet, reason: str, until: float) -> Recovered:
+def _fail(consumer: str, rows: MessageQuerySet, reason: Reason, until: float) -> Recovered:
     """Fail those of ``rows`` that are due and that no worker holds, until time is up."""
     failure = without_error(consumer, reason)
     recovered = Recovered(more=True)
@@ -152,8 +155,10 @@ def _fail(consumer: str, rows: MessageQuerySet, reason: str, until: float) -> Re
             ids = list(locked.values_list("pk", flat=True)[:BATCH])
             recovered.more = len(ids) == BATCH
             if ids:
-                recovered.failed += Message.objects.filter(pk__in=ids).mark_failed(error=reason, failure=failure.digest)
-                log.error("%d messages of %s failed: %s", len(ids), consumer, reason)
+                recovered.failed += Message.objects.filter(pk__in=ids).mark_failed(
+                    reason=reason, failure=failure.digest
+                )
+                log.error("%d messages of %s failed: %s", len(ids), consumer, TITLES[reason])
         if monotonic() >= until:
             break
     if recovered.failed:

@@ -27,10 +27,10 @@ from outbox.delivery import breaker
 from outbox.errors import BrokerAway
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
-from outbox.failures.reasons import NOBODY
 from outbox.maintenance.recovery import recover_all
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
+from outbox.policy import Reason
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
@@ -142,7 +142,7 @@ def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn
     claim = _claim(consumer, min(room * consumer.chunk, CLAIM), room=room, counted=depth == 0)
     if claim.failed:
         result.failed += claim.failed
-        counting.count_failures({without_error(consumer.name, NOBODY): claim.failed})
+        counting.count_failures({without_error(consumer.name, Reason.NOT_TAKEN): claim.failed})
     missing = _send(connection, _hints(consumer, claim.rows), room, result, counted=depth == 0)
     return Turn.MORE if claim.full and not missing else Turn.DONE
 
@@ -208,7 +208,7 @@ def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: Mes
         rows = [row for row in found if row.id not in behind and row not in unwanted]
         if unwanted:
             failing = Message.objects.filter(pk__in=[row.id for row in unwanted])
-            failing.mark_failed(error=NOBODY, failure=without_error(consumer.name, NOBODY).digest)
+            failing.mark_failed(reason=Reason.NOT_TAKEN, failure=without_error(consumer.name, Reason.NOT_TAKEN).digest)
         if behind:
             Message.objects.filter(pk__in=behind).update(due_at=Now() + BEHIND_WAIT)
         if rows:

@@ -187,6 +187,27 @@ class Migration(migrations.Migration):
                 ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
                 ("exception", models.CharField(blank=True, default="", max_length=200, verbose_name="exception")),
                 ("place", models.CharField(blank=True, default="", max_length=200, verbose_name="place")),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("no_tries_left", "no tries left"),
+                            ("rejected", "rejected"),
+                            ("worker_lost", "its worker was gone before it settled, again and again"),
+                            ("expired", "expired: the deadline passed before it succeeded"),
+                            ("consumer_gone", "the consumer is not in the code any more"),
+                            (
+                                "not_taken",
+                                "no worker took it: its hints went into an empty queue, again and again, and it was never started",
+                            ),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=13,
+                        verbose_name="why the machine gave up",
+                    ),
+                ),
                 ("title", models.CharField(max_length=300, verbose_name="what happened")),
                 (
                     "state",
@@ -338,6 +359,21 @@ class Migration(migrations.Migration):
                         verbose_name="resolution",
                     ),
                 ),
+                (
+                    "handled_as",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("issued", "issued outside the system"),
+                            ("compensated", "compensated otherwise"),
+                            ("not_due", "not due"),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=11,
+                        verbose_name="handled as",
+                    ),
+                ),
                 ("evidence", models.CharField(blank=True, default="", max_length=300, verbose_name="evidence")),
                 ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
                 ("attempt_limit", models.PositiveIntegerField(verbose_name="attempt limit")),
@@ -353,6 +389,27 @@ class Migration(migrations.Migration):
                 ("finished_at", models.DateTimeField(blank=True, null=True, verbose_name="finished")),
                 ("exhausted_at", models.DateTimeField(blank=True, null=True, verbose_name="exhausted")),
                 ("worker", models.CharField(blank=True, default="", max_length=100, verbose_name="worker")),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("no_tries_left", "no tries left"),
+                            ("rejected", "rejected"),
+                            ("worker_lost", "its worker was gone before it settled, again and again"),
+                            ("expired", "expired: the deadline passed before it succeeded"),
+                            ("consumer_gone", "the consumer is not in the code any more"),
+                            (
+                                "not_taken",
+                                "no worker took it: its hints went into an empty queue, again and again, and it was never started",
+                            ),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=13,
+                        verbose_name="why it was given up",
+                    ),
+                ),
                 ("last_error", models.TextField(blank=True, default="", verbose_name="last error")),
                 ("failure", models.CharField(blank=True, default="", max_length=64, verbose_name="failure group")),
                 ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
@@ -473,6 +530,12 @@ class Migration(migrations.Migration):
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
+                            ("reason", ""), ("status", "failed"), ("resolution", "handled"), _connector="OR"
+                        ),
+                        name="outbox_message_reason",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
                             models.Q(("topic", ""), _negated=True),
                             models.Q(("consumer", ""), _negated=True),
                             models.Q(("key", ""), _negated=True),
@@ -558,6 +621,10 @@ class Migration(migrations.Migration):
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="ended"),
                 ),
                 ("error", models.TextField(blank=True, default="", verbose_name="error")),
+                (
+                    "may_have_acted",
+                    models.BooleanField(db_default=False, default=False, verbose_name="the other side may have acted"),
+                ),
                 ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
                 ("worker", models.CharField(blank=True, default="", max_length=100, verbose_name="worker")),
                 (

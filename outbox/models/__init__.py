@@ -8,7 +8,7 @@ from outbox.models.message import Message
 from outbox.models.queryset import Fence
 from outbox.models.state import ConsumerState, Heartbeat
 from outbox.models.stats import MinuteStat, TotalStat
-from outbox.models.status import Resolution, Status
+from outbox.models.status import HandledAs, Resolution, Status
 
 __all__ = [
     "Alert",
@@ -20,6 +20,7 @@ __all__ = [
     "FailureGroup",
     "Fence",
     "GroupState",
+    "HandledAs",
     "Heartbeat",
     "Message",
     "MinuteStat",

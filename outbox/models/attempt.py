@@ -80,6 +80,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), db_default=Now())
     error = models.TextField(_("error"), default="", blank=True)
+    may_have_acted = models.BooleanField(_("the other side may have acted"), default=False, db_default=False)
     traceback = models.TextField(_("traceback"), default="", blank=True)
     worker = models.CharField(_("worker"), max_length=100, default="", blank=True)
 

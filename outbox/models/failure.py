@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.state import EngineQuerySet
+from outbox.policy import Reason
 from outbox.topics import NAME_LENGTH
 
 
@@ -34,6 +35,9 @@ class FailureGroup(models.Model):
     consumer = models.CharField(_("consumer"), max_length=NAME_LENGTH)
     exception = models.CharField(_("exception"), max_length=200, default="", blank=True)
     place = models.CharField(_("place"), max_length=200, default="", blank=True)
+    reason = models.CharField(
+        _("why the machine gave up"), max_length=13, choices=Reason, default="", db_default="", blank=True
+    )
     title = models.CharField(_("what happened"), max_length=300)
     state = models.CharField(_("state"), max_length=13, choices=GroupState, default=GroupState.NEW)
     ignored_up_to = models.PositiveIntegerField(_("ignored up to"), null=True, blank=True)

@@ -11,7 +11,8 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.queryset import Fence, MessageQuerySet
-from outbox.models.status import Resolution, Status
+from outbox.models.status import HandledAs, Resolution, Status
+from outbox.policy import Reason
 from outbox.topics import NAME_LENGTH, TOPIC_LENGTH
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Message(models.Model):
     resolution = models.CharField(
         _("resolution"), max_length=9, choices=Resolution, default=Resolution.NONE, blank=True
     )
+    handled_as = models.CharField(
+        _("handled as"), max_length=11, choices=HandledAs, default="", db_default="", blank=True
+    )
     evidence = models.CharField(_("evidence"), max_length=300, default="", blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     attempt_limit = models.PositiveIntegerField(_("attempt limit"))
@@ -50,6 +54,9 @@ class Message(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     exhausted_at = models.DateTimeField(_("exhausted"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=100, default="", blank=True)
+    reason = models.CharField(
+        _("why it was given up"), max_length=13, choices=Reason, default="", db_default="", blank=True
+    )
     last_error = models.TextField(_("last error"), default="", blank=True)
     failure = models.CharField(_("failure group"), max_length=64, default="", blank=True)
     revision = models.PositiveIntegerField(_("operator changes"), default=0)
@@ -97,6 +104,9 @@ class Message(models.Model):
             models.CheckConstraint(
                 condition=Q(attempts__lt=F("attempt_limit")) | (~Q(status="pending") & Q(attempts=F("attempt_limit"))),
                 name="outbox_message_attempts",
+            ),
+            models.CheckConstraint(
+                condition=Q(reason="") | Q(status="failed") | Q(resolution="handled"), name="outbox_message_reason"
             ),
             models.CheckConstraint(condition=~Q(topic="") & ~Q(consumer="") & ~Q(key=""), name="outbox_message_named"),
         ]

@@ -10,6 +10,7 @@ from django.db.models.functions import Least, Now
 from outbox.models.sql.conditions import Given, Ints, Ours
 from outbox.models.state import ConsumerState, EngineQuerySet
 from outbox.models.status import Status
+from outbox.policy import Reason
 
 if TYPE_CHECKING:
     from outbox.models.message import Message  # noqa: F401  # the base class below names it
@@ -105,15 +106,17 @@ class MessageQuerySet(EngineQuerySet["Message"]):
             **changes,
         )
 
-    def mark_failed(self, *, error: str, failure: str, lost: int | None = None) -> int:
-        """Unfinished → failed: exhausted, and visible until a person has handled it. None keeps the losses."""
-        changes = {} if lost is None else {"lost": lost}
+    def mark_failed(self, *, reason: Reason, failure: str, error: str | None = None, lost: int | None = None) -> int:
+        """Unfinished → failed: exhausted, and visible until a person has handled it. None keeps error and losses."""
+        changes: dict[str, object] = {"last_error": error} if error is not None else {}
+        if lost is not None:
+            changes["lost"] = lost
         return self.unfinished().update(
             status=Status.FAILED,
             finished_at=Now(),
             exhausted_at=Now(),
             lease_until=None,
-            last_error=error,
+            reason=reason,
             failure=failure,
             **changes,
         )

@@ -19,3 +19,11 @@ class Resolution(models.TextChoices):
     NONE = "", _("unresolved")
     HANDLED = "handled", _("handled by hand")
     DISCARDED = "discarded", _("discarded")
+
+
+class HandledAs(models.TextChoices):
+    """How a promise was kept, or why it need not be, when a person marks it as handled."""
+
+    ISSUED = "issued", _("issued outside the system")
+    COMPENSATED = "compensated", _("compensated otherwise")
+    NOT_DUE = "not_due", _("not due")

@@ -37,14 +37,6 @@ NEED_NO_REASON = frozenset({Action.REVEAL, Action.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""
 
 
-class HandledAs(TextChoices):
-    """How a promise was kept, or why it need not be, when a person marks it as handled."""
-
-    ISSUED = "issued", gettext_lazy("issued outside the system")
-    COMPENSATED = "compensated", gettext_lazy("compensated otherwise")
-    NOT_DUE = "not_due", gettext_lazy("not due")
-
-
 def why_not(action: Action, message: Message) -> str:
     """Return why the message's state does not permit the act, in words; empty if it does."""
     if action is Action.REVEAL:

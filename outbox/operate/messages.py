@@ -13,9 +13,9 @@ from outbox import audit, registry
 from outbox.broker import dispatcher
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
-from outbox.models import Message, Resolution, Status
+from outbox.models import HandledAs, Message, Resolution, Status
 from outbox.operate import text_checks
-from outbox.operate.actions import EVIDENCE_LENGTH, Action, HandledAs, why_not
+from outbox.operate.actions import EVIDENCE_LENGTH, Action, why_not
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 
 FAILED = Q(exhausted_at__isnull=False)
@@ -49,6 +49,7 @@ def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: 
         exhausted_at=None,
         attempt_limit=F("attempts") + consumer.retry.limit,
         sends=0,
+        reason="",
         due_at=Now(),
         not_before=Now(),
         retried_at=Now(),
@@ -83,7 +84,8 @@ def mark_handled(
         also=partial(_hint_next, message),
         status=Status.SUCCESS,
         resolution=Resolution.HANDLED,
-        evidence=f"{HandledAs(outcome).value}: {proof}",
+        handled_as=HandledAs(outcome),
+        evidence=proof,
         finished_at=Now(),
         exhausted_at=None,
     )
@@ -116,6 +118,7 @@ def reopen(message_id: int, *, revision: int, actor: Actor, reason: str, origin:
         only=CLOSED_BY_HAND,
         status=Status.FAILED,
         resolution=Resolution.NONE,
+        handled_as="",
         evidence="",
         finished_at=Now(),
         exhausted_at=Now(),
@@ -166,6 +169,7 @@ def _state(message: Message) -> dict[str, Any]:
     return {
         "status": message.status,
         "resolution": message.resolution,
+        "handled_as": message.handled_as,
         "evidence": message.evidence,
         "attempts": message.attempts,
         "attempt_limit": message.attempt_limit,

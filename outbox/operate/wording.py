@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox.audit import PRUNED
-from outbox.models import AuditEntry, FailureGroup
-from outbox.operate.actions import Action, HandledAs
+from outbox.models import AuditEntry, FailureGroup, HandledAs, Message
+from outbox.operate.actions import Action
 
 ACTION_SENTENCES = {
     Action.RETRY: gettext_lazy("%(actor)s retried the message"),
@@ -23,10 +23,9 @@ ACTION_SENTENCES = {
 }
 
 
-def format_evidence(evidence: str) -> str:
+def format_evidence(message: Message) -> str:
     """Return how a message was handled and the proof, in words."""
-    outcome, _colon, proof = evidence.partition(": ")
-    return f"{HandledAs(outcome).label}: {proof}" if outcome in HandledAs.values else evidence
+    return f"{HandledAs(message.handled_as).label}: {message.evidence}" if message.handled_as else message.evidence
 
 
 def format_datetime(at: datetime, how: str = "DATETIME_FORMAT") -> str:

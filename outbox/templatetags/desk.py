@@ -97,9 +97,9 @@ def clock(at: datetime) -> SafeString:
 
 
 @register.filter
-def worded(text: str | None) -> str:
-    """Write an error with the engine's own part of it translated."""
-    return formats.translate_error(text) if text else ""
+def failure(message: Message) -> str:
+    """Write why a message has not succeeded yet, in the reader's words."""
+    return formats.describe_failure(message)
 
 
 @register.filter

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 import awards.consumers  # noqa: F401  # what the outbox finds by itself at start-up
-from awards.management.vendor.book import Book
-from awards.management.vendor.modes import Modes
-from awards.management.vendor.server import Vendor
+from awards.fake_vendor.book import Book
+from awards.fake_vendor.modes import Modes
+from awards.fake_vendor.server import FakeVendor
 from outbox.broker import dispatcher
 
 
@@ -26,7 +26,7 @@ def plain_static_files(settings):
 def vendor(tmp_path, settings):
     """A real vendor on a free port, whose modes a test may change."""
     book = Book(tmp_path / "book.sqlite3")
-    server = Vendor(("127.0.0.1", 0), book=book, modes=Modes(hang_seconds=5), seed=7)
+    server = FakeVendor(("127.0.0.1", 0), book=book, modes=Modes(hang_seconds=5), seed=7)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     settings.VENDOR_URL = server.url
     settings.VENDOR_TIMEOUT = 0.4

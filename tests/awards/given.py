@@ -7,10 +7,10 @@ from decimal import Decimal
 from django.db import transaction
 from django.utils import timezone
 
-from awards import services
 from awards.consumers import hand_out_coupon
-from awards.figures import ISSUED_BY
 from awards.models import Award, Campaign, Coupon, Draw, Kind, Prize
+from awards.selectors.campaign_report import ISSUED_BY
+from awards.services import draws
 from outbox import Message
 
 SKU = "MUG-01"
@@ -64,7 +64,9 @@ def fill_pool(prize: Prize, codes: int) -> None:
 
 
 def a_draw(campaign: Campaign, person: str = "anna@example.com", request_id: str = "", luck=None) -> Draw:
-    return services.draw(campaign, person=person, request_id=request_id or str(uuid.uuid4()), luck=luck or Highest())
+    return draws.draw_ticket(
+        campaign, person=person, request_id=request_id or str(uuid.uuid4()), luck=luck or Highest()
+    )
 
 
 def an_award_of_points(person: str = "anna@example.com", value: int = 50) -> Award:

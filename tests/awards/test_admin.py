@@ -1,17 +1,17 @@
-"""The awards in Django's admin: campaigns are edited, books are read."""
+"""The awards in Django's admin: campaigns are edited, ledgers are read."""
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from awards.admin.desk import describe_awards, masked
+from awards.admin.descriptions import describe_awards, masked
 from awards.consumers import issue_points
 from awards.models import Award, AwardStatus, Campaign, Prize
 from tests.awards.given import a_campaign, an_award_of_a_gift, an_award_of_points, message_of, points
 
 pytestmark = pytest.mark.django_db
 
-BOOKS = ["award", "draw", "pointsaccount", "pointsentry", "vendororder"]
+LEDGERS = ["award", "draw", "pointsaccount", "pointsentry", "vendororder"]
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def clerk(django_user_model, client):
     return user
 
 
-@pytest.mark.parametrize("book", BOOKS)
-def test_a_book_is_listed_searched_and_shown_but_never_changed(admin_client, book):
+@pytest.mark.parametrize("ledger", LEDGERS)
+def test_a_book_is_listed_searched_and_shown_but_never_changed(admin_client, ledger):
     award = an_award_of_points()
     issue_points(message_of(award))
     gift = an_award_of_a_gift()
@@ -37,14 +37,14 @@ def test_a_book_is_listed_searched_and_shown_but_never_changed(admin_client, boo
         "pointsaccount": award.pointsentry.account,
         "pointsentry": award.pointsentry,
         "vendororder": gift.vendororder,
-    }[book]
-    change = reverse(f"admin:awards_{book}_change", args=[row.pk])
+    }[ledger]
+    change = reverse(f"admin:awards_{ledger}_change", args=[row.pk])
 
-    listed = admin_client.get(reverse(f"admin:awards_{book}_changelist"), {"q": "anna@example.com"})
+    listed = admin_client.get(reverse(f"admin:awards_{ledger}_changelist"), {"q": "anna@example.com"})
     shown = admin_client.get(change)
     saved = admin_client.post(change, {})
-    added = admin_client.get(reverse(f"admin:awards_{book}_add"))
-    deleted = admin_client.post(reverse(f"admin:awards_{book}_delete", args=[row.pk]), {"post": "yes"})
+    added = admin_client.get(reverse(f"admin:awards_{ledger}_add"))
+    deleted = admin_client.post(reverse(f"admin:awards_{ledger}_delete", args=[row.pk]), {"post": "yes"})
 
     assert (listed.status_code, shown.status_code) == (200, 200)
     assert (saved.status_code, added.status_code, deleted.status_code) == (403, 403, 403)

@@ -10,9 +10,9 @@ from threading import Barrier, Event
 import pytest
 from django.db import connection, transaction
 
-from awards import campaigning
 from awards.consumers import hand_out_coupon
 from awards.models import Award, AwardStatus, Coupon
+from awards.services import campaigns
 from outbox import Message, Snooze
 from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, fill_pool, message_of
@@ -143,7 +143,7 @@ def test_a_code_that_is_withdrawn_while_it_is_handed_out_stays_with_its_award():
 
     at_once(
         *[lambda message=message: in_a_transaction(message) for message in messages],
-        lambda: campaigning.withdraw_codes(Coupon.objects.all()),
+        lambda: campaigns.withdraw_codes(Coupon.objects.all()),
     )
 
     codes = Coupon.objects.values_list("award_id", flat=True)
@@ -156,7 +156,7 @@ def test_the_same_codes_uploaded_twice_at_once_are_added_once():
     prize = a_coupon_prize(campaign)
     codes = [f"CODE-{number}" for number in range(200)]
 
-    ended = at_once(*[lambda: campaigning.add_codes(prize, codes)] * 2)
+    ended = at_once(*[lambda: campaigns.add_codes(prize, codes)] * 2)
 
     assert sorted(type(end).__name__ for end in ended) == ["CodesKnown", "int"]
     assert Coupon.objects.count() == 200

@@ -4,7 +4,6 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from awards import services
 from awards.errors import (
     AwardChanged,
     CampaignInactive,
@@ -14,25 +13,17 @@ from awards.errors import (
     RequestReused,
     SoldOut,
 )
-from awards.figures import ISSUED_BY
 from awards.models import Award, AwardStatus, Draw, Kind, Participation, Prize
+from awards.selectors.campaign_report import ISSUED_BY
+from awards.services import draws
 from outbox import Message
-from tests.awards.given import (
-    LISTENERS,
-    Sequence,
-    a_campaign,
-    a_coupon_prize,
-    a_draw,
-    a_gift,
-    message_of,
-    points,
-)
+from tests.awards.given import LISTENERS, Sequence, a_campaign, a_coupon_prize, a_draw, a_gift, message_of, points
 
 pytestmark = pytest.mark.django_db
 
 
-def promised() -> set[tuple[str, str]]:
-    """Return topic and key of what was promised, having checked that each of its consumers has its row."""
+def published() -> set[tuple[str, str]]:
+    """Return topic and key of what was published, having checked that each of its consumers has its row."""
     written: dict[tuple[str, str], list[str]] = {}
     for topic, key, consumer in Message.objects.order_by("consumer").values_list("topic", "key", "consumer"):
         written.setdefault((topic, key), []).append(consumer)
@@ -67,7 +58,7 @@ def test_a_winning_draw_leaves_draw_award_and_message_together():
     assert Prize.objects.get().stock == 2
 
 
-def test_a_losing_draw_leaves_a_draw_and_no_promise():
+def test_a_losing_draw_leaves_a_draw_and_no_message():
     campaign = a_campaign(losing_weight=1)
     prize = a_gift(campaign, stock=3, weight=1)
 
@@ -100,7 +91,7 @@ def test_the_same_request_gets_the_same_answer_even_when_the_campaign_is_over():
 
     assert (again.pk, again.award.pk, again.repeated, first.repeated) == (first.pk, first.award.pk, True, False)
     assert Award.objects.count() == 1
-    assert promised() == {("award.won.points", str(first.award.pk))}
+    assert published() == {("award.won.points", str(first.award.pk))}
 
 
 def test_the_same_request_with_other_data_is_refused_and_changes_nothing():
@@ -119,9 +110,9 @@ def test_the_same_request_id_in_another_campaign_is_another_draw():
     points(first)
     points(second)
 
-    draws = {a_draw(campaign, "anna", "request-1").pk for campaign in (first, second)}
+    drawn = {a_draw(campaign, "anna", "request-1").pk for campaign in (first, second)}
 
-    assert len(draws) == 2
+    assert len(drawn) == 2
 
 
 @pytest.mark.parametrize(
@@ -231,7 +222,7 @@ def test_business_row_and_message_row_stand_or_fall_together():
     assert Prize.objects.get().stock == 1
 
 
-@pytest.mark.parametrize("broken", ["awards.services.publish", "awards.services.Award.objects.create"])
+@pytest.mark.parametrize("broken", ["awards.services.draws.publish", "awards.services.draws.Award.objects.create"])
 def test_when_one_of_the_writes_fails_none_of_them_stays(broken, monkeypatch):
     """I1, when the draw itself fails half-way."""
     campaign = a_campaign()
@@ -261,7 +252,7 @@ def test_every_award_has_exactly_one_message_per_consumer_of_its_topic():
 
     assert len(won) == 30 - Draw.objects.filter(award=None).count()
     assert {kind for kind, _key in won} == {"award.won.points", "award.won.gift", "award.won.coupon"}
-    assert promised() == won
+    assert published() == won
 
 
 def test_a_won_award_can_be_revoked_once():
@@ -269,9 +260,9 @@ def test_a_won_award_can_be_revoked_once():
     points(campaign)
     award = a_draw(campaign).award
 
-    services.revoke(award)
+    draws.revoke(award)
     with pytest.raises(AwardChanged):
-        services.revoke(award)
+        draws.revoke(award)
 
     award.refresh_from_db()
     assert (award.status, award.version, message_of(award).status) == (AwardStatus.REVOKED, 2, "pending")

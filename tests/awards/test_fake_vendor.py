@@ -12,8 +12,8 @@ import httpx
 import pytest
 from django.core.management import CommandError, call_command
 
-from awards.management.vendor.book import Book, KeyReused, Wanted
-from awards.management.vendor.modes import Dice, Mishap, Modes
+from awards.fake_vendor.book import Book, KeyReused, Wanted
+from awards.fake_vendor.modes import FaultInjector, InjectedFault, Modes
 
 WANTED = {"sku": "MUG-01", "recipient": "anna", "award": "award-1"}
 
@@ -135,15 +135,23 @@ def test_many_orders_at_once_under_one_key_are_shipped_once(vendor):
     assert len(vendor.book.everything()) == 1
 
 
-def test_each_mishap_happens_as_often_as_it_was_told_and_the_same_for_the_same_seed():
+def test_each_fault_happens_as_often_as_it_was_told_and_the_same_for_the_same_seed():
     modes = Modes(busy=0.1, fail=0.2, hang=0.3, cut=0.15)
-    once, again = ([dice.throw(modes) for _ in range(4000)] for dice in (Dice(7), Dice(7)))
+    once, again = (
+        [injector.next_fault(modes) for _ in range(4000)] for injector in (FaultInjector(7), FaultInjector(7))
+    )
 
-    shares = {mishap: once.count(mishap) / len(once) for mishap in Mishap}
+    shares = {fault: once.count(fault) / len(once) for fault in InjectedFault}
 
     assert once == again
-    expected = {Mishap.BUSY: 0.1, Mishap.FAIL: 0.2, Mishap.HANG: 0.3, Mishap.CUT: 0.15, Mishap.NONE: 0.25}
-    assert shares == {mishap: pytest.approx(share, abs=0.03) for mishap, share in expected.items()}
+    expected = {
+        InjectedFault.BUSY: 0.1,
+        InjectedFault.FAIL: 0.2,
+        InjectedFault.HANG: 0.3,
+        InjectedFault.CUT: 0.15,
+        InjectedFault.NONE: 0.25,
+    }
+    assert shares == {fault: pytest.approx(share, abs=0.03) for fault, share in expected.items()}
 
 
 def test_the_book_keeps_an_order_on_disk_before_it_answers(tmp_path):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from awards import services
 from awards.channels import gift
 from awards.models import Award, AwardStatus, VendorOrder
+from awards.services import draws
 from outbox import Message, Reject
 from outbox.delivery import chunks
 from tests.awards.given import SKU, an_award_of_a_gift, message_of
@@ -53,19 +53,19 @@ def test_a_message_that_comes_again_after_the_award_is_issued_orders_nothing(ven
     assert shipped_for(vendor) == [str(award.public_id)]
 
 
-@pytest.mark.parametrize("mishap", ["cut", "hang"])
+@pytest.mark.parametrize("fault", ["cut", "hang"])
 @pytest.mark.parametrize("forgetful", [False, True])
-def test_an_order_that_nobody_was_told_about_is_found_again_and_not_placed_twice(vendor, mishap, forgetful):
+def test_an_order_that_nobody_was_told_about_is_found_again_and_not_placed_twice(vendor, fault, forgetful):
     award = an_award_of_a_gift()
-    vendor.change({mishap: 1.0, "forgetful": forgetful})
+    vendor.change({fault: 1.0, "forgetful": forgetful})
     first = deliver(award)
-    vendor.change({mishap: 0.0})
+    vendor.change({fault: 0.0})
 
     second = deliver(award)
 
     assert (first.status, first.attempts) == ("pending", 1)
     assert (second.status, second.attempts) == ("success", 2)
-    assert vendor.happened[mishap] == 2
+    assert vendor.happened[fault] == 2
     assert shipped_for(vendor) == [str(award.public_id)]
     assert VendorOrder.objects.get().number == "V-0000001"
 
@@ -84,13 +84,13 @@ def test_without_asking_first_a_forgetful_vendor_would_ship_twice(vendor):
 def test_after_a_cut_connection_the_order_is_found_within_the_same_try(vendor, monkeypatch):
     award = an_award_of_a_gift()
     vendor.change({"cut": 1.0})
-    asked = gift.vendor.ask
+    asked = gift.vendor.find_order
 
     def ask_a_vendor_that_has_recovered(key):
         vendor.change({"cut": 0.0})
         return asked(key)
 
-    monkeypatch.setattr(gift.vendor, "ask", ask_a_vendor_that_has_recovered)
+    monkeypatch.setattr(gift.vendor, "find_order", ask_a_vendor_that_has_recovered)
     message = deliver(award)
 
     assert (message.status, message.attempts) == ("success", 1)
@@ -139,7 +139,9 @@ def test_an_article_refused_for_good_fails_at_once_with_the_vendors_words(vendor
 def test_an_order_for_something_else_under_our_key_is_left_to_a_person(vendor):
     award = an_award_of_a_gift()
     key = message_of(award).idempotency_key
-    gift.vendor.place(gift.Wish(idempotency_key=key, sku="PEN-02", recipient="x", award=str(award.public_id)))
+    gift.vendor.place_order(
+        gift.OrderRequest(idempotency_key=key, sku="PEN-02", recipient="x", award=str(award.public_id))
+    )
 
     message = deliver(award)
 
@@ -152,7 +154,9 @@ def test_our_own_order_under_our_key_is_taken_even_if_the_vendor_calls_it_a_conf
     """The recipient's name was mended between two tries: the key is taken, but by the very order we want."""
     award = an_award_of_a_gift()
     key = message_of(award).idempotency_key
-    gift.vendor.place(gift.Wish(idempotency_key=key, sku=SKU, recipient="misspelt", award=str(award.public_id)))
+    gift.vendor.place_order(
+        gift.OrderRequest(idempotency_key=key, sku=SKU, recipient="misspelt", award=str(award.public_id))
+    )
 
     message = deliver(award)
 
@@ -162,7 +166,7 @@ def test_our_own_order_under_our_key_is_taken_even_if_the_vendor_calls_it_a_conf
 
 def test_a_revoked_award_is_not_ordered(vendor):
     award = an_award_of_a_gift()
-    services.revoke(award)
+    draws.revoke(award)
 
     message = deliver(award)
 
@@ -176,7 +180,7 @@ def test_an_award_revoked_while_its_gift_is_ordered_leaves_the_order_as_evidence
     order = gift.order
 
     def order_slowly(*args, **kwargs):
-        services.revoke(award)
+        draws.revoke(award)
         return order(*args, **kwargs)
 
     monkeypatch.setattr(gift, "order", order_slowly)

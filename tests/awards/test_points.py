@@ -7,11 +7,11 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from awards import services
 from awards.channels import points as channel
 from awards.consumers import issue_points
 from awards.errors import AwardChanged
 from awards.models import Award, AwardStatus, PointsAccount, PointsEntry
+from awards.services import draws
 from outbox import Message, Reject, registry
 from outbox.delivery import chunks
 from tests.awards.given import an_award_of_points, message_of
@@ -82,7 +82,7 @@ def test_an_award_that_was_taken_back_is_rejected_with_the_reason(status):
 def test_an_award_revoked_between_reading_and_crediting_is_not_credited():
     award = an_award_of_points()
     read_before = Award.objects.get(pk=award.pk)
-    services.revoke(award)
+    draws.revoke(award)
 
     with pytest.raises(AwardChanged):
         channel.issue(read_before)

@@ -75,7 +75,7 @@ def test_a_failure_of_ours_is_a_page_of_ours_that_needs_nothing(monkeypatch):
     def broken(*args):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("awards.selectors.running_campaigns", broken)
+    monkeypatch.setattr("awards.selectors.awards.running_campaigns", broken)
     page = Client(raise_request_exception=False).get("/")
 
     assert page.status_code == 500
@@ -85,7 +85,7 @@ def test_a_failure_of_ours_is_a_page_of_ours_that_needs_nothing(monkeypatch):
 def test_a_failure_of_ours_is_told_in_json_too_and_can_be_sent_again(monkeypatch):
     points(a_campaign())
     with monkeypatch.context() as broken:
-        broken.setattr("awards.services.draw", lambda *args, **kwargs: 1 / 0)
+        broken.setattr("awards.services.draws.draw_ticket", lambda *args, **kwargs: 1 / 0)
         failed = post({"person": "anna"})
 
     assert told(failed) == (500, "server_error")

@@ -1,10 +1,10 @@
 import pytest
 from django.core.management import call_command
 
-from awards import selectors
-from awards.figures import standing
-from awards.management.vendor.modes import DISCONTINUED
+from awards.fake_vendor.modes import DISCONTINUED
 from awards.models import Campaign, Coupon, Prize
+from awards.selectors import awards as selectors
+from awards.selectors.campaign_report import report_campaign
 
 pytestmark = pytest.mark.django_db
 
@@ -25,14 +25,14 @@ def test_there_is_a_code_for_every_voucher_in_stock_so_that_a_demo_comes_to_its_
 
     voucher = Prize.objects.get(kind="coupon")
     assert (voucher.stock, Coupon.objects.free().filter(prize=voucher).count()) == (30, 30)
-    assert [line.codes_missing for line in standing(voucher.campaign).lines] == [0] * 7
+    assert [line.codes_missing for line in report_campaign(voucher.campaign).lines] == [0] * 7
 
 
 def test_an_empty_pool_can_be_asked_for():
     call_command("seed_awards", stock=30, empty_pool=True)
 
     assert not Coupon.objects.exists()
-    assert {line.prize.name: line.codes_missing for line in standing(Campaign.objects.get()).lines}[
+    assert {line.prize.name: line.codes_missing for line in report_campaign(Campaign.objects.get()).lines}[
         "Cinema voucher"
     ] == 30
 

@@ -8,18 +8,18 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from awards.channels import vendor as client
-from awards.channels.vendor import KeyTaken, Order, Wish
-from awards.errors import VendorAway, VendorFailed, VendorRefused, VendorSilent
+from awards.channels.vendor import KeyTaken, Order, OrderRequest
+from awards.errors import VendorFailed, VendorRefused, VendorSilent, VendorUnavailable
 
-WISH = Wish(idempotency_key="key-1", sku="MUG-01", recipient="anna", award="award-1")
+REQUEST = OrderRequest(idempotency_key="key-1", sku="MUG-01", recipient="anna", award="award-1")
 ORDER = Order(number="V-0000001", sku="MUG-01", award="award-1")
 
 
 def test_an_order_is_placed_and_found_again(vendor):
-    placed = client.place(WISH)
+    placed = client.place_order(REQUEST)
 
-    assert placed == client.ask("key-1") == ORDER
-    assert client.ask("key-2") is None
+    assert placed == client.find_order("key-1") == ORDER
+    assert client.find_order("key-2") is None
     assert [shipped.as_json() for shipped in vendor.book.everything()] == [
         {
             "order_number": "V-0000001",
@@ -31,33 +31,33 @@ def test_an_order_is_placed_and_found_again(vendor):
     ]
 
 
-def test_the_same_wish_twice_is_one_order(vendor):
-    assert client.place(WISH) == client.place(WISH)
+def test_the_same_request_twice_is_one_order(vendor):
+    assert client.place_order(REQUEST) == client.place_order(REQUEST)
     assert len(vendor.book.everything()) == 1
 
 
 def test_a_key_used_for_something_else_is_told_apart(vendor):
-    client.place(WISH)
+    client.place_order(REQUEST)
 
     with pytest.raises(KeyTaken, match="V-0000001"):
-        client.place(Wish(idempotency_key="key-1", sku="PEN-02", recipient="anna", award="award-1"))
+        client.place_order(OrderRequest(idempotency_key="key-1", sku="PEN-02", recipient="anna", award="award-1"))
 
 
 @pytest.mark.parametrize(
     ("mode", "error", "shipped"),
     [
-        ({"busy": 1.0}, VendorAway, 0),
+        ({"busy": 1.0}, VendorUnavailable, 0),
         ({"fail": 1.0}, VendorFailed, 0),
         ({"refuse": ["MUG-01"]}, VendorRefused, 0),
         ({"hang": 1.0}, VendorSilent, 1),
         ({"cut": 1.0}, VendorSilent, 1),
     ],
 )
-def test_each_mishap_has_its_own_error(vendor, mode, error, shipped):
+def test_each_fault_has_its_own_error(vendor, mode, error, shipped):
     vendor.change(mode)
 
     with pytest.raises(error) as told:
-        client.place(WISH)
+        client.place_order(REQUEST)
 
     assert type(told.value) is error
     assert len(vendor.book.everything()) == shipped
@@ -68,8 +68,8 @@ def test_a_busy_vendor_says_503_and_429(vendor):
     said = []
 
     for _ in range(2):
-        with pytest.raises(VendorAway) as told:
-            client.place(WISH)
+        with pytest.raises(VendorUnavailable) as told:
+            client.place_order(REQUEST)
         said.append(str(told.value)[:24])
 
     assert said == ["the vendor is busy: 503 ", "the vendor is busy: 429 "]
@@ -78,8 +78,8 @@ def test_a_busy_vendor_says_503_and_429(vendor):
 def test_a_vendor_that_cannot_be_reached_is_away(settings):
     settings.VENDOR_URL = "http://127.0.0.1:1"
 
-    with pytest.raises(VendorAway, match="cannot be reached"):
-        client.place(WISH)
+    with pytest.raises(VendorUnavailable, match="cannot be reached"):
+        client.place_order(REQUEST)
 
 
 class Odd(http.server.BaseHTTPRequestHandler):
@@ -150,21 +150,21 @@ def test_an_answer_that_is_no_order_is_not_believed(odd, body):
     odd.answer = (201, body, {})
 
     with pytest.raises(VendorFailed):
-        client.place(WISH)
+        client.place_order(REQUEST)
 
 
 def test_an_endless_answer_is_cut_off(odd):
     odd.answer = (201, b" " * (client.ANSWER_LIMIT + 1), {})
 
     with pytest.raises(VendorFailed, match="longer than"):
-        client.place(WISH)
+        client.place_order(REQUEST)
 
 
 def test_an_answer_that_drips_does_not_hold_us_for_ever(odd):
     odd.answer, odd.drip = (201, an_order(), {}), 0.1
 
     with pytest.raises(VendorSilent, match="too long"):
-        client.place(WISH)
+        client.place_order(REQUEST)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -172,7 +172,7 @@ def test_a_redirect_is_not_followed(odd, status):
     odd.answer = (status, b"", {"Location": "/elsewhere"})
 
     with pytest.raises(VendorFailed, match=str(status)):
-        client.place(WISH)
+        client.place_order(REQUEST)
 
     assert odd.asked == ["/orders"]
 
@@ -182,7 +182,7 @@ def test_a_client_error_is_a_refusal_for_good(odd, status):
     odd.answer = (status, b"no", {})
 
     with pytest.raises(VendorRefused, match=f"{status} no"):
-        client.place(WISH)
+        client.place_order(REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_only_the_vendor_that_is_allowed_is_ever_called(settings, url, hosts, wr
     settings.VENDOR_URL, settings.VENDOR_ALLOWED_HOSTS = url, hosts
 
     with pytest.raises(ImproperlyConfigured, match=wrong):
-        client.place(WISH)
+        client.place_order(REQUEST)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 61, "5", True])
@@ -207,4 +207,4 @@ def test_a_time_limit_must_be_one(settings, seconds):
     settings.VENDOR_TIMEOUT = seconds
 
     with pytest.raises(ImproperlyConfigured, match="VENDOR_TIMEOUT"):
-        client.ask("key-1")
+        client.find_order("key-1")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from awards import services
 from awards.errors import InvalidPerson, InvalidRequestId
+from awards.services import draws
 from tests.awards.given import Highest, a_campaign, a_draw
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ def test_a_person_who_cannot_be_written_down_is_refused(person):
 @pytest.mark.parametrize("person", ["an{}na", "anna{}", "{}anna@example.com"])
 def test_nobody_is_told_from_another_by_what_is_not_seen(character, person):
     with pytest.raises(InvalidPerson):
-        services.identity(person.format(character))
+        draws.identity(person.format(character))
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 101, "with space", "umläut", "a\nb"])
@@ -32,7 +32,7 @@ def test_a_request_id_that_cannot_be_kept_is_refused(request_id):
     campaign = a_campaign()
 
     with pytest.raises(InvalidRequestId):
-        services.draw(campaign, person="anna", request_id=request_id, luck=Highest())
+        draws.draw_ticket(campaign, person="anna", request_id=request_id, luck=Highest())
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_a_request_id_that_cannot_be_kept_is_refused(request_id):
     ],
 )
 def test_a_person_is_the_same_however_the_name_is_typed(given, kept):
-    assert services.identity(given) == kept
+    assert draws.identity(given) == kept

@@ -14,7 +14,7 @@ __all__ = ["no_hints", "plain_static_files"]
 def manager(django_user_model):
     """Somebody with the permissions of the group that the migrations make."""
     user = django_user_model.objects.create_user("maria", password="x", is_staff=True)
-    permissions = import_module("awards.migrations.0005_managers").PERMISSIONS
+    permissions = import_module("awards.migrations.0001_initial").PERMISSIONS
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="awards", codename__in=permissions))
     assert user.user_permissions.count() == len(permissions)
     return user

@@ -6,9 +6,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from awards import campaigning
 from awards.admin import forms
 from awards.models import Coupon, Prize, StockChange
+from awards.services import campaigns
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, a_gift, hand_out
 from tests.campaigns.test_campaigns_in_the_admin import page_of, text
 
@@ -174,7 +174,7 @@ def test_more_codes_than_are_taken_at_once_are_refused(desk, monkeypatch):
 
 def test_codes_that_somebody_added_since_they_were_looked_through_are_told(desk, monkeypatch):
     prize = a_coupon_prize(a_campaign())
-    monkeypatch.setattr(campaigning, "known_codes", lambda prize, codes: set())
+    monkeypatch.setattr(campaigns, "known_codes", lambda prize, codes: set())
     Coupon.objects.create(prize=prize, code="B")
 
     page = desk.post(at("codes", prize), {"codes": "A\nB", "add": "yes"})

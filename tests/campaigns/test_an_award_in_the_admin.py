@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from awards.admin.desk import describe_awards
+from awards.admin.descriptions import describe_awards
 from awards.consumers import issue_points
 from awards.models import Award, AwardStatus, VendorOrder
 from outbox import Message

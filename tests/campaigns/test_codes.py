@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awards.codes import Fault, Finding, read
+from awards.codes import FaultyLine, LineFault, read_codes
 
 
 def codes(text: str) -> list[str]:
-    return read(text, longest=8).codes
+    return read_codes(text, longest=8).codes
 
 
-def faults(text: str) -> list[tuple[int, Fault]]:
-    return [(finding.line, finding.fault) for finding in read(text, longest=8).findings]
+def faults(text: str) -> list[tuple[int, LineFault]]:
+    return [(line.line, line.fault) for line in read_codes(text, longest=8).faulty_lines]
 
 
 @pytest.mark.parametrize(
@@ -34,24 +34,24 @@ def faults(text: str) -> list[tuple[int, Fault]]:
     ],
 )
 def test_what_people_paste_is_understood(text, found):
-    reading = read(text, longest=8)
+    code_list = read_codes(text, longest=8)
 
-    assert (reading.codes, reading.findings) == (found, ())
+    assert (code_list.codes, code_list.faulty_lines) == (found, ())
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("A\nB\nA", [(3, Fault.DOUBLED)]),
-        ("A\0B", [(1, Fault.UNPRINTABLE)]),
-        ("A\x1b\nB\u2028", [(1, Fault.UNPRINTABLE), (2, Fault.UNPRINTABLE)]),
-        ("A\u00a0B", [(1, Fault.UNPRINTABLE)]),
-        ("A\u202eB\nA\u200bB", [(1, Fault.UNPRINTABLE), (2, Fault.UNPRINTABLE)]),
-        ("A\u3164\nB\u2800", [(1, Fault.UNPRINTABLE), (2, Fault.UNPRINTABLE)]),
-        ("123456789", [(1, Fault.TOO_LONG)]),
-        ("A,5.00\nB", [(1, Fault.SEVERAL)]),
-        ("A\ncode\ncode", [(3, Fault.DOUBLED)]),
-        ("A\0\ncode", [(1, Fault.UNPRINTABLE)]),
+        ("A\nB\nA", [(3, LineFault.DOUBLED)]),
+        ("A\0B", [(1, LineFault.UNPRINTABLE)]),
+        ("A\x1b\nB\u2028", [(1, LineFault.UNPRINTABLE), (2, LineFault.UNPRINTABLE)]),
+        ("A\u00a0B", [(1, LineFault.UNPRINTABLE)]),
+        ("A\u202eB\nA\u200bB", [(1, LineFault.UNPRINTABLE), (2, LineFault.UNPRINTABLE)]),
+        ("A\u3164\nB\u2800", [(1, LineFault.UNPRINTABLE), (2, LineFault.UNPRINTABLE)]),
+        ("123456789", [(1, LineFault.TOO_LONG)]),
+        ("A,5.00\nB", [(1, LineFault.SEVERAL)]),
+        ("A\ncode\ncode", [(3, LineFault.DOUBLED)]),
+        ("A\0\ncode", [(1, LineFault.UNPRINTABLE)]),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text, found):
@@ -59,23 +59,23 @@ def test_what_is_wrong_is_told_with_its_line(text, found):
 
 
 def test_a_repeated_code_is_told_with_the_line_it_repeats():
-    assert read("A\nB\n\nB", longest=8).findings == (Finding(4, Fault.DOUBLED, first=2),)
+    assert read_codes("A\nB\n\nB", longest=8).faulty_lines == (FaultyLine(4, LineFault.DOUBLED, first=2),)
 
 
 def test_blank_lines_and_a_heading_are_counted():
-    reading = read("Voucher\n\nA\n \n\n", longest=8)
+    code_list = read_codes("Voucher\n\nA\n \n\n", longest=8)
 
-    assert (reading.codes, reading.blank, reading.heading) == (["A"], 3, True)
+    assert (code_list.codes, code_list.blank, code_list.heading) == (["A"], 3, True)
 
 
 lines = st.lists(st.text(alphabet=' "AB,;\t\0é', max_size=10), max_size=12)
 
 
 @given(lines, st.sampled_from(["\n", "\r\n", "\r"]))
-def test_every_line_is_a_code_a_finding_blank_or_the_heading(lines, end):
-    reading = read(end.join([*lines, ""]), longest=8)
+def test_every_line_is_a_code_a_fault_blank_or_the_heading(lines, end):
+    code_list = read_codes(end.join([*lines, ""]), longest=8)
 
-    accounted = len(reading.codes) + len(reading.findings) + reading.blank + reading.heading
+    accounted = len(code_list.codes) + len(code_list.faulty_lines) + code_list.blank + code_list.heading
     assert accounted == len(lines)
 
 
@@ -89,7 +89,7 @@ def test_what_is_taken_is_always_fit_to_be_kept(text):
 
 @given(st.lists(st.text(alphabet="ABC-123", min_size=1, max_size=8), unique=True, max_size=30))
 def test_a_sound_list_is_taken_whole_and_in_order(wanted):
-    reading = read("\n".join(wanted), longest=8)
+    code_list = read_codes("\n".join(wanted), longest=8)
 
-    assert (reading.codes, reading.findings) == (wanted, ())
-    assert [reading.lines[code] for code in wanted] == list(range(1, len(wanted) + 1))
+    assert (code_list.codes, code_list.faulty_lines) == (wanted, ())
+    assert [code_list.lines[code] for code in wanted] == list(range(1, len(wanted) + 1))

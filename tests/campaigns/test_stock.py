@@ -10,20 +10,20 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from awards.campaigning import Wish, change_stock
 from awards.errors import ManagingError, SoldOut, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
 from awards.models import Award, Prize, StockAct, StockChange
+from awards.services.campaigns import StockChangeRequest, change_stock
 from tests.awards.given import a_campaign, a_draw, a_gift
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def wish(act: StockAct, pieces: int | None = None, request_id: uuid.UUID | None = None) -> Wish:
-    return Wish(act=act, pieces=pieces, reason="more came in", request_id=request_id or uuid.uuid4())
+def request_to(act: StockAct, pieces: int | None = None, request_id: uuid.UUID | None = None) -> StockChangeRequest:
+    return StockChangeRequest(act=act, pieces=pieces, reason="more came in", request_id=request_id or uuid.uuid4())
 
 
 def change(prize: Prize, act: StockAct, pieces: int | None = None) -> StockChange:
-    return change_stock(prize, wish(act, pieces), actor="maria")
+    return change_stock(prize, request_to(act, pieces), actor="maria")
 
 
 def stock_of(prize: Prize) -> int | None:
@@ -105,7 +105,7 @@ def test_a_limit_can_be_set_and_taken_off():
 
 def test_a_request_sent_twice_changes_the_stock_once():
     prize = a_gift(a_campaign(), stock=5)
-    twice = wish(StockAct.REMOVE, 5)
+    twice = request_to(StockAct.REMOVE, 5)
 
     first = change_stock(prize, twice, actor="maria")
     second = change_stock(prize, twice, actor="maria")
@@ -116,7 +116,7 @@ def test_a_request_sent_twice_changes_the_stock_once():
 
 def test_a_request_sent_many_times_at_once_changes_the_stock_once():
     prize = a_gift(a_campaign(), stock=5)
-    same = wish(StockAct.REMOVE, 5)
+    same = request_to(StockAct.REMOVE, 5)
 
     answers = at_once(*[lambda: change_stock(prize, same, actor="maria")] * 5)
 

@@ -7,7 +7,7 @@ from django.forms import modelform_factory
 from django.urls import reverse
 
 from awards.admin.forms import CampaignForm
-from awards.characters import JOINERS, LINE_ENDS, unseen
+from awards.characters import JOINERS, LINE_ENDS, find_invisible
 from awards.models import Campaign, Prize, StockChange
 from tests.awards.given import a_campaign, a_gift
 from tests.campaigns.test_campaigns_in_the_admin import form_of, page_of, text
@@ -30,7 +30,7 @@ SAID = "Take out the character U+202E: it is not seen, or turns the direction of
     ],
 )
 def test_texts_of_all_scripts_are_let_through_and_what_is_not_seen_is_found(written, found):
-    assert unseen(written, but=JOINERS | LINE_ENDS) == found
+    assert find_invisible(written, but=JOINERS | LINE_ENDS) == found
 
 
 @pytest.mark.parametrize("field", ["name", "description", "prize_set-0-name", "prize_set-0-vendor_sku"])

@@ -23,6 +23,7 @@ class MessageState(NamedTuple):
     lost: int = 0
     sends: int = 0
     last_error: str = ""
+    reason: str = ""
 
 
 def publish_message(topic: str = "test.sold", *, key: str = "", ordering_key: str = "", **payload: Any) -> int:

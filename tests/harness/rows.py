@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from outbox.models import Attempt, AttemptOutcome, ConsumerState, Heartbeat, Message, Resolution, Status
+from outbox.models import Attempt, AttemptOutcome, ConsumerState, HandledAs, Heartbeat, Message, Resolution, Status
+from outbox.policy import Reason
 from tests.harness.clock import MINUTE, SECOND, database_time
 
 BOOK, TAKE = "shop.book", "shop.take"
@@ -80,7 +81,8 @@ class Rows:
             "started_at": at,
             "finished_at": at,
             "exhausted_at": at,
-            "last_error": f"{error} (no tries left)",
+            "last_error": error,
+            "reason": Reason.NO_TRIES_LEFT,
         }
         return self.pending(key, at=at - SECOND, **{**values, **fields})
 
@@ -90,7 +92,8 @@ class Rows:
             "resolution": Resolution.HANDLED,
             "status": Status.SUCCESS,
             "exhausted_at": None,
-            "evidence": "issued: V-1",
+            "handled_as": HandledAs.ISSUED,
+            "evidence": "V-1",
             "revision": 1,
         }
         return self.failed(key, **{**values, **fields})

@@ -5,7 +5,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from awards.management.supervisor import Role, Supervisor, ToldToStop, stopping_on_signals
+from config.processes.supervisor import Role, Supervisor, ToldToStop, stopping_on_signals
 
 SCRIPT = "sleep 1000 & echo up; wait"
 

@@ -1,4 +1,4 @@
-"""The demo and ``up`` from end to end: real processes, real draws, and a reckoning that does not trust the messages."""
+"""The demo and ``up`` from end to end: real processes, real draws, a reconciliation that trusts no message."""
 
 import json
 import os
@@ -18,8 +18,8 @@ import pytest
 from amqp.exceptions import NotFound
 from kombu import Connection
 
-from awards.management.clone import free_port
-from awards.management.drawing import wait_until_served
+from config.demo.load import wait_until_served
+from config.processes.arguments import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
@@ -52,7 +52,7 @@ def administer(url, statement):
 
 def start(environment, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-m", "awards.management.clone", *arguments],
+        [sys.executable, "-m", "config.demo.clone", *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

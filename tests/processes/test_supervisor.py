@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from awards.management.supervisor import Role, Supervisor, SupervisorError
+from config.processes.supervisor import Role, Supervisor, SupervisorError
 
 pytestmark = pytest.mark.processes
 
@@ -141,7 +141,7 @@ def test_children_of_a_process_that_dies_alone_are_gone_before_it_is_started_aga
 
 @pytest.fixture
 def supervised(tmp_path):
-    """A supervisor in a process of its own, and the processes it has started, children and keeper included."""
+    """A supervisor in a process of its own, and the processes it has started, children and reaper included."""
     process = subprocess.Popen(
         [sys.executable, str(SUPERVISED), str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -166,11 +166,11 @@ def test_no_orphan_is_left_when_the_supervisor_is_killed(supervised):
     eventually(lambda: not any(is_running(pid) for pid in pids), within=3)
 
 
-def test_a_keeper_that_was_killed_is_replaced_and_the_new_one_knows_everybody(supervised):
+def test_a_reaper_that_was_killed_is_replaced_and_the_new_one_knows_everybody(supervised):
     process, pids = supervised
-    [keeper] = [child for child in psutil.Process(process.pid).children() if "keeper.py" in " ".join(child.cmdline())]
+    [reaper] = [child for child in psutil.Process(process.pid).children() if "reaper.py" in " ".join(child.cmdline())]
 
-    keeper.kill()
+    reaper.kill()
     eventually(lambda: set(family(process.pid)) - {process.pid, *pids})
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from awards.management.clone import free_port
-from awards.management.reachable import database_trouble
+from config.processes.arguments import free_port
+from config.processes.service_checks import database_trouble
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_THE_RUN = ("DATABASE_URL", "CELERY_BROKER_URL", "EMBEDDED", "OUTBOX_PREFIX", "SECRET_KEY", "VENDOR_URL", "STATE_DIR")
@@ -27,7 +27,7 @@ def run(state, *arguments, **environment):
     """Run a command in a clone's environment; return its status, and what it said on standard error."""
     own = {key: value for key, value in os.environ.items() if key not in OF_THE_RUN}
     own |= {"STATE_DIR": str(state), "DJANGO_SETTINGS_MODULE": "config.settings", **environment}
-    command = [sys.executable, "-m", "awards.management.clone", *arguments]
+    command = [sys.executable, "-m", "config.demo.clone", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr.strip()

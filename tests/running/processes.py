@@ -11,7 +11,7 @@ import httpx
 import psycopg2
 from kombu import Connection
 
-from awards.management.clone import free_port
+from config.processes.arguments import free_port
 from outbox import registry
 from tests.harness.installation import Installation
 from tests.harness.program import ROOT, Program, eventually

@@ -10,20 +10,19 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from awards.management import roles
-from awards.management.commands.start import Command
+from config.management.commands.start import Command
+from config.processes import roles
 from outbox import registry
 from tests.harness.program import ROOT
 
 COMPOSE = YAML(typ="safe").load(ROOT / "compose.yaml")
-UNITS = sorted((ROOT / "config" / "systemd").glob("*.service"))
+TEMPLATE = ROOT / "config" / "systemd" / "makegood@.service"
 ROLES = {role.name: role for role in roles.installation({"bind": "127.0.0.1:8000", "web_workers": 2, "concurrency": 2})}
-OF_THEIR_OWN = {"Description", "ExecStart", "TimeoutStopSec"}
-"""What units may differ in."""
 
 
 def unit(path: Path) -> dict[str, dict[str, str]]:
@@ -35,8 +34,12 @@ def unit(path: Path) -> dict[str, dict[str, str]]:
 
 def role_of(command: list[str]) -> str:
     """Return which role a command line starts; a wrong one ends the test."""
+    return options_of(command)["role"]
+
+
+def options_of(command: list[str]) -> dict[str, Any]:
     assert command[1:3] == ["manage.py", "start"]
-    return Command().create_parser("manage.py", "start").parse_args(command[3:]).role
+    return vars(Command().create_parser("manage.py", "start").parse_args(command[3:]))
 
 
 def seconds(text: str) -> int:
@@ -94,36 +97,29 @@ def test_what_compose_waits_for_is_there_and_says_when_it_is_ready():
     assert set(volumes) == set(COMPOSE["volumes"])
 
 
-def test_units_start_what_up_starts_and_let_it_end():
-    services = {path.stem.removeprefix("makegood-"): unit(path)["Service"] for path in UNITS}
+def test_the_template_starts_what_up_starts_as_up_starts_it_and_lets_it_end():
+    service = unit(TEMPLATE)["Service"]
 
-    started = {name: role_of(service["ExecStart"].split()) for name, service in services.items()}
-    assert started == {name: name for name in ROLES}
-    for name, service in services.items():
-        assert seconds(service["TimeoutStopSec"]) >= ROLES[name].grace.total_seconds(), name
+    for name, role in ROLES.items():
+        command = service["ExecStart"].replace("%i", name).split()
+        assert role_of(command) == name
+        assert roles.installation(options_of(command)) == list(ROLES.values())
+        assert seconds(service["TimeoutStopSec"]) >= role.grace.total_seconds(), name
 
 
-def test_units_differ_only_in_what_they_start_and_the_target_wants_them_all():
-    alike = [
-        {
-            section: {key: value for key, value in keys.items() if key not in OF_THEIR_OWN}
-            for section, keys in one.items()
-        }
-        for one in map(unit, UNITS)
-    ]
-
-    assert alike == [alike[0]] * 4
+def test_the_target_wants_the_four_that_up_starts():
     target = unit(ROOT / "config" / "systemd" / "makegood.target")
-    assert sorted(target["Unit"]["Wants"].split()) == [path.name for path in UNITS]
+
+    assert sorted(target["Unit"]["Wants"].split()) == sorted(f"makegood@{name}.service" for name in ROLES)
 
 
-@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
-def test_systemd_finds_nothing_wrong_with_a_unit(path, tmp_path):
-    text = path.read_text()
-    assert text.count("/srv/makegood/.venv/bin/python ") == 1
+@pytest.mark.parametrize("name", sorted(ROLES))
+def test_systemd_finds_nothing_wrong_with_a_unit(name, tmp_path):
+    assert TEMPLATE.read_text().count("/srv/makegood/.venv/bin/python ") == 1
     for each in (ROOT / "config" / "systemd").iterdir():
         tmp_path.joinpath(each.name).write_text(each.read_text().replace("/srv/makegood/.venv/bin/python", "/bin/sh"))
     if shutil.which("systemd-analyze"):
-        verify = ["systemd-analyze", "verify", "--man=no", str(tmp_path / path.name)]
+        shutil.copy(tmp_path / TEMPLATE.name, tmp_path / f"makegood@{name}.service")
+        verify = ["systemd-analyze", "verify", "--man=no", str(tmp_path / f"makegood@{name}.service")]
         done = subprocess.run(verify, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")

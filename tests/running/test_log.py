@@ -9,8 +9,8 @@ import httpx
 import psutil
 import pytest
 
-from awards.management.clone import free_port
 from config.logs import Lines
+from config.processes.arguments import free_port
 from outbox.logs import MessageFilter, at_work_on
 from outbox.models import Message
 from tests.harness.program import Program, eventually

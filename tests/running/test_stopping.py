@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.services, pytest.mark.timeout(2
 
 DRAWERS = 4
 DRAWS = 60
-PATIENCE = 120
+DRAW_TIMEOUT_SECONDS = 120
 SLOW = 200
 MESSAGES = 3 * DRAWERS * DRAWS + SLOW
 PAIRED = """
@@ -37,7 +37,7 @@ class Drawers:
             thread.start()
 
     def _draw(self, drawer):
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + DRAW_TIMEOUT_SECONDS
         for number in range(DRAWS):
             key = f"drawer-{drawer}-{number}"
             while key not in self.answered and time.monotonic() < until:
@@ -52,7 +52,7 @@ class Drawers:
 
     def join(self):
         for thread in self._threads:
-            thread.join(PATIENCE + 40)
+            thread.join(DRAW_TIMEOUT_SECONDS + 40)
 
 
 def test_all_that_up_started_is_told_to_stop_under_load_and_started_again(raffle, tmp_path):

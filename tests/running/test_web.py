@@ -53,9 +53,9 @@ def test_requests_under_way_are_answered_and_their_hints_sent_before_web_ends(ra
 
     assert {key: answer.status_code for key, answer in answers.items()} == dict.fromkeys(keys, 201)
     assert statuses == [0]
-    promised = raffle.rows("SELECT id FROM outbox_message ORDER BY id")
-    assert len(promised) == 3 * len(keys)
-    assert hinted(raffle) == [id for (id,) in promised]
+    published = raffle.rows("SELECT id FROM outbox_message ORDER BY id")
+    assert len(published) == 3 * len(keys)
+    assert hinted(raffle) == [id for (id,) in published]
 
 
 def test_a_web_process_that_is_replaced_after_so_many_requests_drops_none(raffle, tmp_path):

@@ -10,10 +10,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from awards.management.arguments import port
-from awards.management.vendor.book import Book
-from awards.management.vendor.modes import DISCONTINUED, Modes
-from awards.management.vendor.server import Vendor
+from awards.fake_vendor.book import Book
+from awards.fake_vendor.modes import DISCONTINUED, Modes
+from awards.fake_vendor.server import FakeVendor
+from awards.management.arguments import port_number
 
 BOOK = Path(settings.STATE_DIR) / "vendor-book.sqlite3"
 
@@ -27,9 +27,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take address, book and modes."""
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=port, default=8900, help="0 takes any that is free; it is printed")
+        parser.add_argument("--port", type=port_number, default=8900, help="0 takes any that is free; it is printed")
         parser.add_argument("--book", type=Path, default=BOOK, help="the book's file")
-        parser.add_argument("--seed", type=int, default=None, help="makes the mishaps repeatable")
+        parser.add_argument("--seed", type=int, default=None, help="makes the faults repeatable")
         parser.add_argument("--busy", type=float, default=0.0, help="share of requests answered 503 or 429")
         parser.add_argument("--fail", type=float, default=0.0, help="share answered 500, before shipping")
         parser.add_argument("--hang", type=float, default=0.0, help="share shipped, but answered far too late")
@@ -60,13 +60,13 @@ class Command(BaseCommand):
         except (OSError, sqlite3.Error) as error:
             raise CommandError(f"cannot keep a book in {options['book']}: {error}") from error
         try:
-            vendor = Vendor((options["host"], options["port"]), book=book, modes=modes, seed=options["seed"])
+            vendor = FakeVendor((options["host"], options["port"]), book=book, modes=modes, seed=options["seed"])
         except OSError as error:
             raise CommandError(f"cannot listen on {options['host']}:{options['port']}: {error}") from error
         self._serve(vendor)
         book.close()
 
-    def _serve(self, vendor: Vendor) -> None:
+    def _serve(self, vendor: FakeVendor) -> None:
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())

@@ -11,11 +11,11 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
-from awards import campaigning
-from awards.management.arguments import whole
-from awards.management.vendor.modes import DISCONTINUED
+from awards.fake_vendor.modes import DISCONTINUED
+from awards.management.arguments import whole_number
 from awards.models import Campaign, Kind, Prize
 from awards.models.campaign import MOST_STOCK
+from awards.services import campaigns
 
 SLUG = "summer-raffle"
 LOSING_WEIGHT = 120
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         """Take the campaign's address and the stock of each gift."""
         parser.add_argument("--slug", type=_slug, default=SLUG, help=f"the campaign's address ({SLUG})")
         parser.add_argument(
-            "--stock", type=whole(0, MOST_STOCK), default=10_000, help="how many of each gift there are (10000)"
+            "--stock", type=whole_number(0, MOST_STOCK), default=10_000, help="how many of each gift there are (10000)"
         )
         parser.add_argument(
             "--empty-pool", action="store_true", help="add no codes, to see vouchers wait until somebody adds some"
@@ -56,7 +56,7 @@ class Command(BaseCommand):
             for name, fields in _prizes(options["stock"]).items():
                 prize, made = Prize.objects.get_or_create(campaign=campaign, name=name, defaults=fields)
                 if made and prize.kind == Kind.COUPON and not options["empty_pool"]:
-                    campaigning.add_codes(prize, _codes(prize.stock or 0))
+                    campaigns.add_codes(prize, _codes(prize.stock or 0))
         self.stdout.write(f"campaign {campaign.slug}: {'made' if new else 'was there already'}")
 
 

@@ -1,6 +1,5 @@
 """The verdict on a message in plain words: what happened, what it means, what to do. Pure: nothing is read here."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,13 +9,12 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from outbox.admin import formats
-from outbox.failures import reasons
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Resolution, Status
 from outbox.models.state import Breaker
 from outbox.operate.wording import format_datetime, format_evidence
+from outbox.policy import Reason
 from outbox.registry import Consumer
 
-CUT_OFF = re.compile(r"time.?out|timed.out|deadline|reset by peer|aborted|disconnect|broken pipe|remote.*closed", re.I)
 SLOW_START = timedelta(minutes=1)
 """How long after it was due a message may lie before the desk suspects that no worker is there."""
 
@@ -52,7 +50,7 @@ def may_have_acted(case: Case) -> bool:
         return False
     return any(
         attempt.outcome in (AttemptOutcome.LOST, AttemptOutcome.LATE)
-        or (attempt.outcome == AttemptOutcome.FAILED and CUT_OFF.search(attempt.error))
+        or (attempt.outcome == AttemptOutcome.FAILED and attempt.may_have_acted)
         for attempt in case.attempts
     )
 
@@ -87,7 +85,7 @@ def diagnose(case: Case) -> Diagnosis:
 def _handled(message: Message) -> Diagnosis:
     return Diagnosis(
         "good",
-        _("Settled by hand. %(evidence)s") % {"evidence": capfirst(format_evidence(message.evidence))},
+        _("Settled by hand. %(evidence)s") % {"evidence": capfirst(format_evidence(message))},
         _("A person has vouched for it; the machine will not touch it again."),
         _("Nothing to do. If that was a mistake, reopen it."),
     )
@@ -118,32 +116,38 @@ def _failed(case: Case) -> Diagnosis:
 
 def _why_failed(case: Case) -> tuple[str, str]:
     """Return what happened and what that means, for a message the machine has given up on."""
-    message, last = case.message, case.attempts[-1] if case.attempts else None
-    if message.last_error == reasons.EXPIRED:
-        return (
-            _("The deadline passed before it succeeded, after %(attempts)d attempts.") % {"attempts": message.attempts},
-            _("Nobody has had what was promised."),
-        )
-    if message.last_error == reasons.GONE:
-        return _("Its consumer has been missing from the code for too long."), _("No worker could take it up.")
-    if message.last_error.startswith(reasons.NOBODY.partition(":")[0]):
-        return _("No worker took it, although it was sent again and again."), _("It was never started this time.")
-    if last is None:
-        words = {"error": formats.translate_error(message.last_error)}
-        return _("The machine gave up: %(error)s") % words, _("No failed attempt is on record.")
-    if last.outcome == AttemptOutcome.REJECTED:
-        return (
-            _("The consumer refused it for good in attempt %(number)d.") % {"number": last.number},
-            _("Trying again gives the same answer until the cause below is removed."),
-        )
-    if last.outcome == AttemptOutcome.LOST:
-        return (
-            _("The worker died while working on it, %(lost)d times in a row.") % {"lost": message.lost},
-            _("The message itself may be what kills the worker. What was half done was rolled back."),
-        )
-    return _("All tries are used up: %(attempts)d attempts, none succeeded.") % {
-        "attempts": message.attempts
-    }, _nothing_done(case)
+    message = case.message
+    match message.reason:
+        case Reason.EXPIRED:
+            return (
+                _("The deadline passed before it succeeded, after %(attempts)d attempts.")
+                % {"attempts": message.attempts},
+                _("Nobody has had what was promised."),
+            )
+        case Reason.CONSUMER_GONE:
+            return _("Its consumer has been missing from the code for too long."), _("No worker could take it up.")
+        case Reason.NOT_TAKEN:
+            return (
+                _("No worker took it, although it was sent again and again."),
+                _("It was never started this time."),
+            )
+        case Reason.REJECTED:
+            return (
+                _("The consumer refused it for good in attempt %(number)d.") % {"number": message.attempts},
+                _("Trying again gives the same answer until the cause below is removed."),
+            )
+        case Reason.WORKER_LOST:
+            return (
+                _("The worker died while working on it, %(lost)d times in a row.") % {"lost": message.lost},
+                _("The message itself may be what kills the worker. What was half done was rolled back."),
+            )
+        case Reason.NO_TRIES_LEFT if case.attempts:
+            return _("All tries are used up: %(attempts)d attempts, none succeeded.") % {
+                "attempts": message.attempts
+            }, _nothing_done(case)
+        case _:
+            words = {"error": formats.describe_failure(message)}
+            return _("The machine gave up: %(error)s") % words, _("No failed attempt is on record.")
 
 
 def _nothing_done(case: Case) -> str:
@@ -153,14 +157,17 @@ def _nothing_done(case: Case) -> str:
 
 
 def _what_to_do(case: Case) -> str:
-    last = case.attempts[-1] if case.attempts else None
-    if last is not None and last.outcome == AttemptOutcome.REJECTED:
-        return _("Remove the cause, then retry; or settle it by other means and mark it as handled.")
-    if last is not None and last.outcome == AttemptOutcome.LOST:
-        return _("Look into the worker's log first (memory, crash). A retry runs it alone, away from other messages.")
-    if case.message.last_error.startswith(reasons.NOBODY.partition(":")[0]):
-        return _("Make sure that workers are running, then retry.")
-    return _("Read the last error. Once its cause is mended, retry: that is safe.")
+    match case.message.reason:
+        case Reason.REJECTED:
+            return _("Remove the cause, then retry; or settle it by other means and mark it as handled.")
+        case Reason.WORKER_LOST:
+            return _(
+                "Look into the worker's log first (memory, crash). A retry runs it alone, away from other messages."
+            )
+        case Reason.NOT_TAKEN:
+            return _("Make sure that workers are running, then retry.")
+        case _:
+            return _("Read the last error. Once its cause is mended, retry: that is safe.")
 
 
 def _started(case: Case) -> Diagnosis:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from outbox import publish
 from outbox.broker import dispatcher
+from outbox.broker.queues import queue_name
 from outbox.delivery import chunks
 from outbox.models import Message
 from tests.harness.messages import publish_messages, states_of
@@ -38,8 +39,9 @@ def test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer
 
 @pytest.fixture
 def real(listen, rabbit):
-    """The process's dispatcher on RabbitMQ, without what an earlier test left it to wait for; drained afterwards."""
+    """The process's dispatcher on RabbitMQ, without what earlier tests left to it; drained afterwards."""
     dispatcher.drain()
+    rabbit.queue_delete(queue_name("test.till"))
     listen()
     yield dispatcher
     dispatcher.drain()

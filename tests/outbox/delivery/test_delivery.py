@@ -72,7 +72,9 @@ def test_waits_grow_with_every_failure_until_no_tries_are_left(listen):
         chunks.deliver("test.till", [id])
 
     assert waits == [10, 20]
-    assert state_of(id) == MessageState("failed", attempts=3, attempt_limit=3, last_error=f"{JAMMED} (no tries left)")
+    assert state_of(id) == MessageState(
+        "failed", attempts=3, attempt_limit=3, last_error=JAMMED, reason="no_tries_left"
+    )
     assert kept_attempts(id) == [(1, "failed", JAMMED), (2, "failed", JAMMED), (3, "failed", JAMMED)]
     assert span.contains(times(id)["exhausted_at"])
     assert effects() == []
@@ -98,7 +100,7 @@ def test_reject_fails_at_once(listen):
     chunks.deliver("test.till", [id])
 
     assert state_of(id) == MessageState(
-        "failed", attempts=1, attempt_limit=3, last_error="Reject: not for sale (rejected)"
+        "failed", attempts=1, attempt_limit=3, last_error="Reject: not for sale", reason="rejected"
     )
     assert kept_attempts(id) == [(1, "rejected", "Reject: not for sale")]
     assert effects() == []

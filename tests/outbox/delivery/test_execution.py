@@ -133,7 +133,9 @@ def test_reject_is_told_apart_from_an_error_of_the_same_name(listen):
 
     chunks.deliver("test.till", [id])
 
-    assert state_of(id) == MessageState("failed", attempts=1, attempt_limit=3, last_error="Reject_: never (rejected)")
+    assert state_of(id) == MessageState(
+        "failed", attempts=1, attempt_limit=3, last_error="Reject_: never", reason="rejected"
+    )
 
 
 async def _later(_message):

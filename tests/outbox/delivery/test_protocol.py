@@ -20,8 +20,7 @@ from outbox import Reject, Snooze, Unavailable, operate, registry
 from outbox.delivery import breaker, chunks, non_atomic
 from outbox.errors import OperatorError
 from outbox.maintenance import rescan
-from outbox.models import ConsumerState, Fence, Message
-from outbox.operate.actions import HandledAs
+from outbox.models import ConsumerState, Fence, HandledAs, Message
 from tests.harness.clock import let_pass
 from tests.harness.messages import publish_message
 from tests.harness.recording import RecordingLink

@@ -6,6 +6,7 @@ import pytest
 
 from outbox import Reject
 from outbox.failures.fingerprint import VERSION, fingerprint, without_error
+from outbox.policy import Reason
 from tests.outbox.failures.raising import Jammed, raised
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
@@ -97,9 +98,9 @@ def test_an_exception_that_cannot_be_read_has_a_group_all_the_same():
 
 
 def test_the_version_is_part_of_a_group(monkeypatch):
-    before = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
+    before = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", Reason.EXPIRED)
     monkeypatch.setattr("outbox.failures.fingerprint.VERSION", VERSION + 1)
 
-    after = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", "expired")
+    after = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", Reason.EXPIRED)
 
     assert not {failure.digest for failure in before} & {failure.digest for failure in after}

@@ -46,10 +46,9 @@ def test_rows_of_a_consumer_that_is_gone_fail_after_24_hours(listen):
 
     sweep = rescan.rescan()
 
-    error = "the consumer is not in the code any more"
     assert sweep.failed == 2
-    assert state_of(pending) == NEW._replace(status="failed", last_error=error)
-    assert state_of(started) == MessageState("failed", attempts=1, attempt_limit=3, last_error=error)
+    assert state_of(pending) == NEW._replace(status="failed", reason="consumer_gone")
+    assert state_of(started) == MessageState("failed", attempts=1, attempt_limit=3, reason="consumer_gone")
 
 
 def test_a_consumer_that_comes_back_starts_the_24_hours_anew(listen, link):

@@ -209,7 +209,7 @@ def test_what_an_operator_retried_is_sent_with_a_new_set_of_tries(till, link):
 
     assert sweep == RescanResult(sent=1)
     assert state_of(id) == MessageState(
-        "pending", attempts=1, attempt_limit=4, sends=1, last_error="Reject: not for sale (rejected)"
+        "pending", attempts=1, attempt_limit=4, sends=1, last_error="Reject: not for sale"
     )
 
 

@@ -131,7 +131,7 @@ def test_what_was_pruned_or_retried_meanwhile_has_happened_all_the_same():
 
     pruned.delete()
     Message.objects.filter(pk=retried.pk).update(
-        status=Status.PENDING, attempt_limit=16, finished_at=None, exhausted_at=None
+        status=Status.PENDING, attempt_limit=16, finished_at=None, exhausted_at=None, reason=""
     )
     rollup.roll_up()
 

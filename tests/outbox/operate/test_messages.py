@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from outbox import audit, operate, registry
 from outbox.errors import Conflict, NotAllowed
-from outbox.models import AuditEntry, Message, Resolution, Status
+from outbox.models import AuditEntry, HandledAs, Message, Resolution, Status
 from outbox.operate import messages
-from outbox.operate.actions import Action, HandledAs
+from outbox.operate.actions import Action
 from outbox.operate.wording import format_evidence
 from tests.harness.desk import ISSUE, user, wins
 from tests.harness.threads import at_once
@@ -97,7 +97,7 @@ def test_mark_handled_asks_for_evidence_and_keeps_it(lead: User) -> None:
     )
 
     assert (handled.status, handled.resolution, handled.exhausted_at) == (Status.SUCCESS, Resolution.HANDLED, None)
-    assert format_evidence(handled.evidence) == "compensated otherwise: voucher 9"
+    assert format_evidence(handled) == "compensated otherwise: voucher 9"
 
 
 @pytest.mark.parametrize("make", [wins.handled, wins.discarded])
@@ -197,7 +197,9 @@ def _discard_and_reopen(id: int) -> None:
 
 
 def _set_going(id: int) -> None:
-    Message.objects.filter(pk=id).update(status="pending", finished_at=None, exhausted_at=None, attempt_limit=9)
+    Message.objects.filter(pk=id).update(
+        status="pending", finished_at=None, exhausted_at=None, reason="", attempt_limit=9
+    )
 
 
 @pytest.mark.services

@@ -10,8 +10,7 @@ from django.test import Client
 
 from outbox import operate
 from outbox.errors import NotAllowed
-from outbox.models import AuditEntry, FailureGroup, GroupState, Message
-from outbox.operate.actions import HandledAs
+from outbox.models import AuditEntry, FailureGroup, GroupState, HandledAs, Message
 from outbox.operate.text_checks import REASON_LENGTH
 from tests.harness.desk import ISSUE, failure_group, wins
 from tests.outbox.admin.acting import LIST, retry, url_of

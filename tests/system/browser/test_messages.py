@@ -11,8 +11,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from outbox import operate
-from outbox.models import AttemptOutcome, ConsumerState, GroupState, Message, MinuteStat, Status
-from outbox.operate.actions import HandledAs
+from outbox.models import AttemptOutcome, ConsumerState, GroupState, HandledAs, Message, MinuteStat, Status
 from tests.harness.browsing import PHONE, Open, violations
 from tests.harness.desk import ISSUE, ORDER, failure_group, wins
 from tests.harness.rows import attempt

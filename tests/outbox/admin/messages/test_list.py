@@ -138,7 +138,7 @@ def test_nothing_can_be_added_changed_or_deleted_even_by_a_superuser(admin_clien
 def test_selected_messages_are_retried_one_by_one_after_a_reason(desk: Client) -> None:
     one, two = wins.failed("1"), wins.failed("2")
     risky = wins.failed("3", consumer=ORDER)
-    attempt(risky, 3, error="ReadTimeout")
+    attempt(risky, 3, error="ReadTimeout", may_have_acted=True)
     picks = [f"{message.pk}:0" for message in (one, two, risky)]
 
     asked = desk.post(LIST + "retry-selected/", {"pick": picks})

@@ -1,0 +1,72 @@
+"""What the operators' desk is told about our messages: which award, who won it, and what has come of it."""
+
+from collections.abc import Mapping, Sequence
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from awards.channels.mail import address_of
+from awards.models import Award
+from awards.selectors import awards as selectors
+from outbox import Message
+from outbox.admin import Description, Fact, describe
+
+TOLD_BY = "awards.tell_winner"
+
+
+@describe("award.won.*")
+def describe_awards(messages: Sequence[Message]) -> Mapping[int, Description]:
+    """Describe a page of messages with one query. The winner is masked; the award's own page has the full name."""
+    awards = selectors.awards_by_key(message.key for message in messages)
+    return {message.pk: _description(awards[message.key], message) for message in messages if message.key in awards}
+
+
+def _description(award: Award, message: Message) -> Description:
+    address = reverse("admin:awards_award_change", args=[award.pk])
+    winner = masked(award.person)
+    return Description(
+        label=f"{award.prize.name} · {winner}",
+        url=address,
+        facts=[
+            Fact(_("Award"), str(award.public_id), address),
+            Fact(_("Person"), winner),
+            Fact(_("Prize"), award.prize.name, reverse("admin:awards_campaign_change", args=[award.prize.campaign_id])),
+            Fact(_("Value"), f"{award.value:.2f}"),
+            Fact(_("Status"), award.get_status_display()),
+        ],
+        results=[*_points(award), *_order(award), *_coupon(award), *_mail(award, message)],
+    )
+
+
+def _points(award: Award) -> list[Fact]:
+    entry = getattr(award, "pointsentry", None)
+    if entry is None:
+        return []
+    return [Fact(_("Points credited"), str(entry.points), reverse("admin:awards_pointsentry_change", args=[entry.pk]))]
+
+
+def _order(award: Award) -> list[Fact]:
+    order = getattr(award, "vendororder", None)
+    if order is None:
+        return []
+    return [Fact(_("Vendor's order"), order.number, reverse("admin:awards_vendororder_change", args=[order.pk]))]
+
+
+def _coupon(award: Award) -> list[Fact]:
+    coupon = getattr(award, "coupon", None)
+    if coupon is None:
+        return []
+    return [Fact(_("Coupon"), coupon.masked, reverse("admin:awards_coupon_change", args=[coupon.pk]))]
+
+
+def _mail(award: Award, message: Message) -> list[Fact]:
+    """Say why a message to the winner is a success although nobody got a mail."""
+    if message.consumer != TOLD_BY or address_of(award.person):
+        return []
+    return [Fact(_("Mail"), _("none; the winner gave a name and no e-mail address"))]
+
+
+def masked(person: str) -> str:
+    """Return a name or an e-mail address of which only the first letter and the domain can be read."""
+    name, at, domain = person.partition("@")
+    return f"{name[:1]}…{at}{domain}"

@@ -1,0 +1,40 @@
+"""What a campaign's manager is told when an act is refused, or a list of codes is not taken."""
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from awards.codes import FaultyLine, LineFault
+from awards.errors import ManagingError, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
+from awards.models.coupon import CODE_LENGTH
+
+
+def explain_refusal(error: ManagingError) -> str:
+    """Return a sentence or two that say why, and what to do."""
+    match error:
+        case StockTooSmall(left=left):
+            said = ngettext("Only %(left)d piece is left by now.", "Only %(left)d pieces are left by now.", left)
+            return said % {"left": left}
+        case StockTooLarge():
+            return _("The stock would become larger than can be written down.")
+        case StockHasNoLimit():
+            return _("This stock has no limit, so nothing can be added or removed. Set a limit first.")
+        case StockHasALimit():
+            return _("This stock has a limit already. Add to it or remove from it.")
+        case _:
+            return str(error)
+
+
+def explain_faulty_line(faulty_line: FaultyLine) -> str:
+    """Return what is wrong with a line of a list of codes."""
+    match faulty_line.fault:
+        case LineFault.UNPRINTABLE:
+            said = _("Line %(line)d holds a character that cannot be printed or is not seen.")
+        case LineFault.TOO_LONG:
+            said = _("Line %(line)d is longer than %(limit)d characters.")
+        case LineFault.SEVERAL:
+            said = _("Line %(line)d has more than one column. Give one code a line.")
+        case LineFault.DOUBLED:
+            said = _("Line %(line)d repeats the code of line %(first)d.")
+        case LineFault.KNOWN:
+            said = _("The code in line %(line)d is in the pool already.")
+    return said % {"line": faulty_line.line, "first": faulty_line.first, "limit": CODE_LENGTH}

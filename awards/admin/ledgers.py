@@ -1,0 +1,155 @@
+"""The ledgers: draws, awards, points and orders, to be read and searched. What happened is not edited."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import Script
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from awards.errors import AwardChanged
+from awards.models import Award, AwardStatus, Draw, PointsAccount, PointsEntry, VendorOrder
+from awards.selectors import awards as selectors
+from awards.services import draws
+
+OUTCOMES = ("pointsentry", "vendororder", "coupon")
+"""What issuing leaves behind, one of them for each award."""
+
+
+class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    """A ledger that is read and searched by exact keys, at any size."""
+
+    show_full_result_count = False
+    ordering = ("-pk",)
+    list_per_page = 50
+
+    class Media:
+        css = {"all": ["awards/admin.css"]}
+        js = [Script("awards/lists.js", defer=True)]
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Nobody changes a row by hand."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Nobody takes a row away."""
+        return False
+
+
+@admin.register(Award)
+class AwardAdmin(LedgerAdmin):
+    """What was won and how far it has come. An award that was not issued yet can be revoked."""
+
+    list_display = ("public_id", "person", "prize", "value", "status", "won_at", "issued_at")
+    list_select_related = ("prize",)
+    search_fields = ("=public_id", "=person")
+    search_help_text = _("Award id or person, in full")
+    actions = ("revoke",)
+
+    fields = ("kind", "value", "vendor_sku", "status", "version")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Award]:
+        """Read with an award what its page shows of it; the list leaves it alone."""
+        awards = super().get_queryset(request)
+        shown = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
+        return awards.select_related("draw__campaign", "prize", *OUTCOMES) if shown else awards
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show the whole chain: the draw, the award, its messages, and what came of them."""
+        award = context["original"]
+        context |= {
+            "award_messages": selectors.messages_of(award),
+            "may_revoke": award.status == AwardStatus.WON and self.has_revoke_permission(request),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.action(description=_("Revoke awards that are not issued yet"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, chosen: QuerySet[Award]) -> None:
+        """Revoke what was chosen, and say how many could not be."""
+        revoked = late = 0
+        for award in chosen:
+            try:
+                draws.revoke(award)
+            except AwardChanged:
+                late += 1
+            else:
+                revoked += 1
+        if revoked:
+            said = ngettext("%(count)d award was revoked.", "%(count)d awards were revoked.", revoked)
+            self.message_user(request, said % {"count": revoked}, messages.SUCCESS)
+        if late:
+            said = ngettext(
+                "%(count)d award had been settled before and stays as it is.",
+                "%(count)d awards had been settled before and stay as they are.",
+                late,
+            )
+            self.message_user(request, said % {"count": late}, messages.WARNING)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Tell who may revoke."""
+        return request.user.has_perm("awards.revoke_award")
+
+
+@admin.register(Draw)
+class DrawAdmin(LedgerAdmin):
+    """Who drew, and by which request."""
+
+    list_display = ("public_id", "campaign", "person", "request_id", "drawn_at")
+    list_select_related = ("campaign",)
+    search_fields = ("=public_id", "=person")
+    search_help_text = _("Draw id or person, in full")
+
+
+class EntryInline(admin.TabularInline):  # type: ignore[type-arg]  # generic for the type checker only
+    """The latest entries, on their account's page."""
+
+    model = PointsEntry
+    fields = ("award", "points", "booked_at")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+    show_change_link = True
+    ordering = ("-pk",)
+
+    def has_add_permission(self, _request: HttpRequest, _obj: object = None) -> bool:
+        """Nobody adds an entry by hand."""
+        return False
+
+
+@admin.register(PointsAccount)
+class PointsAccountAdmin(LedgerAdmin):
+    """How many points somebody has, and by which entries."""
+
+    list_display = ("person", "balance", "opened_at")
+    ordering = ("person",)
+    search_fields = ("=person",)
+    search_help_text = _("Person, in full")
+    inlines = (EntryInline,)
+
+
+@admin.register(PointsEntry)
+class PointsEntryAdmin(LedgerAdmin):
+    """The points' ledger."""
+
+    list_display = ("id", "account", "points", "award", "booked_at")
+    list_select_related = ("account", "award")
+    search_fields = ("=account__person", "=award__public_id")
+    search_help_text = _("Person or award id, in full")
+
+
+@admin.register(VendorOrder)
+class VendorOrderAdmin(LedgerAdmin):
+    """What was ordered from the vendor."""
+
+    list_display = ("number", "sku", "award", "recorded_at")
+    list_select_related = ("award",)
+    search_fields = ("=number", "=idempotency_key", "=award__public_id")
+    search_help_text = _("Order number, idempotency key or award id, in full")

@@ -1,0 +1,1 @@
+"""What can be read: campaigns, draws and awards for those who ask, and how a campaign stands."""

@@ -1,0 +1,199 @@
+"""The report a campaign is managed by: chances and expected values, which are pure, and what has become of the awards.
+
+Nothing is counted from the awards themselves, of which there may be millions: what was won comes from the daily
+statistics, what is under way or stuck from the messages of the consumers that issue, which the table keeps indexed.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+
+from awards.models import Award, AwardStatus, Campaign, Coupon, DailyStatistic, Kind, Prize
+from outbox import Message
+
+ISSUED_BY = {
+    Kind.POINTS: "awards.issue_points",
+    Kind.GIFT: "awards.order_gift",
+    Kind.COUPON: "awards.hand_out_coupon",
+}
+"""The consumer that issues each kind."""
+COUNTED = 10_000
+"""Messages under way, and messages stuck, that are looked at; with more than these, the report says so."""
+
+
+def chances(prizes: Sequence[Prize], losing_weight: int) -> dict[int, Fraction]:
+    """Return how likely the next draw wins each prize, by its key; what is sold out or weighs nothing has none.
+
+    With nothing left to win, nobody can draw, and every chance is 0.
+    """
+    weights = {prize.pk: prize.weight if prize.stock != 0 else 0 for prize in prizes}
+    total = sum(weights.values())
+    return {pk: Fraction(weight, total + losing_weight) if total else Fraction(0) for pk, weight in weights.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrizeLine:
+    """One prize as its manager sees it."""
+
+    prize: Prize
+    chance: Fraction
+    won: int = 0
+    waiting: int = 0
+    failed: int = 0
+    revoked: int = 0
+    free_codes: int = 0
+    issued_codes: int = 0
+
+    @property
+    def percent(self) -> Decimal:
+        """The chance in percent."""
+        return _times(self.chance, Decimal(100))
+
+    @property
+    def expected(self) -> Decimal:
+        """What the next draw gives away of this prize on average."""
+        return _times(self.chance, self.prize.value)
+
+    @property
+    def issued(self) -> int:
+        """Awards issued, or settled by hand. Winning is counted a moment later, so this never goes below 0."""
+        return max(self.won - self.waiting - self.failed - self.revoked, 0)
+
+    @property
+    def at_stake(self) -> Decimal | None:
+        """What is left in stock, in points or in money; None without limit."""
+        return None if self.prize.stock is None else self.prize.stock * self.prize.value
+
+    @property
+    def codes_missing(self) -> int:
+        """How many codes the pool lacks for what is in stock and what waits; one at least without limit."""
+        if self.prize.kind != Kind.COUPON:
+            return 0
+        needed = (1 if self.prize.stock is None else self.prize.stock) + self.waiting + self.failed
+        return max(needed - self.free_codes, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """A value in points and in money, which do not add up. ``endless`` if there is more, without limit."""
+
+    points: Decimal
+    money: Decimal
+    endless: bool = False
+
+    @property
+    def whole_points(self) -> int:
+        """The points as grammar counts them: 1 is one point, 1.5 are points."""
+        return math.ceil(self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignReport:
+    """A campaign's prizes, and whether every message was looked at."""
+
+    lines: Sequence[PrizeLine]
+    complete: bool
+
+    @property
+    def losing_percent(self) -> Decimal:
+        """How likely the next draw wins nothing, in percent; 0 too if nobody can draw."""
+        winning = sum((line.chance for line in self.lines), Fraction(0))
+        return _times(1 - winning if winning else Fraction(0), Decimal(100))
+
+    @property
+    def drawable(self) -> bool:
+        """Whether anything can be won."""
+        return any(line.chance for line in self.lines)
+
+    @property
+    def expected(self) -> Worth:
+        """What the next draw gives away on average."""
+        return _worth((line.prize.kind, line.expected) for line in self.lines)
+
+    @property
+    def at_stake(self) -> Worth:
+        """What is left in all stocks."""
+        limited = _worth((line.prize.kind, line.at_stake) for line in self.lines if line.at_stake is not None)
+        endless = any(line.at_stake is None for line in self.lines)
+        return Worth(points=limited.points, money=limited.money, endless=endless)
+
+
+def report_campaign(campaign: Campaign, prizes: Iterable[Prize] | None = None) -> CampaignReport:
+    """Return how the prizes of ``campaign`` stand, or those of them given. A fixed number of queries."""
+    everything = list(Prize.objects.filter(campaign=campaign).order_by("-weight", "id"))
+    odds = chances(everything, campaign.losing_weight)
+    chosen = everything if prizes is None else list(prizes)
+    totals = _totals(chosen)
+    waiting, all_waiting = _by_prize(_issuing_messages().filter(finished_at__isnull=True))
+    failed, all_failed = _by_prize(_issuing_messages().filter(exhausted_at__isnull=False))
+    free, issued = _codes(chosen)
+    lines = [
+        PrizeLine(
+            prize=prize,
+            chance=odds.get(prize.pk, Fraction(0)),
+            won=totals[prize.pk][0],
+            revoked=totals[prize.pk][1],
+            waiting=waiting[prize.pk],
+            failed=failed[prize.pk],
+            free_codes=free[prize.pk],
+            issued_codes=issued[prize.pk],
+        )
+        for prize in chosen
+    ]
+    return CampaignReport(lines, complete=all_waiting and all_failed)
+
+
+def with_totals(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
+    """Read with each campaign how many awards were ``won``, and the ``money`` that is left in limited stocks."""
+    won = DailyStatistic.objects.filter(prize__campaign=OuterRef("pk")).order_by().values("prize__campaign")
+    stocks = Prize.objects.filter(campaign=OuterRef("pk"), stock__isnull=False).exclude(kind=Kind.POINTS).order_by()
+    return campaigns.annotate(
+        won=Subquery(won.annotate(total=Sum("won")).values("total")),
+        money=Subquery(stocks.values("campaign").annotate(total=Sum(F("stock") * F("value"))).values("total")),
+    )
+
+
+def last_days(prize: Prize, number: int) -> QuerySet[DailyStatistic]:
+    """Return the last days on which ``prize`` was won, the latest first."""
+    return DailyStatistic.objects.filter(prize=prize).order_by("-day")[:number]
+
+
+def _issuing_messages() -> QuerySet[Message]:
+    return Message.objects.filter(consumer__in=ISSUED_BY.values())
+
+
+def _by_prize(messages: QuerySet[Message]) -> tuple[Counter[int], bool]:
+    """Count the awards these messages are about that are still to be issued, and tell whether that was all of them."""
+    keys = list(messages.values_list("key", flat=True)[: COUNTED + 1])
+    awards = Award.objects.filter(pk__in=[int(key) for key in keys[:COUNTED] if key.isdecimal()])
+    owed = awards.filter(status=AwardStatus.WON).order_by().values_list("prize_id").annotate(Count("pk"))
+    return Counter(dict(owed)), len(keys) <= COUNTED
+
+
+def _totals(prizes: Sequence[Prize]) -> dict[int, tuple[int, int]]:
+    rows = DailyStatistic.objects.filter(prize__in=prizes).order_by().values_list("prize_id")
+    totals = {prize_id: (won, revoked) for prize_id, won, revoked in rows.annotate(Sum("won"), Sum("revoked"))}
+    return {prize.pk: totals.get(prize.pk, (0, 0)) for prize in prizes}
+
+
+def _codes(prizes: Sequence[Prize]) -> tuple[Counter[int], Counter[int]]:
+    pools = Coupon.objects.filter(prize__in=prizes).order_by().values_list("prize_id")
+    every = Counter(dict(pools.annotate(Count("pk"))))
+    free = Counter(dict(pools.filter(award__isnull=True).annotate(Count("pk"))))
+    return free, every - free
+
+
+def _times(chance: Fraction, value: Decimal) -> Decimal:
+    return Decimal(chance.numerator) * value / Decimal(chance.denominator)
+
+
+def _worth(values: Iterable[tuple[str, Decimal]]) -> Worth:
+    sums = {True: Decimal(0), False: Decimal(0)}
+    for kind, value in values:
+        sums[kind == Kind.POINTS] += value
+    return Worth(points=sums[True], money=sums[False])

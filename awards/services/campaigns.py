@@ -1,0 +1,142 @@
+"""What somebody who manages campaigns can do: change a stock, keep the pools of codes, and copy a campaign."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from django.db import IntegrityError, transaction
+
+from awards.errors import CodesKnown, ManagingError, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
+from awards.models import Campaign, Coupon, Prize, StockAct, StockChange
+from awards.models.coupon import CouponQuerySet
+
+BATCH = 1_000
+SLUG_LENGTH = 60
+NAME_LENGTH = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockChangeRequest:
+    """A change of stock that is asked for: ``pieces`` with every act but ``UNLIMIT``, and an id of the request."""
+
+    act: StockAct
+    pieces: int | None
+    reason: str
+    request_id: uuid.UUID
+
+
+def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> StockChange:
+    """Change the stock of ``prize`` by an act that takes nothing back of what is drawn meanwhile, and write it down.
+
+    The same request again changes nothing more. Raises ``StockTooSmall``, ``StockTooLarge``, ``StockHasNoLimit`` or
+    ``StockHasALimit``.
+    """
+    try:
+        with transaction.atomic():
+            if not _change(prize, request):
+                raise _stock_refusal(prize, request.act)
+            return StockChange.objects.create(
+                prize=prize,
+                act=request.act,
+                pieces=request.pieces,
+                reason=request.reason,
+                actor=actor,
+                request_id=request.request_id,
+            )
+    except (IntegrityError, ManagingError):
+        # The same request again: what it asked for has been done, and may have left nothing to take.
+        done = StockChange.objects.filter(request_id=request.request_id).first()
+        if done is None:
+            raise
+        return done
+
+
+def _change(prize: Prize, request: StockChangeRequest) -> bool:
+    pieces = request.pieces or 0
+    match request.act:
+        case StockAct.ADD:
+            return Prize.objects.add(prize, pieces)
+        case StockAct.REMOVE:
+            return Prize.objects.add(prize, -pieces)
+        case StockAct.LIMIT:
+            return Prize.objects.limit(prize, pieces)
+        case StockAct.UNLIMIT:
+            return Prize.objects.unlimit(prize)
+
+
+def _stock_refusal(prize: Prize, act: StockAct) -> ManagingError:
+    left = Prize.objects.values_list("stock", flat=True).get(pk=prize.pk)
+    if act is StockAct.LIMIT:
+        return StockHasALimit("the stock has a limit already; add to it or take from it")
+    if left is None:
+        return StockHasNoLimit("the stock has no limit, so there is nothing to add or to take")
+    if act is StockAct.REMOVE:
+        return StockTooSmall(left)
+    return StockTooLarge("the stock would become larger than can be written down")
+
+
+def known_codes(prize: Prize, codes: Sequence[str]) -> set[str]:
+    """Return which of ``codes`` are in the prize's pool, issued or not."""
+    known: set[str] = set()
+    for start in range(0, len(codes), BATCH):
+        batch = Coupon.objects.filter(prize=prize, code__in=codes[start : start + BATCH])
+        known.update(batch.values_list("code", flat=True))
+    return known
+
+
+def add_codes(prize: Prize, codes: Sequence[str]) -> int:
+    """Add ``codes`` to the prize's pool, all or none, and return how many.
+
+    Raises ``CodesKnown`` if some are there already.
+    """
+    if known := known_codes(prize, codes):
+        raise CodesKnown(known)
+    try:
+        with transaction.atomic():
+            Coupon.objects.bulk_create((Coupon(prize=prize, code=code) for code in codes), batch_size=BATCH)
+    except IntegrityError as error:
+        # Somebody added one of them between our looking and our writing.
+        raise CodesKnown(known_codes(prize, codes)) from error
+    return len(codes)
+
+
+def withdraw_codes(coupons: CouponQuerySet) -> int:
+    """Delete those of ``coupons`` that nobody has, and return how many; one that is issued meanwhile stays."""
+    return coupons.free().delete()[0]
+
+
+def copy_campaign(campaign: Campaign) -> Campaign:
+    """Copy a campaign with its prizes, weights and stocks of today. The copy is switched off and has no codes."""
+    slug, number = _free_slug(campaign.slug)
+    with transaction.atomic():
+        twin = Campaign.objects.create(
+            slug=slug,
+            name=f"{campaign.name[: NAME_LENGTH - 6]} ({number})",
+            description=campaign.description,
+            starts_at=campaign.starts_at,
+            ends_at=campaign.ends_at,
+            draws_per_person=campaign.draws_per_person,
+            losing_weight=campaign.losing_weight,
+            active=False,
+        )
+        Prize.objects.bulk_create(
+            Prize(
+                campaign=twin,
+                name=prize.name,
+                kind=prize.kind,
+                weight=prize.weight,
+                stock=prize.stock,
+                value=prize.value,
+                vendor_sku=prize.vendor_sku,
+            )
+            for prize in Prize.objects.filter(campaign=campaign).order_by("pk")
+        )
+    return twin
+
+
+def _free_slug(slug: str) -> tuple[str, int]:
+    """Return an address for a copy that no campaign has yet, and the number in it."""
+    taken = set(Campaign.objects.filter(slug__startswith=slug[: SLUG_LENGTH - 5]).values_list("slug", flat=True))
+    numbered = ((f"{slug[: SLUG_LENGTH - 1 - len(str(number))]}-{number}", number) for number in count(2))
+    return next((each, number) for each, number in numbered if each not in taken)

@@ -1,0 +1,1 @@
+"""What runs the project from the command line."""

@@ -1,0 +1,57 @@
+"""``manage.py up``: everything that Makegood needs to run on real services, under one supervisor."""
+
+import sys
+from argparse import ArgumentParser
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from config.processes import roles
+from config.processes.arguments import add_process_arguments
+from config.processes.supervisor import Role, Supervisor, SupervisorError, ToldToStop, stopping_on_signals
+
+UP_WITHIN = timedelta(seconds=60)
+
+
+class Command(BaseCommand):
+    """Check, migrate, start web, workers and beat, and run until told to stop."""
+
+    help = (
+        "Runs web, worker, control worker and beat on the services named by DATABASE_URL and CELERY_BROKER_URL, and "
+        "restarts what dies. Process managers run each of the four by `start`; see the README."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the address and how many processes."""
+        add_process_arguments(parser)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run until a signal comes."""
+        if settings.EMBEDDED:
+            raise CommandError("EMBEDDED is set; `make up` is for real services. To try Makegood, use `make demo`.")
+        call_command("check", deploy=True, fail_level="ERROR", stderr=self.stderr)
+        call_command("migrate", interactive=False, stdout=self.stdout)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        processes = roles.installation(options)
+        supervisor = Supervisor(processes, logs=Path(settings.STATE_DIR) / "logs", echo=sys.stdout)
+        try:
+            with stopping_on_signals(), supervisor:
+                for role in processes:
+                    self._see_up(supervisor, role)
+                supervisor.stay()
+        except ToldToStop as told:
+            self.stdout.write(f"{told}: everything is stopped.")
+
+    def _see_up(self, supervisor: Supervisor, role: Role) -> None:
+        """Say whether the role came up. If not, the rest runs on: the broker may only be away for a while."""
+        try:
+            supervisor.wait_until_ready(role.name, within=UP_WITHIN)
+        except SupervisorError as error:
+            self.stderr.write(self.style.ERROR(str(error)))
+        else:
+            self.stdout.write(f"{role.name} is up")
