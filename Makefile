@@ -11,7 +11,7 @@ DENO := DENO_DIR=.makegood/deno DENO_NO_UPDATE_CHECK=1 $(VENV)/bin/deno
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure planted bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -23,7 +23,7 @@ demo: $(VENV)/.runtime ## try it: real processes, real draws; DEMO_ARGS="--draws
 up: $(VENV)/.runtime ## run it on the services named by DATABASE_URL and CELERY_BROKER_URL; needs SECRET_KEY
 	@$(RUN) manage.py up $(UP_ARGS)
 
-test: $(VENV)/.tests ## run all tests, on PostgreSQL and RabbitMQ where they answer, and embedded; PYTEST_ARGS="-k courier"
+test: $(VENV)/.tests ## run all tests, on PostgreSQL and RabbitMQ where they answer, and embedded; PYTEST_ARGS="-k dispatcher"
 	@$(RUN) tests/run.py $(PYTEST_ARGS)
 
 check: lint templates styles types floors migrations deployment ## everything below, up to deployment
@@ -68,8 +68,8 @@ layout: $(VENV)/.tests ## lay everything out as check wants it
 measure: $(VENV)/.tests ## sizes, names with several meanings, rooms, floors; MEASURE_ARGS="--json"
 	@$(RUN) .ci/measure.py $(MEASURE_ARGS)
 
-planted: $(VENV)/.tests ## plant one bug after another in the engine; the tests must find each (needs the services)
-	@$(RUN) tests/planted_bugs.py $(PLANTED_ARGS)
+mutants: $(VENV)/.tests ## break one rule of the engine after another; the tests must notice each (needs the services)
+	@$(RUN) -m tests.mutants $(MUTANTS_ARGS)
 
 bench: $(VENV)/.tests ## measure it beside its peers, under 20 minutes (needs the services); BENCH_ARGS="drain latency --quick"
 	@$(RUN) -m benchmarks $(BENCH_ARGS)

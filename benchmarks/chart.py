@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.faults.program import ROOT
+from tests.harness.program import ROOT
 
 PATH = ROOT / ".readme" / "growth.svg"
 WIDTH, HEIGHT = 640, 300

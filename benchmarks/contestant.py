@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from benchmarks.broker import delete_queues_and_exchanges, queue_depth
-from tests.faults.installation import Database
-from tests.faults.program import ROOT, Program
+from tests.harness.databases import Database
+from tests.harness.program import ROOT, Program
 
 IN_FOLDER = ["/bin/sh", "-c", 'cd "$0" && exec "$@"']
 """Put before a folder and a command, it becomes the command in that folder, with the same process id."""

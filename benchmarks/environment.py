@@ -19,7 +19,7 @@ from kombu.transport import native_delayed_delivery as delayed_delivery
 
 from benchmarks.broker import delete_queues_and_exchanges, queue_exists, server_version
 from benchmarks.contestant import Contestant, Plan
-from tests.faults.program import ROOT
+from tests.harness.program import ROOT
 from tests.run import why_no_broker, why_no_database
 
 DATABASE = "postgres://postgres@127.0.0.1:5432/postgres"

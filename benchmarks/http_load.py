@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-from tests.faults.program import ROOT
+from tests.harness.program import ROOT
 
 HOST = "127.0.0.1"
 THREADS = 8

@@ -24,7 +24,7 @@ from benchmarks.app import harness
 from benchmarks.app.connection_probe import ConnectionProbe
 from benchmarks.app.harness import Check
 from benchmarks.environment import free_port
-from tests.faults.program import Program
+from tests.harness.program import Program
 
 # isort: split
 from django.db import connection

@@ -19,7 +19,7 @@ from benchmarks.app import harness, history
 from benchmarks.app.harness import Check, Harness
 from benchmarks.environment import free_port
 from benchmarks.measurements import quantile
-from tests.faults.program import Program
+from tests.harness.program import Program
 
 # isort: split
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measurements import print_progress
-from tests.faults.program import ROOT
+from tests.harness.program import ROOT
 
 
 class CommitNotFound(Exception):

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.app import harness
 from benchmarks.app.harness import Check
-from tests.faults.program import Program
+from tests.harness.program import Program
 
 # isort: split
 from django.db.models import Max, Min

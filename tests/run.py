@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
@@ -164,7 +165,7 @@ def drop_databases(url: str, prefix: str) -> None:
 def delete_queues_and_exchanges(url: str, prefix: str) -> None:
     """Delete what this run has declared, so that it does not pile up on the broker."""
     with Connection(url) as connection:
-        channel = connection.channel()
+        channel: Any = connection.channel()
         for name in names_on_the_broker("queues", prefix):
             channel.queue_delete(name)
         for name in names_on_the_broker("exchanges", prefix):

@@ -21,8 +21,9 @@ import django
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from tests.faults.installation import LEAN, Database, Installation, migrate, with_name
-from tests.faults.program import Program
+from tests.harness.databases import Database, with_name
+from tests.harness.installation import LEAN, Installation, migrate
+from tests.harness.program import Program
 
 SERVER = os.environ.get("DATABASE_URL") or "postgres://postgres@127.0.0.1:5432/postgres"
 BROKER = os.environ.get("CELERY_BROKER_URL") or "amqp://guest:guest@127.0.0.1:5672//"

@@ -67,7 +67,7 @@ class _Seen:
     at: float = float("-inf")
 
 
-_seen = Memory(_Seen, per_thread=True)
+last_seen = Memory(_Seen, per_thread=True)
 
 
 def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
@@ -85,13 +85,13 @@ def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
             circuit = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after)
         if circuit != before:
             _save_circuit(state, circuit)
-    _seen.value.at = float("-inf")
+    last_seen.value.at = float("-inf")
     if circuit.open != before.open:
         log.warning("the breaker of %s is %s", consumer.name, "open" if circuit.open else "closed again")
 
 
 def _unavailable_consumers() -> frozenset[str]:
-    seen = _seen.value
+    seen = last_seen.value
     if monotonic() - seen.at > LOOK_EVERY:
         seen.consumers = frozenset(ConsumerState.objects.seen_unavailable().values_list("consumer", flat=True))
         seen.at = monotonic()

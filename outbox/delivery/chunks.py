@@ -55,7 +55,7 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
                 non_atomic.handle(consumer, fence)
 
 
-_backlogged: Memory[set[str]] = Memory(set)
+backlogged: Memory[set[str]] = Memory(set)
 """Consumers of which this process, when it last looked, found more to do than a hint had named."""
 
 
@@ -69,7 +69,7 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
     began = monotonic()
     rows = _start_named(consumer, ids, limit=consumer.chunk) if ids else []
     alone, full = any(row.lost for row in rows), len(rows) == consumer.chunk
-    if alone or full or consumer.name not in _backlogged.value:
+    if alone or full or consumer.name not in backlogged.value:
         _work_off(consumer, rows)
         rows = []
     until = began + (conf().hint_time if full else _chunk_time()).total_seconds()
@@ -77,11 +77,11 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
         more = _top_up(consumer, consumer.chunk - len(rows))
         _work_off(consumer, [*rows, *more])
         if not more:
-            _backlogged.value.discard(consumer.name)
+            backlogged.value.discard(consumer.name)
             return
-        _backlogged.value.add(consumer.name)
+        backlogged.value.add(consumer.name)
         rows, until = [], began + conf().hint_time.total_seconds()
-    if not alone and consumer.name in _backlogged.value:
+    if not alone and consumer.name in backlogged.value:
         dispatcher.dispatch({consumer.name: ()})
 
 

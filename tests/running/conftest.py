@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 from kombu import Connection
 
-from tests.faults.conftest import name_of_run
-from tests.faults.installation import SHORT, Database, EmbeddedDatabase, Installation, installed, migrate
-from tests.faults.oracle import HISTORY
+from tests.harness.databases import Database, EmbeddedDatabase, name_of_run
+from tests.harness.installation import SHORT, Installation, installed, migrate
+from tests.harness.oracle import HISTORY
 from tests.running.processes import manage
 
 SERVER = os.environ.get("DATABASE_URL", "")

@@ -13,8 +13,8 @@ from kombu import Connection
 
 from config.processes.arguments import free_port
 from outbox import registry
-from tests.faults.installation import Installation
-from tests.faults.program import ROOT, Program, eventually
+from tests.harness.installation import Installation
+from tests.harness.program import ROOT, Program, eventually
 
 
 class Web(Program):

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from config.management.commands.start import Command
 from config.processes import roles
 from outbox import registry
-from tests.faults.program import ROOT
+from tests.harness.program import ROOT
 
 COMPOSE = YAML(typ="safe").load(ROOT / "compose.yaml")
 TEMPLATE = ROOT / "config" / "systemd" / "makegood@.service"

@@ -13,7 +13,7 @@ from config.logs import Lines
 from config.processes.arguments import free_port
 from outbox.logs import MessageFilter, at_work_on
 from outbox.models import Message
-from tests.faults.program import Program, eventually
+from tests.harness.program import Program, eventually
 from tests.running.lines import NOTHING, about, strange
 
 WAYS = ["logging", "task logger", "print", "two lines", "ERROR forged", "still", "failure"]

@@ -7,8 +7,8 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.faults.oracle import broken
-from tests.faults.program import eventually
+from tests.harness.oracle import broken
+from tests.harness.program import eventually
 from tests.running.processes import Web, purge
 
 pytestmark = [pytest.mark.processes, pytest.mark.services, pytest.mark.timeout(240)]

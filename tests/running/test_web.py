@@ -8,7 +8,7 @@ import httpx
 import pytest
 from kombu import Connection
 
-from tests.faults.program import eventually
+from tests.harness.program import eventually
 from tests.running.processes import Web, holding
 
 pytestmark = [pytest.mark.processes, pytest.mark.services]

@@ -1,0 +1,127 @@
+"""A RabbitMQ node of our own, on ports of its own, that may be killed, frozen and starved."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests.harness.ports import free_port
+from tests.harness.program import eventually
+
+DEBIAN = Path("/usr/lib/rabbitmq/bin")
+"""Where the tools are that run as whoever calls them; those on the path may change to the user rabbitmq."""
+HEADER = b"AMQP\0\0\x09\x01"
+
+
+class Node:
+    """The node, its files in ``folder``; what was done to it is counted in ``suffered``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port, self._distribution_port = free_port(), free_port()
+        self.suffered: Counter[str] = Counter()
+        folder.joinpath("plugins").write_text("[].")
+        folder.joinpath("rabbitmq.conf").write_text(f"listeners.tcp.local = 127.0.0.1:{self._port}\n")
+        self._environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": f"faults{os.getpid()}@localhost",
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(folder / "database"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "none.conf"),
+        }
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self._port}//"
+
+    def start(self) -> None:
+        """Start the node and wait until it answers."""
+        with (self._folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                [tool("rabbitmq-server")],
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        eventually(self.answers, within=60, what="the broker answers")
+
+    def answers(self) -> bool:
+        """Tell whether the node speaks AMQP."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1) as connection:
+            connection.settimeout(2)
+            connection.sendall(HEADER)
+            return bool(connection.recv(8))
+        return False
+
+    def kill(self) -> None:
+        """SIGKILL the node, as a power failure would end it."""
+        for process in self._family():
+            process.kill()
+        self._process.wait(10)
+        self.suffered["killed"] += 1
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop the node by SIGSTOP for a while; connections stay, nobody answers."""
+        since = time.monotonic()
+        for process in self._family():
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in self._family():
+                process.resume()
+            self.suffered["frozen seconds"] += round(time.monotonic() - since)
+
+    def control(self, *arguments: str) -> str:
+        """Run ``rabbitmqctl`` on the node and return what it says."""
+        return subprocess.run(
+            [tool("rabbitmqctl"), "--quiet", "-n", self._environment["RABBITMQ_NODENAME"], *arguments],
+            env=self._environment,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+
+    def close(self) -> None:
+        """End the node; its files go with its folder."""
+        for process in self._family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+        self._process.wait(10)
+
+    def _family(self) -> list[psutil.Process]:
+        try:
+            process = psutil.Process(self._process.pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def tool(name: str) -> str:
+    """Return the path of one of RabbitMQ's tools."""
+    own = DEBIAN / name
+    return str(own) if own.exists() else shutil.which(name) or name
+
+
+def installed_here() -> bool:
+    """Tell whether a node can be started here at all."""
+    return (DEBIAN / "rabbitmq-server").exists() or shutil.which("rabbitmq-server") is not None

@@ -1,0 +1,15 @@
+"""Every mutant, room by room."""
+
+from tests.mutants.catalogue import broker, delivery, maintenance, models, policy, publishing
+
+__all__ = ["MUTANTS"]
+
+MUTANTS = [
+    *broker.MUTANTS,
+    *delivery.MUTANTS,
+    *maintenance.MUTANTS,
+    *models.MUTANTS,
+    *policy.MUTANTS,
+    *publishing.MUTANTS,
+]
+"""All of them; each breaks one rule of the engine."""

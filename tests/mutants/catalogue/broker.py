@@ -1,0 +1,59 @@
+"""Rules of the hints' way to the broker."""
+
+from tests.mutants.mutant import Change, mutant
+
+MUTANTS = [
+    mutant(
+        "a dispatcher that fails does not fail the request",
+        Change("broker/dispatcher.py", "using=conf().database, robust=True)", "using=conf().database)"),
+        red=["test_publishing_in_transactions::test_a_dispatcher_that_fails_does_not_fail_the_request"],
+    ),
+    mutant(
+        "an unroutable hint counts as not sent",
+        Change(
+            "broker/connection.py",
+            "                self._refused[task_id] = hint\n\n    def _up_to",
+            "                pass\n\n    def _up_to",
+        ),
+        red=[
+            "broker/test_connection::test_a_hint_for_a_queue_that_was_deleted_counts_as_not_sent_and_the_next_finds_it_made_again",
+            "broker/test_connection::test_only_the_hints_that_found_no_queue_are_missing",
+        ],
+    ),
+    mutant(
+        "a rejected hint counts as not sent",
+        Change(
+            "broker/connection.py",
+            "                task_id, hint = self._outstanding.pop(settled)\n                self._refused[task_id] =",
+            "                task_id, hint = self._outstanding.pop(settled)\n                _ignored =",
+        ),
+        red=["broker/test_connection::test_a_hint_that_a_full_queue_rejects_counts_as_not_sent"],
+    ),
+    mutant(
+        "confirms are awaited",
+        Change("broker/connection.py", "            self._await_confirms()\n", ""),
+        red=[
+            "broker/test_frozen_connections::test_what_is_sent_over_a_frozen_link_is_missing_within_the_deadline",
+            "broker/test_connection::test_a_hint_that_a_full_queue_rejects_counts_as_not_sent",
+        ],
+    ),
+    mutant(
+        "a forked child has a dispatcher of its own",
+        Change("broker/dispatcher.py", "os.register_at_fork(after_in_child=_after_fork)\n", ""),
+        red=[
+            "broker/test_dispatcher_in_processes::test_a_forked_child_has_a_dispatcher_of_its_own_and_leaves_the_parent_s_alone"
+        ],
+    ),
+    mutant(
+        "a process that ends sends what waits",
+        Change("broker/dispatcher.py", "atexit.register(drain)\n", ""),
+        red=["broker/test_dispatcher_in_processes::test_a_process_that_ends_sends_what_waits_first"],
+    ),
+    mutant(
+        "a request never waits for the broker",
+        Change("broker/dispatcher.py", "self._waiting.put_nowait(ids)", "self._send(ids)"),
+        red=[
+            "broker/test_dispatcher_in_processes::test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer"
+        ],
+    ),
+]

@@ -1,0 +1,49 @@
+"""Rules of publishing."""
+
+from tests.mutants.mutant import Change, mutant
+
+MUTANTS = [
+    mutant(
+        "publishers of one ordering key go one after the other",
+        Change(
+            "publishing.py",
+            'if not ordering_keys or connection.vendor != "postgresql":',
+            "if ordering_keys is not None:",
+        ),
+        red=["test_publishing_races::test_publishers_of_one_ordering_key_commit_one_after_the_other"],
+    ),
+    mutant(
+        "many of one ordering key keep their order",
+        Change(
+            "publishing.py",
+            "return ordering_key, () if ordering_key else message.identity",
+            'return "", message.identity',
+        ),
+        red=["test_publishing::test_many_of_one_ordering_key_keep_the_order_in_which_they_were_given"],
+    ),
+    mutant(
+        "one INSERT per call",
+        Change("publishing.py", "if limit else len(messages))):", "if limit else 1)):"),
+        red=["test_publishing::test_one_insert_whatever_the_number_of_consumers"],
+    ),
+    mutant(
+        "rows are written sorted by key",
+        Change(
+            "publishing.py",
+            "messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)",
+            "messages = [message for draft in drafts for message in _prepare(draft)]",
+        ),
+        red=[
+            "test_publishing::test_many_are_written_in_one_statement_sorted_by_key",
+            "test_publishing_races::test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock",
+        ],
+    ),
+    mutant(
+        "NUL is refused before anything is written",
+        Change("payloads.py", '    if "\\0" in text:\n', '    if "\\0\\0" in text:\n'),
+        red=[
+            "test_payloads::test_what_is_accepted_comes_back_equal_and_what_is_not_has_written_nothing",
+            "test_payloads::test_what_cannot_be_kept_is_refused_and_the_business_transaction_goes_on",
+        ],
+    ),
+]

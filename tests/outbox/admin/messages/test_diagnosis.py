@@ -1,0 +1,136 @@
+"""The diagnosis: what the desk tells an operator at three in the morning."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from outbox import registry
+from outbox.admin.messages.diagnosis import Case, diagnose, may_have_acted
+from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message
+from outbox.policy import Reason
+from tests.harness.desk import ISSUE, ORDER, wins
+from tests.harness.rows import attempt
+
+pytestmark = pytest.mark.django_db
+
+
+def case(message: Message, **known: Any) -> Case:
+    values = {
+        "attempts": list(Attempt.objects.order_by("id")),
+        "consumer": registry.get(message.consumer),
+        "state": None,
+        "now": timezone.now(),
+    }
+    return Case(message=message, **{**values, **known})
+
+
+@pytest.mark.parametrize(
+    ("consumer", "outcome", "cut_off", "expected"),
+    [
+        (ISSUE, AttemptOutcome.FAILED, True, False),
+        (ISSUE, AttemptOutcome.LOST, False, False),
+        (ORDER, AttemptOutcome.FAILED, True, True),
+        (ORDER, AttemptOutcome.FAILED, False, False),
+        (ORDER, AttemptOutcome.LOST, False, True),
+        (ORDER, AttemptOutcome.LATE, False, True),
+        (ORDER, AttemptOutcome.REJECTED, False, False),
+        (ORDER, AttemptOutcome.UNAVAILABLE, False, False),
+        ("desk.gone", AttemptOutcome.LOST, False, True),
+    ],
+)
+def test_the_other_side_may_have_acted_where_an_attempt_outside_was_cut_off(
+    consumer: str, outcome: str, cut_off: bool, expected: bool
+) -> None:
+    message = wins.failed(consumer=consumer)
+    attempt(message, 3, outcome, may_have_acted=cut_off)
+
+    assert may_have_acted(case(message)) is expected
+
+
+def test_a_timeout_outside_says_ask_first() -> None:
+    message = wins.failed(consumer=ORDER)
+    attempt(message, 3, error="ReadTimeout: timed out", may_have_acted=True)
+
+    diagnosis = diagnose(case(message))
+
+    assert diagnosis.tone == "bad"
+    assert diagnosis.means == "At least one attempt was cut off. The other side may have acted all the same."
+    assert diagnosis.do.startswith(
+        f"Ask the other side before retrying, by the idempotency key {message.idempotency_key}"
+    )
+
+
+def test_failed_attempts_of_an_atomic_consumer_left_nothing_behind() -> None:
+    message = wins.failed()
+    attempt(message, 3)
+
+    diagnosis = diagnose(case(message))
+
+    assert diagnosis.happened == "All tries are used up: 3 attempts, none succeeded."
+    assert diagnosis.means == "Every attempt was rolled back: nothing was done, nothing is half done."
+    assert "that is safe" in diagnosis.do
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "happened"),
+    [
+        (AttemptOutcome.REJECTED, Reason.REJECTED, "The consumer refused it for good in attempt 3."),
+        (AttemptOutcome.LOST, Reason.WORKER_LOST, "The worker died while working on it, 2 times in a row."),
+        (AttemptOutcome.FAILED, Reason.EXPIRED, "The deadline passed before it succeeded, after 3 attempts."),
+        (AttemptOutcome.FAILED, Reason.CONSUMER_GONE, "Its consumer has been missing from the code for too long."),
+    ],
+)
+def test_why_the_machine_gave_up(outcome: str, reason: Reason, happened: str) -> None:
+    message = wins.failed(reason=reason, lost=2)
+    attempt(message, 3, outcome)
+
+    assert diagnose(case(message)).happened == happened
+
+
+def test_a_message_that_nobody_took_asks_for_workers() -> None:
+    message = wins.failed(attempts=0, reason=Reason.NOT_TAKEN)
+
+    diagnosis = diagnose(case(message))
+
+    assert diagnosis.do == "Make sure that workers are running, then retry."
+
+
+def test_what_happens_by_itself_wants_nobody() -> None:
+    pending, started, success = wins.pending("1"), wins.started("2"), wins.success("3")
+
+    assert [diagnose(case(message)).tone for message in (pending, started, success)] == ["busy", "busy", "good"]
+
+
+def test_a_worker_that_is_overdue_is_told_of() -> None:
+    message = wins.started(lease_until=timezone.now() - timedelta(seconds=5))
+
+    assert diagnose(case(message)).means == "The worker is overdue; it may be slow, or gone."
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [
+        (ConsumerState(paused_at=timezone.now(), paused_by="ada", paused_reason="stocktaking"), "paused by ada"),
+        (ConsumerState(breaker="open"), "is down"),
+    ],
+)
+def test_a_held_back_consumer_explains_the_wait(state: ConsumerState, word: str) -> None:
+    assert word in diagnose(case(wins.pending(), state=state)).means
+
+
+def test_a_message_that_lies_about_is_noticed() -> None:
+    message = wins.pending(due_at=timezone.now() - timedelta(minutes=6))
+
+    diagnosis = diagnose(case(message))
+
+    assert diagnosis.tone == "wait"
+    assert "without being started" in diagnosis.means
+
+
+def test_a_consumer_gone_from_the_code_is_named() -> None:
+    for make in (wins.pending, wins.failed):
+        message = make(make.__name__, consumer="desk.gone")
+
+        assert "desk.gone" in diagnose(case(message)).means

@@ -1,0 +1,155 @@
+"""What Prometheus reads, and that the dashboard and the alert rules ask for nothing else."""
+
+import json
+import re
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+from prometheus_client.parser import text_string_to_metric_families
+
+import outbox
+from outbox.maintenance import rollup
+from outbox.models import Message, MinuteStat
+from outbox.monitoring.metrics import exposition
+from tests.harness.clock import MINUTE, SECOND, database_time
+from tests.harness.rows import BOOK, TAKE, all_is_well, attempt, rescanned, sales, set_consumer
+
+BOUNDS = ("0.01", "0.025", "2.5", "5.0", "+Inf")
+MONITORING = Path(outbox.__file__).parent / "monitoring"
+FUNCTIONS = {
+    *("max", "sum", "by", "on", "and", "unless", "rate", "increase", "absent", "histogram_quantile", "label_values"),
+    *("consumer", "outcome", "status", "maintenance_job", "level", "le"),
+}
+
+
+def scrape() -> dict[tuple[str, ...], float]:
+    """Scrape and return every sample by its name and label values."""
+    return {
+        (sample.name, *(sample.labels[label] for label in sorted(sample.labels))): sample.value
+        for family in text_string_to_metric_families(exposition().decode())
+        for sample in family.samples
+    }
+
+
+@pytest.mark.django_db
+def test_what_waits_and_what_holds_it_back_can_be_scraped():
+    all_is_well()
+    sales.pending(at=database_time() - 90 * SECOND)
+    sales.failed()
+    set_consumer(TAKE, paused_at=Now(), breaker="open")
+    sales.pending(consumer="shop.gone")
+
+    samples = scrape()
+
+    assert samples["outbox_messages", BOOK, "pending"] == 1
+    assert samples["outbox_messages", BOOK, "started"] == 0
+    assert samples["outbox_messages", BOOK, "failed"] == 1
+    assert samples["outbox_oldest_age_seconds", BOOK] == pytest.approx(90, abs=5)
+    assert [samples["outbox_paused", name] for name in (BOOK, TAKE)] == [0, 1]
+    assert [samples["outbox_breaker_open", name] for name in (BOOK, TAKE)] == [0, 1]
+    assert [samples["outbox_consumer_gone", name] for name in (BOOK, "shop.gone")] == [0, 1]
+    assert samples["outbox_findings", "critical"] == 1
+
+
+@pytest.mark.django_db
+def test_what_has_never_run_is_infinitely_old():
+    never = scrape()
+    rescanned(7 * SECOND, broker_away=True)
+    seen = scrape()
+
+    assert never["outbox_rescan_age_seconds",] == never["outbox_maintenance_job_age_seconds", "prune"] == inf
+    assert seen["outbox_rescan_age_seconds",] == pytest.approx(7, abs=1)
+    assert (never["outbox_broker_away",], seen["outbox_broker_away",]) == (0, 1)
+
+
+@pytest.mark.django_db
+def test_attempts_and_latencies_are_counters_over_all_time():
+    then = database_time().replace(second=0, microsecond=0) - MINUTE
+    sales.success(at=then, took=0.02 * SECOND)
+    sales.success(at=then, took=3 * SECOND)
+    attempt(sales.failed(at=then), outcome="lost", at=then)
+    rollup.roll_up()
+
+    samples = scrape()
+
+    assert samples["outbox_attempts_total", BOOK, "success"] == 2
+    assert samples["outbox_attempts_total", BOOK, "lost"] == 1
+    assert samples["outbox_attempts_total", BOOK, "late"] == 0
+    assert samples["outbox_exhausted_total", BOOK] == 1
+    assert samples["outbox_latency_seconds_count", BOOK] == 2
+    assert samples["outbox_latency_seconds_sum", BOOK] == pytest.approx(3.02)
+    counts = {bound: samples["outbox_latency_seconds_bucket", BOOK, bound] for bound in BOUNDS}
+    assert counts == {"0.01": 0, "0.025": 1, "2.5": 1, "5.0": 2, "+Inf": 2}
+
+
+@pytest.mark.django_db
+def test_counters_do_not_fall_when_messages_are_pruned_and_minutes_forgotten():
+    sales.success(at=database_time() - 2 * MINUTE)
+    rollup.roll_up()
+    before = scrape()["outbox_attempts_total", BOOK, "success"]
+
+    Message.objects.all().delete()
+    MinuteStat.objects.all().delete()
+    rollup.roll_up()
+
+    assert (before, scrape()["outbox_attempts_total", BOOK, "success"]) == (1, 1)
+
+
+def names_in(expression: str) -> set[str]:
+    """Return the metrics that a PromQL expression names, without its labels, functions and texts."""
+    bare = re.sub(r'"[^"]*"|\{\{[^}]*\}\}|\[[^\]]*\]', " ", expression)
+    words = set(re.findall(r"[a-zA-Z_][a-zA-Z0-9_]*", bare))
+    return words - FUNCTIONS
+
+
+def expressions_of_dashboard() -> list[str]:
+    dashboard: dict[str, Any] = json.loads((MONITORING / "grafana.json").read_text())
+    targets = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [*targets, *(entry["definition"] for entry in dashboard["templating"]["list"] if "definition" in entry)]
+
+
+def expressions_of_rules() -> list[str]:
+    """Read the expressions without a YAML library: each follows ``expr:``, folded ones on the lines below."""
+    rules = (MONITORING / "alerts.yml").read_text()
+    return [
+        " ".join(expression.removeprefix(">-").split())
+        for expression in re.findall(r"expr: (.*?)\n +(?:for|labels):", rules, re.S)
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.services
+@pytest.mark.parametrize("expressions", [expressions_of_dashboard, expressions_of_rules])
+def test_dashboard_and_rules_ask_only_for_metrics_that_exist(expressions):
+    all_is_well()
+    sales.success(at=database_time() - 2 * MINUTE)
+    rollup.roll_up()
+    exist = {name for name, *_labels in scrape()}
+
+    asked = set().union(*map(names_in, expressions()))
+
+    assert asked - exist == set()
+    assert len(asked) >= 10
+
+
+def test_every_rule_has_an_expression_a_severity_and_words():
+    rules = re.split(r"\n {6}- alert: ", (MONITORING / "alerts.yml").read_text())[1:]
+
+    assert len(rules) == len(expressions_of_rules()) >= 10
+    for rule in rules:
+        assert re.search(r"severity: (warning|critical)\n", rule)
+        assert "summary: " in rule
+        assert "description: " in rule
+
+
+def test_panels_do_not_overlap():
+    panels = [panel["gridPos"] for panel in json.loads((MONITORING / "grafana.json").read_text())["panels"]]
+    cells = [
+        (x, y) for at in panels for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])
+    ]
+
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _y in cells) < 24

@@ -1,0 +1,117 @@
+"""The worker's consumer on RabbitMQ: the host's queues on one channel, ours on another, seen from outside as one."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from kombu import Connection, Producer, Queue
+from kombu.message import Message
+
+from outbox.broker.queues import EngineQueue, hint_queue
+from outbox.worker.hint_consumer import TaskConsumer
+from tests.harness.program import eventually
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What the names of the queues begin with in this run."""
+    return f"{settings.OUTBOX['PREFIX']}-hints{os.getpid()}"
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    with Connection(settings.CELERY_BROKER_URL, connect_timeout=5) as connection:
+        yield connection
+
+
+@pytest.fixture
+def host_queue(prefix: str) -> Queue:
+    return Queue(f"{prefix}.tasks", routing_key=f"{prefix}.tasks", durable=True)
+
+
+@pytest.fixture
+def our_queue(connection: Connection) -> Iterator[EngineQueue]:
+    queue = hint_queue("stranger.hints")
+    yield queue
+    connection.channel().queue_delete(queue.name)
+
+
+@pytest.fixture
+def consumer(connection: Connection, host_queue: Queue, our_queue: EngineQueue) -> Iterator[TaskConsumer]:
+    """A consumer as Celery makes it, with the prefetch of the whole channel, which quorum queues refuse."""
+    channel = connection.channel()
+    channel.basic_qos(0, 4, True)
+    consumer = TaskConsumer(channel, [host_queue, our_queue], hints_at_once=2)
+    yield consumer
+    consumer.cancel()
+    connection.channel().queue_delete(host_queue.name)
+
+
+def readers(connection: Connection, *queues: Queue) -> list[int]:
+    channel = connection.channel()
+    return [channel.queue_declare(queue.name, passive=True).consumer_count for queue in queues]
+
+
+def test_it_reads_from_both_kinds_of_queues_until_it_is_told_to_stop(connection, consumer, host_queue, our_queue):
+    consumer.consume()
+
+    assert {queue.name for queue in consumer.queues} == {host_queue.name, our_queue.name}
+    assert consumer.consuming_from(host_queue.name)
+    assert consumer.consuming_from(our_queue)
+    assert readers(connection, host_queue, our_queue) == [1, 1]
+    consumer.cancel_by_queue(our_queue.name)
+    assert readers(connection, host_queue, our_queue) == [1, 0]
+    consumer.add_queue(our_queue)
+    consumer.consume()
+    assert readers(connection, host_queue, our_queue) == [1, 1]
+    consumer.close()
+    assert readers(connection, host_queue, our_queue) == [0, 0]
+
+
+def test_hints_have_a_prefetch_of_their_own_and_are_acknowledged_on_their_own_channel(
+    connection, consumer, host_queue, our_queue
+):
+    taken: list[Message] = []
+    consumer.consume()
+    consumer.on_message = taken.append
+    producer = Producer(connection.channel())
+    for queue in (host_queue, our_queue):
+        for _number in range(6):
+            producer.publish({}, exchange="", routing_key=queue.name)
+
+    assert drained(connection, taken) == {host_queue.name: 4, our_queue.name: 2}
+    for message in taken:
+        message.ack()
+    assert drained(connection, taken) == {host_queue.name: 6, our_queue.name: 4}
+
+
+def test_our_queues_are_quorum_queues_though_celery_does_not_see_it(connection, our_queue):
+    channel = connection.channel()
+    our_queue(channel).declare()
+
+    assert our_queue.queue_arguments is None
+    classic = our_queue.declared_with | {"x-queue-type": "classic"}
+    with pytest.raises(connection.channel_errors, match="x-queue-type"):
+        channel.queue_declare(our_queue.name, durable=True, auto_delete=False, arguments=classic)
+
+
+def drained(connection: Connection, taken: list[Message]) -> dict[str, int]:
+    """Read until nothing comes any more; return how many messages came from which queue."""
+
+    def nothing_comes() -> bool:
+        try:
+            connection.drain_events(timeout=0.3)
+        except TimeoutError:
+            return True
+        return False
+
+    eventually(nothing_comes, within=10)
+    counts: dict[str, Any] = {}
+    for message in taken:
+        name = message.delivery_info["routing_key"]
+        counts[name] = counts.get(name, 0) + 1
+    return counts

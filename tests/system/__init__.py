@@ -1,0 +1,1 @@
+"""Real workers, beats, servers and browsers, and what is done to them."""

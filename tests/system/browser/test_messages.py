@@ -1,0 +1,225 @@
+"""The desk in a real browser: reachable by keyboard and on a phone, readable for everybody, and under a strict CSP."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db.models.functions import Now
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from outbox import operate
+from outbox.models import AttemptOutcome, ConsumerState, GroupState, HandledAs, Message, MinuteStat, Status
+from tests.harness.browsing import PHONE, Open, violations
+from tests.harness.desk import ISSUE, ORDER, failure_group, wins
+from tests.harness.rows import attempt
+from tests.harness.translation import FILES, strings_of_code, strings_of_template
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LIST = "/admin/outbox/message/"
+
+
+@pytest.fixture
+def story(lead: User) -> dict[str, str]:
+    """Make a message for every kind of page, and return the pages' addresses by name."""
+    order = wins.failed("A-1", consumer=ORDER, error="ReadTimeout: timed out, " + "x" * 120)
+    wins.success("A-1")
+    attempt(order, 1, AttemptOutcome.UNAVAILABLE)
+    attempt(order, 3, error="ReadTimeout", traceback="Traceback (most recent call last): " + "y" * 300)
+    handled = wins.failed("A-2")
+    operate.mark_handled(handled.pk, revision=0, actor=lead, reason="R", outcome=HandledAs.ISSUED, evidence="E-1")
+    discarded = wins.failed("A-3")
+    operate.discard(discarded.pk, revision=0, actor=lead, reason="R")
+    made = {
+        "failed": order,
+        "handled": handled,
+        "discarded": discarded,
+        "pending": wins.pending("p"),
+        "started": wins.started("s"),
+        "success": wins.success("ok"),
+    }
+    pages = {name: f"{LIST}{message.pk}/change/" for name, message in made.items()}
+    return {
+        **pages,
+        "queue": LIST,
+        "empty": f"{LIST}?tab=discarded&consumer={ORDER}",
+        "search": f"{LIST}?q=A-1",
+        "audit": "/admin/outbox/auditentry/",
+        **watching(order, lead),
+    }
+
+
+def watching(order: Message, lead: User) -> dict[str, str]:
+    """Make the other pages' contents: a pause, an open breaker, failure groups, a day of measurements."""
+    operate.pause(ISSUE, seen=None, actor=lead, reason="R", lasting=timedelta(hours=1))
+    ConsumerState.objects.create(consumer=ORDER, breaker="open", canary=order.pk, probe_at=Now())
+    group = failure_group(
+        "vendor", stuck=2, failures=40, regressions=1, ticket="https://tracker.example/7", owner="ada"
+    )
+    attempt(Message.objects.latest("id"), 3, traceback="File till.py, line 7: " + "z" * 300)
+    failure_group("drawer", state=GroupState.FIXED, stuck=1, consumer=ORDER)
+    failure_group("printer", state=GroupState.IGNORED, ignored_up_to=1, failures=5, ticket="SHOP-7")
+    failure_group("belt", state=GroupState.WAITING)
+    failure_group("light", state=GroupState.INVESTIGATING)
+    operate.set_group(group.pk, revision=0, was=GroupState.NEW, actor=lead, state=GroupState.NEW, note="N " * 90)
+    for hours in range(5):
+        at = timezone.now().replace(second=0, microsecond=0) - timedelta(hours=hours)
+        MinuteStat.objects.create(minute=at, consumer=ISSUE, successes=900 * hours, failed=hours, snoozed=1)
+    return {
+        "home": "/admin/",
+        "operations": "/admin/outbox/",
+        "consumers": "/admin/outbox/consumerstate/",
+        "paused": f"/admin/outbox/consumerstate/{ISSUE}/change/",
+        "breaker open": f"/admin/outbox/consumerstate/{ORDER}/change/",
+        "groups": "/admin/outbox/failuregroup/",
+        "no groups": f"/admin/outbox/failuregroup/?tab=fixed&consumer={ISSUE}",
+        "group": f"/admin/outbox/failuregroup/{group.pk}/change/",
+        "queue of a group": f"{LIST}?tab=failed&group={group.pk}",
+    }
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"color_scheme": "dark"}, PHONE, {"locale": "zh-CN"}], ids=["light", "dark", "phone", "chinese"]
+)
+def test_axe_finds_nothing_on_any_page(how: dict[str, Any], story: dict[str, str], open_page: Open) -> None:
+    page = open_page(LIST, **how)
+    found = {}
+    for name, path in story.items():
+        page.goto(path)
+        page.evaluate("for (const details of document.querySelectorAll('details:not([name])')) details.open = true")
+        found[name] = violations(page)
+
+    assert {name: broken for name, broken in found.items() if broken} == {}
+
+
+def test_a_phone_shows_every_page_without_scrolling_sideways(story: dict[str, str], open_page: Open) -> None:
+    page = open_page(LIST, **PHONE)
+    widths = {}
+    for name, path in story.items():
+        page.goto(path)
+        widths[name] = page.evaluate("document.documentElement.scrollWidth")
+
+    assert {name: width for name, width in widths.items() if width > 390} == {}
+
+
+def test_a_phone_cuts_no_cell_off(story: dict[str, str], open_page: Open) -> None:
+    page = open_page(LIST, **PHONE)
+    cut_off = """[...document.querySelectorAll('#content tbody :is(td, th)')]
+        .filter(cell => cell.checkVisibility() && cell.getBoundingClientRect().right > innerWidth)
+        .map(cell => cell.outerHTML.slice(0, 150))"""
+    found = {}
+    for name, path in story.items():
+        page.goto(path)
+        found[name] = page.evaluate(cut_off)
+
+    assert {name: cells for name, cells in found.items() if cells} == {}
+
+
+def test_a_chinese_desk_has_no_english_of_ours(story: dict[str, str], open_page: Open) -> None:
+    ours = {
+        text
+        for path in FILES
+        for text in (strings_of_code(path) if path.suffix == ".py" else strings_of_template(path))
+        if "%" not in text and len(text) > 4
+    }
+    page = open_page(LIST, locale="zh-CN")
+    left = {}
+    for name, path in story.items():
+        page.goto(path)
+        shown = page.locator("#content").inner_text() + page.locator("#footer").inner_text()
+        left[name] = [text for text in ours if re.search(rf"(?<![\w.]){re.escape(text)}(?![\w.])", shown)]
+
+    assert {name: texts for name, texts in left.items() if texts} == {}
+
+
+def test_an_operator_works_through_the_queue_by_keyboard_alone(open_page: Open) -> None:
+    first, second = wins.failed("1"), wins.failed("2")
+    page = open_page(LIST)
+
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/{second.pk}/change/*")
+    page.keyboard.press("r")
+    page.keyboard.type("the till is mended")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".messagelist")).to_contain_text("Pending again")
+    page.keyboard.press("n")
+    page.wait_for_url(f"**/{first.pk}/change/*")
+    page.keyboard.press("u")
+    page.wait_for_url(f"**{LIST}*")
+
+    second.refresh_from_db()
+    assert second.status == Status.PENDING
+
+
+def test_question_mark_lists_the_keys_and_the_switch_turns_them_off_for_good(open_page: Open) -> None:
+    wins.failed()
+    page = open_page(LIST)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Next, previous in the list")
+
+    page.get_by_label("Single-key shortcuts are on").uncheck()
+    page.keyboard.press("Escape")
+    page.reload()
+    page.keyboard.press("j")
+    page.keyboard.press("?")
+
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert page.evaluate("document.activeElement === document.body")
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_typing_a_reason_triggers_no_shortcut(open_page: Open) -> None:
+    message = wins.failed()
+    wins.failed("2")
+    page = open_page(f"{LIST}{message.pk}/change/")
+
+    page.get_by_label("Reason").first.fill("")
+    page.get_by_label("Reason").first.press_sequentially("nu rj?/x")
+
+    assert page.url.endswith(f"/{message.pk}/change/")
+    expect(page.get_by_label("Reason").first).to_have_value("nu rj?/x")
+
+
+def test_times_are_shown_in_the_reader_s_own_zone_with_utc_in_the_tooltip(open_page: Open) -> None:
+    message = wins.pending()
+    Message.objects.filter(pk=message.pk).update(created_at="2026-01-05T12:00:00Z")
+
+    page = open_page(f"{LIST}{message.pk}/change/", timezone_id="Asia/Shanghai", locale="en-GB")
+
+    shown = page.locator('time[datetime="2026-01-05T12:00:00.000+00:00"]').first
+    expect(shown).to_contain_text("8:00:00")
+    expect(shown).to_have_attribute("title", "2026-01-05 12:00:00 UTC")
+
+
+def test_selected_messages_go_through_the_reason_page(open_page: Open) -> None:
+    wins.failed("1")
+    wins.failed("2")
+    page = open_page(LIST)
+    expect(page.get_by_role("button", name="Retry selected messages")).to_be_disabled()
+
+    page.get_by_label("Select all messages on this page").check()
+    page.get_by_role("button", name="Retry selected messages").click()
+    page.get_by_label("Reason").fill("the till is mended")
+    page.get_by_role("button", name="Retry now").click()
+
+    expect(page.locator(".messagelist")).to_contain_text("2 messages are pending again")
+
+
+def test_a_conflict_keeps_what_was_typed(open_page: Open) -> None:
+    message = wins.failed()
+    page = open_page(f"{LIST}{message.pk}/change/")
+    operate.discard(message.pk, revision=0, actor="ada", reason="a test campaign")
+
+    page.get_by_label("Reason").first.fill("my long explanation")
+    page.get_by_role("button", name="Retry now").click()
+
+    expect(page.locator(".errornote")).to_contain_text("ada discarded the message since you looked")
+    expect(page.get_by_label("Reason").first).to_have_value("my long explanation")

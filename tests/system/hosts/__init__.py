@@ -1,0 +1,1 @@
+"""Projects that are not ours, and the engine in them."""
