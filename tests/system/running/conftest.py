@@ -13,11 +13,11 @@ from kombu import Connection
 from tests.harness.databases import Database, EmbeddedDatabase, name_of_run
 from tests.harness.installation import SHORT, Installation, installed, migrate
 from tests.harness.oracle import HISTORY
-from tests.running.processes import manage
+from tests.system.running.processes import manage
 
 SERVER = os.environ.get("DATABASE_URL", "")
 TALKERS = ["running.inside", "running.outside", "running.together"]
-SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.running.settings"}
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.system.running.settings"}
 
 _numbers = count(1)
 

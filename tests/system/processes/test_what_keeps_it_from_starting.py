@@ -12,7 +12,7 @@ import pytest
 from config.processes.arguments import free_port
 from config.processes.service_checks import database_trouble
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OF_THE_RUN = ("DATABASE_URL", "CELERY_BROKER_URL", "EMBEDDED", "OUTBOX_PREFIX", "SECRET_KEY", "VENDOR_URL", "STATE_DIR")
 NOBODY = "postgres://nobody@127.0.0.1/nothing"
 POSTGRES = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "USER": "anna", "HOST": "db", "PORT": 5433}

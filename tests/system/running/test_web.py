@@ -9,7 +9,7 @@ import pytest
 from kombu import Connection
 
 from tests.harness.program import eventually
-from tests.running.processes import Web, holding
+from tests.system.running.processes import Web, holding
 
 pytestmark = [pytest.mark.processes, pytest.mark.services]
 

@@ -11,8 +11,8 @@ from awards.admin.forms import CampaignForm
 from awards.characters import JOINERS, LINE_ENDS, find_invisible
 from awards.models import Campaign, Prize, StockChange
 from outbox.operate.text_checks import is_invisible
+from tests.awards.admin.test_campaigns_in_the_admin import form_of, page_of, text
 from tests.awards.given import a_campaign, a_gift
-from tests.campaigns.test_campaigns_in_the_admin import form_of, page_of, text
 
 pytestmark = pytest.mark.django_db
 

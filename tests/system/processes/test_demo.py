@@ -23,7 +23,7 @@ from config.processes.arguments import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OF_THE_RUN = ("DATABASE_URL", "CELERY_BROKER_URL", "EMBEDDED", "OUTBOX_PREFIX", "SECRET_KEY", "VENDOR_URL")
 
 

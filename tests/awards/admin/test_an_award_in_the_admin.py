@@ -10,8 +10,8 @@ from awards.admin.descriptions import describe_awards
 from awards.consumers import issue_points
 from awards.models import Award, AwardStatus, VendorOrder
 from outbox import Message
+from tests.awards.admin.test_campaigns_in_the_admin import page_of, text
 from tests.awards.given import an_award_of_a_coupon, an_award_of_a_gift, an_award_of_points, hand_out, message_of
-from tests.campaigns.test_campaigns_in_the_admin import page_of, text
 
 pytestmark = pytest.mark.django_db
 

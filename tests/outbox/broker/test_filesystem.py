@@ -187,6 +187,6 @@ def start(script, *arguments):
         [sys.executable, str(script), *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=HERE.parents[2],
-        env={**os.environ, "PYTHONPATH": str(HERE.parents[2])},
+        cwd=HERE.parents[3],
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[3])},
     )

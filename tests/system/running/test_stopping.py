@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.oracle import broken
 from tests.harness.program import eventually
-from tests.running.processes import Web, purge
+from tests.system.running.processes import Web, purge
 
 pytestmark = [pytest.mark.processes, pytest.mark.services, pytest.mark.timeout(240)]
 

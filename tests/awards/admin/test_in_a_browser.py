@@ -6,9 +6,9 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from awards.models import Coupon, Prize
+from tests.awards.admin.test_campaigns_in_the_admin import page_of
 from tests.awards.browsing import LOOKS, browser, complaints, over_http
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, a_gift, hand_out, points
-from tests.campaigns.test_campaigns_in_the_admin import page_of
 
 __all__ = ["browser", "over_http"]
 

@@ -14,7 +14,7 @@ from config.processes.arguments import free_port
 from outbox.logs import MessageFilter, at_work_on
 from outbox.models import Message
 from tests.harness.program import Program, eventually
-from tests.running.lines import NOTHING, about, strange
+from tests.system.running.lines import NOTHING, about, strange
 
 WAYS = ["logging", "task logger", "print", "two lines", "ERROR forged", "still", "failure"]
 

@@ -16,7 +16,7 @@ from config.processes.supervisor import Role, Supervisor, SupervisorError
 
 pytestmark = pytest.mark.processes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SUPERVISED = Path(__file__).with_name("supervised.py")
 SECONDS = timedelta(seconds=1)
 WITH_A_CHILD = "sleep 1000 & echo child $!; echo up; wait"

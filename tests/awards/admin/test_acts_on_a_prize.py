@@ -9,8 +9,8 @@ from django.urls import reverse
 from awards.admin import forms
 from awards.models import Coupon, Prize, StockChange
 from awards.services import campaigns
+from tests.awards.admin.test_campaigns_in_the_admin import page_of, text
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, a_gift, hand_out
-from tests.campaigns.test_campaigns_in_the_admin import page_of, text
 
 pytestmark = pytest.mark.django_db
 
