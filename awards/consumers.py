@@ -34,7 +34,7 @@ def issue_points(message: Message) -> None:
     award = _award(message)
     if award.status != AwardStatus.ISSUED:
         _insist_on_won(award)
-        points.issue(award)
+        points.credit_points(award)
 
 
 @consumer(
@@ -67,7 +67,7 @@ def hand_out_coupon(message: Message) -> None:
         return
     _insist_on_won(award)
     try:
-        coupon.issue(award)
+        coupon.issue_coupon(award)
     except PoolEmpty as empty:
         raise Snooze(POOL_WAITS.wait(message.attempts, uniform=0), str(empty)) from empty
 

@@ -1,5 +1,6 @@
 """Luck: one ticket out of many, by weight. Pure; the source of chance is passed in."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -13,6 +14,10 @@ class Luck(Protocol):
     def randrange(self, start: int, /) -> int:
         """Return a whole number from 0 to ``start`` - 1, each as likely as the others."""
         ...
+
+
+SYSTEM_LUCK: Luck = random.SystemRandom()
+"""The operating system's own source, which nobody can foretell."""
 
 
 @dataclass(frozen=True, slots=True)

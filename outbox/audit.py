@@ -26,7 +26,7 @@ ITSELF = "audit"
 """What they are removed from, as the audit names it."""
 BY_THE_DAY = timedelta(days=1)
 """How much must be too old before anything is removed, so that there is one such note a day."""
-BATCH = 2_000
+ENTRY_BATCH = 2_000
 """Entries removed by one transaction at most: a tenth of a second, in which nobody else appends."""
 
 
@@ -106,7 +106,7 @@ def verify_chain() -> AuditEntry | None:
     return None
 
 
-def prune(*, older_than: timedelta) -> int:
+def prune_entries(*, older_than: timedelta) -> int:
     """Remove the oldest entries, all of them older than ``older_than``, at most ``BATCH``; return how many.
 
     Nothing is removed before the oldest is a day older than that. The note of it is the newest entry of the chain: what
@@ -119,7 +119,7 @@ def prune(*, older_than: timedelta) -> int:
             return 0
         _wait_for_turn()
         # From the beginning on only: where a clock was set back, the chain still gets no gap.
-        old = list(takewhile(lambda entry: entry.at < now - older_than, oldest.only("at", "digest")[:BATCH]))
+        old = list(takewhile(lambda entry: entry.at < now - older_than, oldest.only("at", "digest")[:ENTRY_BATCH]))
         if old:
             _note_removal(old, older_than)
             _remove_up_to(old[-1])

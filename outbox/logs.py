@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from outbox.models import Message
 
-NOTHING = "-"
+NO_MESSAGE = "-"
 
 _at_work_on: "ContextVar[tuple[Message, ...]]" = ContextVar("outbox_at_work_on", default=())
 
@@ -51,9 +51,9 @@ class MessageFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Add it, as it is for the thread that writes."""
         messages = _at_work_on.get()
-        message = ",".join(str(each.pk) for each in messages) or NOTHING
-        attempt = ",".join(dict.fromkeys(str(each.attempts) for each in messages)) or NOTHING
-        consumer = messages[0].consumer if messages else NOTHING
+        message = ",".join(str(each.pk) for each in messages) or NO_MESSAGE
+        attempt = ",".join(dict.fromkeys(str(each.attempts) for each in messages)) or NO_MESSAGE
+        consumer = messages[0].consumer if messages else NO_MESSAGE
         record.__dict__.update(
             outbox=f"message={message} attempt={attempt} consumer={consumer}",
             outbox_message=message,

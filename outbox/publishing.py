@@ -192,7 +192,7 @@ def _insert(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage
         "ON CONFLICT DO NOTHING RETURNING id, consumer, not_before > created_at"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [value for message in messages for value in _values(message, clock)])
+        cursor.execute(sql, [value for message in messages for value in _row_values(message, clock)])
         return [(int(id), str(consumer), bool(delayed)) for id, consumer, delayed in cursor.fetchall()]
 
 
@@ -212,7 +212,7 @@ def _statement(using: str) -> tuple[str, str]:
     return into, f"({', '.join(row.values())})"
 
 
-def _values(message: _PreparedMessage, clock: Clock) -> list[Any]:
+def _row_values(message: _PreparedMessage, clock: Clock) -> list[Any]:
     draft, consumer = message.draft, message.consumer
     delay = draft.delay or timedelta(0)
     spans = [timedelta(0), delay, delay or conf().grace, consumer.deadline]

@@ -148,7 +148,7 @@ def consumers_of(topic: str) -> Sequence[Consumer]:
     return _listening(topic)
 
 
-def forget(name: str) -> None:
+def forget_consumer(name: str) -> None:
     """Take a consumer out again; for tests and for code that is unloaded."""
     _consumers.pop(name, None)
     _listening.cache_clear()
@@ -203,11 +203,11 @@ def _check_name(entry: Consumer) -> None:
             'and not "control" or "dead"'
         )
     known = _consumers.get(entry.name)
-    if known is not None and _place(known.handler) != _place(entry.handler):
+    if known is not None and _where_defined(known.handler) != _where_defined(entry.handler):
         raise ConsumerError(f"two consumers are named {entry.name!r}; give one of them name=")
 
 
-def _place(handler: Handler) -> tuple[str, str]:
+def _where_defined(handler: Handler) -> tuple[str, str]:
     return handler.__module__, handler.__qualname__
 
 

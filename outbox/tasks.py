@@ -27,7 +27,7 @@ class MaintenanceTask(Task):  # type: ignore[type-arg]  # generic for the type c
 
 
 @shared_task(name=DELIVER_TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
-def deliver(consumer: str, ids: list[int]) -> None:
+def run_deliver(consumer: str, ids: list[int]) -> None:
     """Deliver the rows a hint names. A hint that is no hint is dropped with a log line; the table has the work."""
     if not _is_hint(consumer, ids):
         log.error("dropped what is no hint: %.200r for %.200r", ids, consumer)

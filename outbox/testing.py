@@ -128,7 +128,7 @@ def _pass(consumers: Sequence[Consumer], before: dict[int, int], rounds: int, ig
         waiting = [(id, lost) for id, _attempts, lost in rows if tried.get(id, 0) < rounds]
         if ignore_waits:
             _skip_waits(consumer, [id for id, _lost in waiting])
-        for ids in _hints(consumer, waiting):
+        for ids in _cut_into_hints(consumer, waiting):
             chunks.deliver(consumer.name, ids)
         made = {id: attempts for id, attempts, _lost in rows}
         after = Message.objects.filter(pk__in=[id for id, _lost in waiting]).values_list("pk", "attempts")
@@ -136,7 +136,7 @@ def _pass(consumers: Sequence[Consumer], before: dict[int, int], rounds: int, ig
     return moved
 
 
-def _hints(consumer: Consumer, waiting: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+def _cut_into_hints(consumer: Consumer, waiting: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     """Cut the rows into what one hint would name: chunks, and once more alone what a worker was lost over."""
     ids = [id for id, _lost in waiting]
     yield from (ids[start : start + consumer.chunk] for start in range(0, len(ids), consumer.chunk))

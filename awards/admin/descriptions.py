@@ -23,7 +23,7 @@ def describe_awards(messages: Sequence[Message]) -> Mapping[int, Description]:
 
 def _description(award: Award, message: Message) -> Description:
     address = reverse("admin:awards_award_change", args=[award.pk])
-    winner = masked(award.person)
+    winner = mask_text(award.person)
     return Description(
         label=f"{award.prize.name} · {winner}",
         url=address,
@@ -34,7 +34,7 @@ def _description(award: Award, message: Message) -> Description:
             Fact(_("Value"), f"{award.value:.2f}"),
             Fact(_("Status"), award.get_status_display()),
         ],
-        results=[*_points(award), *_order(award), *_coupon(award), *_mail(award, message)],
+        results=[*_points(award), *_order_fact(award), *_coupon_fact(award), *_mail_fact(award, message)],
     )
 
 
@@ -45,28 +45,28 @@ def _points(award: Award) -> list[Fact]:
     return [Fact(_("Points credited"), str(entry.points), reverse("admin:awards_pointsentry_change", args=[entry.pk]))]
 
 
-def _order(award: Award) -> list[Fact]:
+def _order_fact(award: Award) -> list[Fact]:
     order = getattr(award, "vendororder", None)
     if order is None:
         return []
     return [Fact(_("Vendor's order"), order.number, reverse("admin:awards_vendororder_change", args=[order.pk]))]
 
 
-def _coupon(award: Award) -> list[Fact]:
+def _coupon_fact(award: Award) -> list[Fact]:
     coupon = getattr(award, "coupon", None)
     if coupon is None:
         return []
     return [Fact(_("Coupon"), coupon.masked, reverse("admin:awards_coupon_change", args=[coupon.pk]))]
 
 
-def _mail(award: Award, message: Message) -> list[Fact]:
+def _mail_fact(award: Award, message: Message) -> list[Fact]:
     """Say why a message to the winner is a success although nobody got a mail."""
     if message.consumer != TOLD_BY or address_of(award.person):
         return []
     return [Fact(_("Mail"), _("none; the winner gave a name and no e-mail address"))]
 
 
-def masked(person: str) -> str:
+def mask_text(person: str) -> str:
     """Return a name or an e-mail address of which only the first letter and the domain can be read."""
     name, at, domain = person.partition("@")
     return f"{name[:1]}…{at}{domain}"

@@ -16,7 +16,7 @@ from awards.codes import CodeList, FaultyLine, LineFault, read_codes
 from awards.models import Award, Coupon, Prize, StockAct
 from awards.models.campaign import MOST_STOCK
 from awards.models.coupon import CODE_LENGTH
-from awards.models.stock import REASON_LENGTH
+from awards.models.stock import STOCK_REASON_LENGTH
 from awards.services import campaigns
 from awards.services.campaigns import StockChangeRequest
 
@@ -107,7 +107,7 @@ class StockForm(VisibleTextForm, forms.Form):
     pieces = forms.IntegerField(label=gettext_lazy("Pieces"), min_value=0, max_value=MOST_STOCK, required=False)
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
-        max_length=REASON_LENGTH,
+        max_length=STOCK_REASON_LENGTH,
         help_text=gettext_lazy("Kept with the change, for whoever asks later."),
     )
 

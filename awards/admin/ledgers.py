@@ -14,7 +14,7 @@ from awards.models import Award, AwardStatus, Draw, PointsAccount, PointsEntry, 
 from awards.selectors import awards as selectors
 from awards.services import draws
 
-OUTCOMES = ("pointsentry", "vendororder", "coupon")
+AWARD_OUTCOMES = ("pointsentry", "vendororder", "coupon")
 """What issuing leaves behind, one of them for each award."""
 
 
@@ -58,7 +58,7 @@ class AwardAdmin(LedgerAdmin):
         """Read with an award what its page shows of it; the list leaves it alone."""
         awards = super().get_queryset(request)
         shown = request.resolver_match is not None and "object_id" in request.resolver_match.kwargs
-        return awards.select_related("draw__campaign", "prize", *OUTCOMES) if shown else awards
+        return awards.select_related("draw__campaign", "prize", *AWARD_OUTCOMES) if shown else awards
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -18,7 +18,7 @@ from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import CodesForm, PrizeForm, StockForm
 from awards.errors import CodesKnown, ManagingError
 from awards.models import Award, Coupon, Kind, Prize, StockChange
-from awards.models.coupon import masked
+from awards.models.coupon import mask_code
 from awards.selectors import campaign_report
 from awards.services import campaigns
 
@@ -145,7 +145,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
             if "add" in request.POST and self._add_codes(request, prize, form, codes):
                 return redirect("admin:awards_prize_change", pk)
             if not form.errors:
-                context |= {"code_list": form.code_list, "first": masked(codes[0]), "last": masked(codes[-1])}
+                context |= {"code_list": form.code_list, "first": mask_code(codes[0]), "last": mask_code(codes[-1])}
                 context["listed"] = "\n".join(codes)
         return self._page(request, prize, "admin/awards/prize/codes.html", _("Add codes"), context)
 

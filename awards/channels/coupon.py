@@ -4,7 +4,7 @@ from awards.errors import AwardChanged, PoolEmpty
 from awards.models import Award, Coupon
 
 
-def issue(award: Award) -> None:
+def issue_coupon(award: Award) -> None:
     """Give ``award`` a code and mark it as issued: three statements, four with the reading of the award.
 
     Call it inside a transaction. Raises ``PoolEmpty`` if its prize has no free code, and ``AwardChanged`` if the award

@@ -26,14 +26,14 @@ def order(award: Award, *, idempotency_key: str, ask_first: bool) -> Order:
     )
     try:
         found = vendor.find_order(idempotency_key) if ask_first else None
-        return _fulfilling(found or _place(request), request)
+        return _fulfilling(found or _place_once(request), request)
     except VendorRefused as error:
         raise Reject(str(error)) from error
     except VendorUnavailable as error:
         raise Unavailable(str(error)) from error
 
 
-def _place(request: OrderRequest) -> Order:
+def _place_once(request: OrderRequest) -> Order:
     """Place the order; if the vendor falls silent or knows the key, ask at once what it has."""
     try:
         return vendor.place_order(request)

@@ -39,14 +39,14 @@ def send_mail_to_winner(award: Award, *, idempotency_key: str, language: str) ->
     ``MailRefused`` if it never will.
     """
     with translation.override(language if language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE):
-        mail = _mail(award, idempotency_key)
+        mail = _compose_mail(award, idempotency_key)
     try:
         mail.send()
     except OSError as error:
         raise _classify_failure(error) from error
 
 
-def _mail(award: Award, idempotency_key: str) -> EmailMessage:
+def _compose_mail(award: Award, idempotency_key: str) -> EmailMessage:
     page = conf.site_url() and conf.site_url() + reverse("awards:draw", args=[award.draw.public_id])
     subject = _("You have won: %(prize)s") % {"prize": award.prize.name}
     text = render_to_string("awards/mail/won.txt", {"award": award, "campaign": award.draw.campaign, "page": page})

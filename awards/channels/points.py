@@ -4,7 +4,7 @@ from awards.errors import AwardChanged
 from awards.models import Award, PointsAccount, PointsEntry
 
 
-def issue(award: Award) -> None:
+def credit_points(award: Award) -> None:
     """Credit the points of ``award`` and mark it as issued: three statements, four with the reading of the award.
 
     Call it inside a transaction. Raises ``AwardChanged`` if the award is no longer as it was read.

@@ -62,7 +62,7 @@ def place_order(request: OrderRequest) -> Order:
         raise VendorRefused(f"the vendor refused article {request.sku}: {status} {_quote(answer)}", failure_code=status)
     if status not in (httpx.codes.OK, httpx.codes.CREATED):
         raise VendorFailed(f"the vendor answered {status} {_quote(answer)}", failure_code=status)
-    return _order(answer)
+    return _parse_order(answer)
 
 
 def find_order(idempotency_key: str) -> Order | None:
@@ -75,7 +75,7 @@ def find_order(idempotency_key: str) -> Order | None:
         return None
     if status != httpx.codes.OK:
         raise VendorFailed(f"asked about an order, the vendor answered {status} {_quote(answer)}", failure_code=status)
-    return _order(answer)
+    return _parse_order(answer)
 
 
 def _call(
@@ -113,19 +113,19 @@ def _read_answer(response: httpx.Response, deadline: float) -> bytes:
     return answer
 
 
-def _order(answer: bytes) -> Order:
+def _parse_order(answer: bytes) -> Order:
     try:
         said: Any = json.loads(answer)
     except (ValueError, RecursionError) as error:
         raise VendorFailed(f"the vendor's answer is not JSON: {_quote(answer)}") from error
     match said:
-        case {"order_number": str(number), "sku": str(sku), "award": str(award)} if _is_number(number):
+        case {"order_number": str(number), "sku": str(sku), "award": str(award)} if _is_order_number(number):
             return Order(number=number, sku=sku, award=award)
         case _:
             raise VendorFailed(f"the vendor's answer is not an order: {_quote(answer)}")
 
 
-def _is_number(text: str) -> bool:
+def _is_order_number(text: str) -> bool:
     return 0 < len(text) <= ORDER_NUMBER_LENGTH and text.isprintable()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RequestedOrder:
     """What an order asks for; two are the same if all of it is."""
 
     sku: str
@@ -21,7 +21,7 @@ class Shipped:
 
     number: str
     key: str
-    wanted: Wanted
+    wanted: RequestedOrder
 
     def as_json(self) -> dict[str, str]:
         """Return the order in the words of the vendor's interface."""
@@ -51,7 +51,7 @@ class Book:
         )
         self._connection.execute("CREATE INDEX IF NOT EXISTS shipped_by_key ON shipped (key)")
 
-    def ship(self, key: str, wanted: Wanted, *, forgetful: bool = False) -> tuple[Shipped, bool]:
+    def ship(self, key: str, wanted: RequestedOrder, *, forgetful: bool = False) -> tuple[Shipped, bool]:
         """Ship what is wanted and return the order and whether it is new.
 
         The same key again gets the order it got before, and raises ``KeyReused`` if it asks for something else. A
@@ -93,7 +93,7 @@ class Book:
 
 
 def _shipped(id: int, key: str, sku: str, recipient: str, award: str) -> Shipped:
-    wanted = Wanted(sku=sku, recipient=recipient, award=award)
+    wanted = RequestedOrder(sku=sku, recipient=recipient, award=award)
     return Shipped(number=_number(id), key=key, wanted=wanted)
 
 

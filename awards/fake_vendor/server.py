@@ -14,10 +14,10 @@ from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
-from awards.fake_vendor.book import Book, KeyReused, Wanted
+from awards.fake_vendor.book import Book, KeyReused, RequestedOrder
 from awards.fake_vendor.modes import FaultInjector, InjectedFault, Modes
 
-BODY_LIMIT = 64 * 1024
+ORDER_BODY_LIMIT = 64 * 1024
 
 
 class FakeVendor(ThreadingHTTPServer):
@@ -87,7 +87,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         """Take an order, or new modes."""
         body = self._body()
         if body is None:
-            self._answer(HTTPStatus.BAD_REQUEST, {"error": f"a JSON object of at most {BODY_LIMIT} bytes"})
+            self._answer(HTTPStatus.BAD_REQUEST, {"error": f"a JSON object of at most {ORDER_BODY_LIMIT} bytes"})
         elif self.path == "/orders":
             self._serve_with_faults(lambda: self._order(body))
         elif self.path == "/control":
@@ -128,7 +128,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             return HTTPStatus.BAD_REQUEST, {"error": "Idempotency-Key is missing or too long"}
         match body:
             case {"sku": str(sku), "recipient": str(recipient), "award": str(award)} if sku and recipient and award:
-                wanted = Wanted(sku=sku, recipient=recipient, award=award)
+                wanted = RequestedOrder(sku=sku, recipient=recipient, award=award)
             case _:
                 return HTTPStatus.BAD_REQUEST, {"error": "sku, recipient and award are texts, and none is empty"}
         if sku in self.server.modes.refuse:
@@ -157,7 +157,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     def _body(self) -> dict[str, Any] | None:
         """Return the JSON object that was sent, or None; what is not read would be taken for the next request."""
         size = self.headers.get("Content-Length", "")
-        if not size.isdecimal() or int(size) > BODY_LIMIT:
+        if not size.isdecimal() or int(size) > ORDER_BODY_LIMIT:
             self.close_connection = True
             return None
         try:

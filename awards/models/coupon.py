@@ -13,7 +13,7 @@ from awards.models.campaign import Prize
 CODE_LENGTH = 64
 
 
-def masked(code: str) -> str:
+def mask_code(code: str) -> str:
     """Return a code of which only the end can be read, and nothing of a short one."""
     shown = 4 if len(code) >= 12 else 2 if len(code) >= 8 else 0
     return f"••••{code[len(code) - shown :]}"
@@ -74,4 +74,4 @@ class Coupon(models.Model):
     @property
     def masked(self) -> str:
         """The code as people may see it who did not win it."""
-        return masked(self.code)
+        return mask_code(self.code)

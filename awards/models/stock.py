@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from awards.models.campaign import Prize
 
-REASON_LENGTH = 300
+STOCK_REASON_LENGTH = 300
 
 
 class StockAct(models.TextChoices):
@@ -25,7 +25,7 @@ class StockChange(models.Model):
     prize = models.ForeignKey(Prize, on_delete=models.CASCADE, db_index=False, verbose_name=_("prize"))
     act = models.CharField(_("act"), max_length=7, choices=StockAct)
     pieces = models.PositiveIntegerField(_("pieces"), null=True, blank=True)
-    reason = models.CharField(_("reason"), max_length=REASON_LENGTH)
+    reason = models.CharField(_("reason"), max_length=STOCK_REASON_LENGTH)
     actor = models.CharField(_("by whom"), max_length=150)
     at = models.DateTimeField(_("when"), db_default=Now())
     request_id = models.UUIDField(_("request id"), unique=True, editable=False)

@@ -22,7 +22,7 @@ ISSUED_BY = {
     Kind.COUPON: "awards.hand_out_coupon",
 }
 """The consumer that issues each kind."""
-COUNTED = 10_000
+COUNT_LIMIT = 10_000
 """Messages under way, and messages stuck, that are looked at; with more than these, the report says so."""
 
 
@@ -128,10 +128,10 @@ def report_campaign(campaign: Campaign, prizes: Iterable[Prize] | None = None) -
     everything = list(Prize.objects.filter(campaign=campaign).order_by("-weight", "id"))
     odds = chances(everything, campaign.losing_weight)
     chosen = everything if prizes is None else list(prizes)
-    totals = _totals(chosen)
+    totals = _award_totals(chosen)
     waiting, all_waiting = _by_prize(_issuing_messages().filter(finished_at__isnull=True))
     failed, all_failed = _by_prize(_issuing_messages().filter(exhausted_at__isnull=False))
-    free, issued = _codes(chosen)
+    free, issued = _count_codes(chosen)
     lines = [
         PrizeLine(
             prize=prize,
@@ -169,19 +169,19 @@ def _issuing_messages() -> QuerySet[Message]:
 
 def _by_prize(messages: QuerySet[Message]) -> tuple[Counter[int], bool]:
     """Count the awards these messages are about that are still to be issued, and tell whether that was all of them."""
-    keys = list(messages.values_list("key", flat=True)[: COUNTED + 1])
-    awards = Award.objects.filter(pk__in=[int(key) for key in keys[:COUNTED] if key.isdecimal()])
+    keys = list(messages.values_list("key", flat=True)[: COUNT_LIMIT + 1])
+    awards = Award.objects.filter(pk__in=[int(key) for key in keys[:COUNT_LIMIT] if key.isdecimal()])
     owed = awards.filter(status=AwardStatus.WON).order_by().values_list("prize_id").annotate(Count("pk"))
-    return Counter(dict(owed)), len(keys) <= COUNTED
+    return Counter(dict(owed)), len(keys) <= COUNT_LIMIT
 
 
-def _totals(prizes: Sequence[Prize]) -> dict[int, tuple[int, int]]:
+def _award_totals(prizes: Sequence[Prize]) -> dict[int, tuple[int, int]]:
     rows = DailyStatistic.objects.filter(prize__in=prizes).order_by().values_list("prize_id")
     totals = {prize_id: (won, revoked) for prize_id, won, revoked in rows.annotate(Sum("won"), Sum("revoked"))}
     return {prize.pk: totals.get(prize.pk, (0, 0)) for prize in prizes}
 
 
-def _codes(prizes: Sequence[Prize]) -> tuple[Counter[int], Counter[int]]:
+def _count_codes(prizes: Sequence[Prize]) -> tuple[Counter[int], Counter[int]]:
     pools = Coupon.objects.filter(prize__in=prizes).order_by().values_list("prize_id")
     every = Counter(dict(pools.annotate(Count("pk"))))
     free = Counter(dict(pools.filter(award__isnull=True).annotate(Count("pk"))))

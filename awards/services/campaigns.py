@@ -11,9 +11,9 @@ from awards.errors import CodesKnown, ManagingError, StockHasALimit, StockHasNoL
 from awards.models import Campaign, Coupon, Prize, StockAct, StockChange
 from awards.models.coupon import CouponQuerySet
 
-BATCH = 1_000
+CODE_BATCH = 1_000
 SLUG_LENGTH = 60
-NAME_LENGTH = 120
+CAMPAIGN_NAME_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> St
     """
     try:
         with transaction.atomic():
-            if not _change(prize, request):
+            if not _change_stock(prize, request):
                 raise _stock_refusal(prize, request.act)
             return StockChange.objects.create(
                 prize=prize,
@@ -52,7 +52,7 @@ def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> St
         return done
 
 
-def _change(prize: Prize, request: StockChangeRequest) -> bool:
+def _change_stock(prize: Prize, request: StockChangeRequest) -> bool:
     pieces = request.pieces or 0
     match request.act:
         case StockAct.ADD:
@@ -79,8 +79,8 @@ def _stock_refusal(prize: Prize, act: StockAct) -> ManagingError:
 def known_codes(prize: Prize, codes: Sequence[str]) -> set[str]:
     """Return which of ``codes`` are in the prize's pool, issued or not."""
     known: set[str] = set()
-    for start in range(0, len(codes), BATCH):
-        batch = Coupon.objects.filter(prize=prize, code__in=codes[start : start + BATCH])
+    for start in range(0, len(codes), CODE_BATCH):
+        batch = Coupon.objects.filter(prize=prize, code__in=codes[start : start + CODE_BATCH])
         known.update(batch.values_list("code", flat=True))
     return known
 
@@ -94,7 +94,7 @@ def add_codes(prize: Prize, codes: Sequence[str]) -> int:
         raise CodesKnown(known)
     try:
         with transaction.atomic():
-            Coupon.objects.bulk_create((Coupon(prize=prize, code=code) for code in codes), batch_size=BATCH)
+            Coupon.objects.bulk_create((Coupon(prize=prize, code=code) for code in codes), batch_size=CODE_BATCH)
     except IntegrityError as error:
         # Somebody added one of them between our looking and our writing.
         raise CodesKnown(known_codes(prize, codes)) from error
@@ -112,7 +112,7 @@ def copy_campaign(campaign: Campaign) -> Campaign:
     with transaction.atomic():
         twin = Campaign.objects.create(
             slug=slug,
-            name=f"{campaign.name[: NAME_LENGTH - 6]} ({number})",
+            name=f"{campaign.name[: CAMPAIGN_NAME_LENGTH - 6]} ({number})",
             description=campaign.description,
             starts_at=campaign.starts_at,
             ends_at=campaign.ends_at,

@@ -1,7 +1,6 @@
 """The JSON endpoints: ``POST /api/campaigns/<slug>/draws`` and ``GET /api/awards/<id>``."""
 
 import json
-import random
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from awards.errors import DrawError, DrawRefused, RequestReused
+from awards.luck import SYSTEM_LUCK
 from awards.models import Award, Draw, Prize
 from awards.selectors import awards as selectors
 from awards.services import draws
@@ -20,7 +20,6 @@ from awards.views.error_texts import explain_draw_error
 from awards.views.problems import allow, answer, problem
 
 BODY_LIMIT = 4 * 1024
-LUCK = random.SystemRandom()
 
 
 class _Malformed(Exception):
@@ -40,7 +39,7 @@ def campaign_draws(request: HttpRequest, slug: str) -> HttpResponse:
         return problem(HTTPStatus.NOT_FOUND, "unknown_campaign", _("There is no campaign of that name."))
     try:
         drawn = draws.draw_ticket(
-            campaign, person=_person(request), request_id=_key(request), luck=LUCK, language=get_language() or ""
+            campaign, person=_person(request), request_id=_key(request), luck=SYSTEM_LUCK, language=get_language() or ""
         )
     except _Malformed as error:
         return problem(error.status, error.code, error.detail)
@@ -72,7 +71,7 @@ def award(_request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
             "issued_at": found.issued_at.isoformat() if found.issued_at else None,
             "points_entry": _points_entry(found),
             "vendor_order": _vendor_order(found),
-            "coupon": _coupon(found),
+            "coupon": _coupon_json(found),
         }
     )
 
@@ -160,7 +159,7 @@ def _vendor_order(found: Award) -> dict[str, Any] | None:
     return {"number": order.number, "recorded_at": order.recorded_at.isoformat()} if order else None
 
 
-def _coupon(found: Award) -> dict[str, Any] | None:
+def _coupon_json(found: Award) -> dict[str, Any] | None:
     """Return the award's code masked, as answers are logged on the way; the draw's page shows it to its winner."""
     coupon = getattr(found, "coupon", None)
     return {"code": coupon.masked, "issued_at": coupon.issued_at.isoformat()} if coupon else None

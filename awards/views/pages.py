@@ -1,6 +1,5 @@
 """The public pages: what is running, a campaign to draw in, and what a draw came to. They work without JavaScript."""
 
-import random
 import uuid
 from http import HTTPStatus
 
@@ -11,13 +10,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from awards.errors import DrawError, DrawRefused, SoldOut
+from awards.luck import SYSTEM_LUCK
 from awards.models import AwardStatus, Campaign, Draw
 from awards.selectors import awards as selectors
 from awards.services import draws
 from awards.views.error_texts import explain_draw_error
 from awards.views.forms import DrawForm
 
-LUCK = random.SystemRandom()
 MINE = "draws"
 """Under which name the session keeps the ids of the draws made in it."""
 KEPT = 20
@@ -50,7 +49,7 @@ def campaign(request: HttpRequest, slug: str) -> HttpResponse:
             found,
             person=person,
             request_id=str(form.cleaned_data["request_id"]),
-            luck=LUCK,
+            luck=SYSTEM_LUCK,
             language=get_language() or "",
         )
     except DrawError as error:

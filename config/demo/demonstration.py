@@ -36,7 +36,7 @@ from outbox import Message
 
 OPERATOR = "admin"
 UP_WITHIN = timedelta(seconds=60)
-LOOK_EVERY = timedelta(seconds=0.2)
+REFRESH_SECONDS = timedelta(seconds=0.2)
 SLOW_DRAW = timedelta(seconds=0.1)
 
 
@@ -161,7 +161,7 @@ class Demonstration:
                 self._say(f"\n{left} messages are not settled after {self._options.settle_timeout}; the first of them:")
                 self._say("\n".join(map(str, rows)))
                 return False
-            time.sleep(LOOK_EVERY.total_seconds())
+            time.sleep(REFRESH_SECONDS.total_seconds())
         progress.show(total)
         progress.end()
         return True

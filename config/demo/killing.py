@@ -11,7 +11,7 @@ from config.demo.reconciliation import pid_in
 from config.processes.supervisor import Supervisor, SupervisorError
 from outbox import Message
 
-LOOK_EVERY = timedelta(milliseconds=2)
+WATCH_SECONDS = timedelta(milliseconds=2)
 LOOK_FOR = timedelta(seconds=4)
 BACK_WITHIN = timedelta(seconds=60)
 
@@ -65,7 +65,7 @@ class Killer:
         while time.monotonic() < until:
             if _started_by(present):
                 return
-            time.sleep(LOOK_EVERY.total_seconds())
+            time.sleep(WATCH_SECONDS.total_seconds())
 
 
 def _started_by(pids: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import httpx
 
-ANSWER_TIMEOUT = timedelta(seconds=60)
+DRAW_ANSWER_TIMEOUT = timedelta(seconds=60)
 PAUSE = timedelta(seconds=0.2)
 PERSONS = 200
 
@@ -46,7 +46,7 @@ def make_draws(address: str, *, run: str, number: int, seed: int) -> Iterator[bo
 
 
 def _make_draw(client: httpx.Client, address: str, *, key: str, person: str) -> bool:
-    until = time.monotonic() + ANSWER_TIMEOUT.total_seconds()
+    until = time.monotonic() + DRAW_ANSWER_TIMEOUT.total_seconds()
     while True:
         try:
             response = client.post(address, json={"person": person}, headers={"Idempotency-Key": key})
@@ -59,5 +59,7 @@ def _make_draw(client: httpx.Client, address: str, *, key: str, person: str) -> 
             if response.status_code not in (408, 429) and response.status_code < 500:
                 raise DrawingFailed(f"draw {key} was refused with {problem}")
         if time.monotonic() > until:
-            raise DrawingFailed(f"draw {key} was not answered within {ANSWER_TIMEOUT.total_seconds():.0f} s: {problem}")
+            raise DrawingFailed(
+                f"draw {key} was not answered within {DRAW_ANSWER_TIMEOUT.total_seconds():.0f} s: {problem}"
+            )
         time.sleep(PAUSE.total_seconds())

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-WIDTH = 30
+BAR_WIDTH = 30
 LINES = 5
 """Lines written in all when nobody watches."""
 
@@ -38,8 +38,8 @@ class Progress:
         """Show that ``done`` are done, with a few words beside the figures."""
         text = f"{self._title} {done}/{self._total}{f', {note}' if note else ''}"
         if self._watched:
-            filled = WIDTH * done // max(self._total, 1)
-            line = f"[{'#' * filled}{'.' * (WIDTH - filled)}] {text}"
+            filled = BAR_WIDTH * done // max(self._total, 1)
+            line = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {text}"
             self._write(f"\r{line:<{len(self._shown)}}")
             self._shown = line
         elif (step := LINES * done // max(self._total, 1)) > self._step:

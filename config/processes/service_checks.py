@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.migrations.executor import MigrationExecutor
 from kombu.exceptions import OperationalError
 
-CONNECT_SECONDS = 5
+PROBE_SECONDS = 5
 UNWELCOME = ("password", "role ", "pg_hba.conf", "authentication")
 """What libpq says, among other things, when PostgreSQL is there and does not let us in."""
 
@@ -45,7 +45,7 @@ def database_trouble(said: str, settings: dict[str, Any]) -> str:
 
 def why_no_broker() -> str:
     """Connect to the broker; return why it cannot be used and what to do, or nothing if it can."""
-    connection = current_app.connection_for_write(connect_timeout=CONNECT_SECONDS)
+    connection = current_app.connection_for_write(connect_timeout=PROBE_SECONDS)
     where = f"RabbitMQ at {connection.hostname}:{connection.port or connection.transport.default_port}"
     user, vhost = connection.userid or "guest", connection.virtual_host
     away: tuple[type[BaseException], ...] = (OSError, OperationalError, *connection.connection_errors)

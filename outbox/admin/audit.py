@@ -20,7 +20,7 @@ from outbox.audit import PRUNED
 from outbox.models import AuditEntry, Heartbeat
 from outbox.operate.actions import Action
 
-COUNTED = 10_000
+ENTRIES_COUNTED = 10_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # the same
@@ -29,7 +29,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]  # the same
     @cached_property
     def count(self) -> int:
         """The number of rows, or ``COUNTED`` if there are more."""
-        return int(self.object_list[:COUNTED].count())  # type: ignore[attr-defined]  # the admin gives a queryset
+        return int(self.object_list[:ENTRIES_COUNTED].count())  # type: ignore[attr-defined]  # the admin gives a queryset
 
 
 @admin.register(Heartbeat)

@@ -48,7 +48,7 @@ def describe(pattern: str) -> Callable[[Describer], Describer]:
     return register
 
 
-def forget(pattern: str) -> None:
+def forget_describer(pattern: str) -> None:
     """Take a describer out again; for tests."""
     _describers.pop(pattern, None)
 

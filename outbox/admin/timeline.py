@@ -47,7 +47,7 @@ def build_timeline(message: Message, attempts: Sequence[Attempt], acts: Sequence
     """Return the story from publishing to now."""
     events = [
         Event(message.created_at, Tone.GOOD, _("Published, in the transaction of the business row")),
-        *(_attempt(attempt) for attempt in attempts),
+        *(_attempt_event(attempt) for attempt in attempts),
         *(action_event(entry) for entry in acts),
     ]
     if message.exhausted_at is not None and not any(entry.action == Action.REOPEN for entry in acts[-1:]):
@@ -60,7 +60,7 @@ def build_timeline(message: Message, attempts: Sequence[Attempt], acts: Sequence
     return sorted(events, key=lambda event: event.at)
 
 
-def _attempt(attempt: Attempt) -> Event:
+def _attempt_event(attempt: Attempt) -> Event:
     took = attempt.ended_at - attempt.started_at if attempt.started_at else None
     return Event(
         attempt.ended_at,

@@ -32,7 +32,7 @@ class Hint:
     ids: tuple[int, ...]
 
 
-_inherited: list[Any] = []
+_inherited_wires: list[Any] = []
 
 
 class BrokerConnection:
@@ -118,7 +118,7 @@ class BrokerConnection:
     def _open(self) -> None:
         if self._wire is not None and self._pid != os.getpid():
             # Ours by fork: it is the parent's, and is kept from the collector, which would close it.
-            _inherited.append((self._connection, self._wire, self._channel))
+            _inherited_wires.append((self._connection, self._wire, self._channel))
             self._forget()
         if self._wire is not None:
             return

@@ -63,16 +63,16 @@ def _queue(name: str, arguments: dict[str, Any]) -> EngineQueue:
     return EngineQueue(name, exchange=exchange, routing_key=name, durable=True, declared_with=arguments)
 
 
-_apps: list[Celery] = []
+_celery_apps: list[Celery] = []
 
 
 def use(app: Celery) -> None:
     """Send through ``app`` from now on."""
-    _apps[:] = [app]
+    _celery_apps[:] = [app]
 
 
 def celery_app() -> Celery:
     """Return the app that was configured; ``BrokerAway`` says what is missing if there is none."""
-    if not _apps:
+    if not _celery_apps:
         raise BrokerAway("no Celery app: call outbox.configure(app) where your project makes its app")
-    return _apps[0]
+    return _celery_apps[0]

@@ -16,10 +16,10 @@ __all__ = ["check_deployment", "check_settings"]
 @register("outbox")
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     """Look at the database, the Celery app and the consumers."""
-    return [*database.unsafe(), *celery.unsafe(), *consumers.unsafe()]
+    return [*database.check_database(), *celery.check_celery(), *consumers.check_consumers()]
 
 
 @register("outbox", deploy=True)
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     """Look at what is fine for trying out, but not for running it for real."""
-    return [*database.unsafe_when_deployed(), *celery.unsafe_when_deployed()]
+    return [*database.check_deployed_database(), *celery.check_deployed_celery()]

@@ -1,17 +1,16 @@
 """The host's Celery app: what the engine's queues, hints and chores need of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.checks import Error, Info, Warning
 
 from outbox import registry
 from outbox.broker import queues
+from outbox.checks.database import CheckMessages
 from outbox.conf import Conf, conf
 from outbox.worker.integration import FILES, NEEDED, REUSE
-
-Found = Iterable[CheckMessage]
 
 LONGEST_CHORE = 60.0
 """Seconds that pruning may take with its rests; Celery's own limit must not be shorter."""
@@ -34,7 +33,7 @@ WHY_NEEDED = {
 }
 
 
-def unsafe() -> Found:
+def check_celery() -> CheckMessages:
     """Yield what is unsafe anywhere."""
     yield from _settings()
     yield from _content()
@@ -42,7 +41,7 @@ def unsafe() -> Found:
     yield from _chores()
 
 
-def unsafe_when_deployed() -> Found:
+def check_deployed_celery() -> CheckMessages:
     """Yield what is unsafe where it is run for real."""
     app = queues.celery_app()
     if _scheme(app.conf) in (FILES, "memory"):
@@ -72,7 +71,7 @@ def unsafe_when_deployed() -> Found:
         )
 
 
-def _settings() -> Found:
+def _settings() -> CheckMessages:
     given = queues.celery_app().conf
     for name, why in WHY_NEEDED.items():
         value, needed = given.get(name), NEEDED.get(name)
@@ -84,7 +83,7 @@ def _settings() -> Found:
             )
 
 
-def _content() -> Found:
+def _content() -> CheckMessages:
     given = queues.celery_app().conf
     accepted = {str(kind) for kind in given.accept_content}
     if not accepted & JSON:
@@ -107,7 +106,7 @@ def _content() -> Found:
         )
 
 
-def _transport() -> Found:
+def _transport() -> CheckMessages:
     given = queues.celery_app().conf
     transport = _scheme(given)
     if transport not in RABBITMQ | {FILES, "memory"}:
@@ -118,7 +117,7 @@ def _transport() -> Found:
         )
 
 
-def _chores() -> Found:
+def _chores() -> CheckMessages:
     """Look at what would stop, or slow down, the engine's own tasks."""
     given = queues.celery_app().conf
     longest = max((entry.time_limit.total_seconds() for entry in registry.all_consumers()), default=30.0)

@@ -1,15 +1,12 @@
 """The consumers, and the spans of time they are given."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 
-from django.core.checks import CheckMessage, Warning
+from django.core.checks import Warning
 
 from outbox import registry
-from outbox.checks.database import milliseconds, session, vendor
+from outbox.checks.database import CheckMessages, database_vendor, milliseconds, session
 from outbox.conf import conf
-
-Found = Iterable[CheckMessage]
 
 SAVEPOINTS_CACHED = 64
 """More writing savepoints in one transaction overflow PostgreSQL's cache of subtransactions."""
@@ -18,13 +15,13 @@ LONG_HINT = timedelta(seconds=5)
 """Half of the margin that a hint's time limit has."""
 
 
-def unsafe() -> Found:
+def check_consumers() -> CheckMessages:
     """Yield what is unsafe anywhere."""
-    yield from _consumers()
+    yield from _check_each()
     yield from _spans()
 
 
-def _consumers() -> Found:
+def _check_each() -> CheckMessages:
     consumers = registry.all_consumers()
     if not consumers:
         yield Warning(
@@ -49,9 +46,9 @@ def _consumers() -> Found:
             )
 
 
-def _spans() -> Found:
+def _spans() -> CheckMessages:
     given = conf()
-    chunk_time = given.chunk_time_sqlite if vendor() == "sqlite3" else given.chunk_time
+    chunk_time = given.chunk_time_sqlite if database_vendor() == "sqlite3" else given.chunk_time
     if given.lease <= chunk_time + given.chunk_lock_timeout:
         yield Warning(
             f"LEASE ({given.lease}) is over before a chunk is (CHUNK_TIME {chunk_time}); rows would be taken back from "

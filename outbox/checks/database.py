@@ -10,28 +10,28 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from outbox.conf import conf
 
-Found = Iterable[CheckMessage]
+CheckMessages = Iterable[CheckMessage]
 
 SQLITE_PATIENCE = 10.0
 """Seconds that a SQLite connection should wait for the one writer; with 20 no draw of 3,000 met a lock."""
 
 
-def unsafe() -> Found:
+def check_database() -> CheckMessages:
     """Yield what is unsafe anywhere."""
-    yield from _apps()
+    yield from _check_apps()
     yield from _alias()
 
 
-def unsafe_when_deployed() -> Found:
+def check_deployed_database() -> CheckMessages:
     """Yield what is unsafe where it is run for real."""
-    if vendor() == "sqlite3":
+    if database_vendor() == "sqlite3":
         yield Warning(
             "SQLite is for trying out: one machine, one writer at a time.",
             hint='Put the alias in OUTBOX["DATABASE"] on PostgreSQL.',
             id="outbox.W024",
         )
     host = str(settings.DATABASES.get(conf().database, {}).get("HOST") or "")
-    remote = vendor() == "postgresql" and host and not host.startswith("/")
+    remote = database_vendor() == "postgresql" and host and not host.startswith("/")
     if remote and not {"keepalives_idle", "tcp_user_timeout"} & _options().keys():
         yield Warning(
             "When the database's machine vanishes, a worker waits for it for hours.",
@@ -41,7 +41,7 @@ def unsafe_when_deployed() -> Found:
         )
 
 
-def _apps() -> Found:
+def _check_apps() -> CheckMessages:
     missing = [name for name in ("django.contrib.auth", "django.contrib.contenttypes") if not apps.is_installed(name)]
     if missing:
         yield Error(
@@ -57,7 +57,7 @@ def _apps() -> Found:
         )
 
 
-def _alias() -> Found:
+def _alias() -> CheckMessages:
     alias = conf().database
     if alias not in settings.DATABASES:
         yield Error(
@@ -66,7 +66,7 @@ def _alias() -> Found:
             id="outbox.E001",
         )
         return
-    match vendor():
+    match database_vendor():
         case "postgresql":
             yield from _postgresql(f'DATABASES["{alias}"]["OPTIONS"]')
         case "sqlite3":
@@ -79,7 +79,7 @@ def _alias() -> Found:
             )
 
 
-def _postgresql(where: str) -> Found:
+def _postgresql(where: str) -> CheckMessages:
     opened = session()
     if not milliseconds(opened.get("client_connection_check_interval", "0")):
         yield Warning(
@@ -102,7 +102,7 @@ def _postgresql(where: str) -> Found:
         )
 
 
-def _sqlite(where: str) -> Found:
+def _sqlite(where: str) -> CheckMessages:
     options = _options()
     if options.get("transaction_mode") != "IMMEDIATE":
         yield Warning(
@@ -125,7 +125,7 @@ def _sqlite(where: str) -> Found:
         )
 
 
-def vendor() -> str:
+def database_vendor() -> str:
     """Return what the engine's database is: "postgresql", "sqlite3", or the name of another backend."""
     engine = str(settings.DATABASES.get(conf().database, {}).get("ENGINE", ""))
     return {"postgis": "postgresql", "spatialite": "sqlite3"}.get(name := engine.rpartition(".")[2], name)

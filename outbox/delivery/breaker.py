@@ -25,7 +25,7 @@ from outbox.registry import Consumer
 log = logging.getLogger("outbox.breaker")
 
 ROWS_TO_OPEN = 3
-LOOK_EVERY = 1.0
+TRUSTED_SECONDS = 1.0
 """Seconds for which a process believes what it last read about troubled consumers."""
 
 
@@ -92,7 +92,7 @@ def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
 
 def _unavailable_consumers() -> frozenset[str]:
     seen = last_seen.value
-    if monotonic() - seen.at > LOOK_EVERY:
+    if monotonic() - seen.at > TRUSTED_SECONDS:
         seen.consumers = frozenset(ConsumerState.objects.seen_unavailable().values_list("consumer", flat=True))
         seen.at = monotonic()
     return seen.consumers

@@ -154,7 +154,7 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
     redo: list[Fence] = []
     reports: list[Report] = []
     with transaction.atomic(using=conf().database, durable=True):
-        messages = lock(consumer, fences, wait=_patience(consumer))
+        messages = lock_chunk(consumer, fences, wait=_patience(consumer))
         # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
         until = monotonic() + _chunk_time().total_seconds()
         savepoints = Savepoints()
@@ -164,13 +164,13 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
         else:
             if consumer.bulk and len(messages) > 1:
                 # As they are in the table: the call that failed may have changed what it was given.
-                messages = lock(consumer, fences, wait=_patience(consumer))
+                messages = lock_chunk(consumer, fences, wait=_patience(consumer))
             for turn, message in enumerate(messages):
                 if turn and monotonic() >= until:
                     reports += execution.give_back(messages[turn:])
                     break
                 try:
-                    reports.append(execution.call(consumer, message, savepoints))
+                    reports.append(execution.call_handler(consumer, message, savepoints))
                 except Redo:
                     redo = [waiting.fence for waiting in messages[turn:]]
                     break
@@ -179,7 +179,7 @@ def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]
     return redo
 
 
-def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
+def lock_chunk(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
     """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease.
 
     From here on nothing in the transaction waits longer than ``wait`` for a lock.
@@ -218,8 +218,8 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
         try:
             with transaction.atomic(using=conf().database, durable=True):
                 savepoints = Savepoints()
-                messages = lock(consumer, [fence], wait=consumer.timeout)
-                reports = [execution.call(consumer, message, savepoints) for message in messages]
+                messages = lock_chunk(consumer, [fence], wait=consumer.timeout)
+                reports = [execution.call_handler(consumer, message, savepoints) for message in messages]
                 settling.settle(consumer, reports)
         except Superseded:
             return
@@ -241,13 +241,13 @@ def _settle_failed(consumer: Consumer, fence: Fence, problem: Exception) -> None
     with transaction.atomic(using=conf().database, durable=True):
         settling.settle(
             consumer,
-            [execution.classify(message, problem) for message in lock(consumer, [fence], wait=consumer.timeout)],
+            [execution.classify(message, problem) for message in lock_chunk(consumer, [fence], wait=consumer.timeout)],
         )
 
 
 def _give_back(consumer: Consumer, fences: Sequence[Fence]) -> None:
     with transaction.atomic(using=conf().database, durable=True):
-        settling.settle(consumer, execution.give_back(lock(consumer, fences, wait=consumer.timeout)))
+        settling.settle(consumer, execution.give_back(lock_chunk(consumer, fences, wait=consumer.timeout)))
 
 
 def worker_name() -> str:

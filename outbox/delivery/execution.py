@@ -44,7 +44,7 @@ class Redo(Exception):
     """A row met a lock, a deadlock or a broken connection: nothing is wrong with it, do it alone."""
 
 
-def call(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report:
+def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report:
     """Call the consumer for one message inside a savepoint; what it wrote before failing is rolled back.
 
     Raises ``Redo`` for a conflict with others over locks.

@@ -39,9 +39,9 @@ def handle(consumer: Consumer, fence: Fence) -> None:
 def _handle(consumer: Consumer, message: Message) -> None:
     settlement = Settlement(message)
     message.settlement = settlement.open
-    report = call(consumer, message)
+    report = call_outside(consumer, message)
     if not settlement.done:
-        settle(consumer, report)
+        settle_outside(consumer, report)
         return
     if not isinstance(report.outcome, Succeeded):
         log.error("message %d was settled as a success, then its handler failed: %s", message.pk, report.error)
@@ -69,7 +69,7 @@ class Settlement:
         self.done = True
 
 
-def call(consumer: Consumer, message: Message) -> Report:
+def call_outside(consumer: Consumer, message: Message) -> Report:
     """Call the consumer in no transaction of ours, and judge what it does."""
     try:
         execution.run(consumer, message)
@@ -78,7 +78,7 @@ def call(consumer: Consumer, message: Message) -> Report:
     return Report(message, Succeeded())
 
 
-def settle(consumer: Consumer, report: Report) -> None:
+def settle_outside(consumer: Consumer, report: Report) -> None:
     """Write down what the call came to, if the row is still ours; else keep that it came too late."""
     try:
         _in_one_transaction(consumer, report)

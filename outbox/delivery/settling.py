@@ -71,7 +71,7 @@ def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
 def attempt_of(report: Report) -> Attempt | None:
     """Return the row that keeps an attempt which did not simply succeed; None for one that never had its turn."""
     outcome = _recorded_as(report.outcome)
-    return _attempt(report, outcome) if outcome else None
+    return _attempt_row(report, outcome) if outcome else None
 
 
 def record_late(report: Report) -> None:
@@ -80,10 +80,10 @@ def record_late(report: Report) -> None:
     Without an error the handler had succeeded.
     """
     log.warning("message %d: the result of attempt %d came too late", report.message.pk, report.message.attempts)
-    _attempt(report, AttemptOutcome.LATE).save(force_insert=True)
+    _attempt_row(report, AttemptOutcome.LATE).save(force_insert=True)
 
 
-def _attempt(report: Report, outcome: AttemptOutcome) -> Attempt:
+def _attempt_row(report: Report, outcome: AttemptOutcome) -> Attempt:
     message = report.message
     return Attempt(
         message_id=message.pk,

@@ -21,7 +21,7 @@ from outbox.models.failure import FailureCount, FailureGroup, GroupState
 log = logging.getLogger("outbox.failures")
 
 SLOTS = 16
-LOOK_EVERY = 10.0
+RECHECK_SECONDS = 10.0
 """Seconds after which a process looks again whether a group it knows was said to be fixed."""
 
 _known_at: Memory[dict[str, float]] = Memory(dict)
@@ -32,7 +32,7 @@ def count_failures(failures: Mapping[Fingerprint, int]) -> None:
     try:
         for failure in sorted(failures, key=lambda each: each.digest):
             _ensure_open(failure)
-            _count(failure.digest, failures[failure])
+            _add_to_count(failure.digest, failures[failure])
     except (DatabaseError, InterfaceError):
         _known_at.value.clear()
         log.exception("%d failures were not counted", Counter(failures).total())
@@ -40,7 +40,7 @@ def count_failures(failures: Mapping[Fingerprint, int]) -> None:
 
 def _ensure_open(failure: Fingerprint) -> None:
     """Make the group if it is new; open it again as a regression if it was said to be fixed."""
-    if monotonic() - _known_at.value.get(failure.digest, float("-inf")) < LOOK_EVERY:
+    if monotonic() - _known_at.value.get(failure.digest, float("-inf")) < RECHECK_SECONDS:
         return
     _group, made = FailureGroup.objects.get_or_create(
         fingerprint=failure.digest,
@@ -58,7 +58,7 @@ def _ensure_open(failure: Fingerprint) -> None:
     _known_at.value[failure.digest] = monotonic()
 
 
-def _count(digest: str, failures: int) -> None:
+def _add_to_count(digest: str, failures: int) -> None:
     connection = connections[conf().database]
     table = connection.ops.quote_name(FailureCount._meta.db_table)
     sql = (

@@ -28,15 +28,15 @@ from outbox.models import Alert, Attempt, FailureCount, FailureGroup, Heartbeat,
 
 log = logging.getLogger("outbox.pruning")
 
-HEARTBEAT = "prune"
-BATCH = 1000
+PRUNE_HEARTBEAT = "prune"
+MESSAGE_BATCH = 1000
 """Messages deleted by one transaction at most; larger ones hold up those who write."""
 SMALL_TABLES = "prune aside"
 SMALL_TABLES_EVERY = timedelta(minutes=1)
 """How often the smaller tables are pruned, which grow by what people do and by kinds, not by messages."""
 GROUP_BATCH = 100
 """Kinds of failure forgotten by one pass at most."""
-REST = 1.0
+REST_SHARE = 1.0
 """Rest between two batches, as a share of what the last one took, so that pruning has half of the time at most."""
 
 
@@ -54,7 +54,7 @@ def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
     Returns at once if another pruner is at work.
     """
     until = time.monotonic() + budget.total_seconds()
-    Heartbeat.objects.get_or_create(name=HEARTBEAT)
+    Heartbeat.objects.get_or_create(name=PRUNE_HEARTBEAT)
     if Heartbeat.objects.claim(SMALL_TABLES, every=SMALL_TABLES_EVERY):
         _prune_small_tables()
     total = 0
@@ -64,23 +64,23 @@ def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
         if batch is None:
             return Pruned(total, more=True)
         total += batch
-        if batch < BATCH:
-            Heartbeat.objects.record(HEARTBEAT, messages=total)
+        if batch < MESSAGE_BATCH:
+            Heartbeat.objects.record(PRUNE_HEARTBEAT, messages=total)
             return Pruned(total, more=False)
         took = time.monotonic() - began
-        if time.monotonic() + took * REST >= until:
-            Heartbeat.objects.record(HEARTBEAT, messages=total)
+        if time.monotonic() + took * REST_SHARE >= until:
+            Heartbeat.objects.record(PRUNE_HEARTBEAT, messages=total)
             return Pruned(total, more=True)
-        time.sleep(took * REST)
+        time.sleep(took * REST_SHARE)
 
 
 def _prune_batch() -> int | None:
     """Delete one batch, oldest first, and return its size; None if somebody else is pruning."""
     with transaction.atomic(using=conf().database):
-        if not list(Heartbeat.objects.select_for_update(skip_locked=True).filter(name=HEARTBEAT)):
+        if not list(Heartbeat.objects.select_for_update(skip_locked=True).filter(name=PRUNE_HEARTBEAT)):
             return None
         settled = Message.objects.prunable(older_than=conf().keep_finished).select_for_update(skip_locked=True)
-        ids = list(settled.values_list("pk", flat=True)[:BATCH])
+        ids = list(settled.values_list("pk", flat=True)[:MESSAGE_BATCH])
         # Not delete(): that reads every row first, payload included, to look for what hangs on it.
         for rows in (Attempt.objects.filter(message_id__in=ids), Message.objects.filter(pk__in=ids)):
             rows._raw_delete(conf().database)
@@ -93,7 +93,7 @@ def _prune_small_tables() -> None:
     keep = conf().keep_stats
     alerts, _by_model = Alert.objects.resolved(after=keep).delete()
     groups = _prune_failure_groups(keep)
-    entries = 0 if conf().keep_audit == FOR_EVER else audit.prune(older_than=conf().keep_audit)
+    entries = 0 if conf().keep_audit == FOR_EVER else audit.prune_entries(older_than=conf().keep_audit)
     if alerts or groups or entries:
         log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alerts, groups, entries)
 

@@ -26,7 +26,7 @@ from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
 
-BATCH = 1000
+FAIL_BATCH = 1000
 """Rows failed by one transaction at most."""
 LOST_BATCH = 100
 """Rows taken back by one transaction at most; each takes some statements of its own."""
@@ -152,8 +152,8 @@ def _fail(consumer: str, rows: MessageQuerySet, reason: Reason, until: float) ->
         with transaction.atomic(using=conf().database):
             idle = rows.due().filter(Q(status=Status.PENDING) | Q(lease_until__lt=Now()))
             locked = idle.select_for_update(skip_locked=True, no_key=True)
-            ids = list(locked.values_list("pk", flat=True)[:BATCH])
-            recovered.more = len(ids) == BATCH
+            ids = list(locked.values_list("pk", flat=True)[:FAIL_BATCH])
+            recovered.more = len(ids) == FAIL_BATCH
             if ids:
                 recovered.failed += Message.objects.filter(pk__in=ids).mark_failed(
                     reason=reason, failure=failure.digest

@@ -36,7 +36,7 @@ from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
 
-HEARTBEAT = "rescan"
+RESCAN_HEARTBEAT = "rescan"
 TAKEOVER = "rescan by a worker"
 CLAIM = 1000
 """Rows claimed by one statement at most."""
@@ -72,7 +72,7 @@ def rescan() -> RescanResult:
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
     _send_due(flowing, set(ConsumerState.objects.open().values_list("consumer", flat=True)), result)
-    Heartbeat.objects.record(HEARTBEAT, **asdict(result))
+    Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))
     return result
 
 
@@ -87,7 +87,7 @@ def rescan_if_overdue() -> bool:
     if taken_for_gone.update(gone_since=None):
         rescan()
         return True
-    if Heartbeat.objects.ran_within(HEARTBEAT, overdue) or not Heartbeat.objects.claim(TAKEOVER, every=overdue):
+    if Heartbeat.objects.ran_within(RESCAN_HEARTBEAT, overdue) or not Heartbeat.objects.claim(TAKEOVER, every=overdue):
         return False
     rescan()
     return True
@@ -147,7 +147,7 @@ def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn
     if claim.failed:
         result.failed += claim.failed
         counting.count_failures({without_error(consumer.name, Reason.NOT_TAKEN): claim.failed})
-    missing = _send(connection, _hints(consumer, claim.rows), room, result, counted=depth == 0)
+    missing = _send(connection, _hints_for(consumer, claim.rows), room, result, counted=depth == 0)
     return Turn.MORE if claim.full and not missing else Turn.DONE
 
 
@@ -160,7 +160,7 @@ def _send_canary(consumer: Consumer, result: RescanResult) -> None:
         if claim.rows and not breaker.take_turn(consumer, claim.rows[0].id):
             transaction.set_rollback(True, using=conf().database)
             return
-    _send(connection, _hints(consumer, claim.rows), 1, result, counted=False)
+    _send(connection, _hints_for(consumer, claim.rows), 1, result, counted=False)
 
 
 def _probe(consumer: Consumer) -> MessageQuerySet:
@@ -239,7 +239,7 @@ def _behind(found: Sequence[Row]) -> set[int]:
     return ordered - set(Message.objects.filter(pk__in=ordered).at_head().values_list("pk", flat=True))
 
 
-def _hints(consumer: Consumer, rows: Sequence[Row]) -> list[Hint]:
+def _hints_for(consumer: Consumer, rows: Sequence[Row]) -> list[Hint]:
     """Return the hints for ``rows``: chunks, but each row that a worker was lost over alone."""
     sound = [row.id for row in rows if not row.lost]
     chunks = [tuple(sound[start : start + consumer.chunk]) for start in range(0, len(sound), consumer.chunk)]

@@ -22,12 +22,11 @@ from django.db.models.functions import Now
 
 from outbox.conf import conf
 from outbox.models import Attempt, Heartbeat, Message, MinuteStat, Resolution, Status, TotalStat
-from outbox.models.stats import BOUNDS, COUNTED, Counts, add_latencies, no_latencies
+from outbox.models.stats import BOUNDS, COUNTED, MINUTE, Counts, add_latencies, no_latencies
 
 log = logging.getLogger("outbox.rollup")
 
-HEARTBEAT = "rollup"
-MINUTE = timedelta(minutes=1)
+ROLLUP_HEARTBEAT = "rollup"
 RECOUNTED = timedelta(minutes=3)
 """How far back a pass counts again. A row is committed milliseconds after its ``finished_at``, at worst after what a
 handler does inside ``message.settling()``."""
@@ -92,23 +91,23 @@ def roll_up(*, budget: timedelta = timedelta(seconds=10)) -> RolledUp:
     counted = 0
     behind = timedelta(0)
     while minute <= now and (not counted or monotonic() < until):
-        seen = _count(minute)
+        seen = _count_minute(minute)
         minute += MINUTE
         counted += 1
         behind = max(now + MINUTE - minute, timedelta(0))
         with transaction.atomic(using=conf().database):
             # One writer at a time: a total is read and written back.
-            Heartbeat.objects.select_for_update(no_key=True).get(name=HEARTBEAT)
+            Heartbeat.objects.select_for_update(no_key=True).get(name=ROLLUP_HEARTBEAT)
             _write(minute - MINUTE, seen)
-            Heartbeat.objects.record(HEARTBEAT, next=minute.isoformat(), behind=behind.total_seconds())
+            Heartbeat.objects.record(ROLLUP_HEARTBEAT, next=minute.isoformat(), behind=behind.total_seconds())
     _prune_minutes()
     return RolledUp(counted, behind)
 
 
 def _where_to_begin() -> tuple[datetime, datetime]:
     """Return the minute that the database's clock is in, and the first minute that must be counted."""
-    Heartbeat.objects.get_or_create(name=HEARTBEAT)
-    now, data = Heartbeat.objects.filter(name=HEARTBEAT).annotate(now=Now()).values_list("now", "data").get()
+    Heartbeat.objects.get_or_create(name=ROLLUP_HEARTBEAT)
+    now, data = Heartbeat.objects.filter(name=ROLLUP_HEARTBEAT).annotate(now=Now()).values_list("now", "data").get()
     now = _minute_of(now)
     if "next" in data:
         # The last minutes are always counted again, and so they are when the clock was set back.
@@ -126,7 +125,7 @@ def _minute_of(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _count(minute: datetime) -> Mapping[str, MinuteCounts]:
+def _count_minute(minute: datetime) -> Mapping[str, MinuteCounts]:
     """Count what ended in the minute that begins at ``minute``, by consumer: three scans, each of one index range."""
     tallies: dict[str, MinuteCounts] = defaultdict(MinuteCounts)
     for consumer, bucket, many, total, longest in _successes(minute):

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from outbox.models.state import EngineQuerySet
 from outbox.topics import NAME_LENGTH
 
+MINUTE = timedelta(minutes=1)
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
 """Upper bounds of the latency buckets, in seconds; one more takes the rest. What is stored depends on their order."""
 

@@ -33,7 +33,7 @@ from outbox.monitoring.health import health
 
 log = logging.getLogger("outbox.alerts")
 
-HEARTBEAT = "alerts"
+ALERTS_HEARTBEAT = "alerts"
 TURNS = "alerts by turns"
 TURN = timedelta(seconds=20)
 """Only one process looks in so long; longer than telling takes, shorter than beat's interval."""
@@ -80,7 +80,7 @@ class Notification:
                 return _("Over: %s") % self.sentence
 
 
-Channel = Callable[[Sequence[Notification]], None]
+AlertChannel = Callable[[Sequence[Notification]], None]
 
 
 def watch() -> list[Notification]:
@@ -102,7 +102,7 @@ def watch() -> list[Notification]:
 
 def watch_if_overdue() -> bool:
     """Look if nobody has for two minutes; tell whether it was us. How workers cover for a dead control worker."""
-    if Heartbeat.objects.ran_within(HEARTBEAT, OVERDUE):
+    if Heartbeat.objects.ran_within(ALERTS_HEARTBEAT, OVERDUE):
         return False
     watch()
     return True
@@ -152,17 +152,17 @@ def _mark_notified(notifications: Sequence[Notification]) -> None:
 def _record_success(notifications: Sequence[Notification], failed_channels: Sequence[str]) -> None:
     """Note the success; which channels failed is remembered until the next time there is something to tell."""
     if notifications:
-        Heartbeat.objects.record(HEARTBEAT, failed_channels=list(failed_channels))
+        Heartbeat.objects.record(ALERTS_HEARTBEAT, failed_channels=list(failed_channels))
     else:
-        known = Heartbeat.objects.filter(name=HEARTBEAT).values_list("data", flat=True).first() or {}
-        Heartbeat.objects.record(HEARTBEAT, **known)
+        known = Heartbeat.objects.filter(name=ALERTS_HEARTBEAT).values_list("data", flat=True).first() or {}
+        Heartbeat.objects.record(ALERTS_HEARTBEAT, **known)
 
 
-def _channels() -> dict[str, Channel]:
+def _channels() -> dict[str, AlertChannel]:
     """Return the ways out of here that are set up; the log is none, it is always written."""
-    channels: dict[str, Channel] = {}
+    channels: dict[str, AlertChannel] = {}
     if settings.ADMINS:
-        channels["mail"] = _mail
+        channels["mail"] = _send_mail
     if conf().alert_webhook:
         channels["webhook"] = _post
     if conf().alert_hook:
@@ -170,7 +170,7 @@ def _channels() -> dict[str, Channel]:
     return channels
 
 
-def _notify(notifications: Sequence[Notification], channels: Mapping[str, Channel]) -> list[str]:
+def _notify(notifications: Sequence[Notification], channels: Mapping[str, AlertChannel]) -> list[str]:
     """Tell by every channel and return those that failed. One that is broken never keeps the others from telling."""
     failed_channels: list[str] = []
     if not notifications:
@@ -187,7 +187,7 @@ def _notify(notifications: Sequence[Notification], channels: Mapping[str, Channe
     return failed_channels
 
 
-def _mail(notifications: Sequence[Notification]) -> None:
+def _send_mail(notifications: Sequence[Notification]) -> None:
     """Mail all news at once to ``ADMINS``."""
     worst = max(notifications, key=lambda one: (one.kind is not NotificationKind.RESOLVED, one.level))
     subject = Truncator(" ".join(worst.line().split())).chars(SUBJECT_LENGTH)

@@ -14,8 +14,8 @@ from django.utils.translation import ngettext
 
 from outbox.conf import Conf
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements
+from outbox.policy import ZERO
 
-ZERO = timedelta(0)
 BEHIND = timedelta(minutes=10)
 """How far the figures per minute may lag before charts mislead."""
 
@@ -184,8 +184,8 @@ def _sessions(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
 
 def _consumer(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     yield from _oldest(consumer, limits)
-    yield from _held_back(consumer, limits)
-    yield from _failed(consumer, limits)
+    yield from _held_back_findings(consumer, limits)
+    yield from _failed_findings(consumer, limits)
     yield from _failing(consumer, limits)
 
 
@@ -218,7 +218,7 @@ def _oldest(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     yield Finding(level, What.OLDEST, text % words, consumer.name, seconds, limit.total_seconds())
 
 
-def _held_back(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
+def _held_back_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     words = {"name": consumer.name, "many": many(consumer.depth)}
     if consumer.paused_for is not None:
         text = _("%(name)s: paused %(age)s ago by %(who)s (“%(why)s”), waiting: %(many)s.")
@@ -244,7 +244,7 @@ def _held_back(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding
         yield Finding(Level.CRITICAL, What.GONE, text % words, consumer.name, consumer.depth, 0)
 
 
-def _failed(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
+def _failed_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     failed = consumer.exhausted
     level = _level(warn=failed >= limits.exhausted_warning, alarm=failed >= limits.exhausted_critical)
     limit = limits.exhausted_critical if level is Level.CRITICAL else limits.exhausted_warning

@@ -25,11 +25,11 @@ from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat
 from outbox.models.sql.backlog import measure_backlogs
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements, Session
+from outbox.policy import ZERO
 
 RESCAN = "rescan"
 MAINTENANCE_JOBS = ("prune", "rollup", "alerts")
 """The chores whose heartbeat is watched beside the rescan's."""
-ZERO = timedelta(0)
 
 SNAPSHOTS = """
 SELECT pid, concat_ws(', ', usename, nullif(application_name, ''), host(client_addr)),
@@ -105,7 +105,7 @@ def measure() -> Measurements:
     """Read everything that is judged, in some dozen small statements."""
     heartbeats = _heartbeats()
     rescan = heartbeats.get(RESCAN, NEVER)
-    consumers = tuple(_consumers())
+    consumers = tuple(_measure_consumers())
     sessions_seen = connections[conf().database].vendor == "postgresql"
     return Measurements(
         consumers=consumers,
@@ -142,7 +142,7 @@ def _ago(moment: Combinable) -> Combinable:
     return ExpressionWrapper(Now() - moment, output_field=DurationField())
 
 
-def _consumers() -> Iterator[ConsumerMeasurements]:
+def _measure_consumers() -> Iterator[ConsumerMeasurements]:
     states = {state.consumer: state for state in _states()}
     fresh = Message.objects.exhausted().filter(exhausted_at__gte=Now() - BURST).order_by("exhausted_at")
     burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
@@ -155,7 +155,7 @@ def _consumers() -> Iterator[ConsumerMeasurements]:
             new_exhausted=burst[name],
             **depth._asdict(),
             **(_ended(ended[name]) if name in ended else {}),
-            **(_held_back(states[name]) if name in states else {}),
+            **(_hold_of(states[name]) if name in states else {}),
         )
 
 
@@ -173,7 +173,7 @@ def _states() -> Iterable[Any]:
     )
 
 
-def _held_back(state: Any) -> dict[str, Any]:
+def _hold_of(state: Any) -> dict[str, Any]:
     return {
         "paused_for": state.pause,
         "paused_by": state.paused_by if state.pause is not None else "",

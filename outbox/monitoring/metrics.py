@@ -46,8 +46,8 @@ class OutboxCollector(Collector):
         seen = health()
         yield from _findings(seen.findings)
         yield from _engine(seen.measurements)
-        yield from _consumers(seen.measurements.consumers)
-        yield from _totals(list(TotalStat.objects.order_by("consumer")))
+        yield from _consumer_metrics(seen.measurements.consumers)
+        yield from _total_metrics(list(TotalStat.objects.order_by("consumer")))
 
 
 def _findings(findings: tuple[Finding, ...]) -> Iterator[Metric]:
@@ -93,7 +93,7 @@ def _engine(measurements: Measurements) -> Iterator[Metric]:
         )
 
 
-def _consumers(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:
+def _consumer_metrics(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:
     messages = GaugeMetricFamily(
         "outbox_messages", "Messages that are not settled, counted up to 10,001.", labels=["consumer", "status"]
     )
@@ -115,7 +115,7 @@ def _consumers(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:
     yield from (messages, oldest, paused, broken, gone)
 
 
-def _totals(totals: list[TotalStat]) -> Iterator[Metric]:
+def _total_metrics(totals: list[TotalStat]) -> Iterator[Metric]:
     attempts = CounterMetricFamily("outbox_attempts", "Attempts by how they ended.", labels=["consumer", "outcome"])
     exhausted = CounterMetricFamily("outbox_exhausted", "Messages that failed for good.", labels=["consumer"])
     latency = HistogramMetricFamily("outbox_latency_seconds", "Seconds from commit to success.", labels=["consumer"])

@@ -17,7 +17,7 @@ from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 from outbox.operate.wording import format_datetime
 
 LONGEST = timedelta(days=365)
-AUDITED = ("paused_at", "paused_by", "paused_reason", "paused_until")
+AUDITED_PAUSE = ("paused_at", "paused_by", "paused_reason", "paused_until")
 """What an act can change, as the audit keeps it."""
 
 
@@ -44,7 +44,7 @@ def pause(
             _("There is no consumer named “%(consumer)s”, neither in the code nor among the messages that wait.")
             % {"consumer": consumer}
         )
-    return _change(
+    return _change_pause(
         consumer,
         action,
         seen,
@@ -61,7 +61,7 @@ def resume(consumer: str, *, seen: datetime | None, actor: Actor, reason: str, o
     action.check()
     if seen is None and not ConsumerState.objects.paused().filter(pk=consumer).exists():
         raise NotAllowed(_("The consumer is not paused."))
-    return _change(consumer, action, seen, paused_at=None, paused_by="", paused_reason="", paused_until=None)
+    return _change_pause(consumer, action, seen, paused_at=None, paused_by="", paused_reason="", paused_until=None)
 
 
 def why_held_back(consumer: str) -> str:
@@ -88,7 +88,7 @@ def _is_known(consumer: str) -> bool:
     )
 
 
-def _change(consumer: str, action: OperatorAction, seen: datetime | None, **changes: Any) -> ConsumerState:
+def _change_pause(consumer: str, action: OperatorAction, seen: datetime | None, **changes: Any) -> ConsumerState:
     """Change the row if its pause is still the one that was seen, or raise and change nothing.
 
     Compared under the row's lock: on SQLite a moment written by the database is not found again by its value.
@@ -98,18 +98,18 @@ def _change(consumer: str, action: OperatorAction, seen: datetime | None, **chan
         state = ConsumerState.objects.select_for_update(no_key=True).get(pk=consumer)
         is_on = ConsumerState.objects.paused().filter(pk=consumer).exists()
         if (state.paused_at if is_on else None) != seen:
-            raise _conflict(consumer)
+            raise _pause_conflict(consumer)
         return action.change(
             state,
             ConsumerState.objects.filter(pk=consumer),
-            audited=AUDITED,
+            audited=AUDITED_PAUSE,
             subject=consumer,
-            conflict=partial(_conflict, consumer),
+            conflict=partial(_pause_conflict, consumer),
             **changes,
         )
 
 
-def _conflict(consumer: str) -> Conflict:
+def _pause_conflict(consumer: str) -> Conflict:
     paused = ConsumerState.objects.paused().filter(pk=consumer).exists()
     entry = audit.last_act_about(consumer, Action.PAUSE, Action.RESUME)
     if entry is None or (entry.action == Action.PAUSE and not paused):

@@ -14,7 +14,7 @@ from outbox.operate.actions import Action
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by, snapshot
 from outbox.operate.wording import subject_of_group
 
-AUDITED = ("state", "owner", "ticket", "note", "ignored_up_to")
+AUDITED_GROUP = ("state", "owner", "ticket", "note", "ignored_up_to")
 """What an act can change, as the audit keeps it."""
 
 
@@ -56,20 +56,20 @@ def set_group(
         "note": text_checks.check_text(note, limit=text_checks.NOTE_LENGTH, lines=True),
         "ignored_up_to": ignored_up_to if ignores else None,
     }
-    if snapshot(group, AUDITED) == wanted:
+    if snapshot(group, AUDITED_GROUP) == wanted:
         raise NotAllowed(_("Nothing was changed."))
     return action.change(
         group,
         FailureGroup.objects.filter(pk=fingerprint, revision=revision, state=was),
-        audited=AUDITED,
+        audited=AUDITED_GROUP,
         subject=subject_of_group(group),
-        conflict=partial(_conflict, group, revision),
+        conflict=partial(_group_conflict, group, revision),
         revision=F("revision") + 1,
         **wanted,
     )
 
 
-def _conflict(group: FailureGroup, seen: int) -> Conflict:
+def _group_conflict(group: FailureGroup, seen: int) -> Conflict:
     """Tell who was faster; where no operator was, the failure itself has come back."""
     revision = FailureGroup.objects.filter(pk=group.pk).values_list("revision", flat=True).first()
     entry = audit.last_act_about(subject_of_group(group), Action.TRIAGE)

@@ -21,7 +21,7 @@ from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 FAILED = Q(exhausted_at__isnull=False)
 CLOSED_BY_HAND = Q(resolution__in=[Resolution.HANDLED, Resolution.DISCARDED])
 
-AUDITED = (
+AUDITED_MESSAGE = (
     "status",
     "resolution",
     "handled_as",
@@ -51,7 +51,7 @@ def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: 
             )
             % {"consumer": message.consumer}
         )
-    return _change(
+    return _change_message(
         message,
         action,
         only=FAILED,
@@ -89,7 +89,7 @@ def mark_handled(
             % {"limit": EVIDENCE_LENGTH}
         )
     message = _look(message_id, revision)
-    return _change(
+    return _change_message(
         message,
         action,
         only=FAILED,
@@ -108,7 +108,7 @@ def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin
     action = OperatorAction(Action.DISCARD, actor, reason, origin)
     action.check()
     message = _look(message_id, revision)
-    return _change(
+    return _change_message(
         message,
         action,
         only=FAILED,
@@ -124,7 +124,7 @@ def reopen(message_id: int, *, revision: int, actor: Actor, reason: str, origin:
     action = OperatorAction(Action.REOPEN, actor, reason, origin)
     action.check()
     message = _look(message_id, revision)
-    return _change(
+    return _change_message(
         message,
         action,
         only=CLOSED_BY_HAND,
@@ -155,11 +155,11 @@ def _look(message_id: int, revision: int | None = None) -> Message:
             _("Message %(id)s is no longer there; finished messages are removed in time.") % {"id": message_id}
         )
     if revision is not None and message.revision != revision:
-        raise _conflict(message_id)
+        raise _message_conflict(message_id)
     return message
 
 
-def _change(
+def _change_message(
     message: Message, action: OperatorAction, *, only: Q, also: Callable[[], None] | None = None, **changes: Any
 ) -> Message:
     """Change the row if it is still as the operator saw it and in one of the states ``only`` names."""
@@ -168,9 +168,9 @@ def _change(
     return action.change(
         message,
         Message.objects.filter(only, pk=message.pk, revision=message.revision),
-        audited=AUDITED,
+        audited=AUDITED_MESSAGE,
         subject=str(message),
-        conflict=partial(_conflict, message.pk),
+        conflict=partial(_message_conflict, message.pk),
         message_id=message.pk,
         also=also,
         revision=F("revision") + 1,
@@ -178,7 +178,7 @@ def _change(
     )
 
 
-def _conflict(message_id: int) -> Conflict:
+def _message_conflict(message_id: int) -> Conflict:
     """Tell what has become of the message meanwhile, and by whom if the audit knows."""
     entry = audit.last_act_on(message_id)
     if entry is None:

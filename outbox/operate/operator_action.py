@@ -17,7 +17,7 @@ from outbox.operate import text_checks
 from outbox.operate.actions import NEED_NO_REASON, PERMISSIONS, Action
 from outbox.operate.wording import describe_entry, format_datetime
 
-M = TypeVar("M", bound=Model)
+Changed = TypeVar("Changed", bound=Model)
 
 
 class Person(Protocol):
@@ -77,8 +77,8 @@ class OperatorAction:
 
     def change(
         self,
-        row: M,
-        seen: "QuerySet[M]",
+        row: Changed,
+        seen: "QuerySet[Changed]",
         *,
         audited: Sequence[str],
         subject: str,
@@ -86,7 +86,7 @@ class OperatorAction:
         message_id: int | None = None,
         also: Callable[[], None] | None = None,
         **changes: Any,
-    ) -> M:
+    ) -> Changed:
         """Change ``row`` if ``seen`` still finds it, write the audit, and return the row as it is now.
 
         Else raise ``conflict()``, and change nothing. The audit keeps the columns ``audited``; what must follow in the

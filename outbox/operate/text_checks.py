@@ -11,8 +11,8 @@ OWNER_LENGTH = 150
 TICKET_LENGTH = 300
 NOTE_LENGTH = 10_000
 
-LINE_ENDS = "\r\n\t"
-INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+PERMITTED_LINE_ENDS = "\r\n\t"
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of what is not seen, or turns the order in which the rest is seen: controls, bidirectional and
 zero-width characters, half surrogates, separators of lines and paragraphs."""
 BLANK_CHARACTERS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
@@ -30,7 +30,7 @@ def check_text(text: str, *, limit: int, lines: bool = False) -> str:
             _("“%(start)s…” is too long: %(length)d characters, at most %(limit)d. Say it shorter.")
             % {"start": text[:20], "length": len(text), "limit": limit}
         )
-    permitted = LINE_ENDS if lines else ""
+    permitted = PERMITTED_LINE_ENDS if lines else ""
     hidden = [character for character in text if is_invisible(character) and character not in permitted]
     if hidden:
         raise NotAllowed(
@@ -42,4 +42,4 @@ def check_text(text: str, *, limit: int, lines: bool = False) -> str:
 
 def is_invisible(character: str) -> bool:
     """Tell whether nobody sees the character, or it turns the order in which others are seen."""
-    return category(character) in INVISIBLE or character in BLANK_CHARACTERS
+    return category(character) in INVISIBLE_CATEGORIES or character in BLANK_CHARACTERS

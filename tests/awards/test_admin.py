@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from awards.admin.descriptions import describe_awards, masked
+from awards.admin.descriptions import describe_awards, mask_text
 from awards.consumers import issue_points
 from awards.models import Award, AwardStatus, Campaign, Prize
 from tests.awards.given import a_campaign, an_award_of_a_gift, an_award_of_points, message_of, points
@@ -144,4 +144,4 @@ def test_the_desk_is_told_which_award_who_won_it_and_what_came_of_it(django_asse
     ("person", "shown"), [("anna@example.com", "a…@example.com"), ("Anna Maria", "A…"), ("王小明", "王…")]
 )
 def test_a_person_is_masked(person, shown):
-    assert masked(person) == shown
+    assert mask_text(person) == shown

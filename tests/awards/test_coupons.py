@@ -10,7 +10,7 @@ from awards.channels import coupon as channel
 from awards.consumers import POOL_WAITS, hand_out_coupon
 from awards.errors import AwardChanged, PoolEmpty
 from awards.models import Award, AwardStatus, Coupon
-from awards.models.coupon import masked
+from awards.models.coupon import mask_code
 from awards.services import campaigns, draws
 from outbox import Message, Reject, registry
 from outbox.delivery import chunks
@@ -151,7 +151,7 @@ def test_an_award_revoked_between_reading_and_handing_out_gives_its_code_back():
     draws.revoke(award)
 
     with pytest.raises(AwardChanged), transaction.atomic():
-        channel.issue(read_before)
+        channel.issue_coupon(read_before)
 
     assert issued() == {}
 
@@ -166,7 +166,7 @@ def test_a_message_about_no_award_is_rejected():
 
 def test_the_channel_says_so_when_the_pool_is_empty():
     with pytest.raises(PoolEmpty), transaction.atomic():
-        channel.issue(an_award_of_a_coupon(codes=0))
+        channel.issue_coupon(an_award_of_a_coupon(codes=0))
 
 
 def test_a_handler_that_fails_after_taking_a_code_puts_it_back(monkeypatch):
@@ -197,4 +197,4 @@ def test_a_withdrawn_code_is_never_one_that_somebody_has():
     [("A", "••••"), ("ABCDEFG", "••••"), ("ABCDEFGH", "••••GH"), ("ABCD-EFGH-IJKL", "••••IJKL")],
 )
 def test_a_code_is_masked_wherever_its_row_is_written_out(code, shown):
-    assert masked(code) == str(Coupon(code=code)) == shown
+    assert mask_code(code) == str(Coupon(code=code)) == shown

@@ -26,8 +26,8 @@ def newcomers():
         raise Reject("we have no room")
 
     yield heard
-    registry.forget("loyalty.hear")
-    registry.forget("loyalty.refuse")
+    registry.forget_consumer("loyalty.hear")
+    registry.forget_consumer("loyalty.refuse")
 
 
 def test_a_consumer_is_added_and_nothing_else_is_changed(newcomers):

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from django.core.management import CommandError, call_command
 
-from awards.fake_vendor.book import Book, KeyReused, Wanted
+from awards.fake_vendor.book import Book, KeyReused, RequestedOrder
 from awards.fake_vendor.modes import FaultInjector, InjectedFault, Modes
 
 WANTED = {"sku": "MUG-01", "recipient": "anna", "award": "award-1"}
@@ -156,7 +156,7 @@ def test_each_fault_happens_as_often_as_it_was_told_and_the_same_for_the_same_se
 
 def test_the_book_keeps_an_order_on_disk_before_it_answers(tmp_path):
     book = Book(tmp_path / "book")
-    wanted = Wanted(**WANTED)
+    wanted = RequestedOrder(**WANTED)
 
     shipped, new = book.ship("key-1", wanted)
     seen_by_others = sqlite3.connect(tmp_path / "book").execute("SELECT key, award FROM shipped").fetchall()
@@ -165,7 +165,7 @@ def test_the_book_keeps_an_order_on_disk_before_it_answers(tmp_path):
     assert seen_by_others == [("key-1", "award-1")]
     assert book.find("key-1") == shipped
     with pytest.raises(KeyReused):
-        book.ship("key-1", Wanted(sku="PEN-02", recipient="anna", award="award-1"))
+        book.ship("key-1", RequestedOrder(sku="PEN-02", recipient="anna", award="award-1"))
     book.close()
 
 

@@ -85,7 +85,7 @@ def test_an_award_revoked_between_reading_and_crediting_is_not_credited():
     draws.revoke(award)
 
     with pytest.raises(AwardChanged):
-        channel.issue(read_before)
+        channel.credit_points(read_before)
 
     assert not PointsAccount.objects.exists()
 

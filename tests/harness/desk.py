@@ -61,8 +61,8 @@ def consumers() -> Iterator[None]:
     registry.consumer(TOPIC, name=ISSUE, retry=retry, deadline=timedelta(days=2))(_nothing)
     registry.consumer(TOPIC, name=ORDER, retry=retry, atomic=False)(_nothing)
     yield
-    registry.forget(ISSUE)
-    registry.forget(ORDER)
+    registry.forget_consumer(ISSUE)
+    registry.forget_consumer(ORDER)
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def listen() -> Iterator[Listen]:
     def register(
         handler: Callable[..., object] = shop.book, *, topic: str = "test.sold", name: str = "test.till", **options: Any
     ) -> Consumer:
-        registry.forget(name)
+        registry.forget_consumer(name)
         consumer(topic, name=name, **{"retry": SLOW, **options})(handler)
         names.append(name)
         entry = registry.get(name)
@@ -82,7 +82,7 @@ def listen() -> Iterator[Listen]:
 
     yield register
     for name in names:
-        registry.forget(name)
+        registry.forget_consumer(name)
 
 
 @pytest.fixture

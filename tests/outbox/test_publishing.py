@@ -205,7 +205,7 @@ def test_no_delay_at_all_is_no_delay(listen, dispatched):
 
 def test_a_consumer_of_a_forgotten_topic_is_an_unknown_topic(listen, dispatched):
     listen(name="test.a")
-    registry.forget("test.a")
+    registry.forget_consumer("test.a")
 
     with (
         transaction.atomic(),

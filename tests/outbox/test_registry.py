@@ -135,7 +135,7 @@ def test_a_consumer_is_named_after_its_app_and_function():
     consumer("test.sold")(handle)
 
     entry = registry.get("tests.outbox.handle")
-    registry.forget("tests.outbox.handle")
+    registry.forget_consumer("tests.outbox.handle")
 
     assert entry is not None
     assert entry.handler is handle

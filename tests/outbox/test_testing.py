@@ -39,7 +39,7 @@ def hears() -> Iterator[Callable[..., list[str]]]:
 
     yield make
     for name in names:
-        registry.forget(name)
+        registry.forget_consumer(name)
 
 
 def say(*keys: str, **options: Any) -> None:
@@ -160,7 +160,7 @@ def test_what_a_handler_publishes_is_delivered_too(hears):
     try:
         assert [delivery.message.consumer for delivery in deliver_pending()] == ["test.wall", "test.echo"]
     finally:
-        registry.forget("test.wall")
+        registry.forget_consumer("test.wall")
     assert heard == ["a"]
 
 

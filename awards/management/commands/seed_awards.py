@@ -56,7 +56,7 @@ class Command(BaseCommand):
             for name, fields in _prizes(options["stock"]).items():
                 prize, made = Prize.objects.get_or_create(campaign=campaign, name=name, defaults=fields)
                 if made and prize.kind == Kind.COUPON and not options["empty_pool"]:
-                    campaigns.add_codes(prize, _codes(prize.stock or 0))
+                    campaigns.add_codes(prize, _make_codes(prize.stock or 0))
         self.stdout.write(f"campaign {campaign.slug}: {'made' if new else 'was there already'}")
 
 
@@ -89,7 +89,7 @@ def _gift(sku: str, *, weight: int, worth: str, stock: int) -> dict[str, Any]:
     return {"kind": Kind.GIFT, "vendor_sku": sku, "weight": weight, "value": Decimal(worth), "stock": stock}
 
 
-def _codes(number: int) -> list[str]:
+def _make_codes(number: int) -> list[str]:
     """Return codes that nobody can guess, each its own."""
     codes: set[str] = set()
     while len(codes) < number:

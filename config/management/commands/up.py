@@ -14,7 +14,7 @@ from config.processes import roles
 from config.processes.arguments import add_process_arguments
 from config.processes.supervisor import Role, Supervisor, SupervisorError, ToldToStop, stopping_on_signals
 
-UP_WITHIN = timedelta(seconds=60)
+READY_WITHIN = timedelta(seconds=60)
 
 
 class Command(BaseCommand):
@@ -50,7 +50,7 @@ class Command(BaseCommand):
     def _see_up(self, supervisor: Supervisor, role: Role) -> None:
         """Say whether the role came up. If not, the rest runs on: the broker may only be away for a while."""
         try:
-            supervisor.wait_until_ready(role.name, within=UP_WITHIN)
+            supervisor.wait_until_ready(role.name, within=READY_WITHIN)
         except SupervisorError as error:
             self.stderr.write(self.style.ERROR(str(error)))
         else:

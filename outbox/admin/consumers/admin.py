@@ -21,7 +21,7 @@ from outbox.monitoring import health
 from outbox.monitoring.findings import worst
 from outbox.operate.actions import Action
 
-REMEMBERED = 20
+PAUSES_SHOWN = 20
 """Pauses shown at most; the newest are kept."""
 
 
@@ -69,7 +69,7 @@ class ConsumerStateAdmin(DeskAdmin):
             "canary": Message.objects.filter(pk=shown.state.canary).first() if shown.state.canary else None,
             "events": [
                 timeline.action_event(entry)
-                for entry in audit.acts_about(name, Action.PAUSE, Action.RESUME)[:REMEMBERED]
+                for entry in audit.acts_about(name, Action.PAUSE, Action.RESUME)[:PAUSES_SHOWN]
             ],
             "here": request.path,
             **(extra_context or {}),

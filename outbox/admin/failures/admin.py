@@ -20,7 +20,7 @@ from outbox.models import FailureGroup, GroupState
 from outbox.operate.actions import Action
 from outbox.operate.wording import subject_of_group
 
-REMEMBERED = 20
+CHANGES_SHOWN = 20
 """Changes shown at most; the newest are kept."""
 
 
@@ -33,21 +33,22 @@ class FailureGroupAdmin(DeskAdmin):
         self.check_view_permission(request)
         consumer = request.GET.get("consumer", "")
         tab = request.GET.get("tab", "")
-        tab = tab if tab in groups.TABS else groups.OPEN
+        tab = tab if tab in groups.GROUP_TABS else groups.OPEN
         summaries = groups.read_groups(consumer=consumer)
         sorted_out = groups.tabs_of(summaries)
-        page = Paginator(sorted_out[tab], groups.PAGE).get_page(request.GET.get("page"))
+        page = Paginator(sorted_out[tab], groups.GROUPS_PER_PAGE).get_page(request.GET.get("page"))
         context = {
             **self.page_context(request, gettext_lazy("Failure groups")),
             "tab": tab,
             "tabs": [
-                (slug, label, len(sorted_out[slug]), _url(slug, consumer)) for slug, (label, _no) in groups.TABS.items()
+                (slug, label, len(sorted_out[slug]), _url(slug, consumer))
+                for slug, (label, _no) in groups.GROUP_TABS.items()
             ],
-            "empty": groups.TABS[tab][1],
+            "empty": groups.GROUP_TABS[tab][1],
             "consumer": consumer,
             "page": page,
-            "is_cut_short": len(summaries) >= groups.LOOK,
-            "looked_at": groups.LOOK,
+            "is_cut_short": len(summaries) >= groups.GROUPS_READ,
+            "looked_at": groups.GROUPS_READ,
             "newer_url": _url(tab, consumer, page.previous_page_number()) if page.has_previous() else "",
             "older_url": _url(tab, consumer, page.next_page_number()) if page.has_next() else "",
             **(extra_context or {}),
@@ -70,7 +71,7 @@ class FailureGroupAdmin(DeskAdmin):
             if self.carry_out(request, form, summary.group.pk, seen=seen, done=lambda: form.done):
                 return HttpResponseRedirect(request.path)
             summary = groups.find_group(object_id) or summary
-        acts = audit.acts_about(subject_of_group(summary.group), Action.TRIAGE)[:REMEMBERED]
+        acts = audit.acts_about(subject_of_group(summary.group), Action.TRIAGE)[:CHANGES_SHOWN]
         context = {
             **self.page_context(request, formats.format_group(summary.group)),
             "summary": summary,

@@ -14,13 +14,13 @@ from outbox.admin.messages.listing import BoundedCount
 from outbox.admin.tones import OF_GROUP, Tone
 from outbox.models import Attempt, FailureCount, FailureGroup, GroupState, Message
 
-COUNT = 1_000
+STUCK_COUNTED = 1_000
 """Stuck messages counted in each group at most."""
-LOOK = 1_000
+GROUPS_READ = 1_000
 """Groups looked at: those that failed last."""
-PAGE = 50
+GROUPS_PER_PAGE = 50
 OPEN, IGNORED, FIXED, ALL = "open", "ignored", "fixed", "all"
-TABS: dict[str, tuple[Promise, Promise]] = {
+GROUP_TABS: dict[str, tuple[Promise, Promise]] = {
     OPEN: (_("Open"), _("No kind of failure is open: all of them are fixed or ignored, or nothing has failed yet.")),
     IGNORED: (_("Ignored"), _("Nothing is ignored.")),
     FIXED: (_("Fixed"), _("Nothing has been marked as fixed.")),
@@ -99,7 +99,7 @@ class GroupSummary:
         return self.group.ticket if self.group.ticket.lower().startswith(("https://", "http://")) else ""
 
 
-def read_groups(*, consumer: str = "", up_to: int = COUNT) -> list[GroupSummary]:
+def read_groups(*, consumer: str = "", up_to: int = STUCK_COUNTED) -> list[GroupSummary]:
     """Return the groups that failed last, at most ``LOOK`` of them, each with up to so many stuck messages counted.
 
     The most stuck come first, of those the new, of those what failed last.
@@ -107,21 +107,21 @@ def read_groups(*, consumer: str = "", up_to: int = COUNT) -> list[GroupSummary]
     counts = FailureCount.objects.all()
     if consumer:
         counts = counts.filter(group__consumer=consumer)
-    return _summaries(_totals(counts), up_to)
+    return _summaries(_group_totals(counts), up_to)
 
 
 def recount_stuck(summaries: Sequence[GroupSummary]) -> list[GroupSummary]:
     """Return some of the groups with up to ``COUNT`` stuck messages counted in each, in their order by that."""
-    return _summaries({summary.group.pk: (summary.total, summary.last_at) for summary in summaries}, COUNT)
+    return _summaries({summary.group.pk: (summary.total, summary.last_at) for summary in summaries}, STUCK_COUNTED)
 
 
 def find_group(fingerprint: str) -> GroupSummary | None:
     """Return one group; None if it is not there."""
-    group = FailureGroup.objects.annotate(stuck=_stuck(COUNT)).filter(pk=fingerprint).first()
+    group = FailureGroup.objects.annotate(stuck=_stuck(STUCK_COUNTED)).filter(pk=fingerprint).first()
     if group is None:
         return None
-    total, last_at = _totals(FailureCount.objects.filter(group=group)).get(fingerprint, (0, group.first_at))
-    return _summary(group, total, last_at, COUNT)
+    total, last_at = _group_totals(FailureCount.objects.filter(group=group)).get(fingerprint, (0, group.first_at))
+    return _summary(group, total, last_at, STUCK_COUNTED)
 
 
 def sample_message(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
@@ -142,10 +142,10 @@ def _summaries(figures: Totals, up_to: int) -> list[GroupSummary]:
     )
 
 
-def _totals(counts: Any) -> Totals:
+def _group_totals(counts: Any) -> Totals:
     """Return failures and the last of them by group, of the ``LOOK`` groups that failed last."""
     summed = counts.values_list("group").annotate(total=Sum("count"), last=Max("last_at")).order_by("-last", "group")
-    return {fingerprint: (total, last) for fingerprint, total, last in summed[:LOOK]}
+    return {fingerprint: (total, last) for fingerprint, total, last in summed[:GROUPS_READ]}
 
 
 def _stuck(up_to: int) -> CountOfAtMost:
@@ -160,4 +160,4 @@ def _summary(group: FailureGroup, total: int, last_at: datetime, up_to: int) -> 
 
 def tabs_of(summaries: Sequence[GroupSummary]) -> dict[str, list[GroupSummary]]:
     """Sort the groups into the tabs, in the same order."""
-    return {tab: [summary for summary in summaries if tab in (ALL, summary.tab)] for tab in TABS}
+    return {tab: [summary for summary in summaries if tab in (ALL, summary.tab)] for tab in GROUP_TABS}

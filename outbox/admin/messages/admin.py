@@ -44,7 +44,7 @@ class MessageAdmin(DeskAdmin):
         self.check_view_permission(request)
         text = request.GET.get("q", "").strip()
         tab = find_tab(request.GET.get("tab", ""))
-        group = _group(request.GET.get("group", ""))
+        group = _find_group(request.GET.get("group", ""))
         consumer = group.consumer if group else request.GET.get("consumer", "")
         scope = _scope(tab, consumer, group)
         found = (
@@ -110,7 +110,7 @@ class MessageAdmin(DeskAdmin):
                 user=request.user,
                 bound=bound,
                 payload=payload,
-                scope=_scope(TABS[0], filters.get("consumer", [""])[0], _group(filters.get("group", [""])[0])),
+                scope=_scope(TABS[0], filters.get("consumer", [""])[0], _find_group(filters.get("group", [""])[0])),
             ),
             "list_url": self._list_url(request),
             "page_query": request.GET.urlencode(),
@@ -152,7 +152,7 @@ class MessageAdmin(DeskAdmin):
         }
         return TemplateResponse(request, "outbox/desk/retry_selected.html", context)
 
-    def _carry_out(self, request: HttpRequest, found: detail.Found) -> ActionForm | None:
+    def _carry_out(self, request: HttpRequest, found: detail.FoundMessage) -> ActionForm | None:
         """Do what was posted; None if it was done, else the form with what was entered and what is wrong with it."""
         form_class = found.form_for(request.POST.get("act", ""))
         if form_class is None:
@@ -227,5 +227,5 @@ def _scope(tab: Tab, consumer: str, group: FailureGroup | None) -> Scope:
     return Scope(consumer)
 
 
-def _group(fingerprint: str) -> FailureGroup | None:
+def _find_group(fingerprint: str) -> FailureGroup | None:
     return FailureGroup.objects.filter(pk=fingerprint).first() if fingerprint else None

@@ -33,7 +33,7 @@ SIBLINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundMessage:
     """A message and what its page says about it."""
 
     message: Message
@@ -45,16 +45,16 @@ class Found:
         """The acts that belong to the message's state."""
         if self.message.resolution:
             return [ReopenForm]
-        retry = AskedRetryForm if diagnosis.may_have_acted(self.case) else RetryForm
+        retry = AskedRetryForm if diagnosis.other_side_may_have_acted(self.case) else RetryForm
         return [retry, HandleForm, DiscardForm]
 
     def form_for(self, act: str) -> type[ActionForm] | None:
         """Return the form of the act of that name, whatever the state; None for an unknown one."""
-        retry = AskedRetryForm if diagnosis.may_have_acted(self.case) else RetryForm
+        retry = AskedRetryForm if diagnosis.other_side_may_have_acted(self.case) else RetryForm
         return next((form for form in (retry, HandleForm, DiscardForm, ReopenForm) if form.act == act), None)
 
 
-def find_message(message_id: int) -> Found | None:
+def find_message(message_id: int) -> FoundMessage | None:
     """Read a message and its history; None if it is not there."""
     message = Message.objects.filter(pk=message_id).first()
     if message is None:
@@ -66,7 +66,7 @@ def find_message(message_id: int) -> Found | None:
         state=ConsumerState.objects.filter(consumer=message.consumer).first(),
         now=timezone.now(),
     )
-    return Found(message, case, timeline.acts_on(message))
+    return FoundMessage(message, case, timeline.acts_on(message))
 
 
 def revision_of(message_id: int) -> int:
@@ -75,7 +75,7 @@ def revision_of(message_id: int) -> int:
 
 
 def message_context(
-    found: Found, *, user: Person, bound: ActionForm | None, payload: Any, scope: Scope
+    found: FoundMessage, *, user: Person, bound: ActionForm | None, payload: Any, scope: Scope
 ) -> dict[str, Any]:
     """Return what the template shows; ``bound`` is a form that was refused, ``payload`` holds the revealed one."""
     message = found.message
@@ -92,12 +92,12 @@ def message_context(
         "business": described.label if described else f"{message.topic} {message.key}",
         "events": timeline.build_timeline(message, found.case.attempts, found.acts),
         "siblings": _siblings(message),
-        "group": _group(message, user),
+        "group": _group_of(message, user),
         "panels": panels,
         "common_refusal": refusals.pop() if len(refusals) == 1 else "",
         "revealed": payload is not None,
-        "payload": _pretty(message.payload if payload is not None else masked(message.payload)),
-        "headers": _pretty(message.headers if payload is not None else masked(message.headers))
+        "payload": _pretty(message.payload if payload is not None else mask_payload(message.payload)),
+        "headers": _pretty(message.headers if payload is not None else mask_payload(message.headers))
         if message.headers
         else "",
         "reveal_refusal": refusal(Action.REVEAL, message, user),
@@ -116,20 +116,20 @@ def refusal(act: Action, message: Message, user: Person) -> str:
     return ""
 
 
-def masked(value: Any) -> Any:
+def mask_payload(value: Any) -> Any:
     """Return the shape of a JSON value without what it says."""
     match value:
         case dict():
-            return {key: masked(item) for key, item in value.items()}
+            return {key: mask_payload(item) for key, item in value.items()}
         case list():
-            return [masked(item) for item in value]
+            return [mask_payload(item) for item in value]
         case None:
             return None
         case _:
             return MASK
 
 
-def _panels(found: Found, user: Person, bound: ActionForm | None) -> list[Panel]:
+def _panels(found: FoundMessage, user: Person, bound: ActionForm | None) -> list[Panel]:
     """Return the acts of the message's state; one that was refused stays on the page with what was entered."""
     forms: dict[Action, ActionForm] = {} if bound is None else {bound.act: bound}
     for form_class in found.form_classes:
@@ -143,7 +143,7 @@ def _panels(found: Found, user: Person, bound: ActionForm | None) -> list[Panel]
     return panels
 
 
-def _group(message: Message, user: Person) -> FailureGroup | None:
+def _group_of(message: Message, user: Person) -> FailureGroup | None:
     """Return the kind of failure that stopped the message, for those who may see it."""
     if not message.failure or message.exhausted_at is None or not user.has_perm("outbox.view_failuregroup"):
         return None

@@ -41,7 +41,7 @@ class Case:
     now: datetime
 
 
-def may_have_acted(case: Case) -> bool:
+def other_side_may_have_acted(case: Case) -> bool:
     """Tell whether the world outside may have acted although the message did not succeed.
 
     An atomic consumer's work was rolled back. Any other may have reached the other side when an attempt was cut off:
@@ -76,7 +76,7 @@ def diagnose(case: Case) -> Diagnosis:
                 _("If that was a mistake, reopen it."),
             )
         case Status.FAILED, _resolution:
-            return _failed(case)
+            return _diagnose_failed(case)
         case Status.STARTED, _resolution:
             return _started(case)
         case _:
@@ -92,7 +92,7 @@ def _handled(message: Message) -> Diagnosis:
     )
 
 
-def _failed(case: Case) -> Diagnosis:
+def _diagnose_failed(case: Case) -> Diagnosis:
     happened, means = _why_failed(case)
     if case.consumer is None:
         return Diagnosis(
@@ -101,7 +101,7 @@ def _failed(case: Case) -> Diagnosis:
             _("The running code has no consumer named “%(consumer)s”.") % {"consumer": case.message.consumer},
             _("Deploy the consumer again and retry; or settle it by other means and mark it as handled."),
         )
-    if may_have_acted(case):
+    if other_side_may_have_acted(case):
         return Diagnosis(
             Tone.BAD,
             happened,

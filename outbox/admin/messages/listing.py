@@ -24,9 +24,9 @@ from outbox.admin.messages.tabs import EVERYTHING, Scope, Tab, stuck
 from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 
-PAGE = 50
-LOOK = 10_000
-COUNT = 10_000
+ROWS_PER_PAGE = 50
+ROWS_READ = 10_000
+ROWS_COUNTED = 10_000
 BIGGEST_ID = 2**63 - 1
 
 Position = tuple[Any, ...]
@@ -55,17 +55,17 @@ def read_page(tab: Tab, scope: Scope = EVERYTHING, *, after: str = "", before: s
     start = _decode_cursor(tab, before or after)
     if before and start:
         places, stopped = _walk(tab, scope, start, backwards=True)
-        if len(places) > PAGE or stopped:
-            shown = places[:PAGE][::-1]
-            newer = _encode_cursor(shown[0]) if len(places) > PAGE else stopped
-            return Page(_rows(shown), newer=newer, older=before if not shown else _encode_cursor(shown[-1]))
+        if len(places) > ROWS_PER_PAGE or stopped:
+            shown = places[:ROWS_PER_PAGE][::-1]
+            newer = _encode_cursor(shown[0]) if len(places) > ROWS_PER_PAGE else stopped
+            return Page(_read_rows(shown), newer=newer, older=before if not shown else _encode_cursor(shown[-1]))
         start = None  # the beginning was reached: show a full first page
     places, stopped = _walk(tab, scope, start, backwards=False)
-    shown = places[:PAGE]
+    shown = places[:ROWS_PER_PAGE]
     return Page(
-        _rows(shown),
+        _read_rows(shown),
         newer=_encode_cursor(shown[0] if shown else start) if start else "",
-        older=_encode_cursor(shown[-1]) if len(places) > PAGE else stopped,
+        older=_encode_cursor(shown[-1]) if len(places) > ROWS_PER_PAGE else stopped,
         cut_short=bool(stopped),
     )
 
@@ -75,7 +75,7 @@ def search_messages(text: str) -> Page:
     wanted = Q(key=text)
     if text.isascii() and text.isdigit() and int(text) <= BIGGEST_ID:
         wanted |= Q(pk=int(text))
-    return Page(list(_light(Message.objects.filter(wanted)).order_by("-id")[:PAGE]))
+    return Page(list(_light(Message.objects.filter(wanted)).order_by("-id")[:ROWS_PER_PAGE]))
 
 
 def count_tab(tab: Tab, scope: Scope = EVERYTHING) -> BoundedCount:
@@ -84,11 +84,11 @@ def count_tab(tab: Tab, scope: Scope = EVERYTHING) -> BoundedCount:
     kept = tab.kept(scope)
     columns = ["pk", "status", "resolution", "consumer"] if kept else ["pk"]  # the id alone is in the index
     for stream in tab.streams(scope):
-        looked_at = stream.order_by(*tab.order).values(*columns)[: COUNT + 1]
+        looked_at = stream.order_by(*tab.order).values(*columns)[: ROWS_COUNTED + 1]
         found = looked_at.aggregate(all=Count("pk"), kept=Count("pk", filter=kept or None))
         counted += found["kept"]
-        more = more or found["all"] > COUNT
-    return BoundedCount(min(counted, COUNT), more or counted > COUNT)
+        more = more or found["all"] > ROWS_COUNTED
+    return BoundedCount(min(counted, ROWS_COUNTED), more or counted > ROWS_COUNTED)
 
 
 def next_failed(message_id: int, scope: Scope = EVERYTHING) -> int | None:
@@ -110,21 +110,25 @@ def _walk(tab: Tab, scope: Scope, start: Position | None, *, backwards: bool) ->
     found: list[list[Position]] = []
     for stream in streams:
         within = stream.filter(_up_to(order, boundary)) if boundary else stream
-        found.append(list(within.filter(kept).order_by(*order).values_list(*_names(order))[: PAGE + 1]))
-    places = list(merge(*found, reverse=order[0].startswith("-")))[: PAGE + 1]
-    return places, _encode_cursor(boundary) if boundary and len(places) <= PAGE else ""
+        found.append(list(within.filter(kept).order_by(*order).values_list(*_column_names(order))[: ROWS_PER_PAGE + 1]))
+    places = list(merge(*found, reverse=order[0].startswith("-")))[: ROWS_PER_PAGE + 1]
+    return places, _encode_cursor(boundary) if boundary and len(places) <= ROWS_PER_PAGE else ""
 
 
 def _boundary(streams: Sequence[MessageQuerySet], order: Sequence[str]) -> Position | None:
     """Return the place of the row at which looking ends: in each stream the ``LOOK``-th, of those the nearest."""
-    ends = [end for stream in streams for end in stream.order_by(*order).values_list(*_names(order))[LOOK : LOOK + 1]]
+    ends = [
+        end
+        for stream in streams
+        for end in stream.order_by(*order).values_list(*_column_names(order))[ROWS_READ : ROWS_READ + 1]
+    ]
     if not ends:
         return None
     nearest: Position = max(ends) if order[0].startswith("-") else min(ends)
     return nearest
 
 
-def _rows(places: Sequence[Position]) -> list[Message]:
+def _read_rows(places: Sequence[Position]) -> list[Message]:
     """Read the rows at these places, whose last part is the id, in the same order."""
     ids = [place[-1] for place in places]
     rows = _light(Message.objects.filter(pk__in=ids)).in_bulk()
@@ -138,23 +142,23 @@ def _light(rows: MessageQuerySet) -> MessageQuerySet:
 
 def _beyond(order: Sequence[str], position: Position) -> Any:
     compare = TupleLessThan if order[0].startswith("-") else TupleGreaterThan
-    return compare(_columns(order), _values(position))
+    return compare(_columns(order), _as_values(position))
 
 
 def _up_to(order: Sequence[str], position: Position) -> Any:
     compare = TupleGreaterThanOrEqual if order[0].startswith("-") else TupleLessThanOrEqual
-    return compare(_columns(order), _values(position))
+    return compare(_columns(order), _as_values(position))
 
 
 def _columns(order: Sequence[str]) -> tuple[F, ...]:
-    return tuple(F(name) for name in _names(order))
+    return tuple(F(name) for name in _column_names(order))
 
 
-def _names(order: Sequence[str]) -> list[str]:
+def _column_names(order: Sequence[str]) -> list[str]:
     return [name.lstrip("-") for name in order]
 
 
-def _values(position: Position) -> tuple[Any, ...]:
+def _as_values(position: Position) -> tuple[Any, ...]:
     return tuple(Value(part, output_field=DateTimeField()) if isinstance(part, datetime) else part for part in position)
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from outbox import operate, registry
 from outbox.admin.messages import detail, diagnosis
-from outbox.admin.messages.listing import BIGGEST_ID, PAGE
+from outbox.admin.messages.listing import BIGGEST_ID, ROWS_PER_PAGE
 from outbox.errors import OperatorError
 from outbox.models import Attempt, Message
 from outbox.operate import Person
@@ -38,7 +38,7 @@ class Wanted:
 
 def read_picked(values: Sequence[str]) -> dict[int, int]:
     """Read the posted ``id:revision`` pairs, at most a page of them; what is not one is left out."""
-    pairs = (value.partition(":") for value in values[:PAGE])
+    pairs = (value.partition(":") for value in values[:ROWS_PER_PAGE])
     return {
         int(id): int(revision)
         for id, _colon, revision in pairs
@@ -94,6 +94,6 @@ def held_back(wanted: Wanted) -> list[str]:
 def _needs_a_look(message: Message, attempts: Sequence[Attempt]) -> str:
     consumer = registry.get(message.consumer)
     case = diagnosis.Case(message=message, attempts=attempts, consumer=consumer, state=None, now=timezone.now())
-    if diagnosis.may_have_acted(case):
+    if diagnosis.other_side_may_have_acted(case):
         return _("The other side may have acted. Open the message, ask the other side, then decide.")
     return ""

@@ -17,14 +17,15 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.tones import Tone
 from outbox.models import MinuteStat
+from outbox.models.stats import MINUTE
 
-DAY, HOUR, MINUTE = timedelta(hours=24), timedelta(hours=1), timedelta(minutes=1)
+DAY, HOUR = timedelta(hours=24), timedelta(hours=1)
 STEP = timedelta(minutes=30)
 BARS = DAY // STEP
 WIDTH, HEIGHT, GAP = 10, 40, 2
 """Of a bar's place, of the chart and between two bars, in the chart's own units."""
 
-OUTCOMES: Mapping[str, tuple[Tone, Promise, tuple[str, ...]]] = {
+CHART_OUTCOMES: Mapping[str, tuple[Tone, Promise, tuple[str, ...]]] = {
     "successes": (Tone.GOOD, _("Succeeded"), ("successes",)),
     "attempts": (Tone.BAD, _("Failed attempts"), ("failed", "rejected", "lost", "late")),
     "put_off": (Tone.WAIT, _("Put off: not ready, or unavailable"), ("snoozed", "unavailable")),
@@ -81,9 +82,9 @@ class Chart:
     height: int = HEIGHT
 
 
-Counts = Sequence[int]
-Minutes = Sequence[tuple[datetime, Counts]]
-NOTHING: Counts = [0] * len(OUTCOMES)
+CountRow = Sequence[int]
+Minutes = Sequence[tuple[datetime, CountRow]]
+NOTHING: CountRow = [0] * len(CHART_OUTCOMES)
 
 
 class HalfHour(Func):
@@ -102,7 +103,9 @@ class HalfHour(Func):
 def read_chart() -> Chart:
     """Read the day up to now: the last hour by the minute, what was before by the half hour."""
     now = timezone.now()
-    sums = {slug: Sum(sum((F(name) for name in names[1:]), F(names[0]))) for slug, (_t, _l, names) in OUTCOMES.items()}
+    sums = {
+        slug: Sum(sum((F(name) for name in names[1:]), F(names[0]))) for slug, (_t, _l, names) in CHART_OUTCOMES.items()
+    }
     at = Case(When(minute__gt=now - HOUR, then=F("minute")), default=HalfHour("minute"))
     steps = MinuteStat.objects.within(DAY).values(at=at).annotate(**sums).order_by("at").values_list("at", *sums)
     return build_chart([(at, counts) for at, *counts in steps], now=now)
@@ -118,21 +121,21 @@ def build_chart(minutes: Minutes, *, now: datetime) -> Chart:
     return Chart(
         [
             Line(tone, label, [counts[number] for counts in half_hours])
-            for number, (tone, label, _names) in enumerate(OUTCOMES.values())
+            for number, (tone, label, _names) in enumerate(CHART_OUTCOMES.values())
         ],
         hours,
-        dict(zip(OUTCOMES, _added(recent), strict=True)),
+        dict(zip(CHART_OUTCOMES, _added(recent), strict=True)),
     )
 
 
-def _summed(counted: Minutes, step: timedelta) -> dict[datetime, Counts]:
-    grouped: dict[datetime, list[Counts]] = {}
+def _summed(counted: Minutes, step: timedelta) -> dict[datetime, CountRow]:
+    grouped: dict[datetime, list[CountRow]] = {}
     for at, counts in counted:
         grouped.setdefault(_floor(at, step), []).append(counts)
     return {at: _added(rows) for at, rows in grouped.items()}
 
 
-def _added(rows: Sequence[Counts]) -> Counts:
+def _added(rows: Sequence[CountRow]) -> CountRow:
     return [sum(column) for column in zip(*rows, strict=True)] if rows else NOTHING
 
 

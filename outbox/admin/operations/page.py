@@ -160,12 +160,12 @@ def _tiles(measurements: Measurements, chart_of_day: chart.Chart, places: _Place
     return [
         Tile(
             _("Failed, unresolved"),
-            _count(exhausted),
+            _format_count(exhausted),
             _("wait for a person"),
             places.url(QUEUE, tab="failed"),
             Tone.BAD if exhausted.counted else Tone.GOOD,
         ),
-        Tile(_("Unfinished"), _count(waiting), _("pending or started"), places.url(QUEUE, tab="pending")),
+        Tile(_("Unfinished"), _format_count(waiting), _("pending or started"), places.url(QUEUE, tab="pending")),
         Tile(
             _("Oldest"),
             in_words(oldest) if oldest is not None else "–",
@@ -188,7 +188,7 @@ def _tiles(measurements: Measurements, chart_of_day: chart.Chart, places: _Place
     ]
 
 
-def _count(tally: BoundedCount) -> str:
+def _format_count(tally: BoundedCount) -> str:
     return number_format(tally.counted, force_grouping=True) + ("+" if tally.more else "")
 
 
@@ -200,7 +200,7 @@ def operations_context(user: Any) -> dict[str, Any]:
     return {
         "operations": read_operations(user),
         "every_seconds": EVERY_SECONDS,
-        "outcomes": [label for _tone, label, _names in chart.OUTCOMES.values()],
+        "outcomes": [label for _tone, label, _names in chart.CHART_OUTCOMES.values()],
         "may_see_consumers": places.may_see("consumerstate"),
         "may_see_groups": places.may_see("failuregroup"),
         "may_pause": user.has_perm("outbox.pause_consumer"),

@@ -37,7 +37,7 @@ class Command(BaseCommand):
                 seen=seen,
                 actor=options["actor"],
                 reason=options["reason"],
-                lasting=_span(options["span"]),
+                lasting=_parse_span(options["span"]),
                 origin=f"command ({getpass.getuser()}@{socket.gethostname()})",
             )
         except OperatorError as refusal:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{name}: paused {until}")
 
 
-def _span(text: str) -> timedelta | None:
+def _parse_span(text: str) -> timedelta | None:
     if not text:
         return None
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)

@@ -56,15 +56,15 @@ def _row(consumer: ConsumerMeasurements) -> tuple[str, ...]:
     ]
     return (
         consumer.name,
-        _count(consumer.pending),
-        _count(consumer.started),
+        _describe_count(consumer.pending),
+        _describe_count(consumer.started),
         in_words(consumer.oldest) if consumer.oldest is not None else "-",
-        _count(consumer.exhausted),
+        _describe_count(consumer.exhausted),
         ", ".join(held) or "-",
     )
 
 
-def _count(number: int) -> str:
+def _describe_count(number: int) -> str:
     return f"> {CAP - 1}" if number >= CAP else str(number)
 
 

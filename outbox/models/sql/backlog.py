@@ -88,7 +88,7 @@ class BacklogQuery:
         with connection.cursor() as cursor:
             cursor.execute(f"{interpreted} {parts}", params)
             found = {
-                name: Backlog(pending, started, _span(oldest), exhausted)
+                name: Backlog(pending, started, _as_span(oldest), exhausted)
                 for name, pending, started, oldest, exhausted in cursor.fetchall()
             }
         return {name: found[name] for name in consumers}
@@ -131,7 +131,7 @@ def _waited() -> Combinable:
     return ExpressionWrapper(Now() - since, output_field=DurationField())
 
 
-def _span(waited: timedelta | int | None) -> timedelta | None:
+def _as_span(waited: timedelta | int | None) -> timedelta | None:
     """Return a span of either database, of which SQLite has microseconds; what is due later has not waited yet."""
     if waited is None:
         return None

@@ -122,7 +122,7 @@ def test_before_winning_is_counted_nothing_goes_below_nought():
 
 
 def test_a_backlog_that_is_too_long_to_be_looked_at_is_said_so(monkeypatch):
-    monkeypatch.setattr(campaign_report, "COUNTED", 2)
+    monkeypatch.setattr(campaign_report, "COUNT_LIMIT", 2)
     campaign = a_campaign()
     points(campaign, 10)
     complete = [report_campaign(campaign).complete for _ in range(3) if a_draw(campaign)]

@@ -38,7 +38,7 @@ def test_what_it_prints_is_every_entry_and_after_pruning_only_what_is_new(capsys
     append_actions(2 * YEAR, HOUR)
     call_command("outbox_audit", "--json")
     first = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    audit.prune(older_than=YEAR)
+    audit.prune_entries(older_than=YEAR)
 
     call_command("outbox_audit", "--json", "--after", str(first[-1]["id"]))
 

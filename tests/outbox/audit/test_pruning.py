@@ -66,10 +66,10 @@ def test_it_goes_by_the_day_so_that_the_notes_stay_few(configure: Any):
 
 
 def test_the_notes_themselves_grow_old_and_go(configure: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(audit, "BATCH", 2)
+    monkeypatch.setattr(audit, "ENTRY_BATCH", 2)
     append_actions(*[3 * YEAR] * 5, HOUR)
 
-    counts = [audit.prune(older_than=YEAR) for _ in range(4)]
+    counts = [audit.prune_entries(older_than=YEAR) for _ in range(4)]
 
     assert counts == [2, 2, 1, 0]
     assert AuditEntry.objects.filter(action="prune").count() == 3
@@ -163,5 +163,5 @@ def name_and_run(id: int, sql: str) -> None:
 
 def prune_and_delete(id: int) -> None:
     with transaction.atomic():
-        assert audit.prune(older_than=YEAR) == 1
+        assert audit.prune_entries(older_than=YEAR) == 1
         AuditEntry.objects.filter(pk=id).delete()

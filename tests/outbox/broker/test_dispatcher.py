@@ -123,7 +123,7 @@ def test_rows_of_a_consumer_that_is_not_in_the_code_are_left_to_the_rescan(own, 
 
 
 def test_while_the_broker_is_away_hints_are_dropped_without_asking_it_again(own, broker, monkeypatch):
-    monkeypatch.setattr(dispatcher, "REST", 60.0)
+    monkeypatch.setattr(dispatcher, "REST_SECONDS", 60.0)
     broker.away = True
     own.offer({"test.till": [1]})
     wait_until(lambda: broker.asked == 1)
@@ -138,7 +138,7 @@ def test_while_the_broker_is_away_hints_are_dropped_without_asking_it_again(own,
 
 
 def test_after_a_rest_the_broker_is_asked_again(own, broker, monkeypatch):
-    monkeypatch.setattr(dispatcher, "REST", 0.0)
+    monkeypatch.setattr(dispatcher, "REST_SECONDS", 0.0)
     broker.away = True
     own.offer({"test.till": [1]})
     wait_until(lambda: broker.asked == 1)
@@ -151,7 +151,7 @@ def test_after_a_rest_the_broker_is_asked_again(own, broker, monkeypatch):
 
 
 def test_hints_that_were_not_taken_are_followed_by_a_rest_too(own, broker, monkeypatch):
-    monkeypatch.setattr(dispatcher, "REST", 60.0)
+    monkeypatch.setattr(dispatcher, "REST_SECONDS", 60.0)
     broker.takes = False
     own.offer({"test.till": [1]})
     broker.sending.wait(TIMEOUT)

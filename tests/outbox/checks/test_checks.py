@@ -49,7 +49,7 @@ def only() -> Iterator[Callable[..., None]]:
 
     def clear() -> None:
         for entry in registry.all_consumers():
-            registry.forget(entry.name)
+            registry.forget_consumer(entry.name)
 
     make.clear = clear
     yield make

@@ -221,7 +221,7 @@ def test_behind_an_open_breaker_only_the_canary_is_admitted():
 def test_a_process_that_had_not_heard_of_the_trouble_learns_of_it_within_a_second(monkeypatch):
     record_outcomes(book(), reports(Succeeded()))
     ConsumerState.objects.create(consumer=BOOK, unavailable=[1, 2])
-    monkeypatch.setattr(breaker, "monotonic", lambda: breaker.last_seen.value.at + breaker.LOOK_EVERY + 0.1)
+    monkeypatch.setattr(breaker, "monotonic", lambda: breaker.last_seen.value.at + breaker.TRUSTED_SECONDS + 0.1)
 
     record_outcomes(book(), reports(Succeeded()))
 

@@ -62,7 +62,7 @@ def test_a_breaker_opens_only_after_three_different_rows_in_a_row(history):
 @pytest.fixture
 def world(listen, monkeypatch, transactional_db, dispatched, one_chunk):
     """A consumer whose world may be down, and a process that looks at the table each time."""
-    monkeypatch.setattr(breaker, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(breaker, "TRUSTED_SECONDS", -1.0)
     world = World()
     listen(world.handle, chunk=1)
     return world

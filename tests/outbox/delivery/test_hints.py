@@ -107,7 +107,7 @@ def test_what_is_no_hint_is_dropped(listen, monkeypatch, consumer, ids):
     delivered = []
     monkeypatch.setattr(chunks, "deliver", lambda *hint: delivered.append(hint))
 
-    tasks.deliver(consumer, ids)
+    tasks.run_deliver(consumer, ids)
 
     assert delivered == []
     assert state_of(id) == MessageState("pending", attempts=0, attempt_limit=3)
@@ -117,7 +117,7 @@ def test_what_is_no_hint_is_dropped(listen, monkeypatch, consumer, ids):
 def test_a_forged_hint_names_rows_that_are_not_there_and_nothing_happens(listen, ids):
     listen(chunk=1)
 
-    tasks.deliver("test.till", ids)
+    tasks.run_deliver("test.till", ids)
 
     assert effects() == []
 
@@ -126,7 +126,7 @@ def test_a_forged_hint_starts_no_more_than_a_chunk(listen, one_chunk):
     listen(chunk=5)
     ids = publish_messages(20)
 
-    tasks.deliver("test.till", ids)
+    tasks.run_deliver("test.till", ids)
 
     assert sorted(entry.status for entry in states_of(ids)) == ["pending"] * 15 + ["success"] * 5
 

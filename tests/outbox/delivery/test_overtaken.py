@@ -36,7 +36,7 @@ def before_handling(monkeypatch):
     The chunk's transaction has begun by then; with SQLite nobody else could write, so there it is part of it.
     """
     happenings = []
-    lock = chunks.lock
+    lock = chunks.lock_chunk
 
     def happen_then_lock(consumer, fences, *, wait):
         if happenings:
@@ -44,7 +44,7 @@ def before_handling(monkeypatch):
             in_thread(happening) if connection.vendor == "postgresql" else happening()
         return lock(consumer, fences, wait=wait)
 
-    monkeypatch.setattr(chunks, "lock", happen_then_lock)
+    monkeypatch.setattr(chunks, "lock_chunk", happen_then_lock)
     return happenings.append
 
 

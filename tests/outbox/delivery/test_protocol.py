@@ -128,9 +128,9 @@ class Protocol(RuleBasedStateMachine):
         else:
             settlement = non_atomic.Settlement(message)
             message.settlement = settlement.open
-            report = non_atomic.call(registry.get(name), message)
+            report = non_atomic.call_outside(registry.get(name), message)
             if not settlement.done:
-                non_atomic.settle(registry.get(name), report)
+                non_atomic.settle_outside(registry.get(name), report)
 
     @rule(depth=st.sampled_from([0, 0, 3, 50]), weather=st.sampled_from(["fine", "fine", "away", "refusing"]))
     def rescan(self, depth, weather):
@@ -227,7 +227,7 @@ def settle_as_planned(message):
 
 
 def test_no_history_breaks_an_invariant(listen, link, configure, monkeypatch):
-    monkeypatch.setattr(breaker, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(breaker, "TRUSTED_SECONDS", -1.0)
     configure(RESCAN_BUDGET=timedelta(minutes=1))
     listen(end_as_planned, name=TILL, topic=TOPICS[TILL], retry=SLOW, chunk=3)
     listen(settle_as_planned, name=CALLER, topic=TOPICS[CALLER], retry=SLOW, atomic=False)

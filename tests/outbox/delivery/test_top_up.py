@@ -68,7 +68,7 @@ def test_a_hint_whose_time_is_up_sends_another_in_its_place(listen, dispatched, 
 
     chunks.deliver("test.till", ids[:1])
     first = list(dispatched)
-    tasks.deliver("test.till", [])
+    tasks.run_deliver("test.till", [])
 
     assert first == [{"test.till": ()}]
     assert states_of(ids) == [DONE] * 9 + [NEW] * 3

@@ -77,7 +77,7 @@ def test_trouble_with_counting_costs_no_message_anything(listen, monkeypatch, ca
         raise Jammed("jammed")
 
     listen(fail)
-    monkeypatch.setattr(counting, "_count", broken)
+    monkeypatch.setattr(counting, "_add_to_count", broken)
     ids = publish_messages(2)
 
     with caplog.at_level(logging.ERROR, logger="outbox.failures"):

@@ -85,7 +85,7 @@ def test_a_wait_beyond_the_deadline_does_not_put_the_deadline_off(listen):
 
 
 def test_expired_rows_beyond_one_transaction_all_fail(listen, monkeypatch):
-    monkeypatch.setattr(recovery, "BATCH", 2)
+    monkeypatch.setattr(recovery, "FAIL_BATCH", 2)
     listen()
     ids = publish_messages(5)
     let_pass(timedelta(days=7))

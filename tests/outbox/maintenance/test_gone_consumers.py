@@ -24,7 +24,7 @@ NEW = MessageState("pending", attempts=0, attempt_limit=3)
 def test_rows_of_a_consumer_that_is_gone_wait_for_24_hours(listen, link):
     listen()
     id = publish_message()
-    registry.forget("test.till")
+    registry.forget_consumer("test.till")
     let_pass(timedelta(minutes=1))
     first = rescan.rescan()
     let_pass(timedelta(hours=23))
@@ -40,7 +40,7 @@ def test_rows_of_a_consumer_that_is_gone_fail_after_24_hours(listen):
     listen()
     pending, started = publish_messages(2)
     start_and_crash("test.till", started)
-    registry.forget("test.till")
+    registry.forget_consumer("test.till")
     rescan.rescan()
     let_pass(timedelta(hours=24, seconds=1))
 
@@ -54,13 +54,13 @@ def test_rows_of_a_consumer_that_is_gone_fail_after_24_hours(listen):
 def test_a_consumer_that_comes_back_starts_the_24_hours_anew(listen, link):
     listen()
     id = publish_message()
-    registry.forget("test.till")
+    registry.forget_consumer("test.till")
     let_pass(timedelta(minutes=1))
     rescan.rescan()
     let_pass(timedelta(hours=23))
     listen()
     rescan.rescan()
-    registry.forget("test.till")
+    registry.forget_consumer("test.till")
     let_pass(timedelta(hours=2))
 
     sweep = rescan.rescan()

@@ -107,7 +107,7 @@ def test_a_key_may_be_published_again_once_its_message_was_pruned():
 
 
 def test_it_goes_in_batches_oldest_first_until_nothing_is_left(monkeypatch):
-    monkeypatch.setattr(pruning, "BATCH", 3)
+    monkeypatch.setattr(pruning, "MESSAGE_BATCH", 3)
     now = database_time()
     for back in range(8):
         sales.success(at=now - LONG_AGO - back * HOUR)
@@ -121,7 +121,7 @@ def test_it_goes_in_batches_oldest_first_until_nothing_is_left(monkeypatch):
 
 
 def test_when_its_time_is_up_the_oldest_are_gone_and_it_says_that_there_are_more(monkeypatch):
-    monkeypatch.setattr(pruning, "BATCH", 3)
+    monkeypatch.setattr(pruning, "MESSAGE_BATCH", 3)
     now = database_time()
     rows = [sales.success(at=now - LONG_AGO - back * HOUR) for back in range(8)]
 

@@ -189,7 +189,7 @@ def test_a_long_search_is_not_repeated_in_every_pass(listen, monkeypatch, took, 
 
 
 def test_when_its_time_is_up_the_rest_fails_in_the_next_passes_and_each_pass_has_succeeded(listen, monkeypatch):
-    monkeypatch.setattr(recovery, "BATCH", 2)
+    monkeypatch.setattr(recovery, "FAIL_BATCH", 2)
     listen()
     ids = publish_messages(5)
     let_pass(timedelta(days=7))

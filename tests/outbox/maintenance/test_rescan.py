@@ -233,7 +233,7 @@ def test_consumers_are_found_without_reading_the_rows_between(listen, link):
     for name in names:
         listen(name=name, topic=name)
         publish_messages(4, name)
-    registry.forget("test.b")
+    registry.forget_consumer("test.b")
     let_pass(timedelta(seconds=5))
 
     found = unfinished_consumers()

@@ -210,7 +210,7 @@ def test_a_minute_is_counted_through_indexes_whatever_the_size_of_the_tables():
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(explain):
-        rollup._count(minute_of(database_time()))
+        rollup._count_minute(minute_of(database_time()))
 
     used = {index for plan in plans for index in re.findall(r"(?:using|on) (outbox_(?:message|attempt)_\w+)", plan)}
     # While nothing is exhausted, each of the indexes of what is exhausted costs the same, and any may be taken.

@@ -12,4 +12,4 @@ class ForgetfulConfig(AppConfig):
     label = "forgetful"
 
     def ready(self) -> None:
-        registry.forget("shop.book")
+        registry.forget_consumer("shop.book")

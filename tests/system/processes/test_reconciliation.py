@@ -64,7 +64,7 @@ def exhaust(award):
 
 
 def test_an_award_with_its_effect_is_issued(win):
-    points.issue(win(Kind.POINTS))
+    points.credit_points(win(Kind.POINTS))
     mug = win(Kind.GIFT)
 
     assert reconciled(shipped=[mug]) == {"draws": 2, "won": 2, "issued": 2}
@@ -125,7 +125,7 @@ def test_a_second_order_is_doubled_even_if_a_person_has_handled_the_award(win):
 
 def test_an_order_for_an_award_that_does_not_exist_or_is_no_gift_is_doubled(win):
     award = win(Kind.POINTS)
-    points.issue(award)
+    points.credit_points(award)
     never_committed = Award(kind=Kind.GIFT)
 
     assert reconciled(shipped=[never_committed]) == {"draws": 1, "won": 1, "issued": 1, "doubled": 1}
@@ -133,7 +133,7 @@ def test_an_order_for_an_award_that_does_not_exist_or_is_no_gift_is_doubled(win)
 
 
 def test_a_balance_that_is_not_the_sum_of_its_entries_is_doubled(win):
-    points.issue(win(Kind.POINTS))
+    points.credit_points(win(Kind.POINTS))
 
     PointsAccount.objects.credit("ann@example.org", 50)
 

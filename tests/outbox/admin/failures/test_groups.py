@@ -50,7 +50,7 @@ def test_stuck_is_what_waits_for_a_person_now_of_this_group_and_consumer() -> No
 
 
 def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "LOOK", 1)
+    monkeypatch.setattr(groups, "GROUPS_READ", 1)
     failure_group("older", stuck=3)
     FailureCount.objects.update(last_at=timezone.now() - timedelta(days=1))
     failure_group("newer", stuck=3)

@@ -44,13 +44,13 @@ def test_the_list_opens_on_what_is_open_and_every_tab_counts_its_own(desk: Clien
     assert f"{QUEUE}?tab=failed&amp;group={FailureGroup.objects.get(title='the till jams').pk}" in page.text
 
 
-@pytest.mark.parametrize("tab", groups.TABS)
+@pytest.mark.parametrize("tab", groups.GROUP_TABS)
 def test_an_empty_tab_says_what_that_means(tab: str, desk: Client) -> None:
-    assert str(groups.TABS[tab][1]) in desk.get(LIST, {"tab": tab}).text
+    assert str(groups.GROUP_TABS[tab][1]) in desk.get(LIST, {"tab": tab}).text
 
 
 def test_pages_and_a_consumer_narrow_the_list(desk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "PAGE", 2)
+    monkeypatch.setattr(groups, "GROUPS_PER_PAGE", 2)
     for n in range(3):
         failure_group(str(n), stuck=n)
     failure_group("other", consumer=ORDER)

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from outbox import registry
-from outbox.admin.messages.diagnosis import Case, diagnose, may_have_acted
+from outbox.admin.messages.diagnosis import Case, diagnose, other_side_may_have_acted
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message
 from outbox.policy import Reason
 from tests.harness.desk import ISSUE, ORDER, wins
@@ -46,7 +46,7 @@ def test_the_other_side_may_have_acted_where_an_attempt_outside_was_cut_off(
     message = wins.failed(consumer=consumer)
     attempt(message, 3, outcome, may_have_acted=cut_off)
 
-    assert may_have_acted(case(message)) is expected
+    assert other_side_may_have_acted(case(message)) is expected
 
 
 def test_a_timeout_outside_says_ask_first() -> None:

@@ -32,7 +32,7 @@ def awards():
         }
 
     yield awards
-    descriptions.forget("desk.#")
+    descriptions.forget_describer("desk.#")
 
 
 def test_the_queue_opens_on_what_failed_and_is_unresolved(desk: Client) -> None:
@@ -109,7 +109,7 @@ def test_a_description_that_breaks_does_not_take_the_desk_away(desk: Client) -> 
     try:
         pages = [desk.get(LIST), desk.get(url_of(message))]
     finally:
-        descriptions.forget("desk.#")
+        descriptions.forget_describer("desk.#")
 
     assert [page.status_code for page in pages] == [200, 200]
     assert "desk.won 17" in pages[0].text

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def short_pages(monkeypatch) -> None:
-    monkeypatch.setattr(listing, "PAGE", 3)
-    monkeypatch.setattr(listing, "LOOK", 7)
-    monkeypatch.setattr(listing, "COUNT", 5)
+    monkeypatch.setattr(listing, "ROWS_PER_PAGE", 3)
+    monkeypatch.setattr(listing, "ROWS_READ", 7)
+    monkeypatch.setattr(listing, "ROWS_COUNTED", 5)
 
 
 def keys(page: listing.Page) -> list[str]:
@@ -114,7 +114,7 @@ def test_what_is_rare_is_looked_for_piece_by_piece(short_pages: None) -> None:
 def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: None) -> None:
     near = [wins.started(f"near {n}") for n in range(9)]
     far = [wins.started(f"far {n}", consumer=ORDER) for n in range(9)]
-    limit = listing.LOOK
+    limit = listing.ROWS_READ
 
     page = listing.read_page(find_tab("pending"))
 
