@@ -98,15 +98,12 @@ def _work_off(consumer: Consumer, rows: Sequence[Started]) -> None:
         _handle_one_by_one(consumer, redo)
 
 
-def start(consumer: Consumer, ids: Sequence[int], *, fill_up_to: int = 0) -> list[Fence]:
-    """Start what may be started of ``ids`` and commit, so that a crash from here on is counted.
+def start(consumer: Consumer, ids: Sequence[int]) -> list[Fence]:
+    """Start what may be started of ``ids`` and commit, so that a crash from here on is counted; return the fences.
 
-    No more than ``fill_up_to`` rows are started, whatever the hint names (0: those of ``ids`` only); rows that a
-    worker was lost over are started only if the hint names one row, and then alone. Returns the fences.
+    A row that a worker was lost over is started only if the hint names no other.
     """
-    named = _start_named(consumer, ids, limit=fill_up_to or len(ids))
-    more = [] if any(row.lost for row in named) else _top_up(consumer, fill_up_to - len(named))
-    return [row.fence for row in [*named, *more]]
+    return [row.fence for row in _start_named(consumer, ids, limit=len(ids))]
 
 
 def _start_named(consumer: Consumer, ids: Sequence[int], *, limit: int) -> list[Started]:

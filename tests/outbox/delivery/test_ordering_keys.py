@@ -34,7 +34,7 @@ def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, dispa
     till = listen()
     ids = publish_messages(3, ordering_key="till 1")
 
-    fences = chunks.start(till, list(reversed(ids)), fill_up_to=50)
+    fences = chunks.start(till, list(reversed(ids)))
 
     assert [fence.id for fence in fences] == [ids[0]]
 
@@ -52,7 +52,7 @@ def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, dispa
     till = listen()
     one, two, free = (publish_messages(2, ordering_key=key) for key in ("till 1", "till 2", ""))
 
-    fences = chunks.start(till, [*one, *two, *free], fill_up_to=50)
+    fences = chunks.start(till, [*one, *two, *free])
 
     assert sorted(fence.id for fence in fences) == sorted([one[0], two[0], *free])
 
