@@ -40,8 +40,10 @@ def wait_for(number: int, locktype: str, *futures: Future) -> int:
 @pytest.mark.services
 def test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock(listen, dispatched):
     listen()
+    middle_is_held = threading.Event()
 
     def write(*keys):
+        assert middle_is_held.wait(TIMEOUT)
         with transaction.atomic():
             return len(publish_many([Draft(topic="test.sold", key=key, payload={}) for key in keys]))
 
@@ -49,6 +51,7 @@ def test_two_publishers_with_the_same_keys_in_opposite_orders_do_not_deadlock(li
         # Holding the key in the middle brings both as far as they get, each with what it has written so far.
         with suppress(ZeroDivisionError), transaction.atomic():
             publish("test.sold", key="m", payload={})
+            middle_is_held.set()
             met = wait_for(2, "transactionid", one, other)
             raise ZeroDivisionError
         written = sorted([one.result(TIMEOUT), other.result(TIMEOUT)])

@@ -21,11 +21,11 @@ def test_a_message_that_kills_its_worker_ends_failed_and_its_neighbours_succeed(
     busy.the_client.publish("shop.sold", keys, each={poison: {"do": "kill"}}, per_commit=100)
     busy.wait_until_finished("poison", count=1_000, within=60)
 
-    [(status, attempts, limit, lost, error)] = busy.rows(
-        "SELECT status, attempts, attempt_limit, lost, last_error FROM outbox_message WHERE key = %s", poison
+    [(status, attempts, limit, lost, reason)] = busy.rows(
+        "SELECT status, attempts, attempt_limit, lost, reason FROM outbox_message WHERE key = %s", poison
     )
     assert (status, attempts, limit, lost) == ("failed", 4, 4, 4)  # three that count, and the first loss is free
-    assert "no tries left" in error
+    assert reason == "worker_lost"
     assert busy.statuses("poison") == {"success": 999, "failed": 1}
     [(most,)] = busy.rows("SELECT max(attempts) FROM outbox_message WHERE key LIKE 'poison %%' AND key <> %s", poison)
     assert most <= 2
