@@ -42,6 +42,21 @@ class SwallowedError(OutboxError):
     """A handler returned after an error that spoilt its transaction: a failed attempt, not a success without effect."""
 
 
+class LeftOpenError(OutboxError):
+    """A handler returned and left something open that outlives its message: a failed attempt. Mend the handler."""
+
+
+class TransactionEnded(OutboxError):
+    """A handler ended the transaction in which it was called, by COMMIT or ROLLBACK. Mend the handler; do not retry.
+
+    What it and the messages before it wrote is committed or lost by then.
+    """
+
+    def __init__(self, text: str, *, by_the_one_before: bool = False) -> None:
+        super().__init__(text)
+        self.by_the_one_before = by_the_one_before
+
+
 class OperatorError(OutboxError):
     """An operator's act could not be carried out; the text says why and what to do."""
 

@@ -95,6 +95,11 @@ class FoundUnavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedTransaction:
+    """The handler committed, or rolled back, the transaction in which its message would have been settled."""
+
+
+@dataclass(frozen=True, slots=True)
 class GivenBack:
     """Started, but the chunk's time was up before its turn came."""
 
@@ -104,7 +109,7 @@ class WorkerLost:
     """The lease ran out before the worker settled."""
 
 
-Outcome = Succeeded | Failed | Rejected | Snoozed | FoundUnavailable | GivenBack | WorkerLost
+Outcome = Succeeded | Failed | Rejected | EndedTransaction | Snoozed | FoundUnavailable | GivenBack | WorkerLost
 
 
 class Reason(TextChoices):
@@ -115,6 +120,7 @@ class Reason(TextChoices):
     WORKER_LOST = "worker_lost", _("its worker was gone before it settled, again and again")
     EXPIRED = "expired", _("expired: the deadline passed before it succeeded")
     CONSUMER_GONE = "consumer_gone", _("the consumer is not in the code any more")
+    ENDED_TRANSACTION = "ended_transaction", _("its handler ended the transaction in which it was called")
     NOT_TAKEN = (
         "not_taken",
         _("no worker took it: its hints went into an empty queue, again and again, and it was never started"),
@@ -157,6 +163,8 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Done()
         case Rejected():
             return Exhausted(Reason.REJECTED)
+        case EndedTransaction():
+            return Exhausted(Reason.ENDED_TRANSACTION)
         case Snoozed(after):
             return Again(after, free=True)
         case FoundUnavailable(after):

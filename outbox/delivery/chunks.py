@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from time import monotonic
@@ -22,7 +23,7 @@ from outbox.conf import conf
 from outbox.delivery import execution, follow_up, non_atomic, settling
 from outbox.delivery.execution import Redo, Report
 from outbox.delivery.savepoints import Savepoints
-from outbox.errors import Superseded
+from outbox.errors import Superseded, TransactionEnded
 from outbox.memory import Memory
 from outbox.models import Fence, Message
 from outbox.models.queryset import MessageQuerySet
@@ -86,11 +87,14 @@ def _deliver_chunk(consumer: Consumer, ids: Sequence[int]) -> None:
 
 
 def _work_off(consumer: Consumer, rows: Sequence[Started]) -> None:
+    """Handle what was started: together, and what stands in each other's way one by one."""
     if not rows:
         return
     fences = [row.fence for row in rows]
     try:
         redo: Sequence[Fence] = _handle_together(consumer, fences)
+    except ChunkEnded as ended:
+        redo = _go_on_after(consumer, ended)
     except (DatabaseError, InterfaceError, Redo, Superseded) as error:
         log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
         redo = fences
@@ -146,34 +150,102 @@ def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
     return Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)
 
 
+class ChunkEnded(Exception):
+    """A handler ended the chunk's transaction: the reports before it, the rows it was called for, and those after."""
+
+    def __init__(
+        self, cause: TransactionEnded, before: Sequence[Report], guilty: Sequence[Message], after: Sequence[Message]
+    ) -> None:
+        super().__init__(str(cause))
+        self.cause, self.before, self.guilty, self.after = cause, before, guilty, after
+
+
 def _handle_together(consumer: Consumer, fences: Sequence[Fence]) -> list[Fence]:
     """Handle and settle a chunk in one transaction; return the rows that must be redone alone."""
-    redo: list[Fence] = []
-    reports: list[Report] = []
     with transaction.atomic(using=conf().database, durable=True):
         messages = lock_chunk(consumer, fences, wait=_patience(consumer))
-        # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
-        until = monotonic() + _chunk_time().total_seconds()
         savepoints = Savepoints()
-        whole = execution.call_bulk(consumer, messages, savepoints) if consumer.bulk and len(messages) > 1 else None
-        if whole is not None:
-            reports = whole
-        else:
+        reports = _call_bulk(consumer, messages, savepoints) if consumer.bulk and len(messages) > 1 else None
+        if reports is None:
             if consumer.bulk and len(messages) > 1:
                 # As they are in the table: the call that failed may have changed what it was given.
                 messages = lock_chunk(consumer, fences, wait=_patience(consumer))
-            for turn, message in enumerate(messages):
-                if turn and monotonic() >= until:
-                    reports += execution.give_back(messages[turn:])
-                    break
-                try:
-                    reports.append(execution.call_handler(consumer, message, savepoints))
-                except Redo:
-                    redo = [waiting.fence for waiting in messages[turn:]]
-                    break
-        settling.settle(consumer, reports)
+            reports = _call_in_turn(consumer, messages, savepoints)
+        _settle_chunk(consumer, reports, savepoints)
     follow_up.follow_up(consumer, reports)
-    return redo
+    return [message.fence for message in messages[len(reports) :]]
+
+
+def _call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savepoints) -> list[Report] | None:
+    """Call a bulk consumer for all messages at once; None if it failed, and each must be tried in a list of one."""
+    try:
+        return execution.call_bulk(consumer, messages, savepoints)
+    except TransactionEnded as error:
+        raise ChunkEnded(error, [], messages, []) from error
+
+
+def _call_in_turn(consumer: Consumer, messages: Sequence[Message], savepoints: Savepoints) -> list[Report]:
+    """Call the consumer for one message after the other and return the reports, up to the first that met others."""
+    reports: list[Report] = []
+    # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
+    until = monotonic() + _chunk_time().total_seconds()
+    for turn, message in enumerate(messages):
+        if turn and monotonic() >= until:
+            return [*reports, *execution.give_back(messages[turn:])]
+        try:
+            reports.append(execution.call_handler(consumer, message, savepoints))
+        except Redo:
+            break
+        except TransactionEnded as error:
+            guilty = turn - 1 if error.by_the_one_before else turn
+            raise ChunkEnded(error, reports[:guilty], [messages[guilty]], messages[guilty + 1 :]) from error
+    return reports
+
+
+def _settle_chunk(consumer: Consumer, reports: Sequence[Report], savepoints: Savepoints) -> None:
+    try:
+        savepoints.refuse_another_transaction()
+        settling.settle(consumer, reports)
+    except TransactionEnded as error:
+        called = [report for report in reports if report.had_its_turn]
+        idle = [report.message for report in reports if not report.had_its_turn]
+        if consumer.bulk and len(called) > 1:
+            raise ChunkEnded(error, [], [report.message for report in called], idle) from error
+        raise ChunkEnded(error, called[:-1], [report.message for report in called[-1:]], idle) from error
+
+
+def _go_on_after(consumer: Consumer, ended: ChunkEnded) -> list[Fence]:
+    """Settle what a handler has committed, fail its own message, and return what must be redone.
+
+    What it has rolled back is redone as if it had not been there. The session goes: nobody knows what is left in it.
+    """
+    connections[conf().database].close()
+    committed = statements.was_committed(ended.guilty[0])
+    log.error(
+        "%s: message %s ended the transaction of its chunk, which was %s",
+        consumer.name,
+        ", ".join(str(message.pk) for message in ended.guilty),
+        "committed" if committed else "rolled back",
+    )
+    # After a ROLLBACK, too, what the handler went on to write has been committed, statement by statement.
+    guilty = [execution.classify(message, ended.cause) for message in ended.guilty]
+    for report in [*(ended.before if committed else []), *guilty]:
+        _settle_alone(consumer, report)
+    redo = [] if committed else [report.message for report in ended.before]
+    return [message.fence for message in [*redo, *ended.after]]
+
+
+def _settle_alone(consumer: Consumer, report: Report) -> None:
+    """Settle one report in a transaction of its own, if the row is still ours."""
+    report = replace(report, message=execution.without_transaction(report.message))
+    try:
+        with transaction.atomic(using=conf().database, durable=True):
+            statements.lock([report.message.fence], wait=consumer.timeout)
+            settling.settle(consumer, [report])
+    except Superseded as error:
+        log.warning("%s", error)
+        return
+    follow_up.follow_up(consumer, [report])
 
 
 def lock_chunk(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
@@ -217,8 +289,14 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
                 savepoints = Savepoints()
                 messages = lock_chunk(consumer, [fence], wait=consumer.timeout)
                 reports = [execution.call_handler(consumer, message, savepoints) for message in messages]
-                settling.settle(consumer, reports)
+                _settle_chunk(consumer, reports, savepoints)
         except Superseded:
+            return
+        except ChunkEnded as ended:
+            _go_on_after(consumer, ended)
+            return
+        except TransactionEnded as error:
+            _go_on_after(consumer, ChunkEnded(error, [], messages, []))
             return
         except Redo as error:
             problem = error

@@ -12,11 +12,11 @@ from django.db.utils import OperationalError
 from outbox import logs
 from outbox.conf import conf
 from outbox.delivery.savepoints import Savepoints
-from outbox.errors import Reject, Snooze, Superseded, Unavailable
+from outbox.errors import Reject, Snooze, Superseded, TransactionEnded, Unavailable
 from outbox.failures.fingerprint import Fingerprint, fingerprint, storable, text_of
 from outbox.failures.reasons import may_have_acted
 from outbox.models import Message
-from outbox.policy import Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
+from outbox.policy import EndedTransaction, Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
@@ -26,6 +26,10 @@ TRACEBACK_LENGTH = 20_000
 
 LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION = "55P03", "40P01", "40001"
 CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
+
+
+ENDS_THE_PROCESS = (SystemExit, KeyboardInterrupt)
+"""What a handler may raise that ends its process. Everything else is a failed attempt, whatever it is derived from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ class Report:
     failure: Fingerprint | None = None
     may_have_acted: bool = False
 
+    @property
+    def had_its_turn(self) -> bool:
+        """Tell whether the handler was called."""
+        return not isinstance(self.outcome, GivenBack)
+
 
 class Redo(Exception):
     """A row met a lock, a deadlock or a broken connection: nothing is wrong with it, do it alone."""
@@ -47,12 +56,15 @@ class Redo(Exception):
 def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report:
     """Call the consumer for one message inside a savepoint; what it wrote before failing is rolled back.
 
-    Raises ``Redo`` for a conflict with others over locks.
+    Raises ``Redo`` for a conflict with others over locks, and ``TransactionEnded``.
     """
     try:
         with logs.at_work_on(message), savepoints.row():
-            run(consumer, [message] if consumer.bulk else message)
-    except Exception as error:
+            work = copy_of(message)
+            run(consumer, [work] if consumer.bulk else work)
+    except (*ENDS_THE_PROCESS, TransactionEnded):
+        raise
+    except BaseException as error:
         if is_conflict(error):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
@@ -63,8 +75,10 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savep
     """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
     try:
         with logs.at_work_on(*messages), savepoints.row():
-            run(consumer, list(messages))
-    except Exception as error:
+            run(consumer, [copy_of(message) for message in messages])
+    except (*ENDS_THE_PROCESS, TransactionEnded):
+        raise
+    except BaseException as error:
         if is_conflict(error):
             raise Redo(_error_text(error)) from error
         return None
@@ -75,9 +89,9 @@ def run(consumer: Consumer, work: Message | list[Message]) -> None:
     """Call the consumer's function. What it returns is of no account, unless it shows that nothing has run yet."""
     try:
         left = consumer.handler(work)
-    except SystemExit as error:
+    except ENDS_THE_PROCESS as error:
         # Celery ends its processes by it, so it goes on; but nobody else would say why the process is gone.
-        log.error("the handler ended its process: SystemExit(%r)", error.code, exc_info=True)
+        log.error("the handler ended its process: %r", error, exc_info=True)
         raise
     if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
         if inspect.iscoroutine(left) or inspect.isgenerator(left):
@@ -87,7 +101,21 @@ def run(consumer: Consumer, work: Message | list[Message]) -> None:
         )
 
 
-def classify(message: Message, error: Exception) -> Report:
+def copy_of(message: Message) -> Message:
+    """Return the message for foreign code, so that nothing done to it changes what the engine knows of the attempt."""
+    copy = Message.__new__(Message)
+    copy.__dict__.update(message.__dict__)
+    return copy
+
+
+def without_transaction(message: Message) -> Message:
+    """Return the message as one that is settled in another transaction than the one that locked it first."""
+    copy = copy_of(message)
+    copy.transaction = ""
+    return copy
+
+
+def classify(message: Message, error: BaseException) -> Report:
     """Return the report on an attempt that ended in ``error``. The loop's boundary: every exception ends here."""
     text = _error_text(error)
     match error:
@@ -98,15 +126,15 @@ def classify(message: Message, error: Exception) -> Report:
         case Unavailable():
             return Report(message, FoundUnavailable(conf().probe_after), text)
         case _:
+            ended = isinstance(error, TransactionEnded)
             lines = "".join(traceback.format_exception(error))
-            failure = fingerprint(message.consumer, error)
             return Report(
                 message,
-                Failed(),
+                EndedTransaction() if ended else Failed(),
                 text,
                 storable(lines[-TRACEBACK_LENGTH:]),
-                failure,
-                may_have_acted(error),
+                fingerprint(message.consumer, error),
+                ended or may_have_acted(error),
             )
 
 
@@ -120,7 +148,7 @@ def _error_text(error: BaseException) -> str:
     return (f"{name}: {text}" if text else name)[:ERROR_LENGTH]
 
 
-def is_conflict(error: Exception) -> bool:
+def is_conflict(error: BaseException) -> bool:
     """Tell whether the row only met others: waited for a lock, was the deadlock's victim, or lost its connection."""
     if isinstance(error, Superseded):
         return False

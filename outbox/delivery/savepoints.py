@@ -4,18 +4,30 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from secrets import token_hex
 from typing import Any
 
 from django.db import Error, connections
 
 from outbox import logs
 from outbox.conf import conf
-from outbox.errors import SwallowedError
+from outbox.errors import LeftOpenError, SwallowedError, TransactionEnded
 
 log = logging.getLogger("outbox.delivery")
 
 ABORTED = 3
 """The state of a transaction in which a statement has failed, as libpq numbers it (psycopg 2 and 3)."""
+
+LABEL = "outbox"
+"""What Django's stack of savepoints has in place of ours."""
+IDLE = 0
+"""The state of a connection that is in no transaction."""
+GONE = frozenset({"3B001", "25P01"})
+"""No such savepoint; no transaction to have one in."""
+ENDED = (
+    "the handler ended the transaction in which it was called; what it wrote may be committed. It must neither commit "
+    "nor roll back: let it raise, or use transaction.atomic()"
+)
 
 _numbers = count(1)
 
@@ -37,38 +49,84 @@ class Savepoints:
     def row(self) -> Iterator[None]:
         """Run the block in a savepoint of its own; if it raises, roll back what it wrote.
 
-        Raises ``SwallowedError`` if the block ended well, but what it wrote cannot be committed.
+        However the block ended, connection, transaction and savepoints must be as it found them. Raises
+        ``SwallowedError`` or ``LeftOpenError`` if it ended well and they are not, and ``TransactionEnded`` if the
+        transaction is over: by this block, or as the next savepoint shows, by the one before.
         """
         connection = self._connection
         self._begin()
-        connection.savepoint_ids.append(self._name)
+        # Not its name: whoever knew that could put another savepoint in its place, in another transaction.
+        connection.savepoint_ids.append(LABEL)
+        before = len(connection.savepoint_ids), len(connection.atomic_blocks)
         hooks_before = len(connection.run_on_commit)
         try:
             yield
-            refuse_silent_rollback()
-        except BaseException:
+            if not self._has_ended():
+                self._refuse_what_is_left_open(before)
+                refuse_silent_rollback()
+        except BaseException as error:
+            self._close_what_is_left_open(before)
             connection.savepoint_ids.pop()
+            self._refuse_ended_transaction(error)
             self._roll_back()
             raise
         connection.savepoint_ids.pop()
-        self._let_hooks_stand_alone(hooks_before)
+        self._refuse_ended_transaction()
+        let_hooks_stand_alone(connection, hooks_before)
 
-    def _let_hooks_stand_alone(self, before: int) -> None:
-        """Let no ``on_commit`` hook of a row take its neighbours' hooks, or rows still to be redone, with it."""
-        hooks = self._connection.run_on_commit
-        hooks[before:] = [(ids, logs.in_this_context(_caught(hook)), True) for ids, hook, _robust in hooks[before:]]
+    def refuse_another_transaction(self) -> None:
+        """Raise ``TransactionEnded`` if the last savepoint is gone. PostgreSQL is asked by the settling statement."""
+        connection = self._connection
+        if connection.vendor != "sqlite" or connection.closed_in_transaction or not self._name:
+            return
+        try:
+            self._cursor.execute(f"RELEASE SAVEPOINT {self._name}")
+        except Error as error:
+            raise TransactionEnded(ENDED, by_the_one_before=True) from error
+        self._name = ""
+
+    def _has_ended(self) -> bool:
+        raw = self._connection.connection
+        if self._connection.closed_in_transaction:
+            return False  # nothing was committed, and the chunk will not get on
+        if self._connection.vendor == "sqlite":
+            return not raw.in_transaction
+        return bool(raw.info.transaction_status == IDLE)
+
+    def _refuse_ended_transaction(self, error: BaseException | None = None) -> None:
+        if self._has_ended():
+            raise TransactionEnded(ENDED) from error
+
+    def _refuse_what_is_left_open(self, before: tuple[int, int]) -> None:
+        connection = self._connection
+        if (len(connection.savepoint_ids), len(connection.atomic_blocks)) != before or not connection.in_atomic_block:
+            raise LeftOpenError(
+                "the handler entered transaction.atomic() and did not leave it; use it as a with-block or a decorator"
+            )
+
+    def _close_what_is_left_open(self, before: tuple[int, int]) -> None:
+        """Bring Django's own account back to what it was; the savepoint takes back what was written."""
+        savepoints, blocks = before
+        del self._connection.savepoint_ids[savepoints:]
+        del self._connection.atomic_blocks[blocks:]
+        self._connection.in_atomic_block = True
 
     def _begin(self) -> None:
         if self._rolled_back:
             self._rolled_back = False
             return
-        before, self._name = self._name, f"outbox_{next(_numbers)}"
+        before, self._name = self._name, f"outbox_{next(_numbers)}_{token_hex(4)}"
         statements = [f"RELEASE SAVEPOINT {before}"] if before else []
         statements.append(f"SAVEPOINT {self._name}")
         if self._connection.vendor == "postgresql":
             statements = ["; ".join(statements)]
-        for statement in statements:
-            self._cursor.execute(statement)
+        try:
+            for statement in statements:
+                self._cursor.execute(statement)
+        except Error as error:
+            if before and _is_gone(error):
+                raise TransactionEnded(ENDED, by_the_one_before=True) from error
+            raise
 
     def _roll_back(self) -> None:
         """As Django's ``atomic`` does it: a connection that cannot even roll back is left to the whole transaction."""
@@ -78,10 +136,24 @@ class Savepoints:
             return
         try:
             connection.savepoint_rollback(self._name)
-        except Error:
+        except Error as error:
+            if _is_gone(error):
+                raise TransactionEnded(ENDED) from error
             connection.needs_rollback = True
         else:
             self._rolled_back = True
+
+
+def let_hooks_stand_alone(connection: Any, before: int) -> None:
+    """Let no ``on_commit`` hook that fails take with it other hooks, or what is still to be done after the commit."""
+    hooks = connection.run_on_commit
+    hooks[before:] = [(ids, logs.in_this_context(_caught(hook)), True) for ids, hook, _robust in hooks[before:]]
+
+
+def _is_gone(error: Error) -> bool:
+    """Tell whether a savepoint is no longer there: it was released, or its transaction is over."""
+    code = getattr(error.__cause__, "sqlstate", None) or getattr(error.__cause__, "pgcode", None)
+    return code in GONE or "no such savepoint" in str(error)  # SQLite has no codes for it
 
 
 def _caught(hook: Callable[[], object]) -> Callable[[], None]:

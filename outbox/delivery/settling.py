@@ -7,13 +7,15 @@ from typing import assert_never
 
 from outbox import logs
 from outbox.delivery.execution import Report
-from outbox.errors import Superseded
+from outbox.delivery.savepoints import ENDED
+from outbox.errors import Superseded, TransactionEnded
 from outbox.models import Attempt, AttemptOutcome, Message
 from outbox.models.sql import statements
 from outbox.policy import (
     Again,
     Counters,
     Done,
+    EndedTransaction,
     Exhausted,
     Failed,
     FoundUnavailable,
@@ -34,17 +36,27 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
     """Write every outcome with status and attempt in its WHERE.
 
     Successes take one UPDATE together. Raises ``Superseded`` if a row is no longer ours, so that the caller's
-    transaction takes the effects back.
+    transaction takes the effects back, and ``TransactionEnded`` in another transaction than the one that has locked
+    the rows: the handler called last has ended that.
     """
+    transaction = reports[0].message.transaction if reports else ""
     succeeded = [report.message.fence for report in reports if isinstance(report.outcome, Succeeded)]
-    if succeeded and statements.succeed(succeeded) != len(succeeded):
+    if succeeded and statements.succeed(succeeded, transaction=transaction) != len(succeeded):
+        _refuse_another(transaction)
         raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
+    if not succeeded:
+        _refuse_another(transaction)
     others = [report for report in reports if not isinstance(report.outcome, Succeeded)]
     # First the attempt, then what follows from it: people read them in this order.
     times = Attempt.objects.keep([attempt for report in others if (attempt := attempt_of(report))])
     for report in others:
         with logs.at_work_on(report.message):
             _settle_other(consumer, report, times.get(report.message.pk, 1))
+
+
+def _refuse_another(transaction: str) -> None:
+    if transaction and not statements.in_transaction(transaction):
+        raise TransactionEnded(ENDED, by_the_one_before=True)
 
 
 def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
@@ -83,6 +95,11 @@ def record_late(report: Report) -> None:
     _attempt_row(report, AttemptOutcome.LATE).save(force_insert=True)
 
 
+def record_beside_success(report: Report) -> None:
+    """Keep what went wrong in an attempt that had succeeded by then, so that a person sees it."""
+    _attempt_row(report, AttemptOutcome.FAILED).save(force_insert=True)
+
+
 def _attempt_row(report: Report, outcome: AttemptOutcome) -> Attempt:
     message = report.message
     return Attempt(
@@ -105,6 +122,8 @@ def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
             return AttemptOutcome.FAILED
         case Rejected():
             return AttemptOutcome.REJECTED
+        case EndedTransaction():
+            return AttemptOutcome.FAILED
         case Snoozed():
             return AttemptOutcome.SNOOZED
         case FoundUnavailable():

@@ -197,6 +197,7 @@ class Migration(migrations.Migration):
                             ("worker_lost", "its worker was gone before it settled, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),
                             ("consumer_gone", "the consumer is not in the code any more"),
+                            ("ended_transaction", "its handler ended the transaction in which it was called"),
                             (
                                 "not_taken",
                                 "no worker took it: its hints went into an empty queue, again and again, and it was never started",
@@ -204,7 +205,7 @@ class Migration(migrations.Migration):
                         ],
                         db_default="",
                         default="",
-                        max_length=13,
+                        max_length=17,
                         verbose_name="why the machine gave up",
                     ),
                 ),
@@ -399,6 +400,7 @@ class Migration(migrations.Migration):
                             ("worker_lost", "its worker was gone before it settled, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),
                             ("consumer_gone", "the consumer is not in the code any more"),
+                            ("ended_transaction", "its handler ended the transaction in which it was called"),
                             (
                                 "not_taken",
                                 "no worker took it: its hints went into an empty queue, again and again, and it was never started",
@@ -406,7 +408,7 @@ class Migration(migrations.Migration):
                         ],
                         db_default="",
                         default="",
-                        max_length=13,
+                        max_length=17,
                         verbose_name="why it was given up",
                     ),
                 ),

@@ -36,7 +36,7 @@ class FailureGroup(models.Model):
     exception = models.CharField(_("exception"), max_length=200, default="", blank=True)
     place = models.CharField(_("place"), max_length=200, default="", blank=True)
     reason = models.CharField(
-        _("why the machine gave up"), max_length=13, choices=Reason, default="", db_default="", blank=True
+        _("why the machine gave up"), max_length=17, choices=Reason, default="", db_default="", blank=True
     )
     title = models.CharField(_("what happened"), max_length=300)
     state = models.CharField(_("state"), max_length=13, choices=GroupState, default=GroupState.NEW)

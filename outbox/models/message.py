@@ -55,7 +55,7 @@ class Message(models.Model):
     exhausted_at = models.DateTimeField(_("exhausted"), null=True, blank=True)
     worker = models.CharField(_("worker"), max_length=100, default="", blank=True)
     reason = models.CharField(
-        _("why it was given up"), max_length=13, choices=Reason, default="", db_default="", blank=True
+        _("why it was given up"), max_length=17, choices=Reason, default="", db_default="", blank=True
     )
     last_error = models.TextField(_("last error"), default="", blank=True)
     failure = models.CharField(_("failure group"), max_length=64, default="", blank=True)
@@ -138,6 +138,9 @@ class Message(models.Model):
                 name="outbox_message_order",
             ),
         ]
+
+    transaction: str = ""
+    """The transaction in which the row is locked, as PostgreSQL numbers it; given by the delivery loop."""
 
     settlement: Callable[[], AbstractContextManager[None]] | None = None
     """How ``settling`` is done; given by the delivery loop while it calls an ``atomic=False`` consumer."""

@@ -97,9 +97,9 @@ class Copy:
             print(done.stdout, done.stderr, flush=True)
             return results
         for case in ElementTree.parse(report).iter("testcase"):
-            name = node_of(case)
-            if name in results and results[name] != "failed":
-                results[name] = result_of(case)
+            for name in (node_of(case), f"{node_of(case)}{parameters_of(case)}"):
+                if name in results and results[name] != "failed":
+                    results[name] = result_of(case)
         report.unlink()
         return results
 
@@ -127,6 +127,12 @@ def node_of(case: ElementTree.Element) -> str:
     module = case.get("classname", "").removeprefix("tests.outbox.")
     parts = [part for part in module.split(".") if not part[:1].isupper()]
     return f"{'/'.join(parts)}::{case.get('name', '').partition('[')[0]}"
+
+
+def parameters_of(case: ElementTree.Element) -> str:
+    """Return the parameters of a test in their brackets, for a mutant that names one case only."""
+    _name, bracket, rest = case.get("name", "").partition("[")
+    return bracket + rest
 
 
 def result_of(case: ElementTree.Element) -> str:

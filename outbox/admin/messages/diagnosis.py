@@ -44,9 +44,12 @@ class Case:
 def other_side_may_have_acted(case: Case) -> bool:
     """Tell whether the world outside may have acted although the message did not succeed.
 
-    An atomic consumer's work was rolled back. Any other may have reached the other side when an attempt was cut off:
-    by a timeout, by a broken connection, or because its worker died or came too late.
+    An atomic consumer's work was rolled back, unless its handler ended the transaction. Any other may have reached the
+    other side when an attempt was cut off: by a timeout, by a broken connection, or because its worker died or came
+    too late.
     """
+    if case.message.reason == Reason.ENDED_TRANSACTION:
+        return True
     if case.consumer is not None and case.consumer.atomic:
         return False
     return any(
@@ -101,6 +104,16 @@ def _diagnose_failed(case: Case) -> Diagnosis:
             _("The running code has no consumer named “%(consumer)s”.") % {"consumer": case.message.consumer},
             _("Deploy the consumer again and retry; or settle it by other means and mark it as handled."),
         )
+    if case.message.reason == Reason.ENDED_TRANSACTION:
+        return Diagnosis(
+            Tone.BAD,
+            happened,
+            means,
+            _(
+                "Look whether its effect is there. If it is, mark the message as handled; if not, have the consumer "
+                "mended first, then retry."
+            ),
+        )
     if other_side_may_have_acted(case):
         return Diagnosis(
             Tone.BAD,
@@ -131,6 +144,11 @@ def _why_failed(case: Case) -> tuple[str, str]:
             return (
                 _("No worker took it, although it was sent again and again."),
                 _("It was never started this time."),
+            )
+        case Reason.ENDED_TRANSACTION:
+            return (
+                _("The consumer's code ended the transaction in which it was called (COMMIT or ROLLBACK)."),
+                _("What it wrote may be committed. It was not tried again, as that could do it twice."),
             )
         case Reason.REJECTED:
             return (

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Func, TextField, Value
 from django.db.models.functions import Now
 from django.db.models.sql import UpdateQuery
 
@@ -80,21 +81,37 @@ class Start:
             return [Started(*row) for row in cursor.fetchall()]
 
 
+LENGTHEN = """
+UPDATE outbox_message SET lease_until = STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', lease_until, '+1 seconds')
+WHERE id IN (SELECT value FROM json_each(%s))
+"""
+"""SQLite cannot say what became of a transaction: the rows' leases do, which it lengthens."""
+
+
+class CurrentTransaction(Func):
+    """The number of the transaction that runs, as text."""
+
+    template = "pg_current_xact_id()::text"
+    output_field = TextField()
+
+
 class Lock:
     """Lock the rows that are still ours, and read them."""
 
     def __init__(self, using: str) -> None:
         self._using = using
+        number = CurrentTransaction() if connections[using].vendor == "postgresql" else Value("")
         compiler = (
             Message.objects.using(using)
             .still_ours()
+            .annotate(transaction_number=number)
             .select_for_update(no_key=True)
             .order_by("pk")
             .query.get_compiler(using)
         )
         self._sql, self._params = compiler.as_sql()
         columns = [column for column, _compiled, _alias in compiler.select]
-        self._names = [column.target.attname for column in columns]
+        self._names = [column.target.attname for column in columns[:-1]]
         self._converters = compiler.get_converters(columns)
         self._convert = compiler.apply_converters
 
@@ -107,7 +124,14 @@ class Lock:
         with connection.cursor() as cursor:
             cursor.execute(f"{bound} {self._sql}", params)
             rows = self._convert(cursor.fetchall(), self._converters)
-        return [Message.from_db(self._using, self._names, row) for row in rows]
+            if connection.vendor == "sqlite":
+                cursor.execute(LENGTHEN, [as_parameter([fence.id for fence in fences], connection)])
+        messages = []
+        for *values, number in rows:
+            message = Message.from_db(self._using, self._names, values)
+            message.transaction = number
+            messages.append(message)
+        return messages
 
 
 class Success:
@@ -119,11 +143,13 @@ class Success:
         update.add_update_values(SUCCEEDED)
         self._sql, self._params = update.get_compiler(using).as_sql()
 
-    def run(self, fences: Sequence[Fence]) -> int:
-        """Return how many of the rows were still ours, and are successes now."""
+    def run(self, fences: Sequence[Fence], *, transaction: str = "") -> int:
+        """Return how many of the rows were still ours, and are successes now; none in another ``transaction``."""
         connection = connections[self._using]
+        params = _given(connection, self._params, _lists(fences))
+        same = " AND pg_current_xact_id()::text = %s" if transaction else ""
         with connection.cursor() as cursor:
-            cursor.execute(self._sql, _given(connection, self._params, _lists(fences)))
+            cursor.execute(self._sql + same, [*params, transaction] if transaction else params)
             return int(cursor.rowcount)
 
 
@@ -132,9 +158,29 @@ def lock(fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
     return _locking(conf().database).run(fences, wait=wait)
 
 
-def succeed(fences: Sequence[Fence]) -> int:
-    """Mark the rows that are still ours as successes; return how many were."""
-    return _succeeding(conf().database).run(fences)
+def succeed(fences: Sequence[Fence], *, transaction: str = "") -> int:
+    """Mark the rows that are still ours as successes; return how many were.
+
+    With ``transaction``, as ``lock`` has given it, nothing is done in any other one.
+    """
+    return _succeeding(conf().database).run(fences, transaction=transaction)
+
+
+def in_transaction(transaction: str) -> bool:
+    """Tell whether this is still the transaction that ``lock`` has named."""
+    with connections[conf().database].cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()::text")
+        return bool(cursor.fetchone() == (transaction,))
+
+
+def was_committed(message: Message) -> bool:
+    """Tell whether the transaction was committed in which ``lock`` has read the message; it must be over."""
+    if not message.transaction:
+        lease = Message.objects.filter(pk=message.pk).values_list("lease_until", flat=True).first()
+        return lease != message.lease_until
+    with connections[conf().database].cursor() as cursor:
+        cursor.execute("SELECT pg_xact_status(%s::xid8) = 'committed'", [message.transaction])
+        return bool(cursor.fetchone() == (True,))
 
 
 _locking, _succeeding = cache(Lock), cache(Success)

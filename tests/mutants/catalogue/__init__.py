@@ -1,12 +1,13 @@
 """Every mutant, room by room."""
 
-from tests.mutants.catalogue import broker, delivery, maintenance, models, policy, publishing
+from tests.mutants.catalogue import broker, delivery, hostile, maintenance, models, policy, publishing
 
 __all__ = ["MUTANTS"]
 
 MUTANTS = [
     *broker.MUTANTS,
     *delivery.MUTANTS,
+    *hostile.MUTANTS,
     *maintenance.MUTANTS,
     *models.MUTANTS,
     *policy.MUTANTS,

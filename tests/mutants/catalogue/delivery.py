@@ -34,14 +34,18 @@ MUTANTS = [
         "a chunk does at least one row",
         Change(
             "delivery/chunks.py",
-            "if turn and monotonic() >= until:\n                    reports",
-            "if monotonic() >= until:\n                    reports",
+            "if turn and monotonic() >= until:\n            return",
+            "if monotonic() >= until:\n            return",
         ),
         red=["delivery/test_chunks::test_a_chunk_that_has_waited_for_its_turn_still_does_at_least_one_row"],
     ),
     mutant(
         "a stale result is refused",
-        Change("delivery/settling.py", "succeed(succeeded) != len(succeeded)", "succeed(succeeded) > len(succeeded)"),
+        Change(
+            "delivery/settling.py",
+            "transaction=transaction) != len(succeeded)",
+            "transaction=transaction) > len(succeeded)",
+        ),
         red=["delivery/test_stale_workers::test_a_stale_success_is_refused_and_kept_as_late"],
     ),
     mutant(
@@ -71,8 +75,8 @@ MUTANTS = [
         "a handler runs in a savepoint of its own",
         Change(
             "delivery/savepoints.py",
-            "            connection.savepoint_ids.pop()\n            self._roll_back()\n",
-            "            connection.savepoint_ids.pop()\n",
+            "            self._refuse_ended_transaction(error)\n            self._roll_back()\n",
+            "            self._refuse_ended_transaction(error)\n",
         ),
         red=["delivery/test_chunks::test_one_failing_row_among_49_good_ones_takes_back_only_its_own_effects"],
     ),

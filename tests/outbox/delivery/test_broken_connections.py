@@ -1,8 +1,11 @@
 """Connections that break while idle or in the middle of a handler: the work is redone and costs nothing."""
 
-import pytest
-from django.db import connection
+from collections.abc import Iterator
 
+import pytest
+from django.db import connection, connections
+
+from outbox import tasks
 from outbox.delivery import chunks
 from outbox.models import Attempt
 from tests.harness.messages import (
@@ -77,3 +80,35 @@ def test_a_connection_that_breaks_unnoticed_by_the_handler_leads_to_a_redo(liste
     assert sorted(tries[1:]) == ids
     assert states_of(ids) == [DONE] * 2
     assert effects() == [(id, 1) for id in ids]
+
+
+@pytest.fixture
+def beside() -> Iterator[str]:
+    """Another alias, on the same database."""
+    connections.databases["beside"] = {**connections.databases["default"]}
+    yield "beside"
+    connections["beside"].close()
+    del connections["beside"]
+    del connections.databases["beside"]
+
+
+@pytest.mark.services
+def test_another_alias_whose_session_was_ended_costs_one_attempt_and_no_later_message(listen, beside, one_chunk):
+    def reads_both(message):
+        with connections[beside].cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            sessions.append(cursor.fetchone()[0])
+
+    sessions: list[int] = []
+    listen(reads_both, chunk=1)
+    first, unlucky, *later = publish_messages(5)
+    tasks.run_deliver("test.till", [first])
+    terminate(sessions[0])
+
+    for id in (unlucky, *later):
+        tasks.run_deliver("test.till", [id])
+
+    assert [state.attempts for state in states_of([first, unlucky, *later])] == [1] * 5
+    assert {state.status for state in states_of([first, *later])} == {"success"}
+    assert state_of(unlucky).status == "pending"
+    assert len(set(sessions)) == 2

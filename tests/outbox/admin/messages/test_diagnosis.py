@@ -134,3 +134,13 @@ def test_a_consumer_gone_from_the_code_is_named() -> None:
         message = make(make.__name__, consumer="desk.gone")
 
         assert "desk.gone" in diagnose(case(message)).means
+
+
+def test_who_ended_the_transaction_may_have_acted_although_its_consumer_is_atomic() -> None:
+    message = wins.failed(reason=Reason.ENDED_TRANSACTION, attempts=1)
+
+    diagnosis = diagnose(case(message))
+
+    assert other_side_may_have_acted(case(message))
+    assert "ended the transaction" in diagnosis.happened
+    assert "Look whether its effect is there" in diagnosis.do

@@ -1,0 +1,358 @@
+"""A handler is a stranger: whatever it does, its neighbours have one effect each, and it has one at the most.
+
+Every case is what one message's handler does among 20, as the first, a middle one, the last and the only one.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+
+from outbox import Message
+from outbox.delivery import chunks
+from outbox.models import Attempt
+from tests.harness.clock import let_pass
+from tests.harness.messages import publish_message, publish_messages, state_of
+from tests.shop.models import Effect
+
+pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
+
+Act = Callable[[Message], object]
+
+
+@pytest.fixture(autouse=True)
+def _somebody_listens(listen: Any) -> None:
+    """What is published before its hostile handler is there needs a consumer."""
+    listen()
+
+
+def effect(message: Message) -> None:
+    Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=0)
+
+
+def sql(*statements: str) -> Act:
+    def act(message: Message) -> None:
+        effect(message)
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    return act
+
+
+def insert(message: Message) -> str:
+    return (
+        "INSERT INTO shop_effect (key, message_id, attempt, pid, at) "
+        f"VALUES ('{message.key}', {message.pk}, {message.attempts}, 0, CURRENT_TIMESTAMP)"
+    )
+
+
+def then_insert(*statements: str) -> Act:
+    def act(message: Message) -> None:
+        with connection.cursor() as cursor:
+            for statement in (*statements, insert(message)):
+                cursor.execute(statement)
+
+    return act
+
+
+def then_raise(*statements: str) -> Act:
+    def act(message: Message) -> None:
+        sql(*statements)(message)
+        raise ValueError("and then it failed")
+
+    return act
+
+
+def raw_commit(message: Message) -> None:
+    effect(message)
+    connection.connection.commit()
+
+
+def raw_rollback(message: Message) -> None:
+    effect(message)
+    connection.connection.rollback()
+
+
+def driver_block(message: Message) -> None:
+    with connection.connection:
+        effect(message)
+
+
+def name_of_savepoint() -> str:
+    return str(connection.savepoint_ids[-1])
+
+
+def release_ours(message: Message) -> None:
+    effect(message)
+    with connection.cursor() as cursor:
+        cursor.execute(f"RELEASE SAVEPOINT {name_of_savepoint()}")
+
+
+def roll_back_to_ours(message: Message) -> None:
+    effect(message)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ROLLBACK TO SAVEPOINT {name_of_savepoint()}")
+
+
+def savepoint_of_our_name(message: Message) -> None:
+    effect(message)
+    with connection.cursor() as cursor:
+        cursor.execute("COMMIT")
+        cursor.execute("BEGIN")
+        cursor.execute(f"SAVEPOINT {name_of_savepoint()}")
+
+
+def raises(error: type[BaseException]) -> Act:
+    def act(message: Message) -> None:
+        effect(message)
+        raise error
+
+    return act
+
+
+class Foreign(BaseException):
+    """What an extension may derive its errors from."""
+
+
+def enters_a_block(message: Message) -> None:
+    effect(message)
+    transaction.atomic().__enter__()
+
+
+def commits_by_django(message: Message) -> None:
+    effect(message)
+    transaction.commit()
+
+
+def switches_autocommit(message: Message) -> None:
+    effect(message)
+    transaction.set_autocommit(True)
+
+
+def closes(message: Message) -> None:
+    effect(message)
+    connection.close()
+
+
+def changes_the_attempt(message: Message) -> None:
+    message.attempts += 1
+    message.pk = message.id = 10**9
+    raise ValueError("somebody else, surely")
+
+
+ENDS: dict[str, Act] = {
+    "ROLLBACK": sql("ROLLBACK"),
+    "COMMIT": sql("COMMIT"),
+    "END": sql("END"),
+    "COMMIT in other letters": sql("/* done */ cOmMiT"),
+    "COMMIT, BEGIN": sql("COMMIT", "BEGIN"),
+    "ROLLBACK, BEGIN": sql("ROLLBACK", "BEGIN"),
+    "COMMIT, BEGIN, INSERT": then_insert("COMMIT", "BEGIN"),
+    "ROLLBACK, BEGIN, INSERT": then_insert("ROLLBACK", "BEGIN"),
+    "COMMIT, an error": then_raise("COMMIT"),
+    "ROLLBACK, an error": then_raise("ROLLBACK"),
+    "COMMIT, BEGIN, an error": then_raise("COMMIT", "BEGIN"),
+    "ROLLBACK, BEGIN, an error": then_raise("ROLLBACK", "BEGIN"),
+    "the driver's commit": raw_commit,
+    "the driver's rollback": raw_rollback,
+    "the driver's block": driver_block,
+    "a savepoint of our name in another transaction": savepoint_of_our_name,
+}
+ONLY_POSTGRESQL: dict[str, Act] = {
+    "COMMIT AND CHAIN": sql("COMMIT AND CHAIN"),
+    "ROLLBACK AND CHAIN": sql("ROLLBACK AND CHAIN"),
+    "COMMIT in one string with INSERT": sql("COMMIT; SELECT 1"),
+    "COMMIT AND CHAIN, an error": then_raise("COMMIT AND CHAIN"),
+}
+FAILS: dict[str, Act] = {
+    "CancelledError": raises(asyncio.CancelledError),
+    "GeneratorExit": raises(GeneratorExit),
+    "BaseException of an extension": raises(Foreign),
+    "RELEASE of our savepoint": release_ours,
+    "ROLLBACK TO our savepoint": roll_back_to_ours,
+    "StopIteration": raises(StopIteration),
+    "RecursionError": raises(RecursionError),
+    "MemoryError": raises(MemoryError),
+    "a block entered by hand": enters_a_block,
+    "Django's commit": commits_by_django,
+    "Django's autocommit": switches_autocommit,
+    "another attempt": changes_the_attempt,
+}
+
+
+def deliver_all(guilty: int, ids: list[int], act: Act, listen: Any, **options: Any) -> None:
+    def handler(work: Message | list[Message]) -> None:
+        for message in work if isinstance(work, list) else [work]:
+            if message.pk == guilty:
+                act(message)
+            else:
+                effect(message)
+
+    listen(handler, **options)
+    for _try in range(6):
+        chunks.deliver("test.till", ids)
+        for id in ids:
+            chunks.deliver("test.till", [id])
+        let_pass(timedelta(minutes=5))
+
+
+def check(guilty: int, ids: list[int]) -> None:
+    """The oracle: effects as the table has them, against what the messages say."""
+    left = Counter(Effect.objects.values_list("message_id", flat=True))
+    neighbours = [id for id in ids if id != guilty]
+    assert {id: (left[id], state_of(id).status) for id in neighbours} == dict.fromkeys(neighbours, (1, "success"))
+    assert left[guilty] <= 1
+    assert state_of(guilty).status == "failed"
+    assert all(state_of(id).attempts == 1 + (state_of(id).attempt_limit - 3) for id in neighbours), "charged"
+    # The process is as good as before.
+    later = publish_message()
+    chunks.deliver("test.till", [later])
+    assert state_of(later).status == "success"
+    assert connection.get_autocommit()
+    assert not connection.in_atomic_block
+
+
+@pytest.mark.parametrize("position", [0, 9, 19])
+@pytest.mark.parametrize("act", ENDS.values(), ids=ENDS)
+def test_who_ends_the_transaction_fails_at_once_and_costs_its_neighbours_nothing(listen, act, position):
+    ids = publish_messages(20)
+
+    deliver_all(ids[position], ids, act, listen)
+
+    check(ids[position], ids)
+    assert state_of(ids[position]).reason == "ended_transaction"
+    assert Attempt.objects.get(message=ids[position], outcome="failed").may_have_acted
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("position", [0, 9, 19])
+@pytest.mark.parametrize("act", ONLY_POSTGRESQL.values(), ids=ONLY_POSTGRESQL)
+def test_who_changes_the_transaction_for_another_fails_at_once(listen, act, position):
+    ids = publish_messages(20)
+
+    deliver_all(ids[position], ids, act, listen)
+
+    check(ids[position], ids)
+    assert state_of(ids[position]).reason == "ended_transaction"
+
+
+@pytest.mark.parametrize("act", ENDS.values(), ids=ENDS)
+def test_who_ends_the_transaction_of_a_chunk_of_one_fails_at_once(listen, act):
+    guilty = publish_message()
+
+    deliver_all(guilty, [guilty], act, listen)
+
+    check(guilty, [guilty])
+    assert (state_of(guilty).attempts, state_of(guilty).reason) == (1, "ended_transaction")
+
+
+@pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK"])
+def test_a_bulk_handler_that_ends_the_transaction_doubles_nothing(listen, statement):
+    ids = publish_messages(20)
+
+    deliver_all(ids[9], ids, sql(statement), listen, bulk=True)
+
+    left = Counter(Effect.objects.values_list("message_id", flat=True))
+    assert all(left[id] <= 1 for id in ids)
+    assert [id for id in ids if state_of(id).status == "success" and left[id] != 1] == []
+    assert {state_of(id).reason for id in ids if state_of(id).status == "failed"} == {"ended_transaction"}
+
+
+@pytest.mark.parametrize("position", [0, 9, 19])
+@pytest.mark.parametrize("act", FAILS.values(), ids=FAILS)
+def test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attempt_of_its_own(listen, act, position):
+    ids = publish_messages(20)
+
+    deliver_all(ids[position], ids, act, listen)
+
+    check(ids[position], ids)
+    assert state_of(ids[position]).attempts == 3
+    assert state_of(ids[position]).reason == "no_tries_left"
+    assert not Effect.objects.filter(message_id=ids[position]).exists()
+
+
+@pytest.mark.parametrize("position", [0, 9, 19])
+def test_a_handler_that_closes_the_connection_costs_its_neighbours_nothing(listen, position):
+    ids = publish_messages(20)
+
+    deliver_all(ids[position], ids, closes, listen)
+
+    check(ids[position], ids)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_ends_a_process_ends_it_and_is_said(listen, error, caplog):
+    guilty, other = publish_messages(2)
+
+    with pytest.raises(error):
+        deliver_all(guilty, [guilty, other], raises(error), listen)
+
+    assert "ended its process" in caplog.text
+    assert not Effect.objects.exists()
+
+
+def leaves_autocommit_off(message: Message) -> None:
+    effect(message)
+    transaction.set_autocommit(False)
+
+
+def leaves_a_transaction_open(message: Message) -> None:
+    transaction.atomic().__enter__()
+    effect(message)
+
+
+@pytest.mark.parametrize("act", [leaves_autocommit_off, leaves_a_transaction_open])
+def test_what_a_handler_outside_leaves_open_is_closed_and_a_failed_attempt(listen, act):
+    ids = publish_messages(6)
+
+    deliver_all(ids[2], ids, act, listen, atomic=False)
+
+    neighbours = [id for id in ids if id != ids[2]]
+    assert [state_of(id).status for id in neighbours] == ["success"] * 5
+    assert state_of(ids[2]).status == "failed"
+    assert state_of(ids[2]).last_error.startswith(
+        "LeftOpenError: the handler returned with a transaction open on default"
+    )
+    assert connections["default"].get_autocommit()
+
+
+def test_a_hook_that_fails_after_settling_leaves_a_success(listen, caplog):
+    def hook() -> None:
+        raise ValueError("the mail server is away")
+
+    def order(message: Message) -> None:
+        with message.settling():
+            effect(message)
+            transaction.on_commit(hook)
+
+    listen(order, atomic=False)
+    id = publish_message()
+
+    chunks.deliver("test.till", [id])
+
+    assert state_of(id).status == "success"
+    assert not Attempt.objects.filter(message=id).exists()
+    assert "an on_commit hook failed" in caplog.text
+
+
+def test_who_settles_twice_is_shown_beside_the_success(listen):
+    def order(message: Message) -> None:
+        with message.settling():
+            effect(message)
+        with message.settling():
+            effect(message)
+
+    listen(order, atomic=False)
+    id = publish_message()
+
+    chunks.deliver("test.till", [id])
+
+    assert state_of(id).status == "success"
+    assert Effect.objects.count() == 1
+    [kept] = Attempt.objects.filter(message=id)
+    assert (kept.outcome, kept.error) == ("failed", "message.settling() was used before; a message is settled once")
