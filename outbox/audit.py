@@ -89,7 +89,7 @@ def verify_chain() -> AuditEntry | None:
     """Read the whole chain and return the first entry that does not fit, or None if every one does.
 
     An entry does not fit if its content no longer gives its hash, or if it does not follow the entry before it (one
-    was changed, removed or put in between). The first must follow what ``prune`` has noted as the last it removed.
+    was changed, removed or put in between). The first must follow what ``prune_entries`` has noted as the last it removed.
     Entries cut off at the end cannot be seen from the chain alone.
     """
     beginning = _beginning()
@@ -107,7 +107,7 @@ def verify_chain() -> AuditEntry | None:
 
 
 def prune_entries(*, older_than: timedelta) -> int:
-    """Remove the oldest entries, all of them older than ``older_than``, at most ``BATCH``; return how many.
+    """Remove the oldest entries, all of them older than ``older_than``, at most ``ENTRY_BATCH``; return how many.
 
     Nothing is removed before the oldest is a day older than that. The note of it is the newest entry of the chain: what
     was removed last (id, hash, when), and how many entries with it.

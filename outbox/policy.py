@@ -41,7 +41,7 @@ class Backoff:
             )
 
     def wait(self, counted: int, *, uniform: float) -> timedelta:
-        """Return the wait after the ``counted``-th attempt that counted; ``luck`` in [0, 1) shortens it by jitter."""
+        """Return the wait after the ``counted``-th attempt that counted; ``uniform`` in [0, 1) shortens it by jitter."""
         if not self.first:
             return ZERO
         doublings = min(max(counted, 1) - 1, 64)
@@ -155,7 +155,7 @@ Decision = Done | Again | Exhausted
 def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: float, times: int = 1) -> Decision:
     """Return what follows an attempt that ended in ``outcome``, as the last ``times`` of the message did in a row.
 
-    ``counters`` are those after the attempt was started, ``luck`` in [0, 1) is the jitter's. Every wait is relative
+    ``counters`` are those after the attempt was started, ``uniform`` in [0, 1) is the jitter's. Every wait is relative
     to the database's clock at the time of settling.
     """
     match outcome:

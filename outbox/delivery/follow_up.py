@@ -1,4 +1,4 @@
-"""What follows from settled rows but is shared with other workers, and so is no part of their transaction."""
+"""What is done once rows are settled but is shared with other workers, and so is no part of their transaction."""
 
 from collections import Counter
 from collections.abc import Sequence

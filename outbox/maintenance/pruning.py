@@ -31,7 +31,7 @@ log = logging.getLogger("outbox.pruning")
 PRUNE_HEARTBEAT = "prune"
 MESSAGE_BATCH = 1000
 """Messages deleted by one transaction at most; larger ones hold up those who write."""
-SMALL_TABLES = "prune aside"
+SMALL_TABLES = "prune small tables"
 SMALL_TABLES_EVERY = timedelta(minutes=1)
 """How often the smaller tables are pruned, which grow by what people do and by kinds, not by messages."""
 GROUP_BATCH = 100

@@ -1,6 +1,6 @@
 """Who did what to which promise, and why: append-only, each entry sealed with the hash of the one before.
 
-Only ``audit.prune`` removes entries, from the beginning of the chain on, and says so in the chain itself.
+Only ``audit.prune_entries`` removes entries, from the beginning of the chain on, and says so in the chain itself.
 """
 
 import hashlib
