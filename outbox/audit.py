@@ -89,8 +89,8 @@ def verify_chain() -> AuditEntry | None:
     """Read the whole chain and return the first entry that does not fit, or None if every one does.
 
     An entry does not fit if its content no longer gives its hash, or if it does not follow the entry before it (one
-    was changed, removed or put in between). The first must follow what ``prune_entries`` has noted as the last it removed.
-    Entries cut off at the end cannot be seen from the chain alone.
+    was changed, removed or put in between). The first must follow what ``prune_entries`` has noted
+    as the last it removed. Entries cut off at the end cannot be seen from the chain alone.
     """
     beginning = _beginning()
     entries = AuditEntry.objects.order_by("id").iterator(chunk_size=1000)

@@ -41,7 +41,7 @@ class Backoff:
             )
 
     def wait(self, counted: int, *, uniform: float) -> timedelta:
-        """Return the wait after the ``counted``-th attempt that counted; ``uniform`` in [0, 1) shortens it by jitter."""
+        """Return the wait after the ``counted``-th attempt that counted; ``uniform`` in [0, 1) jitters it."""
         if not self.first:
             return ZERO
         doublings = min(max(counted, 1) - 1, 64)

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from functools import cache
 from typing import NamedTuple
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -81,12 +81,14 @@ class BacklogQuery:
         if not consumers:
             return {}
         connection = connections[self._using]
-        # With a dozen consumers the planner takes this for large, and compiles it for longer than it runs.
-        interpreted = "SET LOCAL jit = off;" if connection.vendor == "postgresql" else ""
         parts = " UNION ALL ".join([self._part] * len(consumers))
         params = [name if param is Param.CONSUMER else param for name in consumers for param in self._params]
-        with connection.cursor() as cursor:
-            cursor.execute(f"{interpreted} {parts}", params)
+        with transaction.atomic(using=self._using, savepoint=False), connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                # With a dozen consumers the planner takes this for large, and compiles it for longer than it runs.
+                # Drivers differ in which result they return of several statements, so it is one of its own.
+                cursor.execute("SET LOCAL jit = off")
+            cursor.execute(parts, params)
             found = {
                 name: Backlog(pending, started, _as_span(oldest), exhausted)
                 for name, pending, started, oldest, exhausted in cursor.fetchall()

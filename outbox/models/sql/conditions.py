@@ -13,10 +13,11 @@ Sql = tuple[str, tuple[Any, ...]]
 
 
 class Given(Enum):
-    """Stands for a list in SQL that is compiled once, and is given another list each time it runs."""
+    """Stands for a value in SQL that is compiled once, and is given another value each time it runs."""
 
     IDS = auto()
     ATTEMPTS = auto()
+    WAIT = auto()
 
 
 Ints = list[int] | Given

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Func, TextField, Value
+from django.db.models import BooleanField, Func, TextField, Value
 from django.db.models.functions import Now
 from django.db.models.sql import UpdateQuery
 
@@ -95,20 +95,31 @@ class CurrentTransaction(Func):
     output_field = TextField()
 
 
+class WaitsNoLonger(Func):
+    """Always true: limits how long this transaction waits for a lock, from the statement on that asks.
+
+    A subquery without a row's columns is run once, before the first row is looked at, and so before any is waited for.
+    One statement with the lock, as drivers differ in which result they return of several.
+    """
+
+    template = "(SELECT set_config('lock_timeout', %(expressions)s, true)) IS NOT NULL"
+    output_field = BooleanField()
+
+    def __init__(self) -> None:
+        super().__init__(Value(Given.WAIT))
+
+
 class Lock:
     """Lock the rows that are still ours, and read them."""
 
     def __init__(self, using: str) -> None:
         self._using = using
-        number = CurrentTransaction() if connections[using].vendor == "postgresql" else Value("")
-        compiler = (
-            Message.objects.using(using)
-            .still_ours()
-            .annotate(transaction_number=number)
-            .select_for_update(no_key=True)
-            .order_by("pk")
-            .query.get_compiler(using)
-        )
+        postgresql = connections[using].vendor == "postgresql"
+        ours = Message.objects.using(using).still_ours()
+        # SQLite has one writer, and nothing to wait for.
+        rows = ours.filter(WaitsNoLonger()) if postgresql else ours
+        numbered = rows.annotate(transaction_number=CurrentTransaction() if postgresql else Value(""))
+        compiler = numbered.select_for_update(no_key=True).order_by("pk").query.get_compiler(using)
         self._sql, self._params = compiler.as_sql()
         columns = [column for column, _compiled, _alias in compiler.select]
         self._names = [column.target.attname for column in columns[:-1]]
@@ -118,11 +129,9 @@ class Lock:
     def run(self, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
         """Return the rows in the order of publishing; wait for locks no longer than ``wait`` in this transaction."""
         connection = connections[self._using]
-        params = _given(connection, self._params, _lists(fences))
-        # SQLite has one writer, and nothing to wait for.
-        bound = f"SET LOCAL lock_timeout = {wait // MILLISECOND};" if connection.vendor == "postgresql" else ""
+        params = _given(connection, self._params, _lists(fences), wait=str(wait // MILLISECOND))
         with connection.cursor() as cursor:
-            cursor.execute(f"{bound} {self._sql}", params)
+            cursor.execute(self._sql, params)
             rows = self._convert(cursor.fetchall(), self._converters)
             if connection.vendor == "sqlite":
                 cursor.execute(LENGTHEN, [as_parameter([fence.id for fence in fences], connection)])
@@ -190,6 +199,10 @@ def _lists(fences: Sequence[Fence]) -> dict[Given, Sequence[int]]:
     return {Given.IDS: [fence.id for fence in fences], Given.ATTEMPTS: [fence.attempts for fence in fences]}
 
 
-def _given(connection: BaseDatabaseWrapper, params: Sequence[Any], lists: Mapping[Given, Sequence[int]]) -> list[Any]:
-    """Return the parameters with each list in its place."""
-    return [as_parameter(lists[param], connection) if isinstance(param, Given) else param for param in params]
+def _given(
+    connection: BaseDatabaseWrapper, params: Sequence[Any], lists: Mapping[Given, Sequence[int]], *, wait: str = ""
+) -> list[Any]:
+    """Return the parameters with each list, and the time to wait in milliseconds, in its place."""
+    values: dict[Given, Any] = {given: as_parameter(ints, connection) for given, ints in lists.items()}
+    values[Given.WAIT] = wait
+    return [values[param] if isinstance(param, Given) else param for param in params]

@@ -13,7 +13,8 @@ def noting(faults, work):
             work(message)
             shop.leave_effect(message)
         except DatabaseError as error:
-            faults.append(error.__cause__.pgcode)
+            cause = error.__cause__
+            faults.append(cause.sqlstate if hasattr(cause, "sqlstate") else cause.pgcode)  # psycopg 3, psycopg 2
             raise
 
     return handler
