@@ -23,6 +23,9 @@ def database(url: str) -> dict[str, Any]:
         raise _refusal("DATABASE_URL", problem, DATABASE_EXAMPLE) from error
     if not found["NAME"]:
         raise _refusal("DATABASE_URL", "it names no database", DATABASE_EXAMPLE)
+    if found.get("OPTIONS", {}).get("pool"):
+        # The pool keeps the connections; Django refuses to keep them as well.
+        found["CONN_MAX_AGE"] = 0
     found["OPTIONS"] = {
         "connect_timeout": CONNECT_SECONDS,
         **found.get("OPTIONS", {}),

@@ -24,6 +24,8 @@ DATABASE = "postgres://postgres@127.0.0.1:5432/test"
 BROKER = "amqp://guest:guest@127.0.0.1:5672//"
 PATIENCE_SECONDS = 3
 NO_TESTS_COLLECTED = 5
+LEFT_TO_A_LANE = "psycopg 3 is not installed here; make lane runs it"
+"""The one reason for which tests may be skipped on the services with CI=true, as .ci/run has them run elsewhere."""
 SIDE_BY_SIDE = ["-n", "3", "--dist", "loadfile"]
 """Three files at a time: much of the suite waits for processes, and the tests of a file may share one."""
 
@@ -78,7 +80,7 @@ def main(pytest_args: Sequence[str]) -> int:
     if must_not_skip and missing:
         print("FAILED: with CI=true the services must answer.")
         return 1
-    if must_not_skip and results[0].skipped:
+    if must_not_skip and results[0].skipped.keys() - {LEFT_TO_A_LANE}:
         print("FAILED: with CI=true no test may be skipped on the services.")
         return 1
     return max(result.status for result in results)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
@@ -80,6 +81,7 @@ def _alias() -> CheckMessages:
 
 
 def _postgresql(where: str) -> CheckMessages:
+    yield from _driver(where)
     opened = session()
     if not milliseconds(opened.get("client_connection_check_interval", "0")):
         yield Warning(
@@ -99,6 +101,30 @@ def _postgresql(where: str) -> CheckMessages:
             "The outbox claims rows under READ COMMITTED; under SERIALIZABLE half of the rows failed and were redone.",
             hint=f"Take the isolation level out of {where}, and ask for a stricter one where your business needs it.",
             id="outbox.W007",
+        )
+
+
+def _driver(where: str) -> CheckMessages:
+    """Yield what Django or the driver refuses, but not before the first connection or statement."""
+    options = _options()
+    missing = [name for name in ("psycopg", "psycopg_pool") if find_spec(name) is None]
+    if options.get("pool") and missing:
+        yield Error(
+            f"Django's pool of connections needs psycopg 3 with its pool; {' and '.join(missing)} cannot be imported.",
+            hint=f'Run pip install "psycopg[pool]", or take "pool" out of {where}.',
+            id="outbox.E006",
+        )
+    if options.get("pool") and settings.DATABASES[conf().database].get("CONN_MAX_AGE", 0) != 0:
+        yield Error(
+            "Django refuses a pool of connections beside CONN_MAX_AGE: the pool is what keeps them.",
+            hint=f'Set CONN_MAX_AGE to 0, or take "pool" out of {where}.',
+            id="outbox.E007",
+        )
+    if options.get("server_side_binding") is True and options.get("prepare_threshold") == 0:
+        yield Error(
+            "With prepare_threshold = 0 every statement is prepared, also several in one, which PostgreSQL refuses.",
+            hint=f'Set {where}["prepare_threshold"] to 1 or more, or to None.',
+            id="outbox.E008",
         )
 
 

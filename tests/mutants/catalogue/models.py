@@ -94,4 +94,16 @@ MUTANTS = [
         Change("models/queryset.py", "flows = Q(~Exists(states.open()))", "flows = Q(pk__gte=0)"),
         red=["delivery/test_canary::test_only_the_canary_starts_and_its_chunk_is_not_topped_up"],
     ),
+    mutant(
+        "the lock of a chunk is waited for no longer than said",
+        Change("models/sql/statements.py", "ours.filter(WaitsNoLonger()) if", "ours if"),
+        red=["delivery/test_drivers::test_the_lock_of_a_chunk_is_waited_for_no_longer_than_said"],
+    ),
+    mutant(
+        "what is fetched from is sent alone",
+        Change(
+            "models/sql/backlog.py", "cursor.execute(parts, params)", 'cursor.execute(f"SELECT 1; {parts}", params)'
+        ),
+        red=["delivery/test_drivers::test_what_is_fetched_from_is_sent_alone"],
+    ),
 ]

@@ -14,6 +14,7 @@ import outbox
 from outbox import consumer, registry
 from outbox.broker import queues
 from outbox.checks import check_deployment, check_settings
+from outbox.checks import database as database_checks
 from outbox.checks.celery import WHY_NEEDED
 from outbox.worker.integration import NEEDED, REUSE
 
@@ -106,6 +107,30 @@ def test_sqlite_for_trying_out_is_well_set_up_too(look: Any) -> None:
     assert look(database=SQLITE, celery={"broker_url": "outbox-files://"}) == set()
 
 
+POOLED = changed(POSTGRESQL, pool=True)
+
+
+@pytest.mark.parametrize(
+    ("database", "packages", "found"),
+    [
+        (POOLED, {"psycopg", "psycopg_pool"}, set()),
+        ({**POOLED, "CONN_MAX_AGE": 0}, {"psycopg", "psycopg_pool"}, set()),
+        ({**POOLED, "CONN_MAX_AGE": 60}, {"psycopg", "psycopg_pool"}, {"E007"}),
+        ({**POOLED, "CONN_MAX_AGE": None}, {"psycopg", "psycopg_pool"}, {"E007"}),
+        (POOLED, {"psycopg"}, {"E006"}),
+        (POOLED, {"psycopg_pool"}, {"E006"}),
+        (changed(POSTGRESQL, server_side_binding=True), set(), set()),
+        (changed(POSTGRESQL, server_side_binding=True, prepare_threshold=1), set(), set()),
+    ],
+)
+def test_a_pool_needs_psycopg_3_and_keeps_the_connections_alone(
+    look: Any, monkeypatch: pytest.MonkeyPatch, database: dict[str, Any], packages: set[str], found: Found
+) -> None:
+    monkeypatch.setattr(database_checks, "find_spec", lambda name: name if name in packages else None)
+
+    assert look(database=database) == found
+
+
 UNSAFE = [
     ("E001", {"outbox_settings": {"DATABASE": "elsewhere"}}),
     ("E002", {"database": {"ENGINE": "django.db.backends.mysql"}}),
@@ -113,6 +138,7 @@ UNSAFE = [
     ("E004", {"celery": {"accept_content": ["yaml"]}}),
     ("E005", {"celery": {"broker_url": "redis://broker/0"}}),
     ("E005", {"celery": {"broker_url": "sqs://"}}),
+    ("E008", {"database": changed(POSTGRESQL, server_side_binding=True, prepare_threshold=0)}),
     ("W001", {"database": changed(POSTGRESQL, options="-c idle_in_transaction_session_timeout=30s")}),
     ("W001", {"database": changed(POSTGRESQL, options=SESSION.replace("interval=2s", "interval=0"))}),
     ("W002", {"database": changed(SQLITE, transaction_mode=None)}),
