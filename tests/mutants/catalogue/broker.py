@@ -56,4 +56,15 @@ MUTANTS = [
             "broker/test_dispatcher_in_processes::test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer"
         ],
     ),
+    mutant(
+        "Celery's own queues are durable or exclusive",
+        Change(
+            "worker/integration.py",
+            "app.conf[durable] = not (_is_given(app, exclusive) and app.conf[exclusive])",
+            "app.conf[durable] = False",
+        ),
+        red=[
+            "worker/test_integration::test_a_queue_of_celery_s_is_durable_or_exclusive_unless_the_host_has_it_otherwise"
+        ],
+    ),
 ]
