@@ -44,6 +44,7 @@ class BrokerConnection:
         self._channel: Any = None
         self._producer: Producer | None = None
         self._confirms = False
+        self._address = ""
         self._pid = 0
         self._tag = 0
         self._outstanding: dict[int, tuple[str, Hint]] = {}
@@ -128,8 +129,7 @@ class BrokerConnection:
         self._connection = celery_app().connection_for_write(
             connect_timeout=seconds, heartbeat=0, transport_options={"confirm_publish": False}
         )
-        # Not kombu's connect(), which takes three times the timeout.
-        self._wire = self._connection.transport.establish_connection()
+        self._wire = self._connect(self._connection)
         self._confirms = self._connection.transport.driver_type == "amqp"
         if self._confirms:
             self._wire.transport.sock.settimeout(conf().confirm_timeout.total_seconds())
@@ -141,6 +141,29 @@ class BrokerConnection:
             self._channel.confirm_select()
         self._producer = Producer(self._channel, auto_declare=False)
         dead_letter_queue()(self._channel).declare()
+
+    def _connect(self, connection: Connection) -> Any:
+        """Connect to the address that worked last, or else to the others of the list in turn.
+
+        Not kombu's connect(), which takes three times the timeout. A single address is none of the alternatives.
+        """
+        current, addresses = "", list(connection.alt)
+        if addresses:
+            current = addresses[0]
+            addresses.sort(key=lambda address: address != self._address)
+        errors: list[BaseException] = []
+        for address in addresses or [current]:
+            if address != current:
+                connection.switch(address)
+                current = address
+            try:
+                wire = connection.transport.establish_connection()
+            except self._errors() as error:
+                errors.append(error)
+            else:
+                self._address = address
+                return wire
+        raise errors[0]
 
     def _publish(self, hint: Hint) -> None:
         entry = registry.get(hint.consumer)

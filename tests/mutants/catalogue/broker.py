@@ -67,4 +67,16 @@ MUTANTS = [
             "worker/test_integration::test_a_queue_of_celery_s_is_durable_or_exclusive_unless_the_host_has_it_otherwise"
         ],
     ),
+    mutant(
+        "hints go to any address of the broker's list",
+        Change("broker/connection.py", "addresses or [current]", "addresses[:1] or [current]"),
+        red=["broker/test_addresses::test_hints_go_to_the_second_address_while_the_first_does_not_answer"],
+    ),
+    mutant(
+        "the address that worked is the first to be tried again",
+        Change(
+            "broker/connection.py", "            addresses.sort(key=lambda address: address != self._address)\n", ""
+        ),
+        red=["broker/test_addresses::test_the_address_that_worked_is_the_first_to_be_tried_again"],
+    ),
 ]
