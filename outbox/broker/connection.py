@@ -32,6 +32,11 @@ class Hint:
     ids: tuple[int, ...]
 
 
+IDLE_SECONDS = 5.0
+"""Seconds without use after which a connection may have been dropped on the way, by a balancer that told nobody."""
+PATIENCE_WITH_IDLE = 1.0
+"""Seconds for which an idle connection is waited for before a new one is opened in its place."""
+
 _inherited_wires: list[Any] = []
 
 
@@ -45,6 +50,7 @@ class BrokerConnection:
         self._producer: Producer | None = None
         self._confirms = False
         self._address = ""
+        self._used_at = 0.0
         self._pid = 0
         self._tag = 0
         self._outstanding: dict[int, tuple[str, Hint]] = {}
@@ -55,27 +61,31 @@ class BrokerConnection:
 
         Asked on the publishing connection, so that a memory alarm shows here. Raises ``BrokerAway``.
         """
-        name = queue_name(consumer)
+        idle = self._was_idle()
         try:
             self._open()
-            try:
-                return int(self._channel.queue_declare(queue=name, passive=True).message_count)
-            except self._connection_of().channel_errors:
-                self.close()
-                self._open()
-                hint_queue(consumer)(self._channel).declare()
-                return 0
+            if idle:
+                self._be_patient_for(min(PATIENCE_WITH_IDLE, conf().confirm_timeout.total_seconds()))
+            depth = self._ask_for_depth(consumer)
+            if idle:
+                self._be_patient_for(conf().confirm_timeout.total_seconds())
         except self._errors() as error:
             self.abandon()
-            raise BrokerAway(f"the broker did not answer for {name}: {error!r}") from error
+            if idle:
+                log.info("the idle connection to the broker was gone; a new one is opened: %r", error)
+                return self.depth(consumer)
+            raise BrokerAway(f"the broker did not answer for {queue_name(consumer)}: {error!r}") from error
+        self._used_at = monotonic()
+        return depth
 
     def send(self, hints: Sequence[Hint]) -> list[Hint]:
         """Send the hints and return those that the broker has not surely taken.
 
         Waits for all confirms together, at most ``confirm_timeout``. Refused and unroutable hints count as not taken,
-        and so does everything still open when the connection breaks.
+        and so does everything still open when the connection breaks; if it had been idle, a new one is tried first.
         """
         published = 0
+        idle = self._was_idle()
         try:
             self._open()
             for hint in hints:
@@ -85,9 +95,14 @@ class BrokerConnection:
         except self._errors() as error:
             unconfirmed = [hint for _task, hint in self._outstanding.values()]
             missing = [*hints[published:], *unconfirmed, *self._refused.values()]
+            if idle:
+                log.info("the idle connection to the broker was gone; a new one is opened: %r", error)
+                self.abandon()
+                return self.send(missing)
             log.warning("the broker took %d of %d hints: %r", len(hints) - len(missing), len(hints), error)
             self.abandon()
             return missing
+        self._used_at = monotonic()
         refused = list(self._refused.values())
         if refused:
             # The queue was deleted under us; a new channel finds that out before the next send.
@@ -131,8 +146,7 @@ class BrokerConnection:
         )
         self._wire = self._connect(self._connection)
         self._confirms = self._connection.transport.driver_type == "amqp"
-        if self._confirms:
-            self._wire.transport.sock.settimeout(conf().confirm_timeout.total_seconds())
+        self._be_patient_for(conf().confirm_timeout.total_seconds())
         self._channel = self._connection.transport.create_channel(self._wire)
         if self._confirms:
             self._channel.events["basic_ack"].add(self._on_ack)
@@ -141,6 +155,24 @@ class BrokerConnection:
             self._channel.confirm_select()
         self._producer = Producer(self._channel, auto_declare=False)
         dead_letter_queue()(self._channel).declare()
+
+    def _was_idle(self) -> bool:
+        """Tell whether there is a connection of ours that has not been used for a while."""
+        ours = self._wire is not None and self._pid == os.getpid()
+        return ours and monotonic() - self._used_at > IDLE_SECONDS
+
+    def _be_patient_for(self, seconds: float) -> None:
+        if self._confirms:
+            self._wire.transport.sock.settimeout(seconds)
+
+    def _ask_for_depth(self, consumer: str) -> int:
+        try:
+            return int(self._channel.queue_declare(queue=queue_name(consumer), passive=True).message_count)
+        except self._connection_of().channel_errors:
+            self.close()
+            self._open()
+            hint_queue(consumer)(self._channel).declare()
+            return 0
 
     def _connect(self, connection: Connection) -> Any:
         """Connect to the address that worked last, or else to the others of the list in turn.

@@ -60,6 +60,13 @@ class Proxy:
         with self._lock:
             self._drop_all()
 
+    def forget(self) -> None:
+        """Move no byte any more on the connections there are and tell nobody; new ones are taken as before."""
+        with self._lock:
+            self._unanswered += self._pairs
+            self._pairs.clear()
+        self._wake.send(b"!")
+
     def close(self) -> None:
         """End it all."""
         self._ended = True

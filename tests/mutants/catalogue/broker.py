@@ -79,4 +79,16 @@ MUTANTS = [
         ),
         red=["broker/test_addresses::test_the_address_that_worked_is_the_first_to_be_tried_again"],
     ),
+    mutant(
+        "an idle connection that is gone is replaced before the dispatcher rests",
+        Change(
+            "broker/connection.py",
+            "return ours and monotonic() - self._used_at > IDLE_SECONDS",
+            "return False",
+        ),
+        red=[
+            "broker/test_idle_connections::test_the_depth_is_asked_over_a_new_connection",
+            "broker/test_idle_connections::test_the_dispatcher_does_not_rest_because_of_it",
+        ],
+    ),
 ]
