@@ -91,4 +91,28 @@ MUTANTS = [
             "broker/test_idle_connections::test_the_dispatcher_does_not_rest_because_of_it",
         ],
     ),
+    mutant(
+        "a refused queue is told from a broker that is away",
+        Change("broker/connection.py", "raise _refusal(queue.name, connection, error) from error", "raise"),
+        red=[
+            "broker/test_refused_queues::test_a_left_over_queue_is_named_with_what_the_broker_said",
+            "maintenance/test_rescan_on_rabbitmq::TestTheRescanOnRabbitMQ::test_a_left_over_queue_is_named_by_health_and_check_and_the_other_consumers_get_their_hints",
+        ],
+    ),
+    mutant(
+        "a refused queue holds up no hint for another",
+        Change("broker/dispatcher.py", "            if not error.queue:", "            if error.queue:"),
+        red=[
+            "broker/test_refused_queues::test_the_dispatcher_sends_the_hints_of_the_other_consumers_and_does_not_rest"
+        ],
+    ),
+    mutant(
+        "a worker consumes the others where one queue is refused",
+        Change(
+            "worker/hint_consumer.py",
+            "except channel.connection.client.channel_errors as error:",
+            "except ZeroDivisionError as error:",
+        ),
+        red=["worker/test_hint_consumer::test_a_queue_that_the_broker_refuses_holds_up_no_other_and_is_tried_again"],
+    ),
 ]
