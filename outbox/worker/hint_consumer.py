@@ -74,8 +74,10 @@ class TaskConsumer(Consumer):
         """Declare ``queue`` and hold it ready for ``consume``."""
         if not isinstance(queue, EngineQueue):
             return super().add_queue(queue)
-        if queue.name not in self._hints:
-            with self._may_be_refused(queue):
+        with self._may_be_refused(queue):
+            if queue.name in self._hints:
+                self._hints[queue.name].add_queue(queue)
+            else:
                 self._hints[queue.name] = self._consumer_of(queue)
         return queue
 
@@ -83,8 +85,9 @@ class TaskConsumer(Consumer):
         """Begin, or go on with queues that were added."""
         super().consume(no_ack)
         for consumer in list(self._hints.values()):
-            with self._may_be_refused(consumer.queues[0]):
-                consumer.consume()
+            for queue in consumer.queues:
+                with self._may_be_refused(queue):
+                    consumer.consume()
 
     def try_again(self) -> None:
         """Begin with queues that were refused, if the broker has them now."""
@@ -114,20 +117,26 @@ class TaskConsumer(Consumer):
         name = queue.name if isinstance(queue, Queue) else queue
         self._refused.pop(name, None)
         if name in self._hints:
-            self._hints.pop(name).cancel_by_queue(name)
+            # Its channel stays, for what was taken may still be acknowledged.
+            self._hints[name].cancel_by_queue(name)
         else:
             super().cancel_by_queue(queue)
 
     def _consumer_of(self, queue: EngineQueue) -> Consumer:
-        channel: Any = self.channel
-        return Consumer(
-            channel.connection.client.channel(),
-            [queue],
-            prefetch_count=self._hints_at_once,
-            on_message=self._pass_on,
-            on_decode_error=self.on_decode_error,
-            accept=["json"],
-        )
+        on: Any = self.channel
+        channel: Any = on.connection.client.channel()
+        try:
+            return Consumer(
+                channel,
+                [queue],
+                prefetch_count=self._hints_at_once,
+                on_message=self._pass_on,
+                on_decode_error=self.on_decode_error,
+                accept=["json"],
+            )
+        except on.connection.client.channel_errors:
+            channel.close()
+            raise
 
     @contextmanager
     def _may_be_refused(self, queue: Any) -> Iterator[None]:
@@ -136,7 +145,9 @@ class TaskConsumer(Consumer):
         try:
             yield
         except channel.connection.client.channel_errors as error:
-            self._hints.pop(queue.name, None)
+            refused: Any = self._hints.pop(queue.name, None)
+            if refused is not None:
+                refused.channel.close()
             if queue.name not in self._refused:
                 log.error(
                     "the broker refuses the queue %s, which is not consumed; the others are. It is tried again every "

@@ -11,7 +11,7 @@ import pytest
 from config.processes.service_checks import why_no_broker
 from outbox.broker.queues import celery_app, queue_name
 from outbox.conf import conf
-from outbox.errors import BrokerAway
+from outbox.errors import BrokerAway, BrokerRefuses
 from tests.harness.ports import free_port, mute_port
 from tests.harness.proxy import MUTE, REFUSING, Proxy
 from tests.harness.tls import make_certificate, tls_port
@@ -126,6 +126,19 @@ def test_an_odd_password_and_vhost_and_rights_on_our_prefix_only_will_do(link, h
     assert link.depth("test.till") == 1
     if not odd_vhost:
         assert bodies(rabbit) == [["test.till", [1]]]
+
+
+def test_a_queue_that_the_user_has_no_right_to_is_refused_and_not_away(link, here, stranger):
+    name, _vhost = stranger
+    there = urlsplit(celery_app().conf.broker_url)
+    rabbitmqctl("set_permissions", "-p", "/", name, "^nothing$", "^nothing$", "^nothing$")
+    here(f"amqp://{quote(name, safe='')}:{quote(PASSWORD, safe='')}@{there.hostname}:{there.port or 5672}//")
+
+    with pytest.raises(BrokerRefuses, match="ACCESS_REFUSED") as info:
+        link.depth("test.till")
+
+    assert (info.value.queue, info.value.details["code"]) == (queue_name("test.till"), 403)
+    assert info.value.details["user"] == name
 
 
 def test_tls_as_celery_s_settings_have_it_is_spoken_with_every_address(link, here, rabbit, monkeypatch, tmp_path):
