@@ -34,6 +34,18 @@ class BrokerAway(OutboxError):
     """The broker did not take or confirm what was sent in time. The table keeps the work; the rescan tries again."""
 
 
+class BrokerRefuses(BrokerAway):
+    """The broker is there and refuses a queue, or us altogether (``queue`` is empty). A person must mend it.
+
+    ``code`` is AMQP's: 403 no rights, 404 not there, 405 locked, 406 there with other properties, 530 no vhost.
+    """
+
+    def __init__(self, queue: str, *, code: int, said: str, vhost: str, user: str) -> None:
+        super().__init__(f"the broker refuses {queue or f'the vhost {vhost} to {user}'}: {said}")
+        self.queue = queue
+        self.details = {"code": code, "said": said, "vhost": vhost, "user": user}
+
+
 class Superseded(OutboxError):
     """The attempt is no longer ours: another worker holds the message, or an operator acted. Do not retry."""
 

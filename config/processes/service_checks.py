@@ -7,6 +7,7 @@ from celery import current_app
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, Error, connections
 from django.db.migrations.executor import MigrationExecutor
+from kombu import Connection
 from kombu.exceptions import OperationalError
 
 PROBE_SECONDS = 5
@@ -44,8 +45,21 @@ def database_trouble(said: str, settings: dict[str, Any]) -> str:
 
 
 def why_no_broker() -> str:
-    """Connect to the broker; return why it cannot be used and what to do, or nothing if it can."""
+    """Connect to the broker; return why it cannot be used and what to do, or nothing if it can.
+
+    Of several addresses one that answers is enough, as it is for the processes; if none does, the first is named.
+    """
     connection = current_app.connection_for_write(connect_timeout=PROBE_SECONDS)
+    trouble = _why_not_this_broker(connection)
+    for address in connection.alt[1:]:
+        if not trouble:
+            break
+        connection.switch(address)
+        trouble = _why_not_this_broker(connection) and trouble
+    return trouble
+
+
+def _why_not_this_broker(connection: Connection) -> str:
     where = f"RabbitMQ at {connection.hostname}:{connection.port or connection.transport.default_port}"
     user, vhost = connection.userid or "guest", connection.virtual_host
     away: tuple[type[BaseException], ...] = (OSError, OperationalError, *connection.connection_errors)

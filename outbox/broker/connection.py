@@ -17,9 +17,9 @@ from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 from outbox import registry
-from outbox.broker.queues import DELIVER_TASK, celery_app, dead_letter_queue, hint_queue, queue_name
+from outbox.broker.queues import DELIVER_TASK, EngineQueue, celery_app, dead_letter_queue, hint_queue, queue_name
 from outbox.conf import conf
-from outbox.errors import BrokerAway
+from outbox.errors import BrokerAway, BrokerRefuses
 
 log = logging.getLogger("outbox.broker")
 
@@ -31,6 +31,14 @@ class Hint:
     consumer: str
     ids: tuple[int, ...]
 
+
+IDLE_SECONDS = 5.0
+"""Seconds without use after which a connection may have been dropped on the way, by a balancer that told nobody."""
+PATIENCE_WITH_IDLE = 1.0
+"""Seconds for which an idle connection is waited for before a new one is opened in its place."""
+
+REFUSED_ENTRY = frozenset({403, 530})
+"""What RabbitMQ answers when user and password are wrong, or the vhost is not there or not for this user."""
 
 _inherited_wires: list[Any] = []
 
@@ -44,6 +52,11 @@ class BrokerConnection:
         self._channel: Any = None
         self._producer: Producer | None = None
         self._confirms = False
+        self._address = ""
+        self._used_at = 0.0
+        self._declared: set[str] = set()
+        self.dead_letters_refused: BrokerRefuses | None = None
+        """Why there is no queue for dead letters. Hints go their way without it."""
         self._pid = 0
         self._tag = 0
         self._outstanding: dict[int, tuple[str, Hint]] = {}
@@ -52,29 +65,36 @@ class BrokerConnection:
     def depth(self, consumer: str) -> int:
         """Return how many hints wait in the consumer's queue, which is made if it does not exist.
 
-        Asked on the publishing connection, so that a memory alarm shows here. Raises ``BrokerAway``.
+        Asked on the publishing connection, so that a memory alarm shows here. Raises ``BrokerAway``, and
+        ``BrokerRefuses`` if only this queue, or we, are not welcome.
         """
-        name = queue_name(consumer)
+        idle = self._was_idle()
         try:
             self._open()
-            try:
-                return int(self._channel.queue_declare(queue=name, passive=True).message_count)
-            except self._connection_of().channel_errors:
-                self.close()
-                self._open()
-                hint_queue(consumer)(self._channel).declare()
-                return 0
+            if idle:
+                self._be_patient_for(min(PATIENCE_WITH_IDLE, conf().confirm_timeout.total_seconds()))
+            depth = self._ask_for_depth(consumer)
+            if idle:
+                self._be_patient_for(conf().confirm_timeout.total_seconds())
+        except BrokerRefuses:
+            raise
         except self._errors() as error:
             self.abandon()
-            raise BrokerAway(f"the broker did not answer for {name}: {error!r}") from error
+            if idle:
+                log.info("the idle connection to the broker was gone; a new one is opened: %r", error)
+                return self.depth(consumer)
+            raise BrokerAway(f"the broker did not answer for {queue_name(consumer)}: {error!r}") from error
+        self._used_at = monotonic()
+        return depth
 
     def send(self, hints: Sequence[Hint]) -> list[Hint]:
         """Send the hints and return those that the broker has not surely taken.
 
         Waits for all confirms together, at most ``confirm_timeout``. Refused and unroutable hints count as not taken,
-        and so does everything still open when the connection breaks.
+        and so does everything still open when the connection breaks; if it had been idle, a new one is tried first.
         """
         published = 0
+        idle = self._was_idle()
         try:
             self._open()
             for hint in hints:
@@ -84,9 +104,14 @@ class BrokerConnection:
         except self._errors() as error:
             unconfirmed = [hint for _task, hint in self._outstanding.values()]
             missing = [*hints[published:], *unconfirmed, *self._refused.values()]
+            if idle:
+                log.info("the idle connection to the broker was gone; a new one is opened: %r", error)
+                self.abandon()
+                return self.send(missing)
             log.warning("the broker took %d of %d hints: %r", len(hints) - len(missing), len(hints), error)
             self.abandon()
             return missing
+        self._used_at = monotonic()
         refused = list(self._refused.values())
         if refused:
             # The queue was deleted under us; a new channel finds that out before the next send.
@@ -128,11 +153,9 @@ class BrokerConnection:
         self._connection = celery_app().connection_for_write(
             connect_timeout=seconds, heartbeat=0, transport_options={"confirm_publish": False}
         )
-        # Not kombu's connect(), which takes three times the timeout.
-        self._wire = self._connection.transport.establish_connection()
+        self._wire = self._connect(self._connection)
         self._confirms = self._connection.transport.driver_type == "amqp"
-        if self._confirms:
-            self._wire.transport.sock.settimeout(conf().confirm_timeout.total_seconds())
+        self._be_patient_for(conf().confirm_timeout.total_seconds())
         self._channel = self._connection.transport.create_channel(self._wire)
         if self._confirms:
             self._channel.events["basic_ack"].add(self._on_ack)
@@ -140,7 +163,90 @@ class BrokerConnection:
             self._channel.events["basic_return"].add(self._on_return)
             self._channel.confirm_select()
         self._producer = Producer(self._channel, auto_declare=False)
-        dead_letter_queue()(self._channel).declare()
+        self._declare_dead_letters()
+
+    def _was_idle(self) -> bool:
+        """Tell whether there is a connection of ours that has not been used for a while."""
+        ours = self._wire is not None and self._pid == os.getpid()
+        return ours and monotonic() - self._used_at > IDLE_SECONDS
+
+    def _be_patient_for(self, seconds: float) -> None:
+        if self._confirms:
+            self._wire.transport.sock.settimeout(seconds)
+
+    def _ask_for_depth(self, consumer: str) -> int:
+        queue = hint_queue(consumer)
+        self._declare_dead_letters()
+        if queue.name in self._declared:
+            try:
+                return self._count(queue)
+            except self._connection_of().channel_errors:
+                # Deleted under us; the channel is closed as well.
+                self.close()
+                self._open()
+        self._declare(queue)
+        return self._count(queue)
+
+    def _declare_dead_letters(self) -> None:
+        """Declare the queue for dead letters; if it was refused, once more with each look at another queue."""
+        queue = dead_letter_queue()
+        if queue.name in self._declared:
+            return
+        try:
+            self._declare(queue)
+        except BrokerRefuses as error:
+            if self.dead_letters_refused is None:
+                log.error("%s", error)
+            self.dead_letters_refused = error
+        else:
+            self.dead_letters_refused = None
+
+    def _count(self, queue: EngineQueue) -> int:
+        return int(self._channel.queue_declare(queue=queue.name, passive=True).message_count)
+
+    def _declare(self, queue: EngineQueue) -> None:
+        """Declare the queue, on a channel of its own, which the broker closes if it refuses."""
+        if not self._confirms:
+            queue(self._channel).declare()
+            self._declared.add(queue.name)
+            return
+        connection = self._connection_of()
+        channel: Any = connection.transport.create_channel(self._wire)
+        try:
+            queue(channel).declare()
+        except connection.channel_errors as error:
+            raise _refusal(queue.name, connection, error) from error
+        finally:
+            channel.close()
+        self._declared.add(queue.name)
+
+    def _connect(self, connection: Connection) -> Any:
+        """Connect to the address that worked last, or else to the others of the list in turn.
+
+        Not kombu's connect(), which takes three times the timeout. A single address is none of the alternatives.
+        """
+        current, addresses = "", list(connection.alt)
+        if addresses:
+            current = addresses[0]
+            addresses.sort(key=lambda address: address != self._address)
+        errors: list[BaseException] = []
+        refused: BrokerRefuses | None = None
+        for address in addresses or [current]:
+            if address != current:
+                connection.switch(address)
+                current = address
+            try:
+                wire = connection.transport.establish_connection()
+            except self._errors() as error:
+                errors.append(error)
+                if getattr(error, "reply_code", None) in REFUSED_ENTRY:
+                    refused = refused or _refusal("", connection, error)
+            else:
+                self._address = address
+                return wire
+        if refused:
+            raise refused from errors[0]
+        raise errors[0]
 
     def _publish(self, hint: Hint) -> None:
         entry = registry.get(hint.consumer)
@@ -207,3 +313,14 @@ class BrokerConnection:
         self._connection = self._wire = self._channel = self._producer = None
         self._tag = 0
         self._outstanding, self._refused = {}, {}
+        self._declared = set()
+
+
+def _refusal(queue: str, connection: Connection, error: Any) -> BrokerRefuses:
+    return BrokerRefuses(
+        queue,
+        code=int(error.reply_code or 0),
+        said=str(error.reply_text),
+        vhost=connection.virtual_host or "/",
+        user=connection.userid or "guest",
+    )

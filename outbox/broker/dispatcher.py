@@ -19,7 +19,7 @@ from django.db import transaction
 from outbox import registry
 from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
-from outbox.errors import BrokerAway
+from outbox.errors import BrokerAway, BrokerRefuses
 
 log = logging.getLogger("outbox.dispatcher")
 
@@ -107,7 +107,13 @@ class Dispatcher:
         entry = registry.get(consumer)
         if entry is None:
             return
-        room = entry.hint_limit - self._connection.depth(consumer)
+        try:
+            room = entry.hint_limit - self._connection.depth(consumer)
+        except BrokerRefuses as error:
+            if not error.queue:
+                raise
+            log.warning("%s; the hints for its consumer are dropped, those for others are not", error)
+            return
         for start in range(0, min(len(ids) or 1, room * entry.chunk), entry.chunk):
             yield Hint(consumer, tuple(ids[start : start + entry.chunk]))
 

@@ -4,13 +4,15 @@ What matters only where it is run for real is said under ``check --deploy``. Wha
 Django's ``SILENCED_SYSTEM_CHECKS`` keeps quiet.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, register
+from django.core.checks import CheckMessage, Tags, register
 
-from outbox.checks import celery, consumers, database
+from outbox.checks import celery, consumers, database, queues
+from outbox.conf import conf
 
-__all__ = ["check_deployment", "check_settings"]
+__all__ = ["check_deployment", "check_queues", "check_settings"]
 
 
 @register("outbox")
@@ -23,3 +25,9 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     """Look at what is fine for trying out, but not for running it for real."""
     return [*database.check_deployed_database(), *celery.check_deployed_celery()]
+
+
+@register(Tags.database)
+def check_queues(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Look in the database, if it may be asked (``check --database``), at what the last rescan met."""
+    return list(queues.check_queues()) if conf().database in (databases or ()) else []

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from celery import __version__ as celery_version
+from celery.app.defaults import DEFAULTS
 from django.apps import apps
 from django.core.checks import Error, Info, Warning
 
@@ -10,7 +12,7 @@ from outbox import registry
 from outbox.broker import queues
 from outbox.checks.database import CheckMessages
 from outbox.conf import Conf, conf
-from outbox.worker.integration import FILES, NEEDED, REUSE
+from outbox.worker.integration import FILES, NEEDED, QUEUES_OF_CELERY, REUSE
 
 LONGEST_CHORE = 60.0
 """Seconds that pruning may take with its rests; Celery's own limit must not be shorter."""
@@ -25,8 +27,6 @@ WHY_NEEDED = {
     "broker_connection_max_retries": "a worker gives up, and ends, when the broker is away for long",
     "broker_connection_retry_on_startup": "a worker that is started while the broker is away ends",
     "broker_channel_error_retry": "a worker ends when it meets its own half-open connection again",
-    "control_queue_exclusive": "a worker ends when it meets its own half-open connection again",
-    "event_queue_exclusive": "a worker ends when it meets its own half-open connection again",
     "worker_cancel_long_running_tasks_on_connection_loss": "handlers that run are killed when the broker is cut off",
     "worker_soft_shutdown_timeout": "a worker that is told to stop cuts off the handlers that run",
     REUSE: "every task opens a database connection of its own: 146 tasks/s instead of 629",
@@ -79,6 +79,28 @@ def _settings() -> CheckMessages:
             yield Warning(
                 f"The Celery setting {name} is {value!r}; so {why}.",
                 hint="Remove your own value; outbox.configure() sets what is needed.",
+                id="outbox.W003",
+            )
+    if _scheme(given) in RABBITMQ:
+        yield from _queues_of_celery(given)
+
+
+def _queues_of_celery(given: Any) -> CheckMessages:
+    """Look at the queues that Celery makes for itself: RabbitMQ 4.3 takes durable ones and exclusive ones."""
+    for durable, exclusive in [(f"{kind}_queue_durable", f"{kind}_queue_exclusive") for kind in QUEUES_OF_CELERY]:
+        if not {durable, exclusive} <= DEFAULTS.keys():
+            yield Warning(
+                f"Celery {celery_version} does not know {durable}; so RabbitMQ 4.3 refuses the queue (541), and no "
+                "worker becomes ready.",
+                hint="Use Celery 5.6 or newer, or stay with an older RabbitMQ.",
+                id="outbox.W003",
+            )
+        elif bool(given.get(durable)) == bool(given.get(exclusive)):
+            why = "Celery refuses both" if given.get(durable) else "RabbitMQ 4.3 refuses the queue (541)"
+            yield Warning(
+                f"The Celery settings {durable} and {exclusive} are both {given.get(durable)!r}; so {why}, and no "
+                "worker becomes ready.",
+                hint="Remove your own values; outbox.configure() makes the queue durable.",
                 id="outbox.W003",
             )
 

@@ -9,11 +9,11 @@ import logging
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -23,7 +23,7 @@ from outbox import registry
 from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
 from outbox.delivery import breaker
-from outbox.errors import BrokerAway
+from outbox.errors import BrokerAway, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.maintenance.recovery import recover_all
@@ -55,12 +55,16 @@ _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True
 
 @dataclass
 class RescanResult:
-    """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered."""
+    """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered.
+
+    ``refused`` has, by queue, what the broker said that refuses it; the empty name is the broker's door.
+    """
 
     lost: int = 0
     failed: int = 0
     sent: int = 0
     broker_away: bool = False
+    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def rescan() -> RescanResult:
@@ -72,6 +76,8 @@ def rescan() -> RescanResult:
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
     _send_due(flowing, set(ConsumerState.objects.open().values_list("consumer", flat=True)), result)
+    if (refusal := thread_connection().dead_letters_refused) is not None:
+        result.refused[refusal.queue] = refusal.details
     Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))
     return result
 
@@ -112,6 +118,11 @@ def _send_due(consumers: Iterable[Consumer], broken: set[str], result: RescanRes
                 _send_canary(consumer, result)
                 continue
             turn = _send_some(consumer, result, again=consumer.name in had_room)
+        except BrokerRefuses as error:
+            result.refused[error.queue] = error.details
+            result.broker_away |= not error.queue
+            log.warning("%s; its messages stay due", error)
+            continue
         except BrokerAway as error:
             result.broker_away = True
             log.warning("%s; what is due stays due", error)

@@ -3,10 +3,12 @@
 A finding that is in order is a finding too, and says what proves it: nothing is green because nobody has looked.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum, StrEnum
+from typing import Any
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -38,6 +40,7 @@ class What(StrEnum):
 
     RESCAN = "rescan"
     BROKER = "broker"
+    QUEUE = "queue"
     OLDEST = "oldest"
     PAUSED = "paused"
     BREAKER = "breaker"
@@ -105,14 +108,56 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
         return
     text = _("The rescan last succeeded %(age)s ago (limit %(limit)s).")
     yield Finding(Level.OK, What.RESCAN, text % words, "", *seconds)
-    if measurements.broker_away:
+    yield from (
+        _refusal(queue, limits.prefix, **words) for queue, words in sorted(measurements.refused.items()) if queue
+    )
+    if door := measurements.refused.get(""):
+        yield _closed_door(**door)
+    elif measurements.broker_away:
         text = _(
             "The broker did not answer at the last rescan: messages wait in the table, none is lost. Look at RabbitMQ: "
             "is it running, does it raise a memory or disk alarm?"
         )
         yield Finding(Level.CRITICAL, What.BROKER, text)
-    else:
+    elif not measurements.refused:
         yield Finding(Level.OK, What.BROKER, _("The last rescan had no trouble with the broker."))
+
+
+def _refusal(queue: str, prefix: str, *, code: int, **words: Any) -> Finding:
+    match code:
+        case 403:
+            text = _(
+                "RabbitMQ denies “%(user)s” the queue %(queue)s (%(said)s): its messages wait in the table. Give it "
+                "the rights to configure, write and read: rabbitmqctl set_permissions -p '%(vhost)s' '%(user)s' "
+                "'^%(prefix)s\\.' '^(%(prefix)s\\.|amq\\.default)' '^%(prefix)s\\.', with what else it needs."
+            )
+        case 406:
+            text = _(
+                "RabbitMQ has a queue %(queue)s with other properties (%(said)s): its messages wait in the table. "
+                "Delete it, and it is made anew: rabbitmqctl -p '%(vhost)s' delete_queue '%(queue)s'"
+            )
+        case _:
+            text = _(
+                "RabbitMQ refuses the queue %(queue)s (%(said)s): its messages wait in the table. See how it is: "
+                "rabbitmqctl -p '%(vhost)s' list_queues name type state owner_pid"
+            )
+    words |= {"queue": queue, "prefix": re.escape(prefix)}
+    return Finding(Level.CRITICAL, What.QUEUE, text % words, queue)
+
+
+def _closed_door(*, code: int, **words: Any) -> Finding:
+    if code == 403:
+        text = _(
+            "RabbitMQ does not accept “%(user)s” and the password (%(said)s): messages wait in the table, none is "
+            "lost. Correct them in Celery's broker_url, or set the password: rabbitmqctl change_password '%(user)s'"
+        )
+    else:
+        text = _(
+            "RabbitMQ does not let “%(user)s” into the vhost %(vhost)s (%(said)s): messages wait in the table, none is "
+            "lost. Make it, or let the user in: rabbitmqctl add_vhost '%(vhost)s'; rabbitmqctl set_permissions -p "
+            "'%(vhost)s' '%(user)s' '.*' '.*' '.*'"
+        )
+    return Finding(Level.CRITICAL, What.BROKER, text % words)
 
 
 def _maintenance(measurements: Measurements, limits: Conf) -> Iterator[Finding]:

@@ -112,6 +112,7 @@ def measure() -> Measurements:
         rescan=rescan.age,
         known_for=rescan.known_for,
         broker_away=bool(rescan.data.get("broker_away")),
+        refused=dict(rescan.data.get("refused") or {}),
         maintenance_jobs={name: heartbeats.get(name, NEVER).age for name in MAINTENANCE_JOBS},
         behind=timedelta(seconds=heartbeats.get("rollup", NEVER).data.get("behind", 0)),
         failed_channels=tuple(heartbeats.get("alerts", NEVER).data.get("failed_channels", [])),

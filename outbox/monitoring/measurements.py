@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 CAP = 10_001
 """Rows counted at most; more are "more than 10,000"."""
@@ -55,12 +56,14 @@ class Measurements:
     """Everything that was measured. ``chores`` are the ages of each chore's last success, None if it had none.
 
     ``known_for`` is how long ago the first rescan succeeded: from then on the chores are expected.
+    ``refused`` is what the broker said of queues that it refused at the last rescan, and of us if the name is empty.
     """
 
     consumers: tuple[ConsumerMeasurements, ...] = ()
     rescan: timedelta | None = None
     known_for: timedelta = timedelta(0)
     broker_away: bool = False
+    refused: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     maintenance_jobs: Mapping[str, timedelta | None] = field(default_factory=dict)
     behind: timedelta = timedelta(0)
     failed_channels: tuple[str, ...] = ()

@@ -6,7 +6,9 @@ held up a plain task on a worker of 2 processes for the whole of their 6 s. So C
 queues (``broker.EngineQueue``), and they are consumed here.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,25 +18,43 @@ from kombu.message import Message
 
 from outbox.broker.queues import EngineQueue
 
+log = logging.getLogger("outbox.worker")
+
+TRY_AGAIN = 30.0
+"""Seconds after which a queue that the broker refused is tried again."""
+
 
 class HintConsumerStep(bootsteps.StartStopStep):
     """Has the worker consume through ``TaskConsumer``, with as many hints of a queue at once as its pool has places."""
 
-    requires = ("celery.worker.components:Pool",)
+    requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
 
     def start(self, worker: Any) -> None:
         """Take effect for every connection from now on; a broker of files has no channels to keep apart."""
         if worker.app.connection_for_read().transport.driver_type == "amqp":
             places = max(worker.pool.num_processes, worker.max_concurrency or 0)
             worker.app.amqp.Consumer = partial(TaskConsumer, hints_at_once=places)
+            if worker.use_eventloop:
+                worker.timer.call_repeatedly(TRY_AGAIN, _try_again, (worker,))
+
+
+def _try_again(worker: Any) -> None:
+    """Try refused queues again, in the loop that the worker's connection belongs to."""
+    consumer = worker.consumer.task_consumer
+    if isinstance(consumer, TaskConsumer):
+        consumer.try_again()
 
 
 class TaskConsumer(Consumer):
-    """Celery's consumer, which leaves the engine's queues to a second one with a channel and a prefetch of its own."""
+    """Celery's consumer, which leaves each of the engine's queues to one with a channel and a prefetch of its own.
+
+    A broker that refuses a queue closes the channel. So one that is left over, or not for us, holds up no other.
+    """
 
     def __init__(self, channel: Any, queues: Iterable[Queue] = (), *, hints_at_once: int, **options: Any) -> None:
         everything = list(queues)
-        self._hints: Consumer | None = None
+        self._hints: dict[str, Consumer] = {}
+        self._refused: dict[str, EngineQueue] = {}
         self._hints_at_once = hints_at_once
         super().__init__(channel, [queue for queue in everything if not isinstance(queue, EngineQueue)], **options)
         for queue in everything:
@@ -43,8 +63,8 @@ class TaskConsumer(Consumer):
 
     @property
     def queues(self) -> list[Queue]:
-        """The queues of both consumers, as ``celery inspect active_queues`` shows them."""
-        return [*self._queues.values(), *(self._hints.queues if self._hints else [])]
+        """The queues of all consumers, as ``celery inspect active_queues`` shows them."""
+        return [*self._queues.values(), *(queue for consumer in self._hints.values() for queue in consumer.queues)]
 
     @queues.setter
     def queues(self, queues: Iterable[Queue]) -> None:
@@ -52,43 +72,91 @@ class TaskConsumer(Consumer):
 
     def add_queue(self, queue: Queue) -> Any:
         """Declare ``queue`` and hold it ready for ``consume``."""
-        return self._of_hints().add_queue(queue) if isinstance(queue, EngineQueue) else super().add_queue(queue)
+        if not isinstance(queue, EngineQueue):
+            return super().add_queue(queue)
+        with self._may_be_refused(queue):
+            if queue.name in self._hints:
+                self._hints[queue.name].add_queue(queue)
+            else:
+                self._hints[queue.name] = self._consumer_of(queue)
+        return queue
 
     def consume(self, no_ack: bool | None = None) -> None:
         """Begin, or go on with queues that were added."""
         super().consume(no_ack)
-        if self._hints is not None:
-            self._hints.consume()
+        for consumer in list(self._hints.values()):
+            for queue in consumer.queues:
+                with self._may_be_refused(queue):
+                    consumer.consume()
+
+    def try_again(self) -> None:
+        """Begin with queues that were refused, if the broker has them now."""
+        for queue in list(self._refused.values()):
+            self.add_queue(queue)
+            if queue.name in self._hints:
+                with self._may_be_refused(queue):
+                    self._hints[queue.name].consume()
+                    del self._refused[queue.name]
+                    log.info("the queue %s is consumed now", queue.name)
 
     def consuming_from(self, queue: Queue | str) -> bool:
         """Tell whether messages are taken from ``queue`` now."""
-        return super().consuming_from(queue) or bool(self._hints and self._hints.consuming_from(queue))
+        return super().consuming_from(queue) or any(consumer.consuming_from(queue) for consumer in self._hints.values())
 
     def cancel(self) -> None:
         """Take no more messages from any queue; those taken already may still be acknowledged."""
         super().cancel()
-        if self._hints is not None:
-            self._hints.cancel()
+        self._refused.clear()
+        for consumer in self._hints.values():
+            consumer.cancel()
 
     close = cancel
 
     def cancel_by_queue(self, queue: Queue | str) -> None:
         """Take no more messages from ``queue``."""
-        super().cancel_by_queue(queue)
-        if self._hints is not None:
-            self._hints.cancel_by_queue(queue)
+        name = queue.name if isinstance(queue, Queue) else queue
+        self._refused.pop(name, None)
+        if name in self._hints:
+            # Its channel stays, for what was taken may still be acknowledged.
+            self._hints[name].cancel_by_queue(name)
+        else:
+            super().cancel_by_queue(queue)
 
-    def _of_hints(self) -> Consumer:
-        if self._hints is None:
-            channel: Any = self.channel
-            self._hints = Consumer(
-                channel.connection.client.channel(),
+    def _consumer_of(self, queue: EngineQueue) -> Consumer:
+        on: Any = self.channel
+        channel: Any = on.connection.client.channel()
+        try:
+            return Consumer(
+                channel,
+                [queue],
                 prefetch_count=self._hints_at_once,
                 on_message=self._pass_on,
                 on_decode_error=self.on_decode_error,
                 accept=["json"],
             )
-        return self._hints
+        except on.connection.client.channel_errors:
+            channel.close()
+            raise
+
+    @contextmanager
+    def _may_be_refused(self, queue: Any) -> Iterator[None]:
+        """Go on without ``queue`` if the broker refuses it, and say so once."""
+        channel: Any = self.channel
+        try:
+            yield
+        except channel.connection.client.channel_errors as error:
+            refused: Any = self._hints.pop(queue.name, None)
+            if refused is not None:
+                refused.channel.close()
+            if queue.name not in self._refused:
+                log.error(
+                    "the broker refuses the queue %s, which is not consumed; the others are. It is tried again every "
+                    "%d s; manage.py outbox_status names the command that mends it: %s",
+                    queue.name,
+                    TRY_AGAIN,
+                    error,
+                )
+            self._refused[queue.name] = queue
 
     def _pass_on(self, message: Message) -> None:
         """Give a hint to Celery, which says only when its loop begins what is to be done with messages."""

@@ -18,17 +18,23 @@ NEEDED: dict[str, Any] = {
     "broker_heartbeat": 10,
     "broker_connection_max_retries": None,
     "broker_connection_retry_on_startup": True,
-    # Without these three a worker exits when a half-open connection is made anew (RESOURCE_LOCKED).
+    # Without it a worker exits when it meets the exclusive queue of its own half-open connection (RESOURCE_LOCKED).
     "broker_channel_error_retry": True,
-    "control_queue_exclusive": False,
-    "event_queue_exclusive": False,
     # What is under way goes on when the broker is cut off: an outage costs no attempt, and the fence refuses doubles.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_soft_shutdown_timeout": 10.0,
 }
 """Settings of the Celery app that our queues need. What the host has set explicitly stays as it is."""
 
-BOOTSTEPS = ("outbox.worker.beat_watchdog:BeatWatchdog", "outbox.worker.hint_consumer:HintConsumerStep")
+QUEUES_OF_CELERY = ("control", "event")
+"""Queues that Celery makes for itself. Durable ones, which expire by themselves after seconds, can be had by
+every RabbitMQ: 4.3 refuses what is neither durable nor exclusive; an exclusive one is locked by a half-open link."""
+
+BOOTSTEPS = (
+    "outbox.worker.beat_watchdog:BeatWatchdog",
+    "outbox.worker.control_queue:ControlQueueStep",
+    "outbox.worker.hint_consumer:HintConsumerStep",
+)
 """What is added to every worker of the app, named so that nothing is imported before the apps are ready."""
 
 REUSE = "CELERY_DB_REUSE_MAX"
@@ -69,10 +75,20 @@ def _set_defaults(sender: Celery, **_kwargs: Any) -> None:
     for name, value in NEEDED.items():
         if not _is_given(sender, name):
             sender.conf[name] = value
+    for kind in QUEUES_OF_CELERY:
+        _make_durable(sender, f"{kind}_queue_durable", f"{kind}_queue_exclusive")
     if not _is_given(sender, REUSE):
         sender.conf[REUSE] = 1_000_000
         task_prerun.connect(_close_for_the_host)
         task_postrun.connect(_close_for_the_host)
+
+
+def _make_durable(app: Celery, durable: str, exclusive: str) -> None:
+    """Have a queue of Celery's durable and not exclusive; of the two, the host's own word decides the other."""
+    if not _is_given(app, durable):
+        app.conf[durable] = not (_is_given(app, exclusive) and app.conf[exclusive])
+    if not _is_given(app, exclusive):
+        app.conf[exclusive] = not app.conf[durable]
 
 
 def _is_given(app: Celery, name: str) -> bool:

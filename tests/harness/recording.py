@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from outbox.broker.connection import Hint
-from outbox.errors import BrokerAway
+from outbox.errors import BrokerAway, BrokerRefuses
 
 
 class RecordingLink:
@@ -20,6 +20,7 @@ class RecordingLink:
         self.batches: list[int] = []
         self.depths: dict[str, int] = {}
         self.away = False
+        self.dead_letters_refused: BrokerRefuses | None = None
         self.fills_up = False
         self.taken_per_look = 0
         self.looks: Counter[str] = Counter()

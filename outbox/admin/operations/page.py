@@ -131,7 +131,7 @@ class _Places:
                 return self.url(GROUPS, consumer=finding.subject), _("Show the failure groups")
             case What.PAUSED | What.BREAKER | What.GONE:
                 return self.url(CONSUMER, finding.subject), _("Open the consumer")
-            case What.RESCAN | What.BROKER | What.MAINTENANCE:
+            case What.RESCAN | What.BROKER | What.QUEUE | What.MAINTENANCE:
                 return self.url(HEARTBEATS), _("Show the chores")
             case _:
                 return "", ""

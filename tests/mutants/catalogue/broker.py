@@ -56,4 +56,63 @@ MUTANTS = [
             "broker/test_dispatcher_in_processes::test_publishing_and_committing_do_not_wait_for_a_broker_that_does_not_answer"
         ],
     ),
+    mutant(
+        "Celery's own queues are durable or exclusive",
+        Change(
+            "worker/integration.py",
+            "app.conf[durable] = not (_is_given(app, exclusive) and app.conf[exclusive])",
+            "app.conf[durable] = False",
+        ),
+        red=[
+            "worker/test_integration::test_a_queue_of_celery_s_is_durable_or_exclusive_unless_the_host_has_it_otherwise"
+        ],
+    ),
+    mutant(
+        "hints go to any address of the broker's list",
+        Change("broker/connection.py", "addresses or [current]", "addresses[:1] or [current]"),
+        red=["broker/test_addresses::test_hints_go_to_the_second_address_while_the_first_does_not_answer"],
+    ),
+    mutant(
+        "the address that worked is the first to be tried again",
+        Change(
+            "broker/connection.py", "            addresses.sort(key=lambda address: address != self._address)\n", ""
+        ),
+        red=["broker/test_addresses::test_the_address_that_worked_is_the_first_to_be_tried_again"],
+    ),
+    mutant(
+        "an idle connection that is gone is replaced before the dispatcher rests",
+        Change(
+            "broker/connection.py",
+            "return ours and monotonic() - self._used_at > IDLE_SECONDS",
+            "return False",
+        ),
+        red=[
+            "broker/test_idle_connections::test_the_depth_is_asked_over_a_new_connection",
+            "broker/test_idle_connections::test_the_dispatcher_does_not_rest_because_of_it",
+        ],
+    ),
+    mutant(
+        "a refused queue is told from a broker that is away",
+        Change("broker/connection.py", "raise _refusal(queue.name, connection, error) from error", "raise"),
+        red=[
+            "broker/test_refused_queues::test_a_left_over_queue_is_named_with_what_the_broker_said",
+            "maintenance/test_rescan_on_rabbitmq::test_a_left_over_queue_is_named_by_health_and_check_and_the_other_consumers_get_their_hints",
+        ],
+    ),
+    mutant(
+        "a refused queue holds up no hint for another",
+        Change("broker/dispatcher.py", "            if not error.queue:", "            if error.queue:"),
+        red=[
+            "broker/test_refused_queues::test_the_dispatcher_sends_the_hints_of_the_other_consumers_and_does_not_rest"
+        ],
+    ),
+    mutant(
+        "a worker consumes the others where one queue is refused",
+        Change(
+            "worker/hint_consumer.py",
+            "except channel.connection.client.channel_errors as error:",
+            "except ZeroDivisionError as error:",
+        ),
+        red=["worker/test_hint_consumer::test_a_queue_that_the_broker_refuses_holds_up_no_other_and_is_tried_again"],
+    ),
 ]

@@ -114,13 +114,14 @@ def test_only_the_hints_that_found_no_queue_are_missing(link, rabbit, listen):
 
 
 def test_a_hint_that_a_full_queue_rejects_counts_as_not_sent(link, rabbit):
+    link.depth("test.till")
+    rabbit.queue_delete(queue_name("test.till"))
     rabbit.queue_declare(
         queue_name("test.till"),
         durable=True,
         auto_delete=False,
         arguments={"x-max-length": 2, "x-overflow": "reject-publish"},
     )
-    link.depth("test.till")
 
     missing = link.send([hint(1), hint(2), hint(3), hint(4)])
 

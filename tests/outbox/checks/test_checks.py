@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.app.defaults import DEFAULTS
 from django.core.checks import CheckMessage
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
@@ -225,6 +226,26 @@ def test_a_needed_setting_that_the_host_has_turned_off_is_found(look: Any, name:
 
 def test_every_needed_setting_says_what_it_is_needed_for() -> None:
     assert set(WHY_NEEDED) == {*NEEDED, REUSE}
+
+
+@pytest.mark.parametrize("kind", ["control", "event"])
+@pytest.mark.parametrize("both", [True, False])
+def test_a_queue_of_celery_s_that_no_worker_could_have_is_found(look: Any, kind: str, both: bool) -> None:
+    given = {f"{kind}_queue_durable": both, f"{kind}_queue_exclusive": both}
+
+    assert look(celery=given) == {"W003"}
+    assert look(celery=given | {"broker_url": "outbox-files://"}) == set()
+
+
+@pytest.mark.parametrize("name", ["control_queue_exclusive", "event_queue_durable"])
+def test_a_queue_of_celery_s_that_every_rabbitmq_takes_is_not_found(look: Any, name: str) -> None:
+    assert look(celery={name: True}) == set()
+
+
+def test_a_celery_that_does_not_know_the_two_settings_is_found(look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(DEFAULTS, "control_queue_durable")
+
+    assert look() == {"W003"}
 
 
 def test_a_host_without_consumers_is_told_how_to_write_one(look: Any, only: Any) -> None:

@@ -3,12 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from django.core.checks import run_checks
 
 from outbox import memory
 from outbox.broker.queues import queue_name
 from outbox.delivery import chunks
 from outbox.maintenance import rescan
 from outbox.maintenance.rescan import RescanResult
+from outbox.monitoring.findings import What
+from outbox.monitoring.health import health
 from tests.harness.clock import let_pass
 from tests.harness.messages import MessageState, publish_message, publish_messages, state_of, states_of
 from tests.harness.ports import free_port
@@ -80,3 +83,27 @@ class TestTheRescanOnRabbitMQ:
 
         assert sweep == RescanResult(sent=1)
         assert bodies(rabbit) == [["test.till", [id]]]
+
+    def test_a_left_over_queue_is_named_by_health_and_check_and_the_other_consumers_get_their_hints(
+        self, listen, rabbit
+    ):
+        listen(name="test.a")
+        listen(name="test.b")
+        leftover = queue_name("test.a")
+        rabbit.queue_declare(leftover, durable=True, auto_delete=False)
+        publish_message()
+        let_pass(timedelta(seconds=5))
+
+        sweep = rescan.rescan()
+
+        assert (sweep.sent, sweep.broker_away, list(sweep.refused)) == (1, False, [leftover])
+        assert len(bodies(rabbit, "test.b")) == 1
+        command = f"rabbitmqctl -p '/' delete_queue '{leftover}'"
+        [finding] = [finding for finding in health().findings if finding.what is What.QUEUE]
+        assert command in finding.sentence
+        [warning] = run_checks(tags=["database"], databases=["default"])
+        assert (warning.id, command in warning.msg) == ("outbox.W025", True)
+        rabbit.queue_delete(leftover)
+        let_pass(timedelta(seconds=5))
+        assert rescan.rescan().refused == {}
+        assert run_checks(tags=["database"], databases=["default"]) == []

@@ -70,6 +70,41 @@ def test_a_broker_that_did_not_answer_is_critical():
     )
 
 
+def refused(code: int, said: str) -> dict[str, object]:
+    return {"code": code, "said": said, "vhost": "/", "user": "shop"}
+
+
+def test_a_refused_queue_is_critical_and_names_the_command_that_mends_it():
+    measurements = replace(FINE, refused={"mine.b": refused(403, "no"), "mine.a": refused(406, "odd")})
+
+    assert of(What.QUEUE, measurements) == [
+        (
+            "critical",
+            "RabbitMQ has a queue mine.a with other properties (odd): its messages wait in the table. Delete it, and "
+            "it is made anew: rabbitmqctl -p '/' delete_queue 'mine.a'",
+        ),
+        (
+            "critical",
+            "RabbitMQ denies “shop” the queue mine.b (no): its messages wait in the table. Give it the rights to "
+            r"configure, write and read: rabbitmqctl set_permissions -p '/' 'shop' '^mine\.' "
+            r"'^(mine\.|amq\.default)' '^mine\.', with what else it needs.",
+        ),
+    ]
+    assert of(What.BROKER, measurements) == []
+    ((_level, sentence),) = of(What.QUEUE, replace(FINE, refused={"mine.c": refused(405, "locked")}))
+    assert "rabbitmqctl -p '/' list_queues" in sentence
+
+
+@pytest.mark.parametrize(
+    ("code", "command"), [(530, "rabbitmqctl add_vhost '/'"), (403, "rabbitmqctl change_password")]
+)
+def test_a_broker_that_does_not_let_us_in_is_critical_and_names_the_command(code: int, command: str):
+    ((level, sentence),) = of(What.BROKER, replace(FINE, broker_away=True, refused={"": refused(code, "no")}))
+
+    assert level == "critical"
+    assert command in sentence
+
+
 @pytest.mark.parametrize(
     ("age", "level"),
     [(None, "ok"), (5 * MINUTE, "ok"), (5 * MINUTE + SECOND, "warning"), (30 * MINUTE + SECOND, "critical")],

@@ -89,6 +89,36 @@ def test_hints_have_a_prefetch_of_their_own_and_are_acknowledged_on_their_own_ch
     assert drained(connection, taken) == {host_queue.name: 6, our_queue.name: 4}
 
 
+@pytest.fixture
+def leftover(connection: Connection) -> Iterator[EngineQueue]:
+    """A queue of our name that somebody declared with other arguments."""
+    queue = hint_queue("stranger.leftover")
+    connection.channel().queue_declare(queue.name, durable=True, auto_delete=False)
+    yield queue
+    connection.channel().queue_delete(queue.name)
+
+
+def test_a_queue_that_the_broker_refuses_holds_up_no_other_and_is_tried_again(
+    connection, host_queue, our_queue, leftover, caplog
+):
+    consumer = TaskConsumer(connection.channel(), [leftover, host_queue, our_queue], hints_at_once=2)
+    consumer.consume()
+    channels = len(connection.connection.channels)
+    for _time in range(3):
+        consumer.try_again()
+
+    assert len(connection.connection.channels) == channels
+    assert readers(connection, host_queue, our_queue, leftover) == [1, 1, 0]
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert leftover.name in said
+    assert "PRECONDITION_FAILED" in said
+    connection.channel().queue_delete(leftover.name)
+    consumer.try_again()
+    assert readers(connection, our_queue, leftover) == [1, 1]
+    consumer.cancel()
+    connection.channel().queue_delete(host_queue.name)
+
+
 def test_our_queues_are_quorum_queues_though_celery_does_not_see_it(connection, our_queue):
     channel = connection.channel()
     our_queue(channel).declare()

@@ -127,3 +127,25 @@ def test_our_queues_stand_beside_the_host_s_and_do_not_change_them(app: Celery) 
     assert {"parcels", ours.name} <= set(app.amqp.queues.consume_from)
     assert (hosts.exchange.name, hosts.queue_arguments) == ("parcels", {"x-max-priority": 9})
     assert (ours.exchange.name, ours.declared_with) == ("", queues.hint_queue("shop.book").declared_with)
+
+
+PAIRS = [
+    ({}, (True, False)),
+    ({"exclusive": True}, (False, True)),
+    ({"exclusive": False}, (True, False)),
+    ({"durable": True}, (True, False)),
+    ({"durable": False}, (False, True)),
+    ({"durable": False, "exclusive": False}, (False, False)),
+]
+
+
+@pytest.mark.parametrize("kind", ["control", "event"])
+@pytest.mark.parametrize(("given", "expected"), PAIRS)
+def test_a_queue_of_celery_s_is_durable_or_exclusive_unless_the_host_has_it_otherwise(
+    app: Celery, kind: str, given: dict[str, bool], expected: tuple[bool, bool]
+) -> None:
+    read(app, {f"{kind}_queue_{name}": value for name, value in given.items()})
+
+    outbox.configure(app)
+
+    assert (app.conf[f"{kind}_queue_durable"], app.conf[f"{kind}_queue_exclusive"]) == expected

@@ -48,14 +48,15 @@ class Host:
         said = self._run(["-c", textwrap.dedent(START) + textwrap.dedent(code)], fails=fails)
         return said if fails else json.loads(said.splitlines()[-1])
 
-    def worker(self, name: str, *arguments: str, app: str = "myproject") -> Program:
-        """Start a Celery worker and wait until it is ready."""
+    def worker(self, name: str, *arguments: str, app: str = "myproject", ready: bool = True) -> Program:
+        """Start a Celery worker and wait until it is ready, or until it is started only."""
         argv = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@localhost", *arguments]
-        lean = ["--without-gossip", "--without-mingle", "-l", "INFO"]
+        lean = ["-l", "INFO"] if "-E" in arguments else ["--without-gossip", "--without-mingle", "-l", "INFO"]
         log = self.folder / f"{name}.log"
         program = Program(name, [*argv, *lean], environment=self.environment, log=log)
         try:
-            program.wait_for("ready.")
+            if ready:
+                program.wait_for("ready.")
         except AssertionError:
             program.end()
             raise
