@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from outbox.errors import Reject, Snooze, Superseded, Unavailable
+    from outbox.errors import KeyReused, Reject, Snooze, Superseded, Unavailable
     from outbox.models import Message
     from outbox.policy import Backoff
     from outbox.publishing import Draft, publish, publish_many
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Backoff",
     "Draft",
+    "KeyReused",
     "Message",
     "Reject",
     "Snooze",
@@ -32,6 +33,7 @@ __all__ = [
 _HOME = {
     "Backoff": "policy",
     "Draft": "publishing",
+    "KeyReused": "errors",
     "Message": "models",
     "Reject": "errors",
     "Snooze": "errors",

@@ -26,6 +26,13 @@ class InvalidMessage(PublishError):
     """The topic, the key, the payload, the headers or the delay cannot be stored faithfully."""
 
 
+class KeyReused(PublishError):
+    """The topic and key were published before with another payload. Put a version or an event's id into the key.
+
+    Nothing of the call is written, no statement has failed: catch it and the caller's transaction can go on.
+    """
+
+
 class ConsumerError(OutboxError):
     """A consumer was declared wrongly (its name, its pattern, its options). Raised at start-up; mend the code."""
 

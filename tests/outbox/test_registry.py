@@ -152,7 +152,7 @@ def test_two_decorators_on_one_function_are_two_consumers_if_each_has_a_name():
 
 @pytest.mark.usefixtures("_forgotten")
 def test_two_decorators_on_one_function_without_names_of_their_own_are_refused():
-    with pytest.raises(ConsumerError, match="two consumers are named 'test.a'"):
+    with pytest.raises(ConsumerError, match=r"two consumers are named 'test\.a'"):
         run_module(TWICE_ON_ONE.replace("test.b", "test.a"), "/shop.py")
 
 

@@ -39,6 +39,24 @@ MUTANTS = [
         ],
     ),
     mutant(
+        "a key published again with another payload is refused",
+        Change("publishing.py", "if len(new) < len(batch):", "if len(new) > len(batch):"),
+        red=[
+            "test_publishing::test_the_same_topic_and_key_with_another_payload_is_refused_and_the_transaction_goes_on",
+            "test_publishing::test_the_same_key_twice_in_one_call_with_two_payloads_is_refused",
+        ],
+    ),
+    mutant(
+        "nothing of a call is written if a key of it is reused",
+        Change("publishing.py", "_take_back([id for id, _consumer, _delayed in written])", "_take_back([])"),
+        red=["test_publishing::test_nothing_of_many_is_written_if_a_key_of_them_is_reused"],
+    ),
+    mutant(
+        "equal payloads have one digest whatever the order of their keys",
+        Change("payloads.py", ", sort_keys=True)", ")"),
+        red=["test_publishing::test_the_same_topic_and_key_again_is_a_no_op"],
+    ),
+    mutant(
         "NUL is refused before anything is written",
         Change("payloads.py", '    if "\\0" in text:\n', '    if "\\0\\0" in text:\n'),
         red=[
