@@ -30,6 +30,8 @@ __all__ = [
     "publish_many",
 ]
 
+__version__ = "0.1.0.dev0"
+
 _HOME = {
     "Backoff": "policy",
     "Draft": "publishing",
@@ -50,3 +52,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'outbox' has no attribute {name!r}")
     return getattr(import_module(f"outbox.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

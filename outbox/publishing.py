@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.asyncio import async_unsafe
 
 from outbox import registry, topics
 from outbox.broker import dispatcher
@@ -66,13 +67,17 @@ def publish(
     return publish_many([draft])
 
 
+@async_unsafe(
+    "outbox.publish() and the transaction it needs cannot be used in async code: put both into a plain function and "
+    "call it by asgiref.sync.sync_to_async"
+)
 def publish_many(drafts: Iterable[Draft]) -> list[int]:
     """Write many messages in as few statements as the database allows (PostgreSQL: one), and return the new ids.
 
     The rules are those of ``publish``; if one draft is refused, nothing is written.
     """
     connection = connections[conf().database]
-    if not connection.in_atomic_block:
+    if not in_own_transaction(connection):
         raise OutsideTransaction(
             f"publish() must be called inside transaction.atomic() on the database {conf().database!r}, so that the "
             "message is committed together with your business row"
@@ -91,6 +96,13 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
         raise KeyReused(_describe_reused(sorted(reused)))
     _dispatch_on_commit(written)
     return [id for id, _consumer, _delayed in written]
+
+
+def in_own_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the caller is inside a transaction of the code's own, not only of the ``TestCase`` around it."""
+    return connection.in_atomic_block and not all(
+        getattr(block, "_from_testcase", False) for block in connection.atomic_blocks
+    )
 
 
 @dataclass(frozen=True, slots=True)

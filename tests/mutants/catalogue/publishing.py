@@ -64,4 +64,9 @@ MUTANTS = [
             "test_payloads::test_what_cannot_be_kept_is_refused_and_the_business_transaction_goes_on",
         ],
     ),
+    mutant(
+        "the transaction of a TestCase is not the caller's",
+        Change("publishing.py", 'getattr(block, "_from_testcase", False)', "block is None"),
+        red=["test_testing::test_the_test_s_own_transaction_is_not_the_caller_s"],
+    ),
 ]
