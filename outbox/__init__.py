@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from outbox.models import Message
     from outbox.policy import Backoff
     from outbox.publishing import Draft, publish, publish_many
-    from outbox.registry import consumer
+    from outbox.registry import consumer, declare_topics
     from outbox.worker.integration import configure
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Unavailable",
     "configure",
     "consumer",
+    "declare_topics",
     "publish",
     "publish_many",
 ]
@@ -43,6 +44,7 @@ _HOME = {
     "Unavailable": "errors",
     "configure": "worker.integration",
     "consumer": "registry",
+    "declare_topics": "registry",
     "publish": "publishing",
     "publish_many": "publishing",
 }

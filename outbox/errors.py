@@ -23,7 +23,7 @@ class OutsideTransaction(PublishError):
 
 
 class UnknownTopic(PublishError):
-    """No consumer listens to the topic, so nobody would ever act on the message."""
+    """No consumer listens to the topic, so nobody would ever act on the message; or topics are declared without it."""
 
 
 class InvalidMessage(PublishError):

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -139,6 +140,11 @@ def _prepare(draft: Draft) -> list[_PreparedMessage]:
             f"topic {draft.topic!r}: words of letters, digits, _ and - joined by dots, at most "
             f"{topics.TOPIC_LENGTH} characters"
         )
+    declared = registry.declared_topics()
+    if declared and draft.topic not in declared:
+        near = get_close_matches(draft.topic, declared, n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnknownTopic(f"{draft.topic!r} is not among the topics of outbox.declare_topics(){guess}")
     consumers = registry.consumers_of(draft.topic)
     if not consumers:
         known = ", ".join(f"{entry.name} ({entry.pattern})" for entry in registry.all_consumers()) or "none"

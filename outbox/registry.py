@@ -1,7 +1,7 @@
 """Who listens to what: the consumers of a project, found at start-up in each app's ``consumers.py``."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -69,6 +69,7 @@ class Consumer:
 
 
 _consumers: dict[str, Consumer] = {}
+_topics: set[str] = set()
 
 
 def consumer(
@@ -149,6 +150,31 @@ def all_consumers() -> Sequence[Consumer]:
 def consumers_of(topic: str) -> Sequence[Consumer]:
     """Return the consumers that listen to ``topic``, by name."""
     return _listening(topic)
+
+
+def declare_topics(*topics: str) -> None:
+    """Say which topics there are: from then on ``publish`` refuses any other, though a wildcard would match it.
+
+    It may be called several times, as in each app's ``consumers.py``; what is declared adds up. Raises
+    ``ConsumerError`` for what is no topic; a pattern is none.
+    """
+    for topic in topics:
+        if not is_topic(topic):
+            raise ConsumerError(
+                f"declare_topics({topic!r:.200}): a topic is words of letters, digits, _ and - joined by dots, "
+                "without wildcards"
+            )
+    _topics.update(topics)
+
+
+def declared_topics() -> Set[str]:
+    """Return the topics that are declared; none means that any may be published to which a consumer listens."""
+    return _topics
+
+
+def forget_topics() -> None:
+    """Take all declared topics back; for tests."""
+    _topics.clear()
 
 
 def forget_consumer(name: str) -> None:

@@ -6,20 +6,26 @@ Django's ``SILENCED_SYSTEM_CHECKS`` keeps quiet.
 
 from typing import Any
 
-from django.core.checks import CheckMessage, register
+from django.core.checks import CheckMessage, Error, register
 
 from outbox.checks import celery, consumers, database
+from outbox.conf import conf_problems
 
 __all__ = ["check_deployment", "check_settings"]
 
 
 @register("outbox")
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:
-    """Look at the database, the Celery app and the consumers."""
+    """Look at our own settings, the database, the Celery app and the consumers."""
+    if problems := conf_problems():
+        hint = "Mend it in the dict OUTBOX of your settings; nothing else was looked at."
+        return [Error(problem, hint=hint, id="outbox.E007") for problem in problems]
     return [*database.check_database(), *celery.check_celery(), *consumers.check_consumers()]
 
 
 @register("outbox", deploy=True)
 def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     """Look at what is fine for trying out, but not for running it for real."""
+    if conf_problems():
+        return []  # said by the other
     return [*database.check_deployed_database(), *celery.check_deployed_celery()]

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from outbox import Draft, KeyReused, publish, publish_many, registry
-from outbox.errors import UnknownTopic
+from outbox import Draft, KeyReused, declare_topics, publish, publish_many, registry
+from outbox.errors import ConsumerError, UnknownTopic
 from outbox.models import Message
 from tests.harness.clock import timed
 from tests.harness.messages import fields_of_all
@@ -293,3 +293,31 @@ def test_a_consumer_of_a_forgotten_topic_is_an_unknown_topic(listen, dispatched)
         pytest.raises(UnknownTopic, match=r"no consumer listens to 'test\.sold'; consumers"),
     ):
         publish("test.sold", key="one", payload={})
+
+
+@pytest.fixture
+def declare():
+    yield declare_topics
+    registry.forget_topics()
+
+
+def test_once_topics_are_declared_any_other_is_refused_though_a_wildcard_matches(listen, dispatched, declare):
+    listen(topic="test.#")
+    declare("test.sold")
+    declare("test.bought")
+
+    with transaction.atomic():
+        publish("test.sold", key="one", payload={})
+        publish("test.bought", key="one", payload={})
+        with pytest.raises(UnknownTopic, match=r"'test\.slod' is not among .*; did you mean 'test\.sold'\?"):
+            publish("test.slod", key="one", payload={})
+
+    assert fields_of_all("topic") == [("test.sold",), ("test.bought",)]
+
+
+@pytest.mark.parametrize("wrong", ["", "test.*", "a b", 7])
+def test_what_is_no_topic_cannot_be_declared(wrong, declare):
+    with pytest.raises(ConsumerError, match="a topic is words"):
+        declare("test.sold", wrong)
+
+    assert registry.declared_topics() == set()

@@ -15,4 +15,11 @@ MUTANTS = [
             "test_registry::test_two_decorators_on_one_function_without_names_of_their_own_are_refused",
         ],
     ),
+    mutant(
+        "once topics are declared, any other is refused",
+        Change("publishing.py", "if declared and draft.topic not in declared:", "if declared and not draft.topic:"),
+        red=[
+            "test_publishing::test_once_topics_are_declared_any_other_is_refused_though_a_wildcard_matches",
+        ],
+    ),
 ]
