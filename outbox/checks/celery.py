@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import Error, Info, Warning
 
 from outbox import registry
@@ -17,6 +18,10 @@ LONGEST_CHORE = 60.0
 """Seconds that pruning may take with its rests; Celery's own limit must not be shorter."""
 RABBITMQ = frozenset({"amqp", "amqps", "pyamqp"})
 OUR_TASKS = frozenset({queues.DELIVER_TASK, *(entry.task for entry in schedule.ENTRIES)})
+THREADS = frozenset({"threads", "gevent", "eventlet"})
+"""Pools of a worker whose tasks share one process, and so its pool of connections."""
+PSYCOPG_POOL = 4
+"""Connections in a pool of psycopg's that is given no size."""
 PICKLE = frozenset({"pickle", "application/x-python-serialize"})
 JSON = frozenset({"json", "application/json"})
 POSITIVE = frozenset({"broker_heartbeat", "worker_soft_shutdown_timeout"})
@@ -41,6 +46,7 @@ def check_celery() -> CheckMessages:
     yield from _content()
     yield from _transport()
     yield from _chores()
+    yield from _pool()
 
 
 def check_deployed_celery() -> CheckMessages:
@@ -182,6 +188,24 @@ def _route(router: Any, name: str) -> Mapping[str, Any]:
     """Return where the host's ``task_routes`` send the task. A queue alone does no harm: each call names ours."""
     found = router.lookup_route(name, (), {}, {}, None) if router.routes else None
     return found if isinstance(found, Mapping) else {}
+
+
+def _pool() -> CheckMessages:
+    """Look whether threads find as many connections as there are of them, where the settings say both."""
+    given, alias = queues.celery_app().conf, conf().database
+    pool = (settings.DATABASES.get(alias, {}).get("OPTIONS") or {}).get("pool")
+    if not pool or str(given.worker_pool) not in THREADS or not given.worker_concurrency:
+        return
+    asked = pool if isinstance(pool, Mapping) else {}
+    most = asked.get("max_size") or asked.get("min_size", PSYCOPG_POOL)
+    if most < given.worker_concurrency:
+        yield Warning(
+            f"{given.worker_concurrency} threads of a worker share {most} database connections, so some wait until "
+            "they fail.",
+            hint=f'Make DATABASES["{alias}"]["OPTIONS"]["pool"]["max_size"] as large as worker_concurrency, and '
+            "PostgreSQL's max_connections larger than all processes need together.",
+            id="outbox.W030",
+        )
 
 
 def _scheme(given: Any) -> str:

@@ -140,6 +140,17 @@ UNSAFE = [
     ("W027", {"celery": {"task_annotations": {"*": {"rate_limit": "10/s"}}}}),
     ("W027", {"celery": {"task_annotations": [{"outbox.rescan": {"rate_limit": "1/m"}}]}}),
     ("W028", {"celery": {"task_routes": {"*": {"exchange": "mine", "routing_key": "mine"}}}}),
+    (
+        "W030",
+        {"database": changed(POSTGRESQL, pool=True), "celery": {"worker_pool": "threads", "worker_concurrency": 5}},
+    ),
+    (
+        "W030",
+        {
+            "database": changed(POSTGRESQL, pool={"min_size": 2, "max_size": 49}),
+            "celery": {"worker_pool": "gevent", "worker_concurrency": 50},
+        },
+    ),
     ("I002", {"database": {**POSTGRESQL, "ATOMIC_REQUESTS": True}}),
     ("W025", {"outbox_settings": {"HINT_TIME": timedelta(seconds=6)}}),
 ]
@@ -165,6 +176,11 @@ UNSAFE_WHEN_DEPLOYED = [
 FINE = [
     {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.READ_COMMITTED)},
     {"outbox_settings": {"ALERT_HOOK": "outbox.conf.conf"}},
+    {"database": changed(POSTGRESQL, pool=True), "celery": {"worker_concurrency": 50}},
+    {
+        "database": changed(POSTGRESQL, pool={"max_size": 50}),
+        "celery": {"worker_pool": "threads", "worker_concurrency": 50},
+    },
     {"celery": {"task_annotations": {"orders.close": {"rate_limit": "1/m"}, "*": {"priority": 3}}}},
     {"celery": {"task_routes": {"*": {"queue": "mine"}, "orders.*": {"exchange": "mine"}}}},
     {"database": {**POSTGRESQL, "ENGINE": "django.contrib.gis.db.backends.postgis"}},
