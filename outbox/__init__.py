@@ -8,16 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from outbox.errors import Reject, Snooze, Superseded, Unavailable
+    from outbox.errors import KeyReused, Reject, Snooze, Superseded, Unavailable
     from outbox.models import Message
     from outbox.policy import Backoff
     from outbox.publishing import Draft, publish, publish_many
-    from outbox.registry import consumer
+    from outbox.registry import consumer, declare_topics
     from outbox.worker.integration import configure
 
 __all__ = [
     "Backoff",
     "Draft",
+    "KeyReused",
     "Message",
     "Reject",
     "Snooze",
@@ -25,13 +26,17 @@ __all__ = [
     "Unavailable",
     "configure",
     "consumer",
+    "declare_topics",
     "publish",
     "publish_many",
 ]
 
+__version__ = "0.1.0.dev0"
+
 _HOME = {
     "Backoff": "policy",
     "Draft": "publishing",
+    "KeyReused": "errors",
     "Message": "models",
     "Reject": "errors",
     "Snooze": "errors",
@@ -39,6 +44,7 @@ _HOME = {
     "Unavailable": "errors",
     "configure": "worker.integration",
     "consumer": "registry",
+    "declare_topics": "registry",
     "publish": "publishing",
     "publish_many": "publishing",
 }
@@ -48,3 +54,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'outbox' has no attribute {name!r}")
     return getattr(import_module(f"outbox.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

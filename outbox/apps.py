@@ -1,6 +1,8 @@
 """The app as Django sees it: finds the consumers, attaches their queues, makes the beat entries."""
 
+import sys
 from importlib import import_module
+from pathlib import Path
 
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
@@ -8,7 +10,12 @@ from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
+from outbox.conf import conf_problems
 from outbox.errors import BrokerAway
+
+
+def _is_management_command() -> bool:
+    return Path(sys.argv[0]).name in ("manage.py", "django-admin")
 
 
 class OutboxConfig(AppConfig):
@@ -24,6 +31,8 @@ class OutboxConfig(AppConfig):
         import_module("outbox.checks")
         schedule = import_module("outbox.maintenance.schedule")
         post_migrate.connect(schedule.ensure_entries, sender=self)
+        if conf_problems() and _is_management_command():
+            return  # manage.py check, which every command begins with, says all of them without a traceback
         integration = import_module("outbox.worker.integration")
         try:
             integration.attach_queues()

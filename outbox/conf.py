@@ -1,6 +1,7 @@
 """The host's settings: one dict ``OUTBOX``, every key with a default, read once and typed."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from functools import cache
@@ -96,30 +97,48 @@ class Conf:
     """Publish calls whose hints may wait in the process; more are left to the rescan."""
 
     def __post_init__(self) -> None:
+        if problems := list(self._problems()):
+            raise ImproperlyConfigured("\n".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        wrong = set()
         for field in fields(self):
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind:
-                raise ImproperlyConfigured(
-                    f'OUTBOX["{field.name.upper()}"] must be of type {kind.__name__}, not {type(value).__name__}.'
-                )
-            if kind is not str and value <= kind(0) and value != field.default:
-                raise ImproperlyConfigured(f'OUTBOX["{field.name.upper()}"] must be greater than zero.')
-        if self.alert_webhook and not WEBHOOK.match(self.alert_webhook):
-            raise ImproperlyConfigured(
-                'OUTBOX["ALERT_WEBHOOK"] must begin with https://, or with http:// and a name of this machine.'
-            )
-        if not self.prefix or not self.prefix.replace("-", "").replace("_", "").isalnum():
-            raise ImproperlyConfigured('OUTBOX["PREFIX"] must be letters, digits, "-" and "_".')
+                wrong.add(field.name)
+                yield f'OUTBOX["{field.name.upper()}"] must be of type {kind.__name__}, not {type(value).__name__}.'
+            elif kind is not str and value <= kind(0) and value != field.default:
+                yield f'OUTBOX["{field.name.upper()}"] must be greater than zero.'
+        if "alert_webhook" not in wrong and self.alert_webhook and not WEBHOOK.match(self.alert_webhook):
+            yield 'OUTBOX["ALERT_WEBHOOK"] must begin with https://, or with http:// and a name of this machine.'
+        if "prefix" not in wrong and not self.prefix.replace("-", "").replace("_", "").isalnum():
+            yield 'OUTBOX["PREFIX"] must be letters, digits, "-" and "_".'
 
 
 @cache
 def conf() -> Conf:
-    """Return the settings in force; ``ImproperlyConfigured`` names an unknown key or a wrong value."""
+    """Return the settings in force; ``ImproperlyConfigured`` names all unknown keys and wrong values, a line each."""
     given: dict[str, Any] = getattr(settings, "OUTBOX", {})
     known = {field.name.upper() for field in fields(Conf)}
-    if unknown := sorted(set(given) - known):
-        raise ImproperlyConfigured(f"OUTBOX has unknown keys {unknown}; known are {sorted(known)}.")
-    return Conf(**{key.lower(): value for key, value in given.items()})
+    problems = []
+    if unknown := sorted(set(given) - known, key=str):
+        problems.append(f"OUTBOX has unknown keys {unknown}; known are {sorted(known)}.")
+    try:
+        made = Conf(**{key.lower(): value for key, value in given.items() if key in known})
+    except ImproperlyConfigured as error:
+        problems.append(str(error))
+    if problems:
+        raise ImproperlyConfigured("\n".join(problems))
+    return made
+
+
+def conf_problems() -> list[str]:
+    """Return what is wrong with the settings, a sentence each."""
+    try:
+        conf()
+    except ImproperlyConfigured as error:
+        return str(error).splitlines()
+    return []
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:

@@ -5,6 +5,10 @@ Two branches: what a caller of ``publish`` is told, and what a handler says abou
 
 from datetime import timedelta
 
+LONGEST_SNOOZE = timedelta(days=365)
+SNOOZE_INSTEAD = timedelta(minutes=1)
+"""How long a message waits whose handler has raised ``Snooze`` with something else than a span."""
+
 
 class OutboxError(Exception):
     """The root: catch it to catch anything the outbox raises."""
@@ -19,11 +23,18 @@ class OutsideTransaction(PublishError):
 
 
 class UnknownTopic(PublishError):
-    """No consumer listens to the topic, so nobody would ever act on the message."""
+    """No consumer listens to the topic, so nobody would ever act on the message; or topics are declared without it."""
 
 
 class InvalidMessage(PublishError):
     """The topic, the key, the payload, the headers or the delay cannot be stored faithfully."""
+
+
+class KeyReused(PublishError):
+    """The topic and key were published before with another payload. Put a version or an event's id into the key.
+
+    Nothing of the call is written, no statement has failed: catch it and the caller's transaction can go on.
+    """
 
 
 class ConsumerError(OutboxError):
@@ -90,13 +101,21 @@ class Reject(HandlerSignal):
 
 
 class Snooze(HandlerSignal):
-    """Not ready yet: try again after ``after``. No attempt is spent."""
+    """Not ready yet: try again after ``after``, a timedelta of at most a year. No attempt is spent.
+
+    Anything else is a mistake in the handler's code, which must not cost its message an attempt either: it waits a
+    minute, and the sentence that says so stands in the log and at the message.
+    """
 
     def __init__(self, after: timedelta, reason: str = "") -> None:
-        if not timedelta(0) < after <= timedelta(days=365):
-            raise ValueError(f"Snooze takes a positive timedelta of at most a year, not {after!r}")
+        self.mistaken = not (isinstance(after, timedelta) and timedelta(0) < after <= LONGEST_SNOOZE)
+        self.after = SNOOZE_INSTEAD if self.mistaken else after
+        if self.mistaken:
+            reason = (
+                "Snooze takes a timedelta greater than zero and of at most a year, "
+                f"not {after!r:.100}; waiting {SNOOZE_INSTEAD} instead"
+            )
         super().__init__(reason or f"not ready, again in {after}")
-        self.after = after
 
 
 class Unavailable(HandlerSignal):

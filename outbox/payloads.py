@@ -1,6 +1,7 @@
 """What may be published as JSON: only what both databases give back as it was."""
 
 import json
+from hashlib import blake2b
 from typing import Any
 
 from outbox.errors import InvalidMessage
@@ -11,16 +12,24 @@ FLOAT_LIMIT = 1e16
 """From here on Python writes a float as digits with an exponent, and does not get the same float back."""
 
 
-_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
 def encode(name: str, value: Any) -> str:
-    """Return ``value`` as JSON that both databases store and give back unchanged, or say where it is not."""
+    """Return ``value`` as JSON that both databases store and give back unchanged, or say where it is not.
+
+    Equal values are one text: the keys are sorted.
+    """
     try:
         _check_json(name, value, 0)
         return _as_json(value)
     except ValueError as error:
         raise InvalidMessage(f"{name} is not JSON: {error}") from error
+
+
+def digest_of(text: str) -> str:
+    """Return what tells one published payload from another, of its text as ``encode`` has written it."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _check_json(path: str, value: Any, depth: int) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
+from types import UnionType
 from typing import assert_never
 
 from django.db.models import TextChoices
@@ -14,6 +15,15 @@ ZERO = timedelta(0)
 YEAR = timedelta(days=365)
 LONGEST_PROBE = timedelta(seconds=30)
 """The longest wait between two looks whether the world is back, of one message as of a consumer's breaker."""
+
+
+_KINDS: dict[str, type | UnionType] = {
+    "limit": int,
+    "first": timedelta,
+    "factor": int | float,
+    "cap": timedelta,
+    "jitter": int | float,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,11 @@ class Backoff:
     jitter: float = 0.2
 
     def __post_init__(self) -> None:
+        for option, kind in _KINDS.items():
+            value = getattr(self, option)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                wanted = "a timedelta" if kind is timedelta else "a whole number" if kind is int else "a number"
+                raise ConsumerError(f"Backoff({option}={value!r}): {option} is {wanted}")
         if not 1 <= self.limit <= 1000:
             raise ConsumerError(f"Backoff(limit={self.limit!r}): between 1 and 1000 attempts")
         if not ZERO <= self.first <= self.cap <= YEAR:

@@ -5,24 +5,30 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cache
 from itertools import islice
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.asyncio import async_unsafe
 
 from outbox import registry, topics
 from outbox.broker import dispatcher
 from outbox.conf import conf
-from outbox.errors import InvalidMessage, OutsideTransaction, UnknownTopic
+from outbox.errors import InvalidMessage, KeyReused, OutsideTransaction, UnknownTopic
 from outbox.models import Message, Status
 from outbox.models.message import KEY_LENGTH
 from outbox.models.sql.clock import Clock, clock_of
-from outbox.payloads import check_characters, encode
+from outbox.payloads import check_characters, digest_of, encode
 from outbox.registry import Consumer
 
 Key = str | int | uuid.UUID
+
+STORED = ("key", "topic", "consumer", "digest")
+REUSED_SHOWN = 10
+"""Reused keys that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +56,54 @@ def publish(
     """Write a message for every consumer of ``topic`` with one INSERT, and return the ids that are new.
 
     Call it inside ``transaction.atomic()``, beside the business row. ``key`` is the business id; the same topic and
-    key published again is a no-op for the consumers that already have it. ``payload`` and ``headers`` are JSON.
-    ``delay`` keeps the message back; messages with the same ``ordering_key`` reach a consumer strictly in order.
+    key published again with an equal payload is a no-op for the consumers that already have it; another payload is an
+    error, so what happens to one thing several times needs a version or an event's id in its key. A key is kept as
+    text: ``500`` and ``"500"`` are one. ``payload`` and ``headers`` are JSON. ``delay`` keeps the message back;
+    messages with the same ``ordering_key`` reach a consumer strictly in order.
 
-    Raises ``OutsideTransaction``, ``UnknownTopic`` or ``InvalidMessage`` before anything is written.
+    Raises ``OutsideTransaction``, ``UnknownTopic`` or ``InvalidMessage`` before anything is written, and ``KeyReused``
+    after what the call wrote was taken back; the caller's transaction can go on.
     """
     draft = Draft(topic=topic, key=key, payload=payload, delay=delay, ordering_key=ordering_key, headers=headers or {})
     return publish_many([draft])
 
 
+@async_unsafe(
+    "outbox.publish() and the transaction it needs cannot be used in async code: put both into a plain function and "
+    "call it by asgiref.sync.sync_to_async"
+)
 def publish_many(drafts: Iterable[Draft]) -> list[int]:
     """Write many messages in as few statements as the database allows (PostgreSQL: one), and return the new ids.
 
     The rules are those of ``publish``; if one draft is refused, nothing is written.
     """
     connection = connections[conf().database]
-    if not connection.in_atomic_block:
+    if not in_own_transaction(connection):
         raise OutsideTransaction(
             f"publish() must be called inside transaction.atomic() on the database {conf().database!r}, so that the "
             "message is committed together with your business row"
         )
     messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)
     _lock_ordering_keys(connection, {message.draft.ordering_key for message in messages} - {""})
-    written = [row for batch in _batches(connection, messages) for row in _insert(connection, batch)]
+    written: list[tuple[int, str, bool]] = []
+    reused: set[tuple[str, str]] = set()
+    for batch in _batches(connection, messages):
+        new = _insert(connection, batch)
+        written += new
+        if len(new) < len(batch):
+            reused |= _reused(batch)
+    if reused:
+        _take_back([id for id, _consumer, _delayed in written])
+        raise KeyReused(_describe_reused(sorted(reused)))
     _dispatch_on_commit(written)
     return [id for id, _consumer, _delayed in written]
+
+
+def in_own_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the caller is inside a transaction of the code's own, not only of the ``TestCase`` around it."""
+    return connection.in_atomic_block and not all(
+        getattr(block, "_from_testcase", False) for block in connection.atomic_blocks
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +114,7 @@ class _PreparedMessage:
     consumer: Consumer
     key: str
     payload: str
+    digest: str
     headers: str
 
     @property
@@ -110,6 +140,11 @@ def _prepare(draft: Draft) -> list[_PreparedMessage]:
             f"topic {draft.topic!r}: words of letters, digits, _ and - joined by dots, at most "
             f"{topics.TOPIC_LENGTH} characters"
         )
+    declared = registry.declared_topics()
+    if declared and draft.topic not in declared:
+        near = get_close_matches(draft.topic, declared, n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnknownTopic(f"{draft.topic!r} is not among the topics of outbox.declare_topics(){guess}")
     consumers = registry.consumers_of(draft.topic)
     if not consumers:
         known = ", ".join(f"{entry.name} ({entry.pattern})" for entry in registry.all_consumers()) or "none"
@@ -119,6 +154,7 @@ def _prepare(draft: Draft) -> list[_PreparedMessage]:
     if not isinstance(draft.headers, Mapping):
         raise InvalidMessage(f"headers {draft.headers!r:.100}: a dict")
     payload, headers = encode("payload", draft.payload), encode("headers", dict(draft.headers))
+    digest = digest_of(payload)
     size = len(payload.encode()) + len(headers.encode())
     if size > conf().payload_limit:
         raise InvalidMessage(
@@ -126,7 +162,7 @@ def _prepare(draft: Draft) -> list[_PreparedMessage]:
             f'{conf().payload_limit:,} (OUTBOX["PAYLOAD_LIMIT"]); store the data and publish its id'
         )
     _check_delay(draft, consumers)
-    return [_PreparedMessage(draft, consumer, key, payload, headers) for consumer in consumers]
+    return [_PreparedMessage(draft, consumer, key, payload, digest, headers) for consumer in consumers]
 
 
 def _check_key(value: object) -> str:
@@ -196,12 +232,41 @@ def _insert(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage
         return [(int(id), str(consumer), bool(delayed)) for id, consumer, delayed in cursor.fetchall()]
 
 
+def _reused(messages: Sequence[_PreparedMessage]) -> set[tuple[str, str]]:
+    """Return topic and key of those that stand in the table with another payload than is published now."""
+    identities = [message.identity for message in messages]
+    keys, topics, consumers = (set(column) for column in zip(*identities, strict=True))
+    found = Message.objects.using(conf().database).filter(key__in=keys, topic__in=topics, consumer__in=consumers)
+    stored = {(key, topic, consumer): digest for key, topic, consumer, digest in found.values_list(*STORED)}
+    return {
+        (message.draft.topic, message.key)
+        for message in messages
+        if stored.get(message.identity, "") not in ("", message.digest)
+    }
+
+
+def _take_back(ids: Sequence[int]) -> None:
+    """Remove what this call has written, which nobody else has seen."""
+    if ids:
+        Message.objects.using(conf().database).filter(pk__in=ids).delete()
+
+
+def _describe_reused(reused: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{topic} {key!r}" for topic, key in reused[:REUSED_SHOWN])
+    more = f" and {len(reused) - REUSED_SHOWN} more" if len(reused) > REUSED_SHOWN else ""
+    return (
+        f"published before with another payload: {shown}{more}; nothing of this call was written. A topic and key are "
+        "one event: where a thing has several, put a version or the event's id into the key, as in "
+        'key=f"{order.pk}:{order.version}"'
+    )
+
+
 @cache
 def _statement(using: str) -> tuple[str, str]:
     """Return the INSERT up to its rows, and one row: what is new about every message, and a ``%s`` for ``_values``."""
     clock, quoted = clock_of(connections[using]), connections[using].ops.quote_name
     row = {
-        **dict.fromkeys(["topic", "consumer", "key", "ordering_key", "attempt_limit"], "%s"),
+        **dict.fromkeys(["topic", "consumer", "key", "ordering_key", "digest", "attempt_limit"], "%s"),
         **dict.fromkeys(["payload", "headers"], clock.json),
         **dict.fromkeys(["created_at", "not_before", "due_at", "expires_at"], clock.now_plus),
         "status": f"'{Status.PENDING.value}'",
@@ -216,7 +281,7 @@ def _row_values(message: _PreparedMessage, clock: Clock) -> list[Any]:
     draft, consumer = message.draft, message.consumer
     delay = draft.delay or timedelta(0)
     spans = [timedelta(0), delay, delay or conf().grace, consumer.deadline]
-    named = [draft.topic, consumer.name, message.key, draft.ordering_key, consumer.retry.limit]
+    named = [draft.topic, consumer.name, message.key, draft.ordering_key, message.digest, consumer.retry.limit]
     return [*named, message.payload, message.headers, *map(clock.seconds, spans)]
 
 

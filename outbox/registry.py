@@ -1,10 +1,11 @@
 """Who listens to what: the consumers of a project, found at start-up in each app's ``consumers.py``."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
+from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.apps import apps
@@ -68,6 +69,7 @@ class Consumer:
 
 
 _consumers: dict[str, Consumer] = {}
+_topics: set[str] = set()
 
 
 def consumer(
@@ -92,6 +94,8 @@ def consumer(
     (by default 50, with ``atomic=False`` 5), ``timeout`` is per row, ``sort`` orders a chunk, ``deadline`` counts from
     publishing, ``high_water`` is the number of hints the queue may hold. The name is ``app_label.function`` unless
     given; it stands in the table, so renaming a function needs ``name=``.
+
+    A function may listen to a second pattern by a second decorator: two consumers, of which one needs ``name=``.
 
     Raises ``ConsumerError`` at start-up for a wrong pattern, name, option or function, and for a name taken twice.
     """
@@ -146,6 +150,31 @@ def all_consumers() -> Sequence[Consumer]:
 def consumers_of(topic: str) -> Sequence[Consumer]:
     """Return the consumers that listen to ``topic``, by name."""
     return _listening(topic)
+
+
+def declare_topics(*topics: str) -> None:
+    """Say which topics there are: from then on ``publish`` refuses any other, though a wildcard would match it.
+
+    It may be called several times, as in each app's ``consumers.py``; what is declared adds up. Raises
+    ``ConsumerError`` for what is no topic; a pattern is none.
+    """
+    for topic in topics:
+        if not is_topic(topic):
+            raise ConsumerError(
+                f"declare_topics({topic!r:.200}): a topic is words of letters, digits, _ and - joined by dots, "
+                "without wildcards"
+            )
+    _topics.update(topics)
+
+
+def declared_topics() -> Set[str]:
+    """Return the topics that are declared; none means that any may be published to which a consumer listens."""
+    return _topics
+
+
+def forget_topics() -> None:
+    """Take all declared topics back; for tests."""
+    _topics.clear()
 
 
 def forget_consumer(name: str) -> None:
@@ -203,12 +232,35 @@ def _check_name(entry: Consumer) -> None:
             'and not "control" or "dead"'
         )
     known = _consumers.get(entry.name)
-    if known is not None and _where_defined(known.handler) != _where_defined(entry.handler):
-        raise ConsumerError(f"two consumers are named {entry.name!r}; give one of them name=")
+    if known is not None and not _is_made_again(known, entry):
+        raise ConsumerError(
+            f"two consumers are named {entry.name!r}; give one of them name=, or the first would stop existing: "
+            f"{known.pattern!r} in {_place_of(known.handler)}, and {entry.pattern!r} in {_place_of(entry.handler)}"
+        )
 
 
-def _where_defined(handler: Handler) -> tuple[str, str]:
-    return handler.__module__, handler.__qualname__
+def _is_made_again(known: Consumer, entry: Consumer) -> bool:
+    """Tell whether the two are one declaration whose module was imported again, as by a reloader.
+
+    Then the code is equal, line included, but compiled anew. The very same code under one name is one function with
+    two decorators, or a wrapper around two functions, unless the declarations are equal as well.
+    """
+    old, new = _code_of(known.handler), _code_of(entry.handler)
+    if _place_of(known.handler) != _place_of(entry.handler) or old != new:
+        return False
+    return (old is not None and old is not new) or replace(known, handler=entry.handler) == entry
+
+
+def _code_of(handler: Handler) -> CodeType | None:
+    code = getattr(inspect.unwrap(handler), "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def _place_of(handler: Handler) -> str:
+    code = _code_of(handler)
+    if code is not None:
+        return f"{code.co_filename}, line {code.co_firstlineno}"
+    return f"{handler.__module__}.{getattr(handler, '__qualname__', repr(handler))}"
 
 
 def _default_name(handler: Handler) -> str:

@@ -23,9 +23,10 @@ yourself, in the test's own transaction, through the same loop that a worker run
             [delivery] = deliver_pending("orders.tell_the_shipper", ignore_waits=True)
             self.assertEqual(delivery.outcomes, ("unavailable", "unavailable", "success"))
 
-It works alike in ``TestCase`` and ``TransactionTestCase``, on PostgreSQL and SQLite. Two things a ``TestCase`` cannot
-show: constraints that are checked at COMMIT, and that an ``atomic=False`` consumer runs outside any transaction. Where
-a test commits, ``silenced`` keeps hints from being sent.
+It works alike in ``TestCase`` and ``TransactionTestCase``, on PostgreSQL and SQLite. The transaction of the
+``TestCase`` is the test's own: ``publish`` outside ``atomic()`` is refused in it as anywhere. Two things a ``TestCase``
+cannot show: constraints that are checked at COMMIT, and that what an ``atomic=False`` consumer writes is not taken back
+when it fails. Where a test commits, ``silenced`` keeps hints from being sent.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,13 +35,17 @@ from dataclasses import dataclass
 from itertools import groupby
 from unittest import mock
 
+from django.db import connections
 from django.db.models import Max
 from django.db.models.functions import Now
 
 from outbox import memory, registry
 from outbox.broker import dispatcher
+from outbox.conf import conf
 from outbox.delivery import chunks
+from outbox.errors import OutboxError
 from outbox.models import Attempt, ConsumerState, Message, Status
+from outbox.publishing import in_own_transaction
 from outbox.registry import Consumer, Handler
 
 ROUNDS = 20
@@ -90,6 +95,11 @@ def deliver_pending(
     an open breaker are skipped instead of waited for, so that a message is tried until it is finished; ``rounds`` is
     how often any one of them is tried, which ends a snooze without end. A paused consumer's messages are left alone.
     """
+    if in_own_transaction(connections[conf().database]):
+        raise OutboxError(
+            "deliver_pending() was called inside transaction.atomic(), where no worker could see the messages; call it "
+            "after the block. The transaction of the TestCase itself does not count"
+        )
     consumers = _chosen(consumer)
     before: dict[int, int] = {}
     with silenced(), _as_in_a_new_process():

@@ -6,17 +6,24 @@ from typing import Any
 from celery import __version__ as celery_version
 from celery.app.defaults import DEFAULTS
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import Error, Info, Warning
 
 from outbox import registry
 from outbox.broker import queues
 from outbox.checks.database import CheckMessages
 from outbox.conf import Conf, conf
+from outbox.maintenance import schedule
 from outbox.worker.integration import FILES, NEEDED, QUEUES_OF_CELERY, REUSE
 
 LONGEST_CHORE = 60.0
 """Seconds that pruning may take with its rests; Celery's own limit must not be shorter."""
 RABBITMQ = frozenset({"amqp", "amqps", "pyamqp"})
+OUR_TASKS = frozenset({queues.DELIVER_TASK, *(entry.task for entry in schedule.ENTRIES)})
+THREADS = frozenset({"threads", "gevent", "eventlet"})
+"""Pools of a worker whose tasks share one process, and so its pool of connections."""
+PSYCOPG_POOL = 4
+"""Connections in a pool of psycopg's that is given no size."""
 PICKLE = frozenset({"pickle", "application/x-python-serialize"})
 JSON = frozenset({"json", "application/json"})
 POSITIVE = frozenset({"broker_heartbeat", "worker_soft_shutdown_timeout"})
@@ -39,6 +46,7 @@ def check_celery() -> CheckMessages:
     yield from _content()
     yield from _transport()
     yield from _chores()
+    yield from _pool()
 
 
 def check_deployed_celery() -> CheckMessages:
@@ -56,9 +64,17 @@ def check_deployed_celery() -> CheckMessages:
             hint="Set it in the settings of your tests only.",
             id="outbox.W022",
         )
-    if not apps.is_installed("django_celery_beat") and not _beat_calls(app.conf):
+    if not (app.conf.broker_url or app.conf.broker_write_url):
         yield Warning(
-            "Beat calls none of the outbox's chores. Workers cover for the rescan, but nothing is pruned or counted.",
+            "No broker address is set, so Celery takes a RabbitMQ on this machine, as guest.",
+            hint="Set Celery's broker_url, or CELERY_BROKER_URL in the environment.",
+            id="outbox.W029",
+        )
+    uncalled = sorted({entry.task for entry in schedule.ENTRIES} - set(_beat_calls(app.conf)))
+    if not apps.is_installed("django_celery_beat") and uncalled:
+        yield Warning(
+            f"Beat does not call {', '.join(uncalled)}. Workers cover for the rescan and the alerts, "
+            "but nothing is pruned or counted.",
             hint='Add "django_celery_beat" to INSTALLED_APPS and migrate, or give outbox.rescan (every second) and the '
             "other entries of outbox/maintenance/schedule.py to Celery's beat_schedule.",
             id="outbox.W021",
@@ -162,11 +178,55 @@ def _chores() -> CheckMessages:
             hint="Give rate limits to your own tasks, one by one, instead of to all.",
             id="outbox.W016",
         )
+    if limited := sorted(name for name in OUR_TASKS if _rate_limit(given.task_annotations, name)):
+        yield Warning(
+            f"task_annotations give a rate limit to {', '.join(limited)}.",
+            hint="Give rate limits to your own tasks by name; the outbox's are called as often as they must be.",
+            id="outbox.W027",
+        )
+    routed = queues.celery_app().amqp.router
+    if strayed := sorted(name for name in OUR_TASKS if {"exchange", "routing_key"} & _route(routed, name).keys()):
+        yield Warning(
+            f"task_routes send {', '.join(strayed)} somewhere else than to the outbox's own queues.",
+            hint='Name your own tasks in task_routes, one by one or as in "orders.*", instead of "*".',
+            id="outbox.W028",
+        )
     if apps.is_installed("django_celery_beat") and _beat_calls(given):
         yield Warning(
             f"Every start of beat sets {', '.join(_beat_calls(given))} back to what beat_schedule says.",
             hint="Take it out of beat_schedule: migrate has made the entry, and operators change it in the admin.",
             id="outbox.W017",
+        )
+
+
+def _rate_limit(annotations: Any, name: str) -> bool:
+    """Tell whether the host's annotations, where they are plain dicts, limit the task."""
+    maps = annotations if isinstance(annotations, list | tuple) else [annotations]
+    plain = [each for each in maps if isinstance(each, Mapping)]
+    return any((each.get(pattern) or {}).get("rate_limit") for each in plain for pattern in ("*", name))
+
+
+def _route(router: Any, name: str) -> Mapping[str, Any]:
+    """Return where the host's ``task_routes`` send the task. A queue alone does no harm: each call names ours."""
+    found = router.lookup_route(name, (), {}, {}, None) if router.routes else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _pool() -> CheckMessages:
+    """Look whether threads find as many connections as there are of them, where the settings say both."""
+    given, alias = queues.celery_app().conf, conf().database
+    pool = (settings.DATABASES.get(alias, {}).get("OPTIONS") or {}).get("pool")
+    if not pool or str(given.worker_pool) not in THREADS or not given.worker_concurrency:
+        return
+    asked = pool if isinstance(pool, Mapping) else {}
+    most = asked.get("max_size") or asked.get("min_size", PSYCOPG_POOL)
+    if most < given.worker_concurrency:
+        yield Warning(
+            f"{given.worker_concurrency} threads of a worker share {most} database connections, so some wait until "
+            "they fail.",
+            hint=f'Make DATABASES["{alias}"]["OPTIONS"]["pool"]["max_size"] as large as worker_concurrency, and '
+            "PostgreSQL's max_connections larger than all processes need together.",
+            id="outbox.W030",
         )
 
 

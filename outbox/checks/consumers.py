@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from django.core.checks import Warning
+from django.core.checks import Info, Warning
 
 from outbox import registry
 from outbox.checks.database import CheckMessages, database_vendor, milliseconds, session
 from outbox.conf import conf
+from outbox.topics import is_topic
 
 SAVEPOINTS_CACHED = 64
 """More writing savepoints in one transaction overflow PostgreSQL's cache of subtransactions."""
@@ -18,7 +19,28 @@ LONG_HINT = timedelta(seconds=5)
 def check_consumers() -> CheckMessages:
     """Yield what is unsafe anywhere."""
     yield from _check_each()
+    yield from _topics()
     yield from _spans()
+
+
+def _topics() -> CheckMessages:
+    declared = registry.declared_topics()
+    wide = [entry for entry in registry.all_consumers() if not is_topic(entry.pattern)]
+    if wide and not declared:
+        yield Info(
+            f"{', '.join(entry.name for entry in wide)} listens by a wildcard, so a mistyped topic may be taken for "
+            "one of its own.",
+            hint='Name the topics that there are, as in outbox.declare_topics("order.paid", "order.shipped"), in a '
+            "consumers.py; publish() then refuses any other.",
+            id="outbox.I003",
+        )
+    for entry in registry.all_consumers() if declared else []:
+        if not any(entry.listens_to(topic) for topic in declared):
+            yield Warning(
+                f"{entry.name} listens to {entry.pattern!r}, which is none of the declared topics.",
+                hint="Mend its pattern, or add the topic to outbox.declare_topics().",
+                id="outbox.W026",
+            )
 
 
 def _check_each() -> CheckMessages:

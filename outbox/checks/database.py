@@ -7,7 +7,8 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Info, Warning
+from django.utils.module_loading import import_string
 
 from outbox.conf import conf
 
@@ -50,11 +51,36 @@ def _check_apps() -> CheckMessages:
             hint="Add them to INSTALLED_APPS, before migrate.",
             id="outbox.E003",
         )
+    if settings.DATABASES.get(conf().database, {}).get("ATOMIC_REQUESTS"):
+        yield Info(
+            "With ATOMIC_REQUESTS every view is a transaction: publish() needs no atomic() in one, hints are sent when "
+            "the view has ended, and a view that answers with an error of its own, without raising, commits its "
+            "messages.",
+            hint="Nothing to do if you want that; code outside views (tasks, commands) needs transaction.atomic().",
+            id="outbox.I002",
+        )
+    if conf().alert_hook:
+        yield from _alert_hook(conf().alert_hook)
     if not settings.USE_TZ:
         yield Warning(
             "With USE_TZ = False the times in idempotency keys and in the sealed audit depend on TIME_ZONE.",
             hint="Set USE_TZ = True, or never change TIME_ZONE again.",
             id="outbox.W010",
+        )
+
+
+def _alert_hook(path: str) -> CheckMessages:
+    """Look whether the function can be called, before there is something to tell."""
+    try:
+        problem = "" if callable(import_string(path)) else "is no function"
+    except Exception as error:
+        # The host's own module, which may fail in any way.
+        problem = f"cannot be imported: {error}"
+    if problem:
+        yield Error(
+            f'OUTBOX["ALERT_HOOK"] {path!r} {problem}, so no alert would reach anybody by it.',
+            hint="Name a function by its dotted path, as in 'myshop.alerts.tell'.",
+            id="outbox.E006",
         )
 
 

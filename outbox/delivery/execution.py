@@ -4,7 +4,7 @@ import inspect
 import logging
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.utils import OperationalError
@@ -42,6 +42,8 @@ class Report:
     traceback: str = ""
     failure: Fingerprint | None = None
     may_have_acted: bool = False
+    exception: BaseException | None = field(default=None, repr=False, compare=False)
+    """What made the attempt fail, for the log."""
 
     @property
     def had_its_turn(self) -> bool:
@@ -120,8 +122,10 @@ def classify(message: Message, error: BaseException) -> Report:
     text = _error_text(error)
     match error:
         case Reject():
-            return Report(message, Rejected(), text, failure=fingerprint(message.consumer, error))
+            return Report(message, Rejected(), text, failure=fingerprint(message.consumer, error), exception=error)
         case Snooze():
+            if error.mistaken:
+                log.warning("message %d of %s: %s", message.pk, message.consumer, error)
             return Report(message, Snoozed(error.after), text)
         case Unavailable():
             return Report(message, FoundUnavailable(conf().probe_after), text)
@@ -135,6 +139,7 @@ def classify(message: Message, error: BaseException) -> Report:
                 storable(lines[-TRACEBACK_LENGTH:]),
                 fingerprint(message.consumer, error),
                 ended or may_have_acted(error),
+                error,
             )
 
 

@@ -135,13 +135,25 @@ def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
 
 
 def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | Exhausted) -> None:
-    level = logging.ERROR if isinstance(decision, Exhausted) else logging.INFO
+    """Write one line an attempt: an error of the consumer's own, with its traceback, or what else has happened."""
+    message = report.message
+    if report.exception is not None:
+        # A logger for each consumer and a text that does not have the error in it: error trackers group by these.
+        logging.getLogger(f"outbox.consumer.{consumer.name}").error(
+            "message %d, attempt %d: %s; %s",
+            message.pk,
+            message.attempts,
+            type(report.outcome).__name__,
+            decision,
+            exc_info=report.exception,
+        )
+        return
     log.log(
-        level,
+        logging.ERROR if isinstance(decision, Exhausted) else logging.INFO,
         "message %d of %s, attempt %d: %s; %s",
-        report.message.pk,
+        message.pk,
         consumer.name,
-        report.message.attempts,
+        message.attempts,
         report.error or type(report.outcome).__name__,
         decision,
     )

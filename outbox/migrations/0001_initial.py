@@ -334,6 +334,7 @@ class Migration(migrations.Migration):
                 ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
                 ("key", models.CharField(max_length=200, verbose_name="business id")),
                 ("payload", models.JSONField(verbose_name="payload")),
+                ("digest", models.CharField(blank=True, db_default="", default="", editable=False, max_length=32)),
                 ("headers", models.JSONField(default=dict, verbose_name="headers")),
                 ("ordering_key", models.CharField(blank=True, default="", max_length=200, verbose_name="ordering key")),
                 (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from outbox.models.attempt import Attempt
 
 KEY_LENGTH = 200
+DIGEST_LENGTH = 32
 NAMESPACE = uuid.UUID("6d6fb0a5-5ad2-4c38-9d0b-2f0a4c8f4f5e")
 
 
@@ -30,6 +31,8 @@ class Message(models.Model):
     consumer = models.CharField(_("consumer"), max_length=NAME_LENGTH)
     key = models.CharField(_("business id"), max_length=KEY_LENGTH)
     payload = models.JSONField(_("payload"))
+    digest = models.CharField(max_length=DIGEST_LENGTH, default="", db_default="", blank=True, editable=False)
+    """Of the payload as it was published; an edit leaves it. Empty: not known, and never compared."""
     headers = models.JSONField(_("headers"), default=dict)
     ordering_key = models.CharField(_("ordering key"), max_length=KEY_LENGTH, default="", blank=True)
     status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.PENDING)

@@ -34,6 +34,13 @@ def test_a_change_of_the_settings_is_seen(settings):
     assert (before, conf().send_limit) == (7, 8)
 
 
+def test_all_that_is_wrong_is_named_at_once(settings):
+    settings.OUTBOX = {"LEASE": 3, "PREFIX": "a b", "PREFIXX": "a"}
+
+    with pytest.raises(ImproperlyConfigured, match=r"(?s)PREFIXX.*\n.*LEASE.*\n.*\"PREFIX\""):
+        conf()
+
+
 @pytest.mark.parametrize(
     ("given", "error"),
     [

@@ -106,6 +106,12 @@ def test_chance_shortens_a_wait_by_its_share_of_jitter(uniform, wait):
         {"jitter": -0.1},
         {"jitter": 1.1},
         {"jitter": float("nan")},
+        {"limit": "8"},
+        {"limit": 8.0},
+        {"first": 10},
+        {"cap": None},
+        {"factor": "2"},
+        {"jitter": None},
     ],
     ids=str,
 )

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from outbox import Draft, publish, publish_many, registry
-from outbox.errors import UnknownTopic
+from outbox import Draft, KeyReused, declare_topics, publish, publish_many, registry
+from outbox.errors import ConsumerError, UnknownTopic
 from outbox.models import Message
 from tests.harness.clock import timed
 from tests.harness.messages import fields_of_all
@@ -31,6 +31,7 @@ def test_a_message_is_written_for_every_consumer_with_all_its_fields(listen, dis
         "consumer": "test.a",
         "key": "17",
         "payload": {"n": 1},
+        "digest": "984530e49acf879ea2a3b7c3062fca65",
         "headers": {"trace": "abc"},
         "ordering_key": "till 1",
         "status": "pending",
@@ -79,24 +80,104 @@ def test_only_the_consumers_that_listen_get_the_message(listen, dispatched):
 
 def test_the_same_topic_and_key_again_is_a_no_op(three, dispatched):
     with transaction.atomic():
-        publish("test.sold", key="one", payload={"first": True})
+        publish("test.sold", key="500", payload={"a": 1, "b": [{"d": 2, "c": 3}]})
     dispatched.clear()
 
     with transaction.atomic():
-        ids = publish("test.sold", key="one", payload={"first": False})
+        ids = publish("test.sold", key=500, payload={"b": ({"c": 3, "d": 2},), "a": 1})
 
     assert ids == []
     assert dispatched == []
-    assert fields_of_all("payload") == [({"first": True},)] * 3
+    assert fields_of_all("key", "payload") == [("500", {"a": 1, "b": [{"d": 2, "c": 3}]})] * 3
+
+
+def test_the_same_topic_and_key_with_another_payload_is_refused_and_the_transaction_goes_on(three, dispatched):
+    with transaction.atomic():
+        publish("test.sold", key="order 17", payload={"status": "paid"})
+    dispatched.clear()
+
+    with transaction.atomic():
+        with pytest.raises(KeyReused, match=r"another payload: test\.sold 'order 17'; .* put a version"):
+            publish("test.sold", key="order 17", payload={"status": "shipped"})
+        ids = publish("test.sold", key="order 18", payload={"status": "paid"})
+
+    assert len(ids) == 3
+    assert [set(hints) for hints in dispatched] == [{"test.a", "test.b", "test.c"}]
+    assert (
+        fields_of_all("key", "payload")
+        == [("order 17", {"status": "paid"})] * 3 + [("order 18", {"status": "paid"})] * 3
+    )
+
+
+def test_nothing_of_many_is_written_if_a_key_of_them_is_reused(listen, dispatched):
+    listen(name="test.a")
+    with transaction.atomic():
+        publish_many([Draft(topic="test.sold", key=key, payload=1) for key in ("a", "c", "d")])
+    listen(name="test.b")
+    dispatched.clear()
+
+    with (
+        transaction.atomic(),
+        pytest.raises(KeyReused, match=r"another payload: test\.sold 'a', test\.sold 'c';"),
+    ):
+        publish_many(
+            [Draft(topic="test.sold", key=key, payload=n) for key, n in (("a", 2), ("b", 1), ("c", 2), ("d", 1))]
+        )
+
+    assert fields_of_all("key", "consumer") == [("a", "test.a"), ("c", "test.a"), ("d", "test.a")]
+    assert dispatched == []
+
+
+def test_an_edit_by_an_operator_does_not_change_what_was_published(listen, dispatched):
+    listen()
+    with transaction.atomic():
+        publish("test.sold", key="one", payload={"n": 1})
+    Message.objects.update(payload={"n": 2})
+
+    with transaction.atomic():
+        ids = publish("test.sold", key="one", payload={"n": 1})
+
+    assert ids == []
+
+
+def test_a_message_of_which_no_digest_is_known_is_not_compared(listen, dispatched):
+    listen()
+    with transaction.atomic():
+        publish("test.sold", key="one", payload={"n": 1})
+    Message.objects.update(digest="")
+
+    with transaction.atomic():
+        ids = publish("test.sold", key="one", payload={"n": 2})
+
+    assert ids == []
+
+
+def test_only_a_key_that_is_there_already_costs_a_second_statement(listen, dispatched):
+    listen()
+
+    with transaction.atomic(), CaptureQueriesContext(connection) as captured:
+        publish("test.sold", key="one", payload={"n": 1})
+        publish("test.sold", key="one", payload={"n": 1})
+
+    assert [query["sql"].split()[0] for query in captured.captured_queries] == ["INSERT", "INSERT", "SELECT"]
 
 
 def test_the_same_key_twice_in_one_call_is_written_once(listen, dispatched):
     listen()
 
     with transaction.atomic():
-        ids = publish_many([Draft(topic="test.sold", key="one", payload=n) for n in (1, 2)])
+        ids = publish_many([Draft(topic="test.sold", key="one", payload=1) for _ in range(2)])
 
     assert fields_of_all("id", "payload") == [(ids[0], 1)]
+
+
+def test_the_same_key_twice_in_one_call_with_two_payloads_is_refused(listen, dispatched):
+    listen()
+
+    with transaction.atomic(), pytest.raises(KeyReused):
+        publish_many([Draft(topic="test.sold", key="one", payload=n) for n in (1, 2)])
+
+    assert fields_of_all("id") == []
 
 
 def test_the_same_key_of_another_topic_is_another_message(listen, dispatched):
@@ -212,3 +293,31 @@ def test_a_consumer_of_a_forgotten_topic_is_an_unknown_topic(listen, dispatched)
         pytest.raises(UnknownTopic, match=r"no consumer listens to 'test\.sold'; consumers"),
     ):
         publish("test.sold", key="one", payload={})
+
+
+@pytest.fixture
+def declare():
+    yield declare_topics
+    registry.forget_topics()
+
+
+def test_once_topics_are_declared_any_other_is_refused_though_a_wildcard_matches(listen, dispatched, declare):
+    listen(topic="test.#")
+    declare("test.sold")
+    declare("test.bought")
+
+    with transaction.atomic():
+        publish("test.sold", key="one", payload={})
+        publish("test.bought", key="one", payload={})
+        with pytest.raises(UnknownTopic, match=r"'test\.slod' is not among .*; did you mean 'test\.sold'\?"):
+            publish("test.slod", key="one", payload={})
+
+    assert fields_of_all("topic") == [("test.sold",), ("test.bought",)]
+
+
+@pytest.mark.parametrize("wrong", ["", "test.*", "a b", 7])
+def test_what_is_no_topic_cannot_be_declared(wrong, declare):
+    with pytest.raises(ConsumerError, match="a topic is words"):
+        declare("test.sold", wrong)
+
+    assert registry.declared_topics() == set()

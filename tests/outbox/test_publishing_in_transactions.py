@@ -1,8 +1,10 @@
 """Message and hint share the fate of the caller's transaction."""
 
+import asyncio
 from contextlib import suppress
 
 import pytest
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
 from outbox import publish
@@ -71,3 +73,13 @@ def test_a_dispatcher_that_fails_does_not_fail_the_request(listen, monkeypatch):
 
     assert fields_of_all("key") == [("one",)]
     assert later == ["fired"]
+
+
+def test_in_async_code_it_is_said_how_to_publish(listen):
+    listen()
+
+    async def view():
+        publish("test.sold", key="one", payload={})
+
+    with pytest.raises(SynchronousOnlyOperation, match=r"outbox\.publish\(\) .*sync_to_async"):
+        asyncio.run(view())

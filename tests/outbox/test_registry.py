@@ -94,20 +94,81 @@ def test_what_cannot_be_called_with_a_message_is_refused(handler, error):
 def test_two_functions_cannot_have_one_name(listen):
     listen(handle, name="test.a")
 
-    with pytest.raises(ConsumerError, match=r"two consumers are named 'test\.a'; give one of them name="):
-        consumer("test.sold", name="test.a")(handle_too)
+    with pytest.raises(ConsumerError) as refused:
+        consumer("test.other", name="test.a")(handle_too)
+
+    assert str(refused.value) == (
+        "two consumers are named 'test.a'; give one of them name=, or the first would stop existing: "
+        f"'test.sold' in {__file__}, line {handle.__code__.co_firstlineno}, "
+        f"and 'test.other' in {__file__}, line {handle_too.__code__.co_firstlineno}"
+    )
+    assert registry.get("test.a").handler is handle
 
 
-def test_the_same_function_may_be_declared_again_as_when_its_module_is_reloaded(listen):
-    listen(handle, name="test.a")
+TWO_OF_ONE_NAME = """
+from outbox import consumer
 
-    consumer("test.other", name="test.a")(handle)
+@consumer("test.sold", name="test.a")
+def act(message): pass
 
-    assert registry.get("test.a").pattern == "test.other"
+@consumer("test.other", name="test.a")
+def act(message): pass
+"""
+TWICE_ON_ONE = """
+from outbox import consumer
+
+@consumer("test.other", name="test.b")
+@consumer("test.sold", name="test.a")
+def act(message): pass
+"""
+
+
+def run_module(source, path):
+    """Import a module of that source as if from a file, each time compiled anew."""
+    exec(compile(source, path, "exec"), {"__name__": "shop.consumers"})
+
+
+@pytest.fixture
+def _forgotten():
+    yield
+    registry.forget_consumer("test.a")
+    registry.forget_consumer("test.b")
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_two_functions_of_one_name_in_a_module_are_refused_with_both_lines():
+    with pytest.raises(
+        ConsumerError, match=r"'test\.sold' in /shop\.py, line 4, and 'test\.other' in /shop\.py, line 7"
+    ):
+        run_module(TWO_OF_ONE_NAME, "/shop.py")
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_two_decorators_on_one_function_are_two_consumers_if_each_has_a_name():
+    run_module(TWICE_ON_ONE, "/shop.py")
+
+    assert (registry.get("test.a").pattern, registry.get("test.b").pattern) == ("test.sold", "test.other")
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_two_decorators_on_one_function_without_names_of_their_own_are_refused():
+    with pytest.raises(ConsumerError, match=r"two consumers are named 'test\.a'"):
+        run_module(TWICE_ON_ONE.replace("test.b", "test.a"), "/shop.py")
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_a_module_may_be_imported_again_as_by_a_reloader():
+    run_module(TWICE_ON_ONE, "/shop.py")
+    before = registry.get("test.a").handler
+
+    run_module(TWICE_ON_ONE, "/shop.py")
+
+    assert registry.get("test.a").handler is not before
 
 
 def test_a_consumer_has_the_defaults_of_the_readme(listen):
     listen(handle, name="test.a")
+    registry.forget_consumer("test.a")
     consumer("test.sold", name="test.a")(handle)
 
     entry = registry.get("test.a")

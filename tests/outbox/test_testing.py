@@ -11,6 +11,7 @@ from django.test import TestCase
 
 from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer, publish, registry
 from outbox.broker import dispatcher
+from outbox.errors import OutboxError, OutsideTransaction
 from outbox.models import ConsumerState
 from outbox.testing import Delivery, captured_messages, deliver_pending, silenced
 
@@ -180,6 +181,39 @@ def test_a_paused_consumer_is_left_alone(hears):
 
     assert deliver_pending(ignore_waits=True) == []
     assert heard == []
+
+
+def test_the_test_s_own_transaction_is_not_the_caller_s(hears):
+    hears()
+
+    with pytest.raises(OutsideTransaction):
+        publish("test.said", key="a", payload={})
+
+
+def test_a_consumer_outside_a_transaction_that_publishes_in_none_is_found_out(hears):
+    hears()
+
+    def tell(message: Message) -> None:
+        publish("test.said", key=message.key, payload={})
+
+    consumer("test.told", name="test.mouth", atomic=False)(tell)
+    with transaction.atomic():
+        publish("test.told", key="a", payload={})
+
+    try:
+        [delivery] = deliver_pending(tell)
+    finally:
+        registry.forget_consumer("test.mouth")
+
+    assert delivery.outcomes == ("failed",)
+    assert delivery.message.last_error.startswith("OutsideTransaction")
+
+
+def test_within_a_transaction_of_ones_own_nothing_is_delivered_and_it_is_said_why(hears):
+    hears()
+
+    with transaction.atomic(), pytest.raises(OutboxError, match=r"inside transaction\.atomic\(\)"):
+        deliver_pending()
 
 
 def test_captured_are_the_messages_that_are_new_and_stay(hears):

@@ -1,6 +1,6 @@
 """Every mutant, room by room."""
 
-from tests.mutants.catalogue import broker, delivery, hostile, maintenance, models, policy, publishing
+from tests.mutants.catalogue import broker, delivery, hostile, maintenance, models, policy, publishing, registry
 
 __all__ = ["MUTANTS"]
 
@@ -12,5 +12,6 @@ MUTANTS = [
     *models.MUTANTS,
     *policy.MUTANTS,
     *publishing.MUTANTS,
+    *registry.MUTANTS,
 ]
 """All of them; each breaks one rule of the engine."""

@@ -154,4 +154,20 @@ MUTANTS = [
             "delivery/test_canary::test_of_four_overlapping_rescans_one_sends_the_canary",
         ],
     ),
+    mutant(
+        "a failed attempt is an error in the log, with its traceback",
+        Change("delivery/settling.py", "if report.exception is not None:", "if report.exception is report:"),
+        red=[
+            "delivery/test_execution::test_a_failed_attempt_is_one_error_with_its_traceback_and_a_wait_is_none",
+        ],
+    ),
+    mutant(
+        "a Snooze without a span costs no attempt",
+        Change(
+            "errors.py",
+            "self.after = SNOOZE_INSTEAD if self.mistaken else after",
+            "self.after = after + timedelta(0)",
+        ),
+        red=["delivery/test_execution::test_a_snooze_without_a_span_waits_a_minute_costs_no_attempt_and_says_so"],
+    ),
 ]

@@ -30,4 +30,9 @@ MUTANTS = [
         Change("policy.py", "max(after, LONGEST_PROBE)), free=True)", "max(after, LONGEST_PROBE)), free=False)"),
         red=["delivery/test_delivery::test_unavailable_spends_no_attempt"],
     ),
+    mutant(
+        "a Backoff of other things than spans and numbers is refused where it is written",
+        Change("policy.py", "if not isinstance(value, kind) or isinstance(value, bool):", "if value is kind:"),
+        red=["test_policy::test_a_backoff_that_makes_no_sense_is_refused_at_start_up"],
+    ),
 ]

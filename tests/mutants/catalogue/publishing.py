@@ -39,11 +39,34 @@ MUTANTS = [
         ],
     ),
     mutant(
+        "a key published again with another payload is refused",
+        Change("publishing.py", "if len(new) < len(batch):", "if len(new) > len(batch):"),
+        red=[
+            "test_publishing::test_the_same_topic_and_key_with_another_payload_is_refused_and_the_transaction_goes_on",
+            "test_publishing::test_the_same_key_twice_in_one_call_with_two_payloads_is_refused",
+        ],
+    ),
+    mutant(
+        "nothing of a call is written if a key of it is reused",
+        Change("publishing.py", "_take_back([id for id, _consumer, _delayed in written])", "_take_back([])"),
+        red=["test_publishing::test_nothing_of_many_is_written_if_a_key_of_them_is_reused"],
+    ),
+    mutant(
+        "equal payloads have one digest whatever the order of their keys",
+        Change("payloads.py", ", sort_keys=True)", ")"),
+        red=["test_publishing::test_the_same_topic_and_key_again_is_a_no_op"],
+    ),
+    mutant(
         "NUL is refused before anything is written",
         Change("payloads.py", '    if "\\0" in text:\n', '    if "\\0\\0" in text:\n'),
         red=[
             "test_payloads::test_what_is_accepted_comes_back_equal_and_what_is_not_has_written_nothing",
             "test_payloads::test_what_cannot_be_kept_is_refused_and_the_business_transaction_goes_on",
         ],
+    ),
+    mutant(
+        "the transaction of a TestCase is not the caller's",
+        Change("publishing.py", 'getattr(block, "_from_testcase", False)', "block is None"),
+        red=["test_testing::test_the_test_s_own_transaction_is_not_the_caller_s"],
     ),
 ]

@@ -10,6 +10,7 @@ from celery import Celery
 from celery.app.defaults import DEFAULTS
 from django.core.checks import CheckMessage
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.test import override_settings
 
 import outbox
 from outbox import consumer, registry
@@ -17,6 +18,7 @@ from outbox.broker import queues
 from outbox.checks import check_deployment, check_settings
 from outbox.checks import database as database_checks
 from outbox.checks.celery import WHY_NEEDED
+from outbox.maintenance.schedule import ENTRIES
 from outbox.worker.integration import NEEDED, REUSE
 
 SESSION = "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s"
@@ -160,12 +162,37 @@ UNSAFE = [
     ("W017", {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}}),
     ("W019", {"consumer": {"chunk": 1, "timeout": timedelta(seconds=31)}}),
     ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
+    ("E006", {"outbox_settings": {"ALERT_HOOK": "nobody.there"}}),
+    ("E006", {"outbox_settings": {"ALERT_HOOK": "outbox.conf.FOR_EVER"}}),
+    ("W027", {"celery": {"task_annotations": {"*": {"rate_limit": "10/s"}}}}),
+    ("W027", {"celery": {"task_annotations": [{"outbox.rescan": {"rate_limit": "1/m"}}]}}),
+    ("W028", {"celery": {"task_routes": {"*": {"exchange": "mine", "routing_key": "mine"}}}}),
+    (
+        "W030",
+        {"database": changed(POSTGRESQL, pool=True), "celery": {"worker_pool": "threads", "worker_concurrency": 5}},
+    ),
+    (
+        "W030",
+        {
+            "database": changed(POSTGRESQL, pool={"min_size": 2, "max_size": 49}),
+            "celery": {"worker_pool": "gevent", "worker_concurrency": 50},
+        },
+    ),
+    ("I002", {"database": {**POSTGRESQL, "ATOMIC_REQUESTS": True}}),
     ("W025", {"outbox_settings": {"HINT_TIME": timedelta(seconds=6)}}),
 ]
 
 UNSAFE_WHEN_DEPLOYED = [
     ("W006", {"database": changed(POSTGRESQL, keepalives_idle=None)}),
     ("W021", {"INSTALLED_APPS": [name for name in APPS if name != "django_celery_beat"]}),
+    (
+        "W021",
+        {
+            "INSTALLED_APPS": [name for name in APPS if name != "django_celery_beat"],
+            "celery": {"beat_schedule": {"rescan": {"task": "outbox.rescan", "schedule": 1.0}}},
+        },
+    ),
+    ("W029", {"celery": {"broker_url": None}}),
     ("W022", {"celery": {"task_always_eager": True}}),
     ("W023", {"celery": {"broker_url": "memory://"}}),
     ("W023", {"celery": {"broker_url": "outbox-files://"}}),
@@ -175,7 +202,14 @@ UNSAFE_WHEN_DEPLOYED = [
 
 FINE = [
     {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.READ_COMMITTED)},
-    {"database": {**POSTGRESQL, "ATOMIC_REQUESTS": True}},
+    {"outbox_settings": {"ALERT_HOOK": "outbox.conf.conf"}},
+    {"database": changed(POSTGRESQL, pool=True), "celery": {"worker_concurrency": 50}},
+    {
+        "database": changed(POSTGRESQL, pool={"max_size": 50}),
+        "celery": {"worker_pool": "threads", "worker_concurrency": 50},
+    },
+    {"celery": {"task_annotations": {"orders.close": {"rate_limit": "1/m"}, "*": {"priority": 3}}}},
+    {"celery": {"task_routes": {"*": {"queue": "mine"}, "orders.*": {"exchange": "mine"}}}},
     {"database": {**POSTGRESQL, "ENGINE": "django.contrib.gis.db.backends.postgis"}},
     {"database": {**changed(SQLITE, init_command=None), "NAME": ":memory:"}},
     {"celery": {"broker_url": "amqps://broker//", "task_acks_late": True, "worker_prefetch_multiplier": 8}},
@@ -191,7 +225,7 @@ FINE_WHEN_DEPLOYED = [
     {"database": {**changed(POSTGRESQL, keepalives_idle=None), "HOST": "/var/run/postgresql"}},
     {
         "INSTALLED_APPS": ["django.contrib.auth", "django.contrib.contenttypes", "outbox"],
-        "celery": {"beat_schedule": {"rescan": {"task": "outbox.rescan", "schedule": 1.0}}},
+        "celery": {"beat_schedule": {entry.name: {"task": entry.task, "schedule": 1.0} for entry in ENTRIES}},
     },
 ]
 
@@ -256,3 +290,42 @@ def test_a_host_without_consumers_is_told_how_to_write_one(look: Any, only: Any)
 
     assert message.id == "outbox.W018"
     assert "consumers.py" in str(message.hint)
+
+
+def test_all_wrong_settings_of_ours_are_told_at_once(look: Any) -> None:
+    look()
+
+    with override_settings(OUTBOX={"LEASE": 3, "PREFIX": "a b", "PREFIXX": "a"}):
+        found = [str(message.msg) for message in check_settings()]
+        deployed = check_deployment()
+
+    assert [text.split(" must")[0].split(";")[0] for text in found] == [
+        "OUTBOX has unknown keys ['PREFIXX']",
+        'OUTBOX["LEASE"]',
+        'OUTBOX["PREFIX"]',
+    ]
+    assert deployed == []
+
+
+@pytest.fixture
+def declare() -> Iterator[Callable[..., None]]:
+    yield outbox.declare_topics
+    registry.forget_topics()
+
+
+def test_where_wildcards_are_used_declaring_topics_is_suggested(look: Any, only: Any, declare: Any) -> None:
+    look()
+    only.clear()
+    consumer("test.#", name="test.sell")(sell)
+
+    before = [message.id for message in check_settings()]
+    declare("test.sold")
+    after = [message.id for message in check_settings()]
+
+    assert (before, after) == (["outbox.I003"], [])
+
+
+def test_a_consumer_of_no_declared_topic_is_found(look: Any, declare: Any) -> None:
+    declare("test.bought")
+
+    assert look() == {"W026"}

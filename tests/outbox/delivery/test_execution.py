@@ -1,9 +1,13 @@
 """Errors of a handler: kept readable, never swallowed, and never more than one message's."""
 
+import logging
+from datetime import timedelta
+
 import pytest
 from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models.functions import Now
 
-from outbox import Reject
+from outbox import Message, Reject, Snooze, Unavailable
 from outbox.delivery import chunks
 from outbox.models import Attempt
 from tests.harness.messages import (
@@ -100,6 +104,54 @@ def test_statements_of_its_own_that_a_handler_let_fail_spoil_its_row_and_no_othe
     assert [entry.status for entry in states_of(ids)] == ["success", "pending", "success"]
     assert effects() == [(ids[0], 1), (ids[2], 1)]
     assert kept_attempts(ids[1])[0][2].startswith("SwallowedError")
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (ValueError("no"), "ERROR"),
+        (Reject("never"), "ERROR"),
+        (Snooze(timedelta(seconds=9)), "INFO"),
+        (Unavailable("down"), "INFO"),
+    ],
+    ids=repr,
+)
+def test_a_failed_attempt_is_one_error_with_its_traceback_and_a_wait_is_none(listen, caplog, atomic, error, level):
+    def fail(_message):
+        raise error
+
+    listen(fail, atomic=atomic)
+    id = publish_message()
+
+    with caplog.at_level(logging.INFO, "outbox"):
+        chunks.deliver("test.till", [id])
+
+    [record] = [record for record in caplog.records if f"message {id}" in record.getMessage()]
+    assert record.levelname == level
+    if level == "ERROR":
+        assert record.name == "outbox.consumer.test.till"
+        assert record.exc_info[1] is error
+        assert record.exc_info[2] is not None
+    else:
+        assert (record.name, record.exc_info) == ("outbox.delivery", None)
+
+
+def test_a_snooze_without_a_span_waits_a_minute_costs_no_attempt_and_says_so(listen, caplog):
+    def too_early(_message):
+        raise Snooze(3)
+
+    listen(too_early)
+    id = publish_message()
+
+    chunks.deliver("test.till", [id])
+
+    sentence = "Snooze takes a timedelta greater than zero and of at most a year, not 3; waiting 0:01:00 instead"
+    state = state_of(id)
+    assert (state.status, state.attempts, state.attempt_limit) == ("pending", 1, 4)
+    assert state.last_error == f"Snooze: {sentence}"
+    assert Message.objects.filter(pk=id, not_before__gt=Now() + timedelta(seconds=50)).exists()
+    assert [(record.levelname, sentence in record.getMessage()) for record in caplog.records] == [("WARNING", True)]
 
 
 def test_a_handler_that_catches_an_error_in_its_own_savepoint_succeeds(listen):
