@@ -1,6 +1,8 @@
-# `make` shows what there is. Everything works in a fresh clone that has Python 3.11; the rest is installed into .venv.
+# `make` shows what there is. Everything works in a fresh clone that has Python 3.11 to 3.14; the rest is installed into .venv.
 SHELL := /bin/sh
-PYTHON ?= python3.11
+# The first that can make virtualenvs: a name may be missing, or a shim that leads nowhere.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14; do \
+	$$python -c 'import ensurepip, sqlite3' >/dev/null 2>&1 && { echo $$python; exit; }; done; echo python3.11)
 VENV := .venv
 RUN := $(VENV)/bin/python
 IN_CLONE := $(RUN) -m config.demo.clone
@@ -11,7 +13,7 @@ DENO := DENO_DIR=.makegood/deno DENO_NO_UPDATE_CHECK=1 $(VENV)/bin/deno
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -71,14 +73,17 @@ measure: $(VENV)/.tests ## sizes, names with several meanings, rooms, floors; ME
 mutants: $(VENV)/.tests ## break one rule of the engine after another; the tests must notice each (needs the services)
 	@$(RUN) -m tests.mutants $(MUTANTS_ARGS)
 
+lane: $(VENV)/.tests ## the engine's tests on another Python, driver, Django, Celery; LANE="--python 3.13 --driver psycopg3"
+	@$(RUN) .ci/lane.py $(LANE)
+
 bench: $(VENV)/.tests ## measure it beside its peers, under 20 minutes (needs the services); BENCH_ARGS="drain latency --quick"
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
 # The stamps say that .venv holds what the requirements name, so that the second time is quick.
 $(VENV)/.made:
-	@$(PYTHON) -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
-		echo "Makegood needs Python 3.11 with venv, and '$(PYTHON)' is not that. Install it (Debian: apt-get install" >&2; \
-		echo "python3.11 python3.11-venv; macOS: brew install python@3.11), or say where it is: make PYTHON=/path/to/python3.11" >&2; \
+	@$(PYTHON) -c 'import sys, ensurepip, sqlite3; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || { \
+		echo "Makegood needs Python 3.11 to 3.14 with venv, and '$(PYTHON)' is not that. Install it (Debian: apt-get" >&2; \
+		echo "install python3 python3-venv; macOS: brew install python), or say where it is: make PYTHON=/path/to/python3" >&2; \
 		exit 1; }
 	@echo "making $(VENV) ..." >&2
 	@$(PYTHON) -m venv $(VENV)

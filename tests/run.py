@@ -89,7 +89,7 @@ def main(pytest_args: Sequence[str]) -> int:
 def run_on_services(database: str, broker: str, pytest_args: Sequence[str]) -> Result:
     """Run everything on PostgreSQL and RabbitMQ, with a database and queues of this run's own, and clean them up."""
     name = RUN.replace("-", "_")
-    environment = {"DATABASE_URL": _with_name(database, name), "CELERY_BROKER_URL": broker, "OUTBOX_PREFIX": RUN}
+    environment = {"DATABASE_URL": with_name(database, name), "CELERY_BROKER_URL": broker, "OUTBOX_PREFIX": RUN}
     try:
         return run("PostgreSQL and RabbitMQ", "services", environment, pytest_args)
     finally:
@@ -192,7 +192,8 @@ def names_on_the_broker(kind: str, prefix: str) -> list[str]:
     return []
 
 
-def _with_name(url: str, name: str) -> str:
+def with_name(url: str, name: str) -> str:
+    """Return the address of another database on the same server."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"/{name}"))
 
