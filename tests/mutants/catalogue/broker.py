@@ -96,7 +96,6 @@ MUTANTS = [
         Change("broker/connection.py", "raise _refusal(queue.name, connection, error) from error", "raise"),
         red=[
             "broker/test_refused_queues::test_a_left_over_queue_is_named_with_what_the_broker_said",
-            "maintenance/test_rescan_on_rabbitmq::test_a_left_over_queue_is_named_by_health_and_check_and_the_other_consumers_get_their_hints",
         ],
     ),
     mutant(
