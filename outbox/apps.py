@@ -15,7 +15,8 @@ from outbox.errors import BrokerAway
 
 
 def _is_management_command() -> bool:
-    return Path(sys.argv[0]).name in ("manage.py", "django-admin")
+    program = Path(sys.argv[0])
+    return program.name in ("manage.py", "django-admin") or program.parts[-2:] == ("django", "__main__.py")
 
 
 class OutboxConfig(AppConfig):

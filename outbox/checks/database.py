@@ -138,13 +138,13 @@ def _driver(where: str) -> CheckMessages:
         yield Error(
             f"Django's pool of connections needs psycopg 3 with its pool; {' and '.join(missing)} cannot be imported.",
             hint=f'Run pip install "psycopg[pool]", or take "pool" out of {where}.',
-            id="outbox.E006",
+            id="outbox.E009",
         )
     if options.get("pool") and settings.DATABASES[conf().database].get("CONN_MAX_AGE", 0) != 0:
         yield Error(
             "Django refuses a pool of connections beside CONN_MAX_AGE: the pool is what keeps them.",
             hint=f'Set CONN_MAX_AGE to 0, or take "pool" out of {where}.',
-            id="outbox.E007",
+            id="outbox.E010",
         )
     if options.get("server_side_binding") is True and options.get("prepare_threshold") == 0:
         yield Error(

@@ -20,5 +20,5 @@ def check_queues() -> CheckMessages:
             yield Warning(
                 finding.sentence,
                 hint="Once it is mended, the next rescan sends what waits, and workers consume within half a minute.",
-                id="outbox.W025",
+                id="outbox.W031",
             )

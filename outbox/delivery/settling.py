@@ -2,6 +2,7 @@
 
 import logging
 import random
+import traceback
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -9,6 +10,7 @@ from outbox import logs
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
 from outbox.errors import Superseded, TransactionEnded
+from outbox.failures.fingerprint import storable
 from outbox.models import Attempt, AttemptOutcome, Message
 from outbox.models.sql import statements
 from outbox.policy import (
@@ -138,15 +140,7 @@ def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | E
     """Write one line an attempt: an error of the consumer's own, with its traceback, or what else has happened."""
     message = report.message
     if report.exception is not None:
-        # A logger for each consumer and a text that does not have the error in it: error trackers group by these.
-        logging.getLogger(f"outbox.consumer.{consumer.name}").error(
-            "message %d, attempt %d: %s; %s",
-            message.pk,
-            message.attempts,
-            type(report.outcome).__name__,
-            decision,
-            exc_info=report.exception,
-        )
+        _log_failure(consumer, message, report, report.exception, decision)
         return
     log.log(
         logging.ERROR if isinstance(decision, Exhausted) else logging.INFO,
@@ -157,3 +151,19 @@ def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | E
         report.error or type(report.outcome).__name__,
         decision,
     )
+
+
+def _log_failure(
+    consumer: Consumer, message: Message, report: Report, error: Exception, decision: Again | Done | Exhausted
+) -> None:
+    """Write an error with the exception, which trackers group by, as they do by the logger and the text without it."""
+    logger = logging.getLogger(f"outbox.consumer.{consumer.name}")
+    if not logger.isEnabledFor(logging.ERROR):
+        return
+    text = "message %d, attempt %d: %s; %s"
+    values = (message.pk, message.attempts, type(report.outcome).__name__, decision)
+    raised = (type(error), error, error.__traceback__)
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, values, raised, func="_log_failure")
+    # Formats take the text that is there: an error's own may have characters that no stream takes.
+    record.exc_text = storable("".join(traceback.format_exception(error)).rstrip("\n"))
+    logger.handle(record)

@@ -23,7 +23,7 @@ from tests.shop.models import Effect, Stock
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
 
-def test_an_error_with_characters_no_database_stores_is_kept_readable(listen):
+def test_an_error_with_characters_no_database_stores_is_kept_readable(listen, caplog):
     def fail(_message):
         raise ValueError("a NUL \0 and half a \ud83d")
 
@@ -35,6 +35,7 @@ def test_an_error_with_characters_no_database_stores_is_kept_readable(listen):
     error = "ValueError: a NUL \\0 and half a \\ud83d"
     assert state_of(id) == MessageState("pending", attempts=1, attempt_limit=3, last_error=error)
     assert kept_attempts(id) == [(1, "failed", error)]
+    assert caplog.text.encode().decode().count(error) == 1
 
 
 def test_an_error_that_cannot_even_be_read_is_a_failed_attempt(listen):

@@ -57,7 +57,12 @@ def test_lost_rows_that_find_no_room_are_sent_next_time(listen, link):
     assert [entry.sends for entry in states_of(ids)] == [1, 1, 0, 0, 0]
 
 
-def test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_of_it_is_free(listen, link):
+def test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_of_it_is_free(
+    listen, link, configure, monkeypatch
+):
+    # However busy the machine is: the pass ends by what is sent, not by the clock.
+    configure(RESCAN_BUDGET=timedelta(seconds=20))
+    monkeypatch.setattr(rescan, "STAYS_FULL", 10.0)
     listen(chunk=2, high_water=4)
     publish_messages(40)
     let_pass(timedelta(seconds=5))

@@ -102,7 +102,7 @@ class TestTheRescanOnRabbitMQ:
         [finding] = [finding for finding in health().findings if finding.what is What.QUEUE]
         assert command in finding.sentence
         [warning] = run_checks(tags=["database"], databases=["default"])
-        assert (warning.id, command in warning.msg) == ("outbox.W025", True)
+        assert (warning.id, command in warning.msg) == ("outbox.W031", True)
         rabbit.queue_delete(leftover)
         let_pass(timedelta(seconds=5))
         assert rescan.rescan().refused == {}

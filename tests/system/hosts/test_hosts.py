@@ -196,3 +196,14 @@ def test_a_project_that_does_not_import_its_celery_app_is_told_what_to_do(tmp_pa
     assert "ImproperlyConfigured" in said
     assert "Call outbox.configure(app)" in said
     assert "__init__.py" in said
+
+
+def test_all_that_is_wrong_in_the_settings_is_told_by_check_without_a_traceback(tmp_path):
+    settings = SQLITE.format(folder=tmp_path) + '\nOUTBOX = {"PREFIXX": "a", "LEASE": 3}\n'
+    mistaken = Host(tmp_path, settings=settings)
+
+    said = mistaken.manage("check", fails=True)
+
+    assert "Traceback" not in said
+    assert "unknown keys ['PREFIXX']" in said
+    assert 'OUTBOX["LEASE"] must be of type timedelta' in said

@@ -45,7 +45,7 @@ def test_the_others_are_delivered_and_worker_status_and_check_name_the_queue(dat
             eventually(lambda: own_database.rows(shipped) == [(1,)], within=15)
             eventually(
                 lambda: (
-                    "W025"
+                    "W031"
                     in host._run(
                         ["-m", "django", "check", "--database", "default", "--fail-level", "WARNING"], fails=True
                     )
