@@ -154,7 +154,7 @@ def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | E
 
 
 def _log_failure(
-    consumer: Consumer, message: Message, report: Report, error: Exception, decision: Again | Done | Exhausted
+    consumer: Consumer, message: Message, report: Report, error: BaseException, decision: Again | Done | Exhausted
 ) -> None:
     """Write an error with the exception, which trackers group by, as they do by the logger and the text without it."""
     logger = logging.getLogger(f"outbox.consumer.{consumer.name}")
