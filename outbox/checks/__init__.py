@@ -29,7 +29,11 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
     """Look at what is fine for trying out, but not for running it for real."""
     if conf_problems():
         return []  # said by the other
-    return [*database.check_deployed_database(), *celery.check_deployed_celery()]
+    return [
+        *database.check_deployed_database(),
+        *celery.check_deployed_celery(),
+        *consumers.check_deployed_consumers(),
+    ]
 
 
 @register(Tags.database)

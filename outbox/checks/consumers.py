@@ -23,10 +23,10 @@ def check_consumers() -> CheckMessages:
     yield from _spans()
 
 
-def _topics() -> CheckMessages:
-    declared = registry.declared_topics()
+def check_deployed_consumers() -> CheckMessages:
+    """Yield what is worth a thought before it is run for real, and would be noise at every start."""
     wide = [entry for entry in registry.all_consumers() if not is_topic(entry.pattern)]
-    if wide and not declared:
+    if wide and not registry.declared_topics():
         yield Info(
             f"{', '.join(entry.name for entry in wide)} listens by a wildcard, so a mistyped topic may be taken for "
             "one of its own.",
@@ -34,6 +34,10 @@ def _topics() -> CheckMessages:
             "consumers.py; publish() then refuses any other.",
             id="outbox.I003",
         )
+
+
+def _topics() -> CheckMessages:
+    declared = registry.declared_topics()
     for entry in registry.all_consumers() if declared else []:
         if not any(entry.listens_to(topic) for topic in declared):
             yield Warning(

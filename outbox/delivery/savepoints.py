@@ -68,6 +68,8 @@ class Savepoints:
             self._close_what_is_left_open(before)
             connection.savepoint_ids.pop()
             self._refuse_ended_transaction(error)
+            # Django knows hooks by the names on its stack, and has a label in place of ours.
+            del connection.run_on_commit[hooks_before:]
             self._roll_back()
             raise
         connection.savepoint_ids.pop()

@@ -75,8 +75,8 @@ MUTANTS = [
         "a handler runs in a savepoint of its own",
         Change(
             "delivery/savepoints.py",
-            "            self._refuse_ended_transaction(error)\n            self._roll_back()\n",
-            "            self._refuse_ended_transaction(error)\n",
+            "del connection.run_on_commit[hooks_before:]\n            self._roll_back()\n",
+            "del connection.run_on_commit[hooks_before:]\n",
         ),
         red=["delivery/test_chunks::test_one_failing_row_among_49_good_ones_takes_back_only_its_own_effects"],
     ),

@@ -3,7 +3,7 @@
 import pytest
 
 from outbox.broker import dispatcher
-from outbox.broker.queues import celery_app, queue_name
+from outbox.broker.queues import celery_app, hint_queue, queue_name
 from outbox.errors import BrokerRefuses
 from tests.harness.program import eventually
 from tests.outbox.broker.hints import bodies, hint
@@ -70,12 +70,12 @@ def test_the_dispatcher_sends_the_hints_of_the_other_consumers_and_does_not_rest
     listen()
     listen(name="test.other", topic="test.other")
     leave_over("test.till")
+    other = hint_queue("test.other")(rabbit)
+    other.declare()
     dispatcher.dispatch({"test.till": [1], "test.other": [2]})
 
     try:
-        waiting = lambda: rabbit.queue_declare(queue_name("test.other"), durable=True, passive=True)  # noqa: E731
-        eventually(lambda: dispatcher._of_this_process()._sent_at, within=5)
-        assert waiting().message_count == 1
+        assert eventually(lambda: other.queue_declare(passive=True).message_count, within=5) == 1
         assert bodies(rabbit) == []
     finally:
         dispatcher.drain()

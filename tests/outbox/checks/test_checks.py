@@ -67,6 +67,8 @@ def look(settings: Any, only: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Return a function that looks at a host that is well set up but for what it is given; it answers with ids."""
     project = queues.celery_app()
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    # Which driver is installed here is no part of the host.
+    monkeypatch.setattr(database_checks, "find_spec", lambda name: name)
 
     def check(
         *,
@@ -318,11 +320,12 @@ def test_where_wildcards_are_used_declaring_topics_is_suggested(look: Any, only:
     only.clear()
     consumer("test.#", name="test.sell")(sell)
 
-    before = [message.id for message in check_settings()]
+    before = [message.id for message in check_deployment()]
     declare("test.sold")
-    after = [message.id for message in check_settings()]
+    after = [message.id for message in check_deployment()]
 
-    assert (before, after) == (["outbox.I003"], [])
+    assert ("outbox.I003" in before, "outbox.I003" in after) == (True, False)
+    assert check_settings() == []
 
 
 def test_a_consumer_of_no_declared_topic_is_found(look: Any, declare: Any) -> None:

@@ -356,3 +356,20 @@ def test_who_settles_twice_is_shown_beside_the_success(listen):
     assert Effect.objects.count() == 1
     [kept] = Attempt.objects.filter(message=id)
     assert (kept.outcome, kept.error) == ("failed", "message.settling() was used before; a message is settled once")
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_hook_goes_with_the_attempt_that_failed(listen, position):
+    ids = publish_messages(3)
+    ran: list[int] = []
+
+    def handler(message: Message) -> None:
+        transaction.on_commit(lambda: ran.append(message.pk))
+        if message.pk == ids[position]:
+            raise ValueError("no")
+
+    listen(handler)
+
+    chunks.deliver("test.till", ids)
+
+    assert ran == [id for id in ids if id != ids[position]]
