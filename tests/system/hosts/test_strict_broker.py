@@ -66,7 +66,9 @@ def test_a_worker_with_events_gossip_and_mingle_becomes_ready_answers_and_delive
             """
         )
         eventually(lambda: host.rows("SELECT DISTINCT status FROM outbox_message") == [("success",)], within=20)
-        [answered] = host.python("from myproject.celery import app; answer(app.control.ping(timeout=3))")
+        # Of this worker only: the broker has other tests' workers, which would answer as well.
+        asked = f"app.control.ping(timeout=3, destination=['{host.node}@localhost'])"
+        [answered] = host.python(f"from myproject.celery import app; answer({asked})")
     finally:
         worker.end()
 
