@@ -93,7 +93,9 @@ class Savepoints:
             return False  # nothing was committed, and the chunk will not get on
         if self._connection.vendor == "sqlite":
             return not raw.in_transaction
-        return bool(raw.info.transaction_status == IDLE)
+        # psycopg 3's own block commits and closes. A connection that broke is another matter: nothing was committed.
+        shut = raw.closed == 1 and not getattr(raw, "broken", False)
+        return bool(shut or raw.info.transaction_status == IDLE)
 
     def _refuse_ended_transaction(self, error: BaseException | None = None) -> None:
         if self._has_ended():

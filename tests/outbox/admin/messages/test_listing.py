@@ -1,8 +1,11 @@
 """The queue's pages: right at any depth, and never more of an index than is allowed."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from outbox.admin.messages import listing
 from outbox.admin.messages.tabs import EVERYTHING, TABS, Scope, Tab, find_tab
@@ -82,8 +85,10 @@ def test_the_newest_failed_comes_first_and_the_way_back_shows_the_same_pages(sho
 
 
 def test_pending_messages_of_all_consumers_are_merged_by_the_time_they_are_due(short_pages: None) -> None:
-    made = [wins.pending(str(n), consumer=f"desk.{n % 3}") for n in range(8)]
-    Message.objects.filter(pk=made[5].pk).update(due_at=made[0].due_at)
+    began = timezone.now()
+    for n in range(8):
+        due = began + timedelta(seconds=0 if n == 5 else n)
+        wins.pending(str(n), consumer=f"desk.{n % 3}", due_at=due)
 
     shown = walk(find_tab("pending"))
 
@@ -113,7 +118,8 @@ def test_what_is_rare_is_looked_for_piece_by_piece(short_pages: None) -> None:
 
 def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: None) -> None:
     near = [wins.started(f"near {n}") for n in range(9)]
-    far = [wins.started(f"far {n}", consumer=ORDER) for n in range(9)]
+    later = near[-1].due_at + timedelta(seconds=1)
+    far = [wins.started(f"far {n}", consumer=ORDER, due_at=later) for n in range(9)]
     limit = listing.ROWS_READ
 
     page = listing.read_page(find_tab("pending"))
