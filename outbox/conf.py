@@ -45,6 +45,8 @@ class Conf:
     """The same on SQLite, where it blocks every other writer."""
     hint_time: timedelta = timedelta(seconds=0.1)
     """How long a hint goes on with chunk after chunk in a backlog, before other consumers may have its place."""
+    session_age: timedelta = timedelta(minutes=10)
+    """Age at which a worker's database session is closed between two hints, whatever ``CONN_MAX_AGE`` says."""
     chunk_lock_timeout: timedelta = timedelta(milliseconds=100)
     """How long a chunk that is not sorted waits for a row lock before the rest is redone row by row."""
     probe_after: timedelta = timedelta(seconds=5)

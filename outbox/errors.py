@@ -69,6 +69,13 @@ class LeftOpenError(OutboxError):
     """A handler returned and left something open that outlives its message: a failed attempt. Mend the handler."""
 
 
+class SettingsChanged(OutboxError):
+    """A handler changed its session's settings for those after it in the chunk, which is redone one by one.
+
+    Give its consumer ``isolated=True``.
+    """
+
+
 class TransactionEnded(OutboxError):
     """A handler ended the transaction in which it was called, by COMMIT or ROLLBACK. Mend the handler; do not retry.
 

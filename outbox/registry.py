@@ -38,6 +38,7 @@ class Consumer:
     chunk: int
     sort: "Callable[[Message], Any] | None"
     atomic: bool
+    isolated: bool
     bulk: bool
     deadline: timedelta
     high_water: int | None
@@ -81,6 +82,7 @@ def consumer(
     chunk: int | None = None,
     sort: "Callable[[Message], Any] | None" = None,
     atomic: bool = True,
+    isolated: bool = False,
     bulk: bool = False,
     deadline: timedelta = timedelta(days=7),
     high_water: int | None = None,
@@ -89,8 +91,10 @@ def consumer(
 
     In a pattern, as in a topic exchange, ``*`` is exactly one word and ``#`` any number of words. An atomic consumer
     (the default) runs inside the transaction that settles its message, so what it writes to the engine's database
-    happens exactly once. With ``atomic=False`` it runs outside any transaction, row by row, for talking to others;
-    with ``bulk=True`` it is called once with a list of messages. ``chunk`` is how many rows are delivered together
+    happens exactly once. Up to ``chunk`` messages share that transaction; with ``isolated=True`` each has one of its
+    own, as ``SET LOCAL``, ``set_config(…, true)``, temporary tables, ``SET CONSTRAINTS`` and advisory locks need. With
+    ``atomic=False`` it runs outside any transaction, row by row, for talking to others; with ``bulk=True`` it is called
+    once with a list of messages. ``chunk`` is how many rows are delivered together
     (by default 50, with ``atomic=False`` 5), ``timeout`` is per row, ``sort`` orders a chunk, ``deadline`` counts from
     publishing, ``high_water`` is the number of hints the queue may hold. The name is ``app_label.function`` unless
     given; it stands in the table, so renaming a function needs ``name=``.
@@ -108,6 +112,11 @@ def consumer(
         raise ConsumerError(f"consumer({pattern!r}): sort={sort!r} is no function of a message")
     if bulk and not atomic:
         raise ConsumerError(f"consumer({pattern!r}): bulk=True needs atomic=True")
+    if isolated and (bulk or not atomic):
+        raise ConsumerError(
+            f"consumer({pattern!r}): isolated=True gives each message a transaction of its own; it goes with neither "
+            "bulk=True nor atomic=False"
+        )
 
     def register(handler: H) -> H:
         _check_handler(pattern, handler)
@@ -120,6 +129,7 @@ def consumer(
             chunk=chunk or (50 if atomic else 5),
             sort=sort,
             atomic=atomic,
+            isolated=isolated,
             bulk=bulk,
             deadline=deadline,
             high_water=high_water,

@@ -4,10 +4,9 @@ import logging
 from typing import Any
 
 from celery import Task, shared_task
-from django.db import connections
 
 from outbox.broker.queues import DELIVER_TASK, queue_name
-from outbox.delivery import chunks
+from outbox.delivery import chunks, sessions
 from outbox.maintenance import pruning, rescan, rollup
 from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 from outbox.monitoring import alerts
@@ -31,42 +30,41 @@ def run_deliver(consumer: str, ids: list[int]) -> None:
     if not _is_hint(consumer, ids):
         log.error("dropped what is no hint: %.200r for %.200r", ids, consumer)
         return
-    heal_connections()
     chunks.deliver(consumer, ids)
 
 
 @shared_task(name=RESCAN_TASK, base=MaintenanceTask, ignore_result=True)
 def run_rescan() -> None:
     """Make one pass of the rescan; celery-beat calls this every second."""
-    heal_connections()
+    sessions.restore()
     rescan.rescan()
 
 
 @shared_task(name=PRUNE_TASK, base=MaintenanceTask, ignore_result=True)
 def run_prune() -> None:
     """Delete finished messages that are old enough; celery-beat calls this every minute."""
-    heal_connections()
+    sessions.restore()
     pruning.prune()
 
 
 @shared_task(name=ROLL_UP_TASK, base=MaintenanceTask, ignore_result=True)
 def run_roll_up() -> None:
     """Count the last minutes for charts and metrics; celery-beat calls this every minute."""
-    heal_connections()
+    sessions.restore()
     rollup.roll_up()
 
 
 @shared_task(name=ALERT_TASK, base=MaintenanceTask, ignore_result=True)
 def run_alerts() -> None:
     """Tell people what is newly wrong, or over; celery-beat calls this every 30 s."""
-    heal_connections()
+    sessions.restore()
     alerts.watch()
 
 
 def run_overdue_jobs() -> None:
     """Rescan if beat has not had it done for too long. Runs in a worker's pool and must not take it down."""
     try:
-        heal_connections()
+        sessions.restore()
         if rescan.rescan_if_overdue():
             log.info("the rescan was overdue and was done by a worker; is celery-beat running?")
     except Exception:
@@ -78,16 +76,6 @@ def run_overdue_jobs() -> None:
     except Exception:
         # As above.
         log.exception("covering for the alerts")
-
-
-def heal_connections() -> None:
-    """Close every connection that broke, on whatever alias; with ``CELERY_DB_REUSE_MAX`` nobody else would."""
-    for connection in connections.all(initialized_only=True):
-        if connection.connection is not None and connection.errors_occurred and not connection.in_atomic_block:
-            if connection.is_usable():
-                connection.errors_occurred = False
-            else:
-                connection.close()
 
 
 def _is_hint(consumer: Any, ids: Any) -> bool:

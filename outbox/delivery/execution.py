@@ -26,6 +26,8 @@ TRACEBACK_LENGTH = 20_000
 
 LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION = "55P03", "40P01", "40001"
 CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
+DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_STATEMENT = "42P07", "42710", "42P05"
+LEFT_BY_NEIGHBOURS = frozenset({DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_STATEMENT})
 
 
 ENDS_THE_PROCESS = (SystemExit, KeyboardInterrupt)
@@ -153,14 +155,22 @@ def _error_text(error: BaseException) -> str:
     return (f"{name}: {text}" if text else name)[:ERROR_LENGTH]
 
 
+def met_a_neighbour(report: Report) -> bool:
+    """Tell whether the row failed over what a row before it may have left in their transaction: a temporary table."""
+    return _sqlstate(report.exception) in LEFT_BY_NEIGHBOURS
+
+
 def is_conflict(error: BaseException) -> bool:
     """Tell whether the row only met others: waited for a lock, was the deadlock's victim, or lost its connection."""
     if isinstance(error, Superseded):
         return False
-    cause = error.__cause__ if isinstance(error, DatabaseError) else None
-    code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg2
-    if code in CONFLICTS:
+    if _sqlstate(error) in CONFLICTS:
         return True
     if isinstance(error, OperationalError | InterfaceError):
         return not connections[conf().database].is_usable()
     return False
+
+
+def _sqlstate(error: BaseException | None) -> str | None:
+    cause = error.__cause__ if isinstance(error, DatabaseError) else None
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg2

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 
 from outbox import logs
 from outbox.conf import conf
-from outbox.delivery import execution, follow_up, settling
+from outbox.delivery import execution, follow_up, sessions, settling
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import let_hooks_stand_alone, refuse_silent_rollback
 from outbox.errors import LeftOpenError, Superseded
@@ -43,6 +43,7 @@ def _handle(consumer: Consumer, message: Message) -> None:
     settlement = Settlement(message)
     message.settlement = settlement.open
     report = call_outside(consumer, message)
+    sessions.restore()
     if not settlement.done:
         settle_outside(consumer, report)
         return

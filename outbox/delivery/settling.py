@@ -9,7 +9,7 @@ from typing import assert_never
 from outbox import logs
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
-from outbox.errors import Superseded, TransactionEnded
+from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.failures.fingerprint import storable
 from outbox.models import Attempt, AttemptOutcome, Message
 from outbox.models.sql import statements
@@ -38,13 +38,16 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
     """Write every outcome with status and attempt in its WHERE.
 
     Successes take one UPDATE together. Raises ``Superseded`` if a row is no longer ours, so that the caller's
-    transaction takes the effects back, and ``TransactionEnded`` in another transaction than the one that has locked
-    the rows: the handler called last has ended that.
+    transaction takes the effects back; ``TransactionEnded`` in another transaction than the one that has locked the
+    rows, which the handler called last has ended; and ``SettingsChanged`` if one of several handlers has changed the
+    session for those after it.
     """
     transaction = reports[0].message.transaction if reports else ""
+    settings = reports[0].message.session_settings if sum(report.had_its_turn for report in reports) > 1 else ""
     succeeded = [report.message.fence for report in reports if isinstance(report.outcome, Succeeded)]
-    if succeeded and statements.succeed(succeeded, transaction=transaction) != len(succeeded):
+    if succeeded and statements.succeed(succeeded, transaction=transaction, settings=settings) != len(succeeded):
         _refuse_another(transaction)
+        _refuse_other_settings(settings)
         raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
     if not succeeded:
         _refuse_another(transaction)
@@ -59,6 +62,11 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
 def _refuse_another(transaction: str) -> None:
     if transaction and not statements.in_transaction(transaction):
         raise TransactionEnded(ENDED, by_the_one_before=True)
+
+
+def _refuse_other_settings(settings: str) -> None:
+    if settings and (changed := statements.changed_settings(settings)):
+        raise SettingsChanged(f"a handler changed {changed} for those after it; give its consumer isolated=True")
 
 
 def _settle_other(consumer: Consumer, report: Report, times: int) -> None:

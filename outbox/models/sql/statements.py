@@ -20,6 +20,7 @@ from outbox.models.message import Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
 from outbox.models.sql.conditions import Given, as_parameter
+from outbox.models.sql.session_settings import SAME_SETTINGS, SessionSettings, differences, read_settings
 from outbox.models.status import Status
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -118,11 +119,14 @@ class Lock:
         ours = Message.objects.using(using).still_ours()
         # SQLite has one writer, and nothing to wait for.
         rows = ours.filter(WaitsNoLonger()) if postgresql else ours
-        numbered = rows.annotate(transaction_number=CurrentTransaction() if postgresql else Value(""))
-        compiler = numbered.select_for_update(no_key=True).order_by("pk").query.get_compiler(using)
+        placed = rows.annotate(
+            transaction_number=CurrentTransaction() if postgresql else Value(""),
+            settings=SessionSettings() if postgresql else Value(""),
+        )
+        compiler = placed.select_for_update(no_key=True).order_by("pk").query.get_compiler(using)
         self._sql, self._params = compiler.as_sql()
         columns = [column for column, _compiled, _alias in compiler.select]
-        self._names = [column.target.attname for column in columns[:-1]]
+        self._names = [column.target.attname for column in columns[:-2]]
         self._converters = compiler.get_converters(columns)
         self._convert = compiler.apply_converters
 
@@ -136,11 +140,15 @@ class Lock:
             if connection.vendor == "sqlite":
                 cursor.execute(LENGTHEN, [as_parameter([fence.id for fence in fences], connection)])
         messages = []
-        for *values, number in rows:
+        for *values, number, settings in rows:
             message = Message.from_db(self._using, self._names, values)
-            message.transaction = number
+            message.transaction, message.session_settings = number, settings
             messages.append(message)
         return messages
+
+
+SAME_TRANSACTION = " AND pg_current_xact_id()::text = %s"
+"""The end of a WHERE that nothing passes in another transaction."""
 
 
 class Success:
@@ -152,13 +160,19 @@ class Success:
         update.add_update_values(SUCCEEDED)
         self._sql, self._params = update.get_compiler(using).as_sql()
 
-    def run(self, fences: Sequence[Fence], *, transaction: str = "") -> int:
-        """Return how many of the rows were still ours, and are successes now; none in another ``transaction``."""
+    def run(self, fences: Sequence[Fence], *, transaction: str = "", settings: str = "") -> int:
+        """Return how many of the rows were still ours, and are successes now.
+
+        There are none in another ``transaction``, or under other ``settings`` of the session, where these are given.
+        """
         connection = connections[self._using]
-        params = _given(connection, self._params, _lists(fences))
-        same = " AND pg_current_xact_id()::text = %s" if transaction else ""
+        sql, params = self._sql, _given(connection, self._params, _lists(fences))
+        if transaction:
+            sql, params = sql + SAME_TRANSACTION, [*params, transaction]
+        if settings:
+            sql, params = sql + SAME_SETTINGS, [*params, settings]
         with connection.cursor() as cursor:
-            cursor.execute(self._sql + same, [*params, transaction] if transaction else params)
+            cursor.execute(sql, params)
             return int(cursor.rowcount)
 
 
@@ -167,12 +181,13 @@ def lock(fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
     return _locking(conf().database).run(fences, wait=wait)
 
 
-def succeed(fences: Sequence[Fence], *, transaction: str = "") -> int:
+def succeed(fences: Sequence[Fence], *, transaction: str = "", settings: str = "") -> int:
     """Mark the rows that are still ours as successes; return how many were.
 
-    With ``transaction``, as ``lock`` has given it, nothing is done in any other one.
+    With ``transaction`` and ``settings``, as ``lock`` has given them, nothing is done in any other transaction or after
+    the session's settings have changed.
     """
-    return _succeeding(conf().database).run(fences, transaction=transaction)
+    return _succeeding(conf().database).run(fences, transaction=transaction, settings=settings)
 
 
 def in_transaction(transaction: str) -> bool:
@@ -180,6 +195,11 @@ def in_transaction(transaction: str) -> bool:
     with connections[conf().database].cursor() as cursor:
         cursor.execute("SELECT pg_current_xact_id()::text")
         return bool(cursor.fetchone() == (transaction,))
+
+
+def changed_settings(settings: str) -> str:
+    """Return which of the session's settings are no longer those that ``lock`` has named, as people read them."""
+    return differences(settings, read_settings(connections[conf().database]))
 
 
 def was_committed(message: Message) -> bool:

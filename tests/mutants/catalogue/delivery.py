@@ -5,27 +5,27 @@ from tests.mutants.mutant import Change, mutant
 MUTANTS = [
     mutant(
         "a lost row starts only if the hint names it alone",
-        Change("delivery/chunks.py", "Start(ready if alone else ready.filter(lost=0))", "Start(ready)"),
+        Change("delivery/starting.py", "Start(ready if alone else ready.filter(lost=0))", "Start(ready)"),
         red=["delivery/test_top_up::test_a_lost_row_is_not_started_by_a_hint_of_several"],
     ),
     mutant(
         "a lost row starts alone, without a top-up",
-        Change("delivery/chunks.py", "alone, full = any(row.lost for row in rows), ", "alone, full = False, "),
+        Change("delivery/chunks.py", "    if any(row.lost for row in named):\n", "    if False:\n"),
         red=["delivery/test_top_up::test_a_lost_row_starts_alone_without_a_top_up"],
     ),
     mutant(
         "a hint whose time is up sends another in its place",
-        Change("delivery/chunks.py", "        dispatcher.dispatch({consumer.name: ()})\n", "        pass\n"),
+        Change("delivery/chunks.py", "    dispatcher.dispatch({consumer.name: ()})\n", "    pass\n"),
         red=["delivery/test_top_up::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     mutant(
         "a hint leaves its place to others when its time is up",
-        Change("delivery/chunks.py", "rows, until = [], began + conf().hint_time.total_seconds()", "rows = []"),
+        Change("delivery/chunks.py", "        if monotonic() >= deadline:\n", "        if False:\n"),
         red=["delivery/test_top_up::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     mutant(
         "a top-up takes no lost rows",
-        Change("delivery/chunks.py", "canary=False).filter(lost=0).due", "canary=False).due"),
+        Change("delivery/starting.py", "canary=False).filter(lost=0).due", "canary=False).due"),
         red=[
             "delivery/test_top_up::test_a_top_up_leaves_what_is_not_due_soon_lost_held_by_others_or_of_another_consumer"
         ],
@@ -33,9 +33,9 @@ MUTANTS = [
     mutant(
         "a chunk does at least one row",
         Change(
-            "delivery/chunks.py",
-            "if turn and monotonic() >= until:\n            return",
-            "if monotonic() >= until:\n            return",
+            "delivery/atomic.py",
+            "if turn and monotonic() >= until:\n            chunk",
+            "if monotonic() >= until:\n            chunk",
         ),
         red=["delivery/test_chunks::test_a_chunk_that_has_waited_for_its_turn_still_does_at_least_one_row"],
     ),
@@ -90,12 +90,16 @@ MUTANTS = [
     ),
     mutant(
         "a chunk that fails is redone row by row",
-        Change("delivery/chunks.py", "        redo = fences\n", "        redo = []\n"),
+        Change(
+            "delivery/atomic.py",
+            "len(fences), error)\n        return fences\n",
+            "len(fences), error)\n        return []\n",
+        ),
         red=["delivery/test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row"],
     ),
     mutant(
         "a row that fails at COMMIT is settled in a transaction of its own",
-        Change("delivery/chunks.py", "    if problem is not None:\n", "    if problem is not problem:\n"),
+        Change("delivery/atomic.py", "    _fail(consumer, fence, problem)\n", "    pass\n"),
         red=[
             "delivery/test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row",
             "delivery/test_chunks::test_a_constraint_that_fails_at_commit_again_and_again_is_exhausted",
@@ -103,12 +107,12 @@ MUTANTS = [
     ),
     mutant(
         "the lease is renewed for a redo",
-        Change("delivery/chunks.py", ".renew(consumer.lease + consumer.timeout)", ".count()"),
+        Change("delivery/atomic.py", ".renew(consumer.lease + consumer.timeout)", ".count()"),
         red=["delivery/test_chunks::test_the_lease_is_renewed_before_rows_are_redone_one_by_one"],
     ),
     mutant(
         "deadlocks and serialization failures spend no attempt",
-        Change("delivery/execution.py", "    if code in CONFLICTS:\n        return True\n", ""),
+        Change("delivery/execution.py", "    if _sqlstate(error) in CONFLICTS:\n        return True\n", ""),
         red=[
             "delivery/test_conflicts::test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing",
             "delivery/test_conflicts::test_the_victim_of_a_deadlock_is_redone_and_spends_nothing",
@@ -118,7 +122,7 @@ MUTANTS = [
     mutant(
         "a start heals a connection that broke while idle",
         Change(
-            "delivery/chunks.py",
+            "delivery/starting.py",
             "        connections[conf().database].close()\n        return named.run(",
             "        raise\n        return named.run(",
         ),
@@ -127,15 +131,15 @@ MUTANTS = [
     mutant(
         "a hint starts no more than a chunk",
         Change(
-            "delivery/chunks.py",
-            "rows = _start_named(consumer, ids, limit=consumer.chunk)",
-            "rows = _start_named(consumer, ids, limit=len(ids))",
+            "delivery/starting.py",
+            "run(ids=ids, limit=consumer.chunk, ",
+            "run(ids=ids, limit=len(ids), ",
         ),
         red=["delivery/test_hints::test_a_forged_hint_starts_no_more_than_a_chunk"],
     ),
     mutant(
         "only the head of an ordered key starts",
-        Change("delivery/chunks.py", ".pending().at_head().admitted(", ".pending().admitted("),
+        Change("delivery/starting.py", ".pending().at_head().admitted(", ".pending().admitted("),
         red=[
             "delivery/test_ordering_keys::test_only_the_head_of_a_key_starts_however_the_hint_names_them",
             "delivery/test_ordering_keys::test_a_head_that_backs_off_holds_its_key_back_and_no_other",

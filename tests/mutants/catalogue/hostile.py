@@ -5,7 +5,10 @@ from tests.mutants.mutant import Change, mutant
 SUITE = "delivery/test_hostile_handlers::"
 ENDS = f"{SUITE}test_who_ends_the_transaction_fails_at_once_and_costs_its_neighbours_nothing"
 CHANGES = f"{SUITE}test_who_changes_the_transaction_for_another_fails_at_once"
-BESIDE = "test_another_alias_whose_session_was_ended_costs_one_attempt_and_no_later_message"
+BESIDE = "test_another_alias_whose_session_was_ended_costs_no_message_anything"
+SESSIONS = "delivery/test_sessions::"
+LEAVES = f"{SESSIONS}test_a_setting_that_a_handler_leaves_behind_reaches_no_other_message"
+REDONE = "has_its_chunk_redone_one_by_one"
 FAILS = f"{SUITE}test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attempt_of_its_own"
 
 MUTANTS = [
@@ -13,19 +16,23 @@ MUTANTS = [
         "nothing is settled in another transaction than the one that has locked",
         Change(
             "models/sql/statements.py",
-            "self._sql + same, [*params, transaction] if transaction",
-            "self._sql, params if True",
+            "        if transaction:\n            sql, params = sql + SAME",
+            "        if False:\n            sql, params = sql + SAME",
         ),
         red=[f"{CHANGES}[COMMIT AND CHAIN-19]"],
     ),
     mutant(
         "what a handler has committed before its neighbours' success was written is not done again",
-        Change("delivery/chunks.py", "*(ended.before if committed else []), *guilty", "*guilty"),
+        Change("delivery/ended_transactions.py", "*(ended.before if committed else []), *guilty", "*guilty"),
         red=[f"{ENDS}[COMMIT-19]"],
     ),
     mutant(
         "what a handler has rolled back is redone",
-        Change("delivery/chunks.py", "committed = statements.was_committed(ended.guilty[0])", "committed = True"),
+        Change(
+            "delivery/ended_transactions.py",
+            "committed = statements.was_committed(ended.guilty[0])",
+            "committed = True",
+        ),
         red=[f"{ENDS}[ROLLBACK-19]"],
     ),
     mutant(
@@ -56,8 +63,35 @@ MUTANTS = [
         red=[f"{SUITE}test_what_a_handler_outside_leaves_open_is_closed_and_a_failed_attempt"],
     ),
     mutant(
+        "a chunk whose settings a handler has changed is not settled",
+        Change(
+            "models/sql/statements.py", "        if settings:\n            sql", "        if False:\n            sql"
+        ),
+        red=[f"{LEAVES}[statement_timeout-{{}}-9]", f"{SESSIONS}test_a_setting_for_the_transaction_{REDONE}"],
+    ),
+    mutant(
+        "a hint begins with the settings of a new session",
+        Change("delivery/sessions.py", "    if found != expected:\n", "    if False:\n"),
+        red=[f"{LEAVES}[TimeZone-{{'chunk': 1}}-9]"],
+    ),
+    mutant(
+        "an isolated message has a transaction of its own",
+        Change("delivery/atomic.py", "left = fences if consumer.isolated else handle", "left = handle"),
+        red=[f"{SESSIONS}test_an_isolated_message_never_runs_as_the_tenant_of_another"],
+    ),
+    mutant(
+        "what a row finds of a row before it is no failure",
+        Change("delivery/atomic.py", "        if turn and execution.met_a_neighbour(report):\n", "        if False:\n"),
+        red=[f"{SESSIONS}test_a_temporary_table_of_one_message_is_no_failure_of_the_next[False]"],
+    ),
+    mutant(
+        "a session does not grow old",
+        Change("delivery/sessions.py", "> conf().session_age.total_seconds()", "> 1e9"),
+        red=[f"{SESSIONS}test_a_session_that_has_grown_old_is_closed_between_two_hints"],
+    ),
+    mutant(
         "a connection that broke is closed on whatever alias",
-        Change("tasks.py", "connections.all(initialized_only=True)", '[connections["default"]]'),
+        Change("delivery/sessions.py", "connections.all(initialized_only=True)", '[connections["default"]]'),
         red=[f"delivery/test_broken_connections::{BESIDE}"],
     ),
 ]

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from outbox.delivery import chunks
+from outbox.delivery import atomic, chunks
 from outbox.models import Message
 from tests.harness.clock import let_pass, timed
 from tests.harness.messages import (
@@ -64,7 +64,8 @@ def stopwatch(monkeypatch, configure):
     """The clock by which a chunk's time of 10 s is measured; it stands still unless moved."""
     configure(CHUNK_TIME=timedelta(seconds=10), CHUNK_TIME_SQLITE=timedelta(seconds=10))
     watch = Stopwatch()
-    monkeypatch.setattr(chunks, "monotonic", lambda: watch.seconds)
+    for module in (chunks, atomic):
+        monkeypatch.setattr(module, "monotonic", lambda: watch.seconds)
     return watch
 
 

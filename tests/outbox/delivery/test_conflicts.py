@@ -168,11 +168,15 @@ def test_a_serialization_failure_is_redone_and_spends_nothing(listen, faults):
     Stock.objects.create(pk=1, count=10)
     id = publish_message()
     with connection.cursor() as cursor:
-        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    connection.close()
 
     try:
         chunks.deliver("test.till", [id])
     finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} RESET default_transaction_isolation")
         connection.close()
 
     assert faults == ["40001"]

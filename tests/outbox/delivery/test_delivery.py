@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from outbox import Snooze, Unavailable
-from outbox.delivery import chunks
+from outbox.delivery import chunks, starting
 from outbox.models import Attempt, Message
 from tests.harness.clock import let_pass, timed
 from tests.harness.messages import (
@@ -40,7 +40,7 @@ def test_a_handler_that_returns_makes_a_success(listen):
     assert kept_attempts(id) == []
     assert span.contains(times(id)["finished_at"])
     assert times(id)["lease_until"] is None
-    assert Message.objects.get(pk=id).worker == chunks.worker_name()
+    assert Message.objects.get(pk=id).worker == starting.worker_name()
 
 
 def test_a_failure_rolls_its_effects_back_and_waits(listen):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from outbox.delivery import chunks
+from outbox.delivery import chunks, starting
 from outbox.maintenance import rescan
 from outbox.models import Message
 from outbox.models.sql import statements
@@ -71,7 +71,7 @@ def test_what_is_fetched_from_is_sent_alone(listen, link):
 
 def test_the_lock_of_a_chunk_is_waited_for_no_longer_than_said(listen):
     till = listen()
-    [fence] = chunks.start(till, [publish_message()])
+    [fence] = starting.start_named(till, [publish_message()])
 
     def lock() -> float:
         began = monotonic()

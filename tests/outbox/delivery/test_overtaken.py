@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from outbox.delivery import chunks
+from outbox.delivery import atomic, chunks, starting
 from outbox.maintenance import recovery
 from outbox.maintenance.recovery import Recovered
 from outbox.models import Attempt, Message
@@ -36,7 +36,7 @@ def before_handling(monkeypatch):
     The chunk's transaction has begun by then; with SQLite nobody else could write, so there it is part of it.
     """
     happenings = []
-    lock = chunks.lock_chunk
+    lock = atomic.lock
 
     def happen_then_lock(consumer, fences, *, wait):
         if happenings:
@@ -44,7 +44,7 @@ def before_handling(monkeypatch):
             in_thread(happening) if connection.vendor == "postgresql" else happening()
         return lock(consumer, fences, wait=wait)
 
-    monkeypatch.setattr(chunks, "lock_chunk", happen_then_lock)
+    monkeypatch.setattr(atomic, "lock", happen_then_lock)
     return happenings.append
 
 
@@ -60,7 +60,7 @@ def test_a_worker_overtaken_before_it_handled_has_no_effect(listen, before_handl
 
     def overtake():
         lose_the_lease()
-        chunks.start(till, [id])
+        starting.start_named(till, [id])
 
     before_handling(overtake)
 
@@ -154,7 +154,7 @@ def test_a_row_being_started_by_another_worker_is_skipped_without_waiting(listen
     with beside(hold):
         holding.wait(TIMEOUT)
         try:
-            fences = chunks.start(till, [taken, free])
+            fences = starting.start_named(till, [taken, free])
         finally:
             let_go.set()
 

@@ -17,10 +17,10 @@ from hypothesis.stateful import (
 )
 
 from outbox import Reject, Snooze, Unavailable, operate, registry
-from outbox.delivery import breaker, chunks, non_atomic
+from outbox.delivery import atomic, breaker, chunks, non_atomic, starting
 from outbox.errors import OperatorError
 from outbox.maintenance import rescan
-from outbox.models import ConsumerState, Fence, HandledAs, Message
+from outbox.models import ConsumerState, HandledAs, Message
 from tests.harness.clock import let_pass
 from tests.harness.messages import publish_message
 from tests.harness.recording import RecordingLink
@@ -113,8 +113,8 @@ class Protocol(RuleBasedStateMachine):
     def start(self, hinted):
         """Start a row as a worker does, and return what the worker then knows."""
         name, id = hinted
-        fences = chunks.start(registry.get(name), [id])
-        return [(name, fence, Message.objects.get(pk=fence.id)) for fence in fences]
+        started = starting.start_named(registry.get(name), [id])
+        return [(name, row.fence, Message.objects.get(pk=row.id)) for row in started]
 
     def standing(self, id):
         """Everything about a row that a worker could have changed."""
@@ -124,7 +124,7 @@ class Protocol(RuleBasedStateMachine):
     def go_on(self, name, fence, message):
         """Do what a worker does after it has started a row."""
         if name == TILL:
-            chunks._handle_together(registry.get(name), [Fence(*fence)])
+            atomic.handle_together(registry.get(name), [fence])
         else:
             settlement = non_atomic.Settlement(message)
             message.settlement = settlement.open

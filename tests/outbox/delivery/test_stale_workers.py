@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from outbox import Superseded
-from outbox.delivery import chunks
+from outbox.delivery import chunks, starting
 from outbox.maintenance import recovery
 from tests.harness.clock import let_pass
 from tests.harness.messages import (
@@ -91,14 +91,14 @@ def test_a_stale_worker_s_settling_raises_superseded_and_writes_nothing(order):
 def test_a_worker_overtaken_before_it_called_its_handler_calls_nothing(order, monkeypatch):
     order()
     id = publish_message()
-    start = chunks.start
+    start = starting.start_named
 
-    def start_then_lose(consumer, ids, **options):
-        fences = start(consumer, ids, **options)
+    def start_then_lose(consumer, ids):
+        started = start(consumer, ids)
         overtake(id, finish=False)
-        return fences
+        return started
 
-    monkeypatch.setattr(chunks, "start", start_then_lose)
+    monkeypatch.setattr(starting, "start_named", start_then_lose)
 
     chunks.deliver("test.till", [id])
 

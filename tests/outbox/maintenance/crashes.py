@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from outbox import registry
-from outbox.delivery import chunks
+from outbox.delivery import starting
 from tests.harness.clock import let_pass
 
 LEASE = timedelta(seconds=10, milliseconds=1)
@@ -13,5 +13,5 @@ def start_and_crash(name: str, *ids: int) -> None:
     """Start rows as a worker does that is killed right afterwards, and let its lease run out."""
     entry = registry.get(name)
     for id in ids:
-        assert chunks.start(entry, [id])
+        assert starting.start_named(entry, [id])
     let_pass(LEASE)

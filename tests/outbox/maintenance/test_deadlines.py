@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from outbox.delivery import chunks
+from outbox.delivery import chunks, starting
 from outbox.maintenance import recovery
 from outbox.maintenance.recovery import Recovered
 from tests.harness.clock import let_pass
@@ -48,7 +48,7 @@ def test_a_message_is_not_started_after_its_deadline(listen):
 def test_a_message_that_is_being_handled_does_not_expire(listen):
     till = listen()
     id = publish_message()
-    chunks.start(till, [id])
+    starting.start_named(till, [id])
     set_message(id, expires_at=Now() - timedelta(seconds=1), due_at=Now() - timedelta(seconds=1))
 
     recovered = recovery.recover_all(["test.till"])

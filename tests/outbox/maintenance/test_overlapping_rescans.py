@@ -7,7 +7,7 @@ from time import sleep
 import pytest
 from django.db import transaction
 
-from outbox.delivery import chunks
+from outbox.delivery import starting
 from outbox.maintenance import recovery, rescan
 from outbox.maintenance.rescan import RescanResult
 from outbox.models import Message
@@ -38,7 +38,7 @@ def test_four_overlapping_rescans_send_every_row_once(listen, link, monkeypatch)
 @pytest.mark.services
 def test_four_overlapping_rescans_bring_every_lost_row_back_once(till, link):
     ids = publish_messages(50)
-    chunks.start(till, ids)
+    starting.start_named(till, ids)
     let_pass(timedelta(seconds=11))
 
     recovered = at_once(*[lambda: recovery.recover_all(["test.till"])] * 4)

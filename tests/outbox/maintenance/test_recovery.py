@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
-from outbox.delivery import chunks
+from outbox.delivery import chunks, starting
 from outbox.maintenance import recovery, rescan
 from outbox.maintenance.recovery import Recovered
 from outbox.models import Attempt, ConsumerState, Heartbeat, Message
@@ -92,7 +92,7 @@ def test_a_success_after_a_loss_forgets_it(listen):
 def test_a_lease_that_is_not_over_is_left_alone(listen):
     till = listen()
     id = publish_message()
-    chunks.start(till, [id])
+    starting.start_named(till, [id])
     let_pass(timedelta(seconds=5))
 
     recovered = recovery.recover_all(["test.till"])
@@ -104,7 +104,7 @@ def test_a_lease_that_is_not_over_is_left_alone(listen):
 def test_a_lease_renewed_for_a_redo_is_left_alone(listen):
     till = listen()
     id = publish_message()
-    fences = chunks.start(till, [id])
+    fences = starting.start_named(till, [id])
     let_pass(timedelta(seconds=5))
     Message.objects.held(fences).renew(till.lease + till.timeout)
     let_pass(timedelta(seconds=20))

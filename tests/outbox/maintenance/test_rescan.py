@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from outbox import operate, registry
-from outbox.delivery import chunks
+from outbox.delivery import chunks, starting
 from outbox.maintenance import rescan
 from outbox.maintenance.rescan import RescanResult
 from outbox.models import Heartbeat
@@ -106,7 +106,7 @@ def test_lost_rows_travel_alone(till, link):
 
 def test_what_waits_finished_or_is_under_way_is_not_sent(till, link):
     waiting, started, success, failed = publish_messages(4)
-    chunks.start(till, [started])
+    starting.start_named(till, [started])
     set_message(success, status="success", finished_at="2026-01-01T00:00Z")
     set_message(failed, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")
     let_pass(timedelta(seconds=6), success, failed, started)
@@ -217,7 +217,7 @@ def test_what_an_operator_retried_is_sent_with_a_new_set_of_tries(till, link):
 def test_a_pass_notes_when_it_ran_and_what_it_did(till, link):
     publish_messages(2)
     lost = publish_message()
-    chunks.start(till, [lost])
+    starting.start_named(till, [lost])
     let_pass(timedelta(seconds=11))
     with timed() as span:
         sweep = rescan.rescan()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from outbox.delivery import chunks
+from outbox.delivery import starting
 from outbox.maintenance import rescan
 from outbox.maintenance.rescan import RescanResult
 from tests.harness.clock import let_pass, timed
@@ -79,7 +79,7 @@ def test_a_start_resets_the_sends(till, link):
     id = publish_message()
     set_message(id, sends=77)
 
-    chunks.start(till, [id])
+    starting.start_named(till, [id])
 
     assert state_of(id) == MessageState("started", attempts=1, attempt_limit=3, sends=0)
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from outbox.delivery import chunks
+from outbox.delivery import chunks, starting
 from outbox.maintenance import rescan
 from outbox.models import Message
 from tests.harness.messages import publish_message, publish_messages, set_message
@@ -78,7 +78,7 @@ def test_a_start_touches_no_index(listen):
 
     with transaction.atomic():
         every, hot = updates()
-        chunks.start(till, ids)
+        starting.start_named(till, ids)
         every_after, hot_after = updates()
 
     assert (every_after - every, hot_after - hot) == (50, 50)

@@ -1,0 +1,196 @@
+"""Consumers inside the transaction that settles their rows (``atomic=True``).
+
+A chunk of rows is handled and settled in one transaction. A row that meets others there, or spoils it for others, is
+redone in a transaction of its own; so is every row of an ``isolated`` consumer.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
+
+from django.db import DatabaseError, InterfaceError, connections, transaction
+
+from outbox.conf import conf
+from outbox.delivery import ended_transactions, execution, follow_up, sessions, settling
+from outbox.delivery.ended_transactions import Ended
+from outbox.delivery.execution import Redo, Report
+from outbox.delivery.savepoints import Savepoints
+from outbox.errors import SettingsChanged, Superseded, TransactionEnded
+from outbox.models import Fence, Message
+from outbox.models.sql import statements
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+CONFLICT_TRIES = 3
+"""How often one row is tried alone against deadlocks and serialization failures, within the same attempt."""
+
+
+def handle(consumer: Consumer, fences: Sequence[Fence]) -> None:
+    """Handle and settle rows that were started: together, and one by one what cannot be."""
+    left = fences if consumer.isolated else handle_together(consumer, fences)
+    if left:
+        handle_one_by_one(consumer, left)
+
+
+def handle_together(consumer: Consumer, fences: Sequence[Fence]) -> Sequence[Fence]:
+    """Handle and settle a chunk in one transaction; return the rows that must be redone alone."""
+    try:
+        return _in_one_transaction(consumer, fences, wait=_patience(consumer))
+    except Ended as ended:
+        return ended_transactions.go_on_after(consumer, ended)
+    except SettingsChanged as error:
+        log.warning("%s: %s; %d rows are redone one by one", consumer.name, error, len(fences))
+        return fences
+    except (DatabaseError, InterfaceError, Redo, Superseded) as error:
+        log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
+        return fences
+
+
+def handle_one_by_one(consumer: Consumer, fences: Sequence[Fence]) -> None:
+    """Handle each row in a transaction of its own, with the lease renewed; give back what time does not allow."""
+    Message.objects.held(fences).renew(consumer.lease + consumer.timeout)
+    until = monotonic() + chunk_time().total_seconds()
+    for turn, fence in enumerate(fences):
+        if turn:
+            if monotonic() >= until:
+                _give_back(consumer, fences[turn:])
+                return
+            sessions.restore()
+        _handle_alone(consumer, fence)
+
+
+def _handle_alone(consumer: Consumer, fence: Fence) -> None:
+    """Handle one row, again where it has only met others; it has failed if it goes on to."""
+    for _try in range(CONFLICT_TRIES):
+        try:
+            _in_one_transaction(consumer, [fence], wait=consumer.timeout)
+        except Superseded:
+            return
+        except Ended as ended:
+            ended_transactions.go_on_after(consumer, ended)
+            return
+        except Redo as error:
+            problem: Exception = error
+        except (DatabaseError, InterfaceError) as error:
+            # The row's own transaction failed, perhaps only at COMMIT: the effects are gone, the attempt is not.
+            problem = error
+            if not execution.is_conflict(error):
+                break
+        else:
+            return
+    _fail(consumer, fence, problem)
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """The rows of one transaction, and what has come of them: the first reports belong to the first messages."""
+
+    messages: list[Message] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    at_once: bool = False
+    """Whether one call was made for all messages, and so all of them have done what it did."""
+
+    def ended_by(self, cause: TransactionEnded) -> Ended:
+        """Return what to go on with after a handler has ended the transaction."""
+        if self.at_once:
+            return Ended(cause, [], self.messages, [])
+        called = [report for report in self.reports if report.had_its_turn]
+        guilty = len(called) - 1 if cause.by_the_one_before else len(called)
+        return Ended(cause, called[:guilty], [self.messages[guilty]], self.messages[guilty + 1 :])
+
+
+def _in_one_transaction(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> Sequence[Fence]:
+    """Lock the rows, call the consumer for them, settle them; return those of which nothing came.
+
+    Raises ``Redo`` or a database's error for a transaction that came to nothing, and ``Ended``.
+    """
+    chunk = _Chunk()
+    try:
+        with transaction.atomic(using=conf().database, durable=True):
+            savepoints = Savepoints()
+            chunk.messages = lock(consumer, fences, wait=wait)
+            if consumer.bulk and len(chunk.messages) > 1:
+                _call_at_once(consumer, chunk, savepoints, wait=wait)
+            else:
+                _call_in_turn(consumer, chunk, savepoints)
+            savepoints.refuse_another_transaction()
+            settling.settle(consumer, chunk.reports)
+    except TransactionEnded as error:
+        raise chunk.ended_by(error) from error
+    follow_up.follow_up(consumer, chunk.reports)
+    return [message.fence for message in chunk.messages[len(chunk.reports) :]]
+
+
+def _call_at_once(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints, *, wait: timedelta) -> None:
+    """Call a bulk consumer once for all messages; if that fails, for each in a list of one."""
+    chunk.at_once = True
+    reports = execution.call_bulk(consumer, chunk.messages, savepoints)
+    if reports is not None:
+        chunk.reports = reports
+        return
+    chunk.at_once = False
+    # As they are in the table: the call that failed may have changed what it was given.
+    chunk.messages = lock(consumer, [message.fence for message in chunk.messages], wait=wait)
+    _call_in_turn(consumer, chunk, savepoints)
+
+
+def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> None:
+    """Call the consumer for one message after the other, up to the first that met others or came too late."""
+    # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
+    until = monotonic() + chunk_time().total_seconds()
+    for turn, message in enumerate(chunk.messages):
+        if turn and monotonic() >= until:
+            chunk.reports += execution.give_back(chunk.messages[turn:])
+            return
+        try:
+            report = execution.call_handler(consumer, message, savepoints)
+        except Redo:
+            if not turn:
+                raise
+            return
+        if turn and execution.met_a_neighbour(report):
+            return
+        chunk.reports.append(report)
+
+
+def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
+    """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease.
+
+    From here on nothing in the transaction waits longer than ``wait`` for a lock.
+    """
+    messages = statements.lock(fences, wait=wait)
+    if consumer.sort is None or len(messages) < 2:
+        return messages
+    try:
+        with transaction.atomic(using=conf().database):
+            return sorted(messages, key=consumer.sort)
+    except Exception:
+        # The consumer's own code. The order is there against deadlocks, which are redone anyway.
+        log.exception("%s: sort failed, so the chunk is handled in the order of publishing", consumer.name)
+        return messages
+
+
+def chunk_time() -> timedelta:
+    """Return how long a chunk may take rows in hand; on SQLite it keeps every other writer waiting."""
+    return conf().chunk_time_sqlite if connections[conf().database].vendor == "sqlite" else conf().chunk_time
+
+
+def _patience(consumer: Consumer) -> timedelta:
+    """Return how long a chunk waits for a lock. A sorted chunk waits for long: it cannot be part of a deadlock."""
+    return conf().chunk_lock_timeout if consumer.sort is None else conf().chunk_time
+
+
+def _fail(consumer: Consumer, fence: Fence, problem: Exception) -> None:
+    with transaction.atomic(using=conf().database, durable=True):
+        messages = lock(consumer, [fence], wait=consumer.timeout)
+        reports = [execution.classify(message, problem) for message in messages]
+        settling.settle(consumer, reports)
+    follow_up.follow_up(consumer, reports)
+
+
+def _give_back(consumer: Consumer, fences: Sequence[Fence]) -> None:
+    with transaction.atomic(using=conf().database, durable=True):
+        settling.settle(consumer, execution.give_back(lock(consumer, fences, wait=consumer.timeout)))

@@ -1,0 +1,61 @@
+"""Going on after a handler has ended the transaction of its chunk, by COMMIT or ROLLBACK."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from django.db import connections, transaction
+
+from outbox.conf import conf
+from outbox.delivery import execution, follow_up, settling
+from outbox.delivery.execution import Report
+from outbox.errors import Superseded, TransactionEnded
+from outbox.models import Fence, Message
+from outbox.models.sql import statements
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+
+class Ended(Exception):
+    """A handler ended its transaction: the reports before it, the messages it was called for, and those after."""
+
+    def __init__(
+        self, cause: TransactionEnded, before: Sequence[Report], guilty: Sequence[Message], after: Sequence[Message]
+    ) -> None:
+        super().__init__(str(cause))
+        self.cause, self.before, self.guilty, self.after = cause, before, guilty, after
+
+
+def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
+    """Settle what the handler has committed, fail its own message, and return what must be redone.
+
+    What it has rolled back is redone as if it had not been there. The session goes: nobody knows what is left in it.
+    """
+    connections[conf().database].close()
+    committed = statements.was_committed(ended.guilty[0])
+    log.error(
+        "%s: message %s ended the transaction of its chunk, which was %s",
+        consumer.name,
+        ", ".join(str(message.pk) for message in ended.guilty),
+        "committed" if committed else "rolled back",
+    )
+    # After a ROLLBACK, too, what the handler went on to write has been committed, statement by statement.
+    guilty = [execution.classify(message, ended.cause) for message in ended.guilty]
+    for report in [*(ended.before if committed else []), *guilty]:
+        _settle_alone(consumer, report)
+    redo = [] if committed else [report.message for report in ended.before]
+    return [message.fence for message in [*redo, *ended.after]]
+
+
+def _settle_alone(consumer: Consumer, report: Report) -> None:
+    """Settle one report in a transaction of its own, if the row is still ours."""
+    report = replace(report, message=execution.without_transaction(report.message))
+    try:
+        with transaction.atomic(using=conf().database, durable=True):
+            statements.lock([report.message.fence], wait=consumer.timeout)
+            settling.settle(consumer, [report])
+    except Superseded as error:
+        log.warning("%s", error)
+        return
+    follow_up.follow_up(consumer, [report])

@@ -1,0 +1,94 @@
+"""Each hint begins on a session in a known state, whatever the handlers before it have left on it.
+
+A handler may ``SET`` a role, a search path or a time limit that outlives its message. A session whose settings differ
+from those of a new one is closed, and so is one that broke or has grown old.
+"""
+
+import logging
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from django.db import Error, connections
+
+from outbox.conf import conf
+from outbox.memory import Memory
+from outbox.models.sql.session_settings import differences, read_settings
+
+log = logging.getLogger("outbox.delivery")
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A session that was opened here: the driver's own connection, when, and the settings of a new one."""
+
+    raw: object
+    opened_at: float
+    settings: str
+
+
+_sessions: Memory[dict[str, _Session]] = Memory(dict, per_thread=True)
+
+
+def restore() -> None:
+    """Close every session that broke, is too old, or has other settings than a new one, on whatever alias.
+
+    Costs one statement for each PostgreSQL session that is open. Nothing is done to a session in a transaction.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            _restore(connection)
+
+
+def _restore(connection: Any) -> None:
+    if connection.connection is None:
+        return
+    if connection.errors_occurred:
+        if not connection.is_usable():
+            drop(connection)
+            return
+        connection.errors_occurred = False
+    if connection.vendor != "postgresql":
+        return
+    known = _sessions.value.get(connection.alias)
+    try:
+        if known is None or monotonic() - known.opened_at > conf().session_age.total_seconds():
+            _renew(connection)
+        elif connection.connection is not known.raw:
+            _sessions.value[connection.alias] = _Session(connection.connection, monotonic(), known.settings)
+            _refuse_other_settings(connection, known.settings)
+        else:
+            _refuse_other_settings(connection, known.settings)
+    except Error:
+        # It broke while it was idle; the next statement opens a new one.
+        drop(connection)
+
+
+def _refuse_other_settings(connection: Any, expected: str) -> None:
+    found = read_settings(connection)
+    if found != expected:
+        log.warning(
+            "a session on %r was left with %s; it is closed. A handler that needs other settings takes SET LOCAL, in "
+            "a consumer with isolated=True",
+            connection.alias,
+            differences(expected, found),
+        )
+        _renew(connection)
+
+
+def _renew(connection: Any) -> None:
+    """Open a new session and learn from it how one begins."""
+    drop(connection)
+    connection.ensure_connection()
+    _sessions.value[connection.alias] = _Session(connection.connection, monotonic(), read_settings(connection))
+
+
+def drop(connection: Any) -> None:
+    """Close the session for good: a pool must not keep it either."""
+    raw = connection.connection
+    if raw is not None and hasattr(raw, "close"):
+        try:
+            raw.close()
+        except Error as error:
+            log.info("a session on %r could not be closed: %s", connection.alias, error)
+    connection.close()

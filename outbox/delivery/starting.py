@@ -1,0 +1,71 @@
+"""Starting rows: one more attempt, leased to this worker and committed, so that a crash from here on is counted."""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+
+from django.db import InterfaceError, OperationalError, connections
+
+from outbox.conf import conf
+from outbox.models import Message
+from outbox.models.queryset import MessageQuerySet
+from outbox.models.sql.conditions import Named
+from outbox.models.sql.statements import Start, Started
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+
+def start_named(consumer: Consumer, ids: Sequence[int]) -> list[Started]:
+    """Start what may be started of ``ids``, at most a chunk of it.
+
+    A row that a worker was lost over is started only if the hint names no other.
+    """
+    if not ids:
+        return []
+    named = _named(consumer.name, alone=len(ids) == 1)
+    try:
+        return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+    except (OperationalError, InterfaceError):
+        # A connection that broke while it was idle is found out here, before anything has been started on it.
+        connections[conf().database].close()
+        return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+
+
+def start_due(consumer: Consumer) -> list[Started]:
+    """Start a chunk of what else of the consumer is due soon, the oldest first."""
+    try:
+        return _due(consumer.name, conf().grace).run(limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+    except (OperationalError, InterfaceError) as error:
+        # What was named is settled by now, and the rescan sends hints for the rest.
+        log.warning("%s: no more rows were started: %s", consumer.name, error)
+        connections[conf().database].close()
+        return []
+
+
+def worker_name() -> str:
+    """Return who we are in the table: host, process id, and the thread where a process has several."""
+    thread = threading.current_thread()
+    suffix = "" if thread is threading.main_thread() else f":{thread.native_id}"
+    return f"{socket.gethostname()[:60]}:{os.getpid()}{suffix}"
+
+
+@cache
+def _named(consumer_name: str, *, alone: bool) -> Start:
+    """Return the start of rows that a hint names; what a worker was lost over is started alone."""
+    ready = _ready(consumer_name, canary=True).filter(Named())
+    return Start(ready if alone else ready.filter(lost=0))
+
+
+@cache
+def _due(consumer_name: str, grace: timedelta) -> Start:
+    """Return the start of what else of a consumer is due within ``grace``, the oldest first."""
+    return Start(_ready(consumer_name, canary=False).filter(lost=0).due(within=grace))
+
+
+def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
+    return Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)

@@ -1,0 +1,49 @@
+"""The settings of a PostgreSQL session that change what the statements of others do, as one text."""
+
+from typing import Any
+
+from django.db.models import Func, TextField
+
+SETTINGS = (
+    "role",
+    "session_authorization",
+    "search_path",
+    "default_transaction_read_only",
+    "default_transaction_isolation",
+    "transaction_read_only",
+    "session_replication_role",
+    "row_security",
+    "synchronous_commit",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "TimeZone",
+    "DateStyle",
+    "IntervalStyle",
+    "client_encoding",
+)
+SEPARATOR = "\n"
+AS_TEXT = "concat_ws(E'\\n', {})".format(", ".join(f"current_setting('{name}')" for name in SETTINGS))
+
+SAME_SETTINGS = f" AND (SELECT {AS_TEXT}) = %s"
+"""The end of a WHERE that nothing passes once the settings have changed."""
+
+
+class SessionSettings(Func):
+    """The session's settings, read once for all rows."""
+
+    template = f"(SELECT {AS_TEXT})"
+    output_field = TextField()
+
+
+def read_settings(connection: Any) -> str:
+    """Return the settings of the session as they are now."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {AS_TEXT}")  # made of the constants above
+        return str(cursor.fetchone()[0])
+
+
+def differences(expected: str, found: str) -> str:
+    """Return the settings that differ, as people read them: ``role = clerk (none)``."""
+    pairs = zip(SETTINGS, expected.split(SEPARATOR), found.split(SEPARATOR), strict=False)
+    return ", ".join(f"{name} = {now} ({before})" for name, before, now in pairs if now != before)
