@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from outbox import Draft, Message, publish_many
 from outbox.admin.messages.tabs import TABS
-from outbox.delivery import chunks, starting
+from outbox.delivery import chunks, sessions, starting
 from outbox.maintenance import rescan
 from tests.harness.messages import publish_message, publish_messages, states_of
 from tests.harness.plans import plan, query
@@ -173,6 +173,7 @@ def test_a_bulk_chunk_takes_as_many_statements_for_five_hundred_rows_as_for_two(
 def test_a_row_handled_outside_a_transaction_takes_a_handful_of_statements(listen):
     listen(atomic=False)
     id = publish_message()
+    sessions.restore()
 
     sent = statements(lambda: chunks.deliver("test.till", [id]))
 
