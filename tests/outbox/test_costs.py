@@ -179,7 +179,7 @@ def test_a_row_handled_outside_a_transaction_takes_a_handful_of_statements(liste
 
     own = [sql for sql in sent if '"shop_effect"' not in sql]
     assert [entry.status for entry in states_of([id])] == ["success"]
-    assert len(own) <= 7
+    assert len(own) <= 8
 
 
 def test_a_rescan_takes_as_many_statements_for_a_thousand_due_rows_as_for_ten(listen, link):
