@@ -1,7 +1,7 @@
 """The addresses of the services as the environment gives them; what cannot be one is refused in a sentence."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -28,13 +28,18 @@ def database(url: str) -> dict[str, Any]:
         found["CONN_MAX_AGE"] = 0
     found["OPTIONS"] = {
         "connect_timeout": CONNECT_SECONDS,
-        **found.get("OPTIONS", {}),
         # A worker that died must not hold its row locks: see the README, "Run it for real".
         "options": "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s",
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
+        # What the address says is meant; "?options=" alone says none, as PgBouncer takes none.
+        **{name: value for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True) if name == "options"},
+        **found.get("OPTIONS", {}),
     }
+    if not found["OPTIONS"]["options"]:
+        del found["OPTIONS"]["options"]
+        found["DISABLE_SERVER_SIDE_CURSORS"] = True
     return found
 
 

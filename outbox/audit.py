@@ -4,7 +4,7 @@ What is older than ``KEEP_AUDIT`` is removed from the beginning of the chain on,
 which hash. So the chain proves its own beginning: what else is missing there was removed by somebody else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, takewhile
 from typing import Any
@@ -26,6 +26,8 @@ ITSELF = "audit"
 """What they are removed from, as the audit names it."""
 BY_THE_DAY = timedelta(days=1)
 """How much must be too old before anything is removed, so that there is one such note a day."""
+PAGE = 1_000
+"""Entries that one statement reads of the chain."""
 ENTRY_BATCH = 2_000
 """Entries removed by one transaction at most: a tenth of a second, in which nobody else appends."""
 
@@ -85,6 +87,14 @@ def last_act_about(subject: str, *actions: str) -> AuditEntry | None:
     return acts_about(subject, *actions).first()
 
 
+def in_pages(entries: QuerySet[AuditEntry]) -> Iterator[AuditEntry]:
+    """Yield the entries by id, a page a statement: a cursor of the server's does not live through a pooler."""
+    last = 0
+    while page := list(entries.filter(pk__gt=last).order_by("pk")[:PAGE]):
+        yield from page
+        last = page[-1].pk
+
+
 def verify_chain() -> AuditEntry | None:
     """Read the whole chain and return the first entry that does not fit, or None if every one does.
 
@@ -93,7 +103,7 @@ def verify_chain() -> AuditEntry | None:
     as the last it removed. Entries cut off at the end cannot be seen from the chain alone.
     """
     beginning = _beginning()
-    entries = AuditEntry.objects.order_by("id").iterator(chunk_size=1000)
+    entries = in_pages(AuditEntry.objects.all())
     first = next(entries, None)
     # Somebody may be pruning: the chain begins where it did before it was read, or where it does now.
     if first is None or first.previous not in (beginning, _beginning()):

@@ -9,10 +9,10 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
 
-from outbox.checks import celery, consumers, database, queues
+from outbox.checks import celery, consumers, database, queues, sessions
 from outbox.conf import conf, conf_problems
 
-__all__ = ["check_deployment", "check_queues", "check_settings"]
+__all__ = ["check_database", "check_deployment", "check_settings"]
 
 
 @register("outbox")
@@ -37,8 +37,8 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database)
-def check_queues(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
-    """Look in the database, if it may be asked (``check --database``), at what the last rescan met."""
-    if conf_problems():
+def check_database(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Ask the database, if it may be asked (``check --database``), about its sessions and what the last rescan met."""
+    if conf_problems() or conf().database not in (databases or ()):
         return []  # said by the others
-    return list(queues.check_queues()) if conf().database in (databases or ()) else []
+    return [*sessions.check_sessions(), *queues.check_queues()]

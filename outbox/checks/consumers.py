@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.core.checks import Info, Warning
 
 from outbox import registry
-from outbox.checks.database import CheckMessages, database_vendor, milliseconds, session
+from outbox.checks.database import CheckMessages, database_vendor
 from outbox.conf import conf
 from outbox.topics import is_topic
 
@@ -55,20 +55,12 @@ def _check_each() -> CheckMessages:
             hint="Write a consumers.py in one of your INSTALLED_APPS, with an @outbox.consumer in it.",
             id="outbox.W018",
         )
-    idle = milliseconds(session().get("idle_in_transaction_session_timeout", "0"))
     for entry in consumers:
         if entry.atomic and not entry.bulk and entry.chunk > SAVEPOINTS_CACHED:
             yield Warning(
                 f"{entry.name} handles up to {entry.chunk} rows in a transaction, each in its savepoint.",
                 hint=f"More than {SAVEPOINTS_CACHED} slow down the whole server; lower chunk, or use bulk=True.",
                 id="outbox.W004",
-            )
-        if entry.atomic and 0 < idle < entry.timeout / timedelta(milliseconds=1):
-            yield Warning(
-                f"{entry.name} may take {entry.timeout.total_seconds():.0f} s inside a transaction, but a session that "
-                f"is idle in one is ended after {idle / 1000:.0f} s.",
-                hint="Use atomic=False for what waits for others, or a shorter timeout.",
-                id="outbox.W019",
             )
 
 

@@ -95,7 +95,7 @@ def _alias() -> CheckMessages:
         return
     match database_vendor():
         case "postgresql":
-            yield from _postgresql(f'DATABASES["{alias}"]["OPTIONS"]')
+            yield from _driver(f'DATABASES["{alias}"]["OPTIONS"]')
         case "sqlite3":
             yield from _sqlite(f'DATABASES["{alias}"]["OPTIONS"]')
         case other:
@@ -106,33 +106,16 @@ def _alias() -> CheckMessages:
             )
 
 
-def _postgresql(where: str) -> CheckMessages:
-    yield from _driver(where)
-    opened = session()
-    if not milliseconds(opened.get("client_connection_check_interval", "0")):
-        yield Warning(
-            "A killed worker's row locks may live on for half a minute.",
-            hint=f'Add "-c client_connection_check_interval=2s" to {where}["options"].',
-            id="outbox.W001",
-        )
-    if not milliseconds(opened.get("idle_in_transaction_session_timeout", "0")):
-        yield Warning(
-            "A process that hangs inside a transaction holds its row locks for ever.",
-            hint=f'Add "-c idle_in_transaction_session_timeout=30s" to {where}["options"].',
-            id="outbox.W005",
-        )
-    level = _options().get("isolation_level", opened.get("default_transaction_isolation", ""))
+def _driver(where: str) -> CheckMessages:
+    """Yield what Django or the driver refuses, but not before the first connection or statement."""
+    options = _options()
+    level = options.get("isolation_level", "")
     if re.search("repeatable|serializable", str(getattr(level, "name", level)), re.IGNORECASE):
         yield Warning(
             "The outbox claims rows under READ COMMITTED; under SERIALIZABLE half of the rows failed and were redone.",
             hint=f"Take the isolation level out of {where}, and ask for a stricter one where your business needs it.",
             id="outbox.W007",
         )
-
-
-def _driver(where: str) -> CheckMessages:
-    """Yield what Django or the driver refuses, but not before the first connection or statement."""
-    options = _options()
     missing = [name for name in ("psycopg", "psycopg_pool") if find_spec(name) is None]
     if options.get("pool") and missing:
         yield Error(
@@ -186,15 +169,3 @@ def database_vendor() -> str:
 def _options() -> dict[str, Any]:
     options: dict[str, Any] = settings.DATABASES.get(conf().database, {}).get("OPTIONS", {})
     return options
-
-
-def session() -> dict[str, str]:
-    """Return the server settings that a session is opened with: ``-c name=value`` in the options of libpq."""
-    return dict(re.findall(r"(?:-c\s*|--)(\w+)=(\S+)", str(_options().get("options", ""))))
-
-
-def milliseconds(span: str) -> float:
-    """Return a time as PostgreSQL reads it, in milliseconds; 0 is off."""
-    parts = re.fullmatch(r"([\d.]+)(us|ms|s|min|h|d)?", span)
-    units = {"us": 0.001, "ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-    return float(parts[1]) * units[parts[2] or "ms"] if parts else 0.0

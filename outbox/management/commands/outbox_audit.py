@@ -11,6 +11,11 @@ from outbox import audit
 from outbox.models import AuditEntry
 
 
+def values_of(entry: AuditEntry) -> dict[str, Any]:
+    """Return the entry as its table has it, column by column."""
+    return {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
+
+
 class Command(BaseCommand):
     """Checks the chain; with ``--json`` prints every entry, the oldest first."""
 
@@ -29,8 +34,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print what was asked for, and what the check has found on the side, so that the output is the archive."""
         if options["json"]:
-            for entry in AuditEntry.objects.filter(pk__gt=options["after"]).order_by("id").values().iterator(1000):
-                self.stdout.write(json.dumps(entry, cls=DjangoJSONEncoder, ensure_ascii=False))
+            for entry in audit.in_pages(AuditEntry.objects.filter(pk__gt=options["after"])):
+                self.stdout.write(json.dumps(values_of(entry), cls=DjangoJSONEncoder, ensure_ascii=False))
         broken = audit.verify_chain()
         if broken is not None:
             self.stderr.write(f"the chain breaks at entry {broken.pk}: it, or one before it, was changed or removed")

@@ -85,6 +85,11 @@ MUTANTS = [
         red=[f"{SESSIONS}test_a_temporary_table_of_one_message_is_no_failure_of_the_next[False]"],
     ),
     mutant(
+        "the server is asked how its sessions are opened",
+        Change("checks/sessions.py", "    if not idle:\n", "    if False:\n"),
+        red=["checks/test_sessions::test_the_server_is_asked_how_its_sessions_are_opened[opened2-ids2]"],
+    ),
+    mutant(
         "a session does not grow old",
         Change("delivery/sessions.py", "> conf().session_age.total_seconds()", "> 1e9"),
         red=[f"{SESSIONS}test_a_session_that_has_grown_old_is_closed_between_two_hints"],

@@ -1,0 +1,72 @@
+"""How the database's sessions are opened, as the server has it: a role or a pooler has a say in it beside the URL."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.core.checks import CheckMessage, Warning
+from django.db import connections
+
+from outbox import registry
+from outbox.conf import conf
+
+CheckMessages = Iterable[CheckMessage]
+
+ASKED = """
+SELECT name, CASE unit WHEN 'ms' THEN setting::float WHEN 's' THEN setting::float * 1000 ELSE 0 END, setting
+FROM pg_settings
+WHERE name IN (
+    'client_connection_check_interval', 'idle_in_transaction_session_timeout', 'default_transaction_isolation'
+)
+"""
+CHECK_INTERVAL, IDLE_TIMEOUT = "client_connection_check_interval", "idle_in_transaction_session_timeout"
+ISOLATION = "default_transaction_isolation"
+
+
+def check_sessions() -> CheckMessages:
+    """Ask a session of PostgreSQL how it was opened."""
+    connection = connections[conf().database]
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(ASKED)
+        found = {name: (milliseconds, setting) for name, milliseconds, setting in cursor.fetchall()}
+    if CHECK_INTERVAL in found and not found[CHECK_INTERVAL][0]:
+        yield Warning(
+            "A killed worker's row locks may live on for half a minute.",
+            hint=_set(CHECK_INTERVAL, "2s"),
+            id="outbox.W001",
+        )
+    idle, _setting = found[IDLE_TIMEOUT]
+    if not idle:
+        yield Warning(
+            "A process that hangs inside a transaction holds its row locks for ever.",
+            hint=_set(IDLE_TIMEOUT, "30s"),
+            id="outbox.W005",
+        )
+    _none, isolation = found[ISOLATION]
+    if isolation in ("repeatable read", "serializable"):
+        yield Warning(
+            "The outbox claims rows under READ COMMITTED; under SERIALIZABLE half of the rows failed and were redone.",
+            hint=f'Take the isolation level out of DATABASES["{conf().database}"]["OPTIONS"] and off the role, and ask '
+            "for a stricter one where your business needs it.",
+            id="outbox.W007",
+        )
+    yield from _longer_than(timedelta(milliseconds=idle))
+
+
+def _longer_than(idle: timedelta) -> CheckMessages:
+    for entry in registry.all_consumers():
+        if entry.atomic and timedelta(0) < idle < entry.timeout:
+            yield Warning(
+                f"{entry.name} may take {entry.timeout.total_seconds():.0f} s inside a transaction, but a session that "
+                f"is idle in one is ended after {idle.total_seconds():.0f} s.",
+                hint="Use atomic=False for what waits for others, or a shorter timeout.",
+                id="outbox.W019",
+            )
+
+
+def _set(name: str, value: str) -> str:
+    return (
+        f'Add "-c {name}={value}" to DATABASES["{conf().database}"]["OPTIONS"]["options"]; behind PgBouncer, which '
+        f"takes no options, run ALTER ROLE your_role SET {name} = '{value}'."
+    )

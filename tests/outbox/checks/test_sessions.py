@@ -1,0 +1,59 @@
+"""What the database-tagged check finds out by asking the server, whoever has set it."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.checks import Tags, run_checks
+from django.db import connection
+
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db")]
+
+SAFE = {
+    "client_connection_check_interval": "2s",
+    "idle_in_transaction_session_timeout": "30s",
+    "default_transaction_isolation": "read committed",
+}
+
+
+@pytest.fixture
+def on_session():
+    """Have the session opened with these settings, as a role, a pooler or the options of a URL would."""
+
+    def open_with(**settings):
+        with connection.cursor() as cursor:
+            for name, value in {**SAFE, **settings}.items():
+                cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
+
+    yield open_with
+    connection.close()
+
+
+def found():
+    messages = run_checks(tags=[Tags.database], databases=["default"])
+    assert all(message.hint for message in messages)
+    return {message.id.removeprefix("outbox.") for message in messages}
+
+
+@pytest.mark.parametrize(
+    ("opened", "ids"),
+    [
+        ({}, set()),
+        ({"client_connection_check_interval": "0"}, {"W001"}),
+        ({"idle_in_transaction_session_timeout": "0"}, {"W005"}),
+        ({"idle_in_transaction_session_timeout": "14s"}, {"W019"}),
+        ({"default_transaction_isolation": "serializable"}, {"W007"}),
+        ({"default_transaction_isolation": "repeatable read"}, {"W007"}),
+    ],
+)
+def test_the_server_is_asked_how_its_sessions_are_opened(only, on_session, opened, ids):
+    only(timeout=timedelta(seconds=15))
+    on_session(**opened)
+
+    assert found() == ids
+
+
+def test_nobody_asks_a_database_that_may_not_be_asked(only, on_session):
+    only()
+    on_session(client_connection_check_interval="0")
+
+    assert run_checks(tags=[Tags.database], databases=[]) == []
