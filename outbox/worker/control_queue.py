@@ -1,14 +1,18 @@
-"""A worker's control queue: what an older release, or other settings, left under the same node name makes way.
+"""A worker's control queue: what is in its way makes way, and what is out of reach is done without.
 
 RabbitMQ refuses to declare a queue anew with other properties (PRECONDITION_FAILED), and the worker would never become
 ready. A queue that nobody reads is deleted. One that is read belongs to a worker that lives, or whose connection is not
 missed yet: that is said, and Celery tries again until it is gone.
+
+In a cluster a durable classic queue is on one node. While that is down nobody can declare its name (NOT_FOUND), and the
+worker would not become ready on the others. Commands come by a fanout exchange, so that another name does as well.
 """
 
 import logging
+from secrets import token_hex
 from typing import Any
 
-from amqp.exceptions import PreconditionFailed
+from amqp.exceptions import NotFound, PreconditionFailed
 from celery import bootsteps
 from kombu import Consumer, Queue
 from kombu.pidbox import Node
@@ -31,16 +35,34 @@ class ControlNode(Node):
         """Begin to take commands."""
         on: Any = channel or self.channel
         mailbox: Any = self.mailbox
-        if on.connection.client.transport.driver_type == "amqp":
-            make_way_for(mailbox.get_queue(self.hostname), on.connection.client)
-        return super().listen(channel=channel, callback=callback)
+        queue = mailbox.get_queue(self.hostname)
+        if on.connection.client.transport.driver_type != "amqp" or make_way_for(queue, on.connection.client):
+            return super().listen(channel=channel, callback=callback)
+        queue.name = f"{queue.name}.{token_hex(4)}"
+        return self._listen_to(queue, on, callback)
+
+    def _listen_to(self, queue: Queue, channel: Any, callback: Any) -> Consumer:
+        handlers: dict[str, Any] = {
+            "callbacks": [callback or self.handle_message],
+            "on_decode_error": self.on_decode_error,
+        }
+        mailbox: Any = self.mailbox
+        consumer = Consumer(channel, [queue], no_ack=True, accept=mailbox.accept, **handlers)
+        consumer.consume()
+        return consumer
 
 
-def make_way_for(queue: Queue, connection: Any) -> None:
-    """Delete a queue of that name that was declared in another way, unless it is read by someone."""
+def make_way_for(queue: Queue, connection: Any) -> bool:
+    """Delete a queue of that name that was declared in another way, unless it is read by someone.
+
+    False if its name is out of reach.
+    """
     try:
         with connection.channel() as channel:
             queue(channel).queue_declare()
+    except NotFound as error:
+        log.warning("the control queue %s is out of reach; the worker takes another one (%s)", queue.name, error)
+        return False
     except PreconditionFailed as error:
         try:
             with connection.channel() as channel:
@@ -54,3 +76,4 @@ def make_way_for(queue: Queue, connection: Any) -> None:
             )
         else:
             log.warning("the control queue %s was declared in another way; it is made anew (%s)", queue.name, error)
+    return True

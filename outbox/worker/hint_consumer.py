@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from amqp.exceptions import NotFound
 from celery import bootsteps
 from kombu import Consumer, Queue
 from kombu.message import Message
@@ -48,15 +49,17 @@ def _try_again(worker: Any) -> None:
 class TaskConsumer(Consumer):
     """Celery's consumer, which leaves each of the engine's queues to one with a channel and a prefetch of its own.
 
-    A broker that refuses a queue closes the channel. So one that is left over, or not for us, holds up no other.
+    A broker that refuses a queue closes the channel. So one that is left over, or not for us, holds up no other. Of the
+    host's own queues those are left out whose node is down: in a cluster a durable classic queue is on one node.
     """
 
     def __init__(self, channel: Any, queues: Iterable[Queue] = (), *, hints_at_once: int, **options: Any) -> None:
         everything = list(queues)
         self._hints: dict[str, Consumer] = {}
-        self._refused: dict[str, EngineQueue] = {}
+        self._refused: dict[str, Queue] = {}
         self._hints_at_once = hints_at_once
-        super().__init__(channel, [queue for queue in everything if not isinstance(queue, EngineQueue)], **options)
+        own = [queue for queue in everything if not isinstance(queue, EngineQueue)]
+        super().__init__(channel, [queue for queue in own if self._is_there(channel, queue)], **options)
         for queue in everything:
             if isinstance(queue, EngineQueue):
                 self.add_queue(queue)
@@ -73,7 +76,7 @@ class TaskConsumer(Consumer):
     def add_queue(self, queue: Queue) -> Any:
         """Declare ``queue`` and hold it ready for ``consume``."""
         if not isinstance(queue, EngineQueue):
-            return super().add_queue(queue)
+            return super().add_queue(queue) if self._is_there(self.channel, queue) else queue
         with self._may_be_refused(queue):
             if queue.name in self._hints:
                 self._hints[queue.name].add_queue(queue)
@@ -89,13 +92,20 @@ class TaskConsumer(Consumer):
                 with self._may_be_refused(queue):
                     consumer.consume()
 
+    def consume_from(self, queue: Queue) -> None:
+        """Begin with a queue that was added."""
+        if queue.name in self._hints:
+            self._hints[queue.name].consume()
+        else:
+            super().consume()
+
     def try_again(self) -> None:
         """Begin with queues that were refused, if the broker has them now."""
         for queue in list(self._refused.values()):
             self.add_queue(queue)
-            if queue.name in self._hints:
+            if queue.name in self._hints or queue.name in self._queues:
                 with self._may_be_refused(queue):
-                    self._hints[queue.name].consume()
+                    self.consume_from(queue)
                     del self._refused[queue.name]
                     log.info("the queue %s is consumed now", queue.name)
 
@@ -121,6 +131,22 @@ class TaskConsumer(Consumer):
             self._hints[name].cancel_by_queue(name)
         else:
             super().cancel_by_queue(queue)
+
+    def _is_there(self, channel: Any, queue: Queue) -> bool:
+        """Declare a queue of the host's on a channel of its own; tell whether its node is up.
+
+        Whatever else is wrong with it is Celery's to say.
+        """
+        on: Any = channel
+        try:
+            with on.connection.client.channel() as probe:
+                queue(probe).declare()
+        except NotFound as error:
+            self._leave_out(queue, error)
+            return False
+        except on.connection.client.channel_errors:
+            return True
+        return True
 
     def _consumer_of(self, queue: EngineQueue) -> Consumer:
         on: Any = self.channel
@@ -148,15 +174,24 @@ class TaskConsumer(Consumer):
             refused: Any = self._hints.pop(queue.name, None)
             if refused is not None:
                 refused.channel.close()
-            if queue.name not in self._refused:
-                log.error(
-                    "the broker refuses the queue %s, which is not consumed; the others are. It is tried again every "
-                    "%d s; manage.py outbox_status names the command that mends it: %s",
-                    queue.name,
-                    TRY_AGAIN,
-                    error,
-                )
-            self._refused[queue.name] = queue
+            self._leave_out(queue, error)
+
+    def _leave_out(self, queue: Queue, error: Exception) -> None:
+        if queue.name not in self._refused:
+            where = (
+                "manage.py outbox_status names the command that mends it"
+                if isinstance(queue, EngineQueue)
+                else ("its node is down, and it is kept on no other: a quorum queue would be")
+            )
+            log.error(
+                "the broker refuses the queue %s, which is not consumed; the others are. It is tried again every "
+                "%d s; %s: %s",
+                queue.name,
+                TRY_AGAIN,
+                where,
+                error,
+            )
+        self._refused[queue.name] = queue
 
     def _pass_on(self, message: Message) -> None:
         """Give a hint to Celery, which says only when its loop begins what is to be done with messages."""

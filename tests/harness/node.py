@@ -1,6 +1,7 @@
 """A RabbitMQ node of our own, on ports of its own, that may be killed, frozen and starved."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -22,18 +23,28 @@ HEADER = b"AMQP\0\0\x09\x01"
 
 
 class Node:
-    """The node, its files in ``folder``; what was done to it is counted in ``suffered``."""
+    """The node, its files in ``folder``; what was done to it is counted in ``suffered``.
 
-    def __init__(self, folder: Path) -> None:
+    The nodes of one ``cluster``, which has their names, need one ``home`` for the secret that they share.
+    """
+
+    def __init__(self, folder: Path, *, name: str = "", cluster: Sequence[str] = (), home: Path | None = None) -> None:
         self._folder = folder
         self._port, self._distribution_port = free_port(), free_port()
+        self.name = name or f"faults{os.getpid()}@localhost"
         self.suffered: Counter[str] = Counter()
         folder.joinpath("plugins").write_text("[].")
-        folder.joinpath("rabbitmq.conf").write_text(f"listeners.tcp.local = 127.0.0.1:{self._port}\n")
+        settings = [f"listeners.tcp.local = 127.0.0.1:{self._port}"]
+        if cluster:
+            settings.append("cluster_formation.peer_discovery_backend = classic_config")
+            settings += [
+                f"cluster_formation.classic_config.nodes.{number} = {node}" for number, node in enumerate(cluster)
+            ]
+        folder.joinpath("rabbitmq.conf").write_text("\n".join([*settings, ""]))
         self._environment = {
             **os.environ,
-            "HOME": str(folder),
-            "RABBITMQ_NODENAME": f"faults{os.getpid()}@localhost",
+            "HOME": str(home or folder),
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_MNESIA_BASE": str(folder / "database"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
@@ -91,7 +102,7 @@ class Node:
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` on the node and return what it says."""
         return subprocess.run(
-            [tool("rabbitmqctl"), "--quiet", "-n", self._environment["RABBITMQ_NODENAME"], *arguments],
+            [tool("rabbitmqctl"), "--quiet", "-n", self.name, *arguments],
             env=self._environment,
             cwd=self._folder,
             capture_output=True,
@@ -99,6 +110,11 @@ class Node:
             check=True,
             timeout=60,
         ).stdout
+
+    def running(self) -> list[str]:
+        """Return the nodes that run, as this one sees its cluster."""
+        status = json.loads(self.control("cluster_status", "--formatter", "json"))
+        return list(status["running_nodes"])
 
     def close(self) -> None:
         """End the node; its files go with its folder."""
@@ -114,6 +130,23 @@ class Node:
             return [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, *, size: int) -> Iterator[list[Node]]:
+    """Run nodes that have found each other, and end them."""
+    names = [f"cluster{number}-{os.getpid()}@localhost" for number in range(size)]
+    nodes: list[Node] = []
+    try:
+        for number, name in enumerate(names):
+            own = folder / str(number)
+            own.mkdir()
+            nodes.append(Node(own, name=name, cluster=names, home=folder))
+        eventually(lambda: all(len(node.running()) == size for node in nodes), within=60, what="all found each other")
+        yield nodes
+    finally:
+        for node in nodes:
+            node.close()
 
 
 def tool(name: str) -> str:
