@@ -1,10 +1,13 @@
 """Going on after a handler has ended the transaction of its chunk, by COMMIT or ROLLBACK."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from time import monotonic, sleep
+from typing import TypeVar
 
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 
 from outbox.conf import conf
 from outbox.delivery import execution, follow_up, settling
@@ -15,6 +18,11 @@ from outbox.models.sql import statements
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
+
+T = TypeVar("T")
+
+AWAY_PAUSE = 0.2
+"""Seconds between two tries while the database is away."""
 
 
 class Ended(Exception):
@@ -31,9 +39,10 @@ def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
     """Settle what the handler has committed, fail its own message, and return what must be redone.
 
     What it has rolled back is redone as if it had not been there. The session goes: nobody knows what is left in it.
+    What is committed must not be forgotten for a database that is away: for as long as a lease, it is tried again.
     """
     connections[conf().database].close()
-    committed = statements.was_committed(ended.guilty[0])
+    committed = _again_while_away(lambda: statements.was_committed(ended.guilty[0]))
     log.error(
         "%s: message %s ended the transaction of its chunk, which was %s",
         consumer.name,
@@ -43,9 +52,23 @@ def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
     # After a ROLLBACK, too, what the handler went on to write has been committed, statement by statement.
     guilty = [execution.classify(message, ended.cause) for message in ended.guilty]
     for report in [*(ended.before if committed else []), *guilty]:
-        _settle_alone(consumer, report)
+        _again_while_away(partial(_settle_alone, consumer, report))
     redo = [] if committed else [report.message for report in ended.before]
     return [message.fence for message in [*redo, *ended.after]]
+
+
+def _again_while_away(act: Callable[[], T]) -> T:
+    """Do it, on a new session each time that the one there was has broken."""
+    until = monotonic() + conf().lease.total_seconds()
+    while True:
+        try:
+            return act()
+        except (OperationalError, InterfaceError) as error:
+            if monotonic() >= until:
+                raise
+            log.warning("the database is away, and what a handler has committed is not settled yet: %s", error)
+            connections[conf().database].close()
+            sleep(AWAY_PAUSE)
 
 
 def _settle_alone(consumer: Consumer, report: Report) -> None:

@@ -37,6 +37,7 @@ def publish_rows(
     business: bool,
     hints: bool,
     journal: str,
+    ordering_key: str = "",
 ) -> list[int]:
     """Publish ``keys``, so many per commit, and write each into the journal once its commit has returned."""
     dispatcher.dispatch = dispatch if hints else lambda ids: None
@@ -47,7 +48,7 @@ def publish_rows(
             for key in chunk:
                 if business:
                     Tag.objects.get_or_create(name=f"sold {key}")
-                ids += publish(topic, key=key, payload=each.get(key, payload))
+                ids += publish(topic, key=key, payload=each.get(key, payload), ordering_key=ordering_key)
         if journal:
             note(Path(journal), chunk)
         time.sleep(every)

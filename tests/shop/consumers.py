@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
+from tests.shop.misbehaviour import MISBEHAVIOUR
 from tests.shop.models import Effect, Stock, Tag
 
 QUICK = Backoff(limit=3, first=timedelta(milliseconds=50), jitter=0)
@@ -37,6 +38,8 @@ def book(message: Message) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if do == "tag":
         Tag.objects.create(name=message.payload["name"])
+    if do == "misbehave":
+        MISBEHAVIOUR[message.payload["how"]](message)
 
 
 @consumer("shop.sold_slowly", name="shop.book_few", retry=QUICK, chunk=10)

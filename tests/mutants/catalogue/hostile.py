@@ -90,6 +90,14 @@ MUTANTS = [
         red=["checks/test_sessions::test_the_server_is_asked_how_its_sessions_are_opened[opened2-ids2]"],
     ),
     mutant(
+        "what a handler has committed is settled though the database goes away",
+        Change("delivery/ended_transactions.py", "            if monotonic() >= until:\n", "            if True:\n"),
+        red=[
+            "delivery/test_ended_transactions::"
+            "test_rows_before_a_foreign_commit_have_one_effect_though_sessions_end_before_they_are_settled"
+        ],
+    ),
+    mutant(
         "a session does not grow old",
         Change("delivery/sessions.py", "> conf().session_age.total_seconds()", "> 1e9"),
         red=[f"{SESSIONS}test_a_session_that_has_grown_old_is_closed_between_two_hints"],

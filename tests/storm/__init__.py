@@ -1,0 +1,1 @@
+"""A random storm of faults over real processes, judged by the oracle: ``make storm``."""
