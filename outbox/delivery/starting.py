@@ -48,9 +48,10 @@ def start_due(consumer: Consumer) -> list[Started]:
 
 
 def worker_name() -> str:
-    """Return who we are in the table: host, process id, and the thread where a process has several."""
+    """Return who we are in the table: host, process id, and the thread or greenlet where a process has several."""
     thread = threading.current_thread()
-    suffix = "" if thread is threading.main_thread() else f":{thread.native_id}"
+    number = getattr(thread, "native_id", None) or threading.get_ident()  # what gevent and eventlet have has none
+    suffix = "" if thread is threading.main_thread() else f":{number}"
     return f"{socket.gethostname()[:60]}:{os.getpid()}{suffix}"
 
 
