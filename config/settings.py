@@ -1,5 +1,6 @@
 """Settings, all from the environment; the README lists them. ``make demo`` sets them for its own clone."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ STATE_DIR = Path(env.str("STATE_DIR", str(BASE_DIR / ".makegood")))
 if EMBEDDED:
     STATE_DIR.mkdir(parents=True, exist_ok=True)
 
+# Intervals in the admin; without it, beat's schedule is a file. Its 2.9 does not go with Django 6.1.
+BEAT_TABLES = ["django_celery_beat"] if env.bool("BEAT_TABLES", find_spec("django_celery_beat") is not None) else []
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -36,7 +39,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "django_celery_beat",
+    *BEAT_TABLES,
     "outbox",
     "awards",
     "config",
@@ -134,7 +137,11 @@ if EMBEDDED:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(_broker_dir), "polling_interval": 0.05}
 else:
     CELERY_BROKER_URL = addresses.broker(env.str("CELERY_BROKER_URL", "") or "amqp://guest:guest@127.0.0.1:5672//")
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+if BEAT_TABLES:
+    CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+else:
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = env.str("OUTBOX_PREFIX", "makegood") + ".tasks"
 # Straight to the queue: an exchange of its own would stay on the broker when the queue is deleted.

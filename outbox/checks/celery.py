@@ -70,15 +70,6 @@ def check_deployed_celery() -> CheckMessages:
             hint="Set Celery's broker_url, or CELERY_BROKER_URL in the environment.",
             id="outbox.W029",
         )
-    uncalled = sorted({entry.task for entry in schedule.ENTRIES} - set(_beat_calls(app.conf)))
-    if not apps.is_installed("django_celery_beat") and uncalled:
-        yield Warning(
-            f"Beat does not call {', '.join(uncalled)}. Workers cover for the rescan and the alerts, "
-            "but nothing is pruned or counted.",
-            hint='Add "django_celery_beat" to INSTALLED_APPS and migrate, or give outbox.rescan (every second) and the '
-            "other entries of outbox/maintenance/schedule.py to Celery's beat_schedule.",
-            id="outbox.W021",
-        )
     if conf().prefix == Conf.__dataclass_fields__["prefix"].default:
         yield Info(
             f'OUTBOX["PREFIX"] is {conf().prefix!r}, as everywhere where nobody has set it.',

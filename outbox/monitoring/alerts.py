@@ -18,7 +18,7 @@ from typing import Any
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.conf import settings
-from django.core.mail import get_connection, mail_admins
+from django.core import mail
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -194,7 +194,16 @@ def _send_mail(notifications: Sequence[Notification]) -> None:
     if len(notifications) > 1:
         subject = _("%(first)s (and %(more)d more)") % {"first": subject, "more": len(notifications) - 1}
     body = "\n\n".join(one.line() for one in notifications)
-    mail_admins(subject, body, connection=get_connection(timeout=settings.EMAIL_TIMEOUT or CHANNEL_TIMEOUT))
+    mail.mail_admins(subject, body, connection=_mail_connection())
+
+
+def _mail_connection() -> Any:
+    """Return the host's mail backend, with a limit to how long it waits; where Django has mailers, the default one."""
+    mailers = getattr(mail, "mailers", None)  # since Django 6.1, with EMAIL_ settings or with MAILERS
+    connection = mail.get_connection() if mailers is None else mailers.default
+    if getattr(connection, "timeout", 0) is None:
+        connection.timeout = CHANNEL_TIMEOUT
+    return connection
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -10,6 +10,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from outbox import registry
 from outbox.broker import dispatcher, queues
+from outbox.maintenance import schedule
 
 FILES = "outbox-files"
 """The scheme of the broker address in the embedded mode: ``outbox-files://``."""
@@ -69,6 +70,22 @@ def attach_queues() -> None:
         known.select_add(queue)
         # Celery has given it the host's default exchange; hints go straight to their queue.
         queue.exchange = own_exchange
+    add_schedule()
+
+
+def add_schedule() -> None:
+    """Have beat's own scheduler call the engine's maintenance jobs, where no rows of django-celery-beat do.
+
+    What the host's ``beat_schedule`` calls already is left as it is.
+    """
+    if apps.is_installed("django_celery_beat"):
+        return
+    entries = queues.celery_app().conf.beat_schedule
+    called = {entry.get("task") for entry in entries.values()}
+    for entry in schedule.ENTRIES:
+        if entry.task not in called:
+            options = {"expires": entry.expire_seconds}
+            entries[entry.name] = {"task": entry.task, "schedule": float(entry.every_seconds), "options": options}
 
 
 def _set_defaults(sender: Celery, **_kwargs: Any) -> None:
@@ -93,9 +110,11 @@ def _make_durable(app: Celery, durable: str, exclusive: str) -> None:
 
 def _is_given(app: Celery, name: str) -> bool:
     """Tell whether the host has set ``name``; with a namespace, Celery keeps the keys as the settings spell them."""
-    given = app.conf.table(with_defaults=False, censored=False)
     namespace = app.namespace  # type: ignore[attr-defined]  # missing in the stubs
-    return bool({name, name.upper(), f"{namespace}_{name}".upper()} & given.keys())
+    spellings = {name, name.upper(), f"{namespace}_{name}".upper()}
+    # One by one: of all settings, some of Django's raise when they are read (EMAIL_BACKEND beside MAILERS).
+    given: Any = app.conf.maps[:-1]  # the last are Celery's defaults
+    return any(spelling in settings for settings in given for spelling in spellings)
 
 
 def _close_for_the_host(sender: Any, **_kwargs: Any) -> None:

@@ -82,6 +82,8 @@ def let_it_storm(world: World, traffic: Traffic, until: float) -> tuple[Counter[
         name = world.rng.choice(list(FAULTS))
         FAULTS[name](world)
         done[name] += 1
+        for sentence in world.start_what_ended():
+            print(sentence, flush=True)
         seconds = world.recovery(traffic, MANY)
         recoveries.append((name, seconds))
         left = max(until - time.monotonic(), 0)

@@ -42,6 +42,14 @@ class World:
             time.sleep(0.2)
         return time.monotonic() - began
 
+    def start_what_ended(self) -> list[str]:
+        """Start again what has ended by itself, as a supervisor does, and say which that was and its last words."""
+        ended = [program for program in [*self.workers, self.control, self.beat] if not program.is_running()]
+        said = [f"{program.name} had ended: {program.said()[-200:]}" for program in ended]
+        for program in ended:
+            self.installation.restart(program)
+        return said
+
     def settle_down(self) -> None:
         """Wait until everything is finished."""
         eventually(lambda: self.installation.count(UNFINISHED) == 0, within=GIVE_UP, what="everything is finished")

@@ -158,14 +158,6 @@ UNSAFE = [
 
 UNSAFE_WHEN_DEPLOYED = [
     ("W006", {"database": changed(POSTGRESQL, keepalives_idle=None)}),
-    ("W021", {"INSTALLED_APPS": [name for name in APPS if name != "django_celery_beat"]}),
-    (
-        "W021",
-        {
-            "INSTALLED_APPS": [name for name in APPS if name != "django_celery_beat"],
-            "celery": {"beat_schedule": {"rescan": {"task": "outbox.rescan", "schedule": 1.0}}},
-        },
-    ),
     ("W029", {"celery": {"broker_url": None}}),
     ("W022", {"celery": {"task_always_eager": True}}),
     ("W023", {"celery": {"broker_url": "memory://"}}),

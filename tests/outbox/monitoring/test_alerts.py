@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -248,6 +249,20 @@ def test_all_notifications_go_to_the_admins_in_one_mail(settings):
     assert "(and 2 more)" in sent.subject
     assert "\n" not in sent.subject
     assert [line.partition(":")[0] for line in sent.body.split("\n\n")] == ["CRITICAL"] * 3
+
+
+@pytest.mark.parametrize("given", [None, 3.0])
+def test_where_django_has_mailers_the_default_one_is_taken_and_never_waits_for_ever(settings, monkeypatch, given):
+    sent = []
+    backend = SimpleNamespace(timeout=given, send_messages=sent.extend)
+    monkeypatch.setattr(mail, "mailers", SimpleNamespace(default=backend), raising=False)
+    settings.ADMINS = [("Ada", "ada@example.org")]
+    break_broker()
+
+    look()
+
+    assert [message.to for message in sent] == [["ada@example.org"]]
+    assert backend.timeout == (given or alerts.CHANNEL_TIMEOUT)
 
 
 def test_everything_stands_in_the_log(caplog):
