@@ -200,7 +200,7 @@ def _send_mail(notifications: Sequence[Notification]) -> None:
 def _mail_connection() -> Any:
     """Return the host's mail backend, with a limit to how long it waits; where Django has mailers, the default one."""
     mailers = getattr(mail, "mailers", None)  # since Django 6.1, with EMAIL_ settings or with MAILERS
-    connection = mail.get_connection() if mailers is None else mailers.default
+    connection: Any = mail.get_connection() if mailers is None else mailers.default
     if getattr(connection, "timeout", 0) is None:
         connection.timeout = CHANNEL_TIMEOUT
     return connection

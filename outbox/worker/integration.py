@@ -113,7 +113,8 @@ def _is_given(app: Celery, name: str) -> bool:
     namespace = app.namespace  # type: ignore[attr-defined]  # missing in the stubs
     spellings = {name, name.upper(), f"{namespace}_{name}".upper()}
     # One by one: of all settings, some of Django's raise when they are read (EMAIL_BACKEND beside MAILERS).
-    given: Any = app.conf.maps[:-1]  # the last are Celery's defaults
+    maps: Any = app.conf.maps
+    given = maps[:-1]  # the last are Celery's defaults
     return any(spelling in settings for settings in given for spelling in spellings)
 
 
