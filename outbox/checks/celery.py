@@ -73,8 +73,7 @@ def check_deployed_celery() -> CheckMessages:
     uncalled = sorted({entry.task for entry in schedule.ENTRIES} - set(_beat_calls(app.conf)))
     if not apps.is_installed("django_celery_beat") and uncalled:
         yield Warning(
-            f"Beat does not call {', '.join(uncalled)}. Workers cover for the rescan and the alerts, "
-            "but nothing is pruned or counted.",
+            f"Beat does not call {', '.join(uncalled)}. Workers cover for it, but later, and deliver less meanwhile.",
             hint='Add "django_celery_beat" to INSTALLED_APPS and migrate, or give outbox.rescan (every second) and the '
             "other entries of outbox/maintenance/schedule.py to Celery's beat_schedule.",
             id="outbox.W021",

@@ -32,6 +32,7 @@ from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import due_consumers, unfinished_consumers
+from outbox.monitoring.planned import must_take_over, read_plans
 from outbox.policy import Reason
 from outbox.registry import Consumer
 
@@ -90,15 +91,13 @@ def rescan() -> RescanResult:
 def rescan_if_overdue() -> bool:
     """Make a pass if nobody has for ``rescan_overdue``; tell whether it was us. How workers cover for a dead beat.
 
-    A worker also makes one if whoever rescans runs older code, and takes a consumer for gone that we have.
+    What is set in the admin holds: a longer interval is waited for, and nobody covers for what is switched off there. A
+    worker also makes one if whoever rescans runs older code, and takes a consumer for gone that we have.
     """
-    overdue = conf().rescan_overdue
     ours = [entry.name for entry in registry.all_consumers()]
     taken_for_gone = ConsumerState.objects.filter(consumer__in=ours, gone_since__isnull=False)
-    if taken_for_gone.update(gone_since=None):
-        rescan()
-        return True
-    if Heartbeat.objects.ran_within(RESCAN_HEARTBEAT, overdue) or not Heartbeat.objects.claim(TAKEOVER, every=overdue):
+    came_back = taken_for_gone.update(gone_since=None) and not read_plans()[RESCAN_HEARTBEAT].switched_off
+    if not came_back and not must_take_over(RESCAN_HEARTBEAT, after=conf().rescan_overdue, turn=TAKEOVER):
         return False
     rescan()
     return True

@@ -36,14 +36,16 @@ ENTRIES = [
         task=PRUNE_TASK,
         every_seconds=10,
         expire_seconds=10,
-        description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody.',
+        description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody. '
+        "Workers cover if it stops.",
     ),
     BeatEntry(
         name="outbox: roll up",
         task=ROLL_UP_TASK,
         every_seconds=60,
         expire_seconds=60,
-        description="Counts the last minutes for charts and metrics, and catches up after a pause.",
+        description="Counts the last minutes for charts and metrics, and catches up after a pause. "
+        "Workers cover if it stops.",
     ),
     BeatEntry(
         name="outbox: alerts",
