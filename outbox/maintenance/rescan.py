@@ -28,6 +28,7 @@ from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.maintenance.alone import alone
 from outbox.maintenance.recovery import recover_all
+from outbox.maintenance.set_back import mend_if_set_back
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
@@ -74,6 +75,7 @@ class RescanResult:
 def rescan() -> RescanResult:
     """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
     result = RescanResult()
+    mend_if_set_back()
     names = unfinished_consumers()
     recovered = recover_all(names)
     result.lost, result.failed, result.failing = recovered.lost, recovered.failed, recovered.failing
