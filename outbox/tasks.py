@@ -8,7 +8,7 @@ from celery import Task, shared_task
 
 from outbox.broker.queues import DELIVER_TASK, queue_name
 from outbox.delivery import chunks, sessions
-from outbox.maintenance import pruning, rescan, rollup
+from outbox.maintenance import pruning, rescan, rollup, schedule
 from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 from outbox.monitoring import alerts
 
@@ -65,10 +65,17 @@ def run_alerts() -> None:
 def run_overdue_jobs() -> None:
     """Do what beat has not had done for too long. Runs in a worker's pool and must not take it down."""
     # The alerts come early: when the control worker is gone, somebody must say so.
-    _take_over("rescan", rescan.rescan_if_overdue)
+    _take_over("rescan", _rescan_for_beat)
     _take_over("alerts", alerts.watch_if_overdue)
     _take_over("rollup", rollup.roll_up_if_overdue)
     _take_over("prune", pruning.prune_if_overdue)
+
+
+def _rescan_for_beat() -> bool:
+    overdue = rescan.rescan_if_overdue()
+    if overdue:
+        schedule.wake_beat()
+    return overdue
 
 
 def _take_over(name: str, do_if_overdue: Callable[[], bool]) -> None:
