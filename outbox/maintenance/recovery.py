@@ -118,7 +118,7 @@ def recover_all(names: Collection[str]) -> Recovered:
 
 def _search_into(rhythm: _Rhythm, names: Collection[str]) -> None:
     began = monotonic()
-    found = _search(names)
+    found = search(names)
     ended = monotonic()
     took = ended - began
     is_all = sum(len(ids) for ids in found.values()) < FOUND
@@ -126,7 +126,7 @@ def _search_into(rhythm: _Rhythm, names: Collection[str]) -> None:
     rhythm.left = _in_turns(found)
 
 
-def _search(names: Collection[str]) -> dict[tuple[str, Kind], list[int]]:
+def search(names: Collection[str]) -> dict[tuple[str, Kind], list[int]]:
     """Find for all consumers at once what no worker holds any more and what has passed its deadline; lock nothing."""
     known = [name for name in names if registry.get(name)]
     lost = _OVER if len(known) == len(names) else _OVER & Q(consumer__in=known)

@@ -100,7 +100,7 @@ def test_a_search_that_fails_for_all_keeps_nothing_from_being_sent(listen, link,
     listen()
     publish_message()
     let_pass(timedelta(seconds=6))
-    monkeypatch.setattr(recovery, "_search", time_out)
+    monkeypatch.setattr(recovery, "search", time_out)
 
     result = rescan.rescan()
 
@@ -130,7 +130,7 @@ def test_a_database_connection_that_broke_is_everybody_s_trouble(listen, link, m
 
     listen()
     publish_message()
-    monkeypatch.setattr(recovery, "_search", lose)
+    monkeypatch.setattr(recovery, "search", lose)
 
     with pytest.raises(Exception, match="terminat"):
         rescan.rescan()

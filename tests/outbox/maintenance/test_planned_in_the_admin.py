@@ -96,6 +96,15 @@ def test_a_worker_does_every_chore_that_beat_has_not_had_done_for_too_long(name)
     assert Heartbeat.objects.ran_within(name, MINUTE)
 
 
+def test_every_chore_that_is_overdue_is_done_by_one_look_of_a_worker():
+    all_is_well()
+    Heartbeat.objects.update(at=database_time() - HOUR)
+
+    tasks.run_overdue_jobs()
+
+    assert [name for name in COVERS if not Heartbeat.objects.ran_within(name, MINUTE)] == []
+
+
 @pytest.mark.parametrize(("name", "task"), [(name, chore.task) for name, chore in planned.CHORES.items()])
 def test_no_worker_does_what_a_person_has_switched_off(name, task):
     all_is_well()

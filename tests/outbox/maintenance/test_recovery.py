@@ -182,7 +182,7 @@ def test_a_long_search_is_repeated_after_twenty_times_what_it_took_and_after_ten
     listen, monkeypatch, took, rest
 ):
     now, made = [0.0], []
-    search = recovery._search
+    search = recovery.search
 
     def search_slowly(names):
         made.append(now[0])
@@ -191,7 +191,7 @@ def test_a_long_search_is_repeated_after_twenty_times_what_it_took_and_after_ten
 
     listen()
     monkeypatch.setattr(recovery, "monotonic", lambda: now[0])
-    monkeypatch.setattr(recovery, "_search", search_slowly)
+    monkeypatch.setattr(recovery, "search", search_slowly)
 
     while len(made) < 2:
         recovery.recover_all(["test.till"])
