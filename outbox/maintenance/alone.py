@@ -3,15 +3,22 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 from django.db import connections
 
 from outbox.conf import conf
+from outbox.memory import Memory
 
 log = logging.getLogger("outbox.rescan")
 
 LONGEST = 200
 """Characters of an error that are kept."""
+LOGGED_AGAIN = 60.0
+"""Seconds after which the same error of the same consumer is logged again; a pass a second would fill the log."""
+
+_logged: Memory[dict[tuple[str, str], float]] = Memory(dict)
+"""When each error of each consumer was last logged."""
 
 
 @contextmanager
@@ -28,7 +35,9 @@ def alone(name: str, failing: dict[str, str]) -> Iterator[None]:
         if connection.connection is not None and connection.errors_occurred and not connection.is_usable():
             raise
         failing[name] = in_a_line(error)
-        log.exception("the rescan failed for %s", name or "all consumers")
+        if monotonic() >= _logged.value.get((name, failing[name]), 0.0):
+            _logged.value[name, failing[name]] = monotonic() + LOGGED_AGAIN
+            log.exception("the rescan failed for %s", name or "all consumers")
 
 
 def in_a_line(error: Exception) -> str:

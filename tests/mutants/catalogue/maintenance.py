@@ -150,7 +150,11 @@ MUTANTS = [
     ),
     mutant(
         "what fails for one consumer leaves the others served",
-        Change("maintenance/alone.py", "        failing[name] = in_a_line(error)\n", "        raise\n"),
+        Change(
+            "maintenance/alone.py",
+            "        failing[name] = in_a_line(error)\n",
+            "        failing[name] = in_a_line(error)\n        raise\n",
+        ),
         red=[
             "maintenance/test_failing_alone::test_a_consumer_whose_lost_rows_cannot_be_brought_back_keeps_none_from_it",
             "maintenance/test_failing_alone::test_a_consumer_whose_rows_cannot_be_claimed_keeps_no_other_from_sending",

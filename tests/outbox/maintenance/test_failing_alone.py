@@ -109,6 +109,20 @@ def test_a_search_that_fails_for_all_keeps_nothing_from_being_sent(listen, link,
     assert "statement timeout" in result.failing[""]
 
 
+def test_the_same_error_is_not_logged_in_every_pass(listen, link, caplog):
+    listen()
+    publish_message()
+    let_pass(timedelta(seconds=6))
+    link.depths["test.till"] = "deep"
+
+    results = [rescan.rescan() for _ in range(3)]
+    link.depths["test.till"] = None
+    rescan.rescan()
+
+    assert [list(result.failing) for result in results] == [["test.till"]] * 3
+    assert [record.message for record in caplog.records] == ["the rescan failed for test.till"] * 2
+
+
 def test_a_queue_whose_depth_cannot_be_read_is_its_own_trouble(listen, link):
     for name in ("test.till", "test.a"):
         listen(topic=name, name=name)
