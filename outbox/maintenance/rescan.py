@@ -81,9 +81,11 @@ def rescan() -> RescanResult:
     result.lost, result.failed, result.failing = recovered.lost, recovered.failed, recovered.failing
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
     broken = set(ConsumerState.objects.open().values_list("consumer", flat=True))
-    due = set(due_consumers()) | broken if names else set()
-    flowing = [entry for name in names if name in due - paused and (entry := registry.get(name))]
-    _send_due(flowing, broken, result)
+    flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
+    due = set(due_consumers()) | broken if flowing else set()
+    # Where nothing is due one of them has its turn all the same, so that each pass says how the broker is.
+    turns = [entry for entry in flowing if entry.name in due] or random.sample(flowing, min(len(flowing), 1))
+    _send_due(turns, broken, result)
     if (refusal := thread_connection().dead_letters_refused) is not None:
         result.refused[refusal.queue] = refusal.details
     Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))

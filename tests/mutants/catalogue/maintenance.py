@@ -123,11 +123,18 @@ MUTANTS = [
     ),
     mutant(
         "a consumer with nothing due costs a pass nothing",
-        Change("maintenance/rescan.py", "due = set(due_consumers()) | broken if names else set()", "due = set(names)"),
+        Change(
+            "maintenance/rescan.py", "due = set(due_consumers()) | broken if flowing else set()", "due = set(names)"
+        ),
         red=[
             "maintenance/test_many_consumers::test_consumers_with_nothing_due_cost_a_pass_nothing",
             "maintenance/test_many_consumers::test_a_consumer_whose_due_rows_are_all_under_way_is_not_asked_for",
         ],
+    ),
+    mutant(
+        "a pass says how the broker is although nothing is due",
+        Change("maintenance/rescan.py", " or random.sample(flowing, min(len(flowing), 1))", ""),
+        red=["maintenance/test_many_consumers::test_a_pass_says_that_the_broker_is_away_although_nothing_is_due"],
     ),
     mutant(
         "one search serves all consumers",
