@@ -36,7 +36,7 @@ class Conf:
     rescan_budget: timedelta = timedelta(seconds=0.8)
     """How long one pass of the rescan may go on."""
     rescan_overdue: timedelta = timedelta(seconds=5)
-    """Age of the last rescan at which workers run it themselves."""
+    """Age of the last rescan at which workers run it themselves; as much later as its entry in the admin says."""
     lease: timedelta = timedelta(seconds=10)
     """How long a started row belongs to its worker (``atomic=False``: its timeout more)."""
     chunk_time: timedelta = timedelta(seconds=2)
@@ -62,7 +62,7 @@ class Conf:
     proxies: int = 0
     """How many proxies of yours stand in front, each adding to X-Forwarded-For; then the audit has who called them."""
     rescan_limit: timedelta = timedelta(seconds=15)
-    """Age of the last rescan at which health is critical: nothing unfinished is sent again."""
+    """Age of the last rescan at which health is critical, as much later as its entry in the admin says."""
     maintenance_limit: timedelta = timedelta(minutes=10)
     """Age of the last success of any other chore (pruning, statistics, alerts) at which health warns."""
     oldest_warning: timedelta = timedelta(minutes=5)

@@ -1,13 +1,14 @@
 """The doors for Celery: a hint to deliver, and the call to rescan."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from celery import Task, shared_task
 
 from outbox.broker.queues import DELIVER_TASK, queue_name
 from outbox.delivery import chunks, sessions
-from outbox.maintenance import pruning, rescan, rollup
+from outbox.maintenance import pruning, rescan, rollup, schedule
 from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 from outbox.monitoring import alerts
 
@@ -62,20 +63,29 @@ def run_alerts() -> None:
 
 
 def run_overdue_jobs() -> None:
-    """Rescan if beat has not had it done for too long. Runs in a worker's pool and must not take it down."""
+    """Do what beat has not had done for too long. Runs in a worker's pool and must not take it down."""
+    # The alerts come early: when the control worker is gone, somebody must say so.
+    _take_over("rescan", _rescan_for_beat)
+    _take_over("alerts", alerts.watch_if_overdue)
+    _take_over("rollup", rollup.roll_up_if_overdue)
+    _take_over("prune", pruning.prune_if_overdue)
+
+
+def _rescan_for_beat() -> bool:
+    overdue = rescan.rescan_if_overdue()
+    if overdue:
+        schedule.wake_beat()
+    return overdue
+
+
+def _take_over(name: str, do_if_overdue: Callable[[], bool]) -> None:
     try:
         sessions.restore()
-        if rescan.rescan_if_overdue():
-            log.info("the rescan was overdue and was done by a worker; is celery-beat running?")
+        if do_if_overdue():
+            log.info("the chore %s was overdue and was done by a worker; is celery-beat running?", name)
     except Exception:
         # The worker has other work to do, and this one comes round again in a moment.
-        log.exception("covering for beat")
-    try:
-        # When the control worker is gone, somebody must say so.
-        alerts.watch_if_overdue()
-    except Exception:
-        # As above.
-        log.exception("covering for the alerts")
+        log.exception("covering for the chore %s", name)
 
 
 def _is_hint(consumer: Any, ids: Any) -> bool:

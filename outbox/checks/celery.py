@@ -182,6 +182,17 @@ def _chores() -> CheckMessages:
             hint='Name your own tasks in task_routes, one by one or as in "orders.*", instead of "*".',
             id="outbox.W028",
         )
+    if (
+        apps.is_installed("django_celery_beat")
+        and not settings.USE_TZ
+        and getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True)
+    ):
+        yield Warning(
+            "With USE_TZ = False beat reads the times that it has saved itself as UTC, east of Greenwich as hours "
+            "ahead, and calls nothing until then; on SQLite it cannot even save them.",
+            hint="Set DJANGO_CELERY_BEAT_TZ_AWARE = False.",
+            id="outbox.W047",
+        )
     if apps.is_installed("django_celery_beat") and _beat_calls(given):
         yield Warning(
             f"Every start of beat sets {', '.join(_beat_calls(given))} back to what beat_schedule says.",

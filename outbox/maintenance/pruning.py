@@ -25,10 +25,16 @@ from django.db.models.functions import Now
 from outbox import audit
 from outbox.conf import FOR_EVER, conf
 from outbox.models import Alert, Attempt, FailureCount, FailureGroup, Heartbeat, Message
+from outbox.monitoring.planned import must_take_over
 
 log = logging.getLogger("outbox.pruning")
 
 PRUNE_HEARTBEAT = "prune"
+TAKEOVER = "prune by a worker"
+OVERDUE = timedelta(minutes=2)
+"""Age of the last success at which workers prune themselves."""
+COVER_BUDGET = timedelta(seconds=1)
+"""How long a worker prunes at once; it has other work to do."""
 MESSAGE_BATCH = 1000
 """Messages deleted by one transaction at most; larger ones hold up those who write."""
 SMALL_TABLES = "prune small tables"
@@ -72,6 +78,14 @@ def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
             Heartbeat.objects.record(PRUNE_HEARTBEAT, messages=total)
             return Pruned(total, more=True)
         time.sleep(took * REST_SHARE)
+
+
+def prune_if_overdue() -> bool:
+    """Prune if nobody has for two minutes; tell whether it was us. How workers cover for a dead beat."""
+    if not must_take_over(PRUNE_HEARTBEAT, after=OVERDUE, turn=TAKEOVER):
+        return False
+    prune(budget=COVER_BUDGET)
+    return True
 
 
 def _prune_batch() -> int | None:

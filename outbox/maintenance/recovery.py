@@ -1,13 +1,17 @@
 """Bringing back what will not move by itself: lost leases, passed deadlines, consumers gone from the code.
 
-This goes on whatever the room in the queues, a pause or a breaker says.
+This goes on whatever the room in the queues, a pause or a breaker says. One statement searches for all consumers; what
+it finds is brought back consumer by consumer, so that what goes wrong for one is no harm to the others.
 """
 
 import logging
 import random
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from time import monotonic
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,6 +22,7 @@ from outbox.conf import conf
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.failures.reasons import TITLES
+from outbox.maintenance.alone import alone
 from outbox.memory import Memory
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.queryset import MessageQuerySet
@@ -26,78 +31,153 @@ from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
 
+FOUND = 10_000
+"""Rows that one search returns at most; they are brought back before there is another search."""
 FAIL_BATCH = 1000
 """Rows failed by one transaction at most."""
 LOST_BATCH = 100
 """Rows taken back by one transaction at most; each takes some statements of its own."""
 DUTY = 20
-"""A long backlog is searched at most a 20th of the time."""
+"""A long backlog is searched at most a 20th of the time ..."""
+LONGEST_REST = 10.0
+"""... but never less often than every so many seconds, besides what the search takes itself."""
 SHORT = 0.05
 """Seconds up to which a search is no burden and is made in every pass."""
+
+_OVER = Q(status=Status.STARTED, lease_until__lt=Now())
+_EXPIRED = Q(expires_at__lt=Now()) & (Q(status=Status.PENDING) | _OVER)
 
 
 @dataclass
 class Recovered:
-    """How many rows were taken back from lost workers, how many failed for good, and whether there are more."""
+    """How many rows were taken back from lost workers, how many failed for good, and whether there are more.
+
+    ``failing`` has, by consumer, what went wrong when its rows were to be brought back.
+    """
 
     lost: int = 0
     failed: int = 0
     more: bool = False
+    failing: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: "Recovered") -> "Recovered":
-        return Recovered(self.lost + other.lost, self.failed + other.failed, self.more or other.more)
+        return Recovered(
+            self.lost + other.lost, self.failed + other.failed, self.more or other.more, self.failing | other.failing
+        )
+
+
+class Kind(Enum):
+    """Why rows do not move by themselves."""
+
+    LOST = auto()
+    EXPIRED = auto()
+
+
+class Batch(NamedTuple):
+    """Rows of one consumer that were found, and that one transaction brings back."""
+
+    consumer: str
+    kind: Kind
+    ids: Sequence[int]
 
 
 @dataclass
 class _Rhythm:
-    """When each consumer's rows are worth searching again, on this thread's monotonic clock."""
+    """When the backlog is worth searching again, on this thread's monotonic clock; what the last search has found.
 
-    again_at: dict[str, float] = field(default_factory=dict)
+    Of that, what is ``left`` and what is ``failing``.
+    """
+
+    again_at: float = 0.0
+    left: deque[Batch] = field(default_factory=deque)
+    failing: dict[str, str] = field(default_factory=dict)
 
 
 _rhythm = Memory(_Rhythm, per_thread=True)
 
 
-def recover_all(names: Sequence[str]) -> Recovered:
-    """Recover the rows of all these consumers, in any order, within one ``rescan_budget`` for all together."""
-    until = monotonic() + conf().rescan_budget.total_seconds()
-    return sum((recover_consumer(name, until=until) for name in random.sample(names, len(names))), Recovered())
+def recover_all(names: Collection[str]) -> Recovered:
+    """Look through the due rows of these consumers and bring back, or fail, what would wait for ever.
 
-
-def recover_consumer(name: str, *, until: float) -> Recovered:
-    """Look through the due rows of consumer ``name`` and bring back, or fail, what would wait for ever.
-
-    Goes on ``until`` a moment of the monotonic clock, at least one transaction of each kind; what is left is for the
-    next pass. A search takes as long as the backlog is: a long one that found everything is repeated only after 20
-    times what it took.
+    Goes on for ``rescan_budget``, at least one transaction; what is left is for the next pass, which searches no more
+    before it is done. A search takes as long as the backlog is: a long one is repeated only after 20 times what it
+    took, or 10 s.
     """
-    if monotonic() < _rhythm.value.again_at.get(name, 0.0):
-        return Recovered()
-    began = monotonic()
-    consumer = registry.get(name)
-    if consumer is not None:
-        ConsumerState.objects.filter(consumer=name, gone_since__isnull=False).update(gone_since=None)
-        recovered = _recover_lost(consumer, until)
-    else:
-        recovered = _fail_gone(name, until)
-    recovered += _fail(name, Message.objects.filter(consumer=name, expires_at__lt=Now()), Reason.EXPIRED, until)
-    took = monotonic() - began
-    _rhythm.value.again_at[name] = monotonic() + (took * DUTY if took > SHORT and not recovered.more else 0.0)
+    until = monotonic() + conf().rescan_budget.total_seconds()
+    recovered = _fail_gone(names, until)
+    rhythm = _rhythm.value
+    if names and not rhythm.left and monotonic() >= rhythm.again_at:
+        rhythm.failing = {}
+        with alone("", rhythm.failing):
+            _search_into(rhythm, names)
+    recovered += _bring_back(rhythm.left, rhythm.failing, until)
+    recovered.failing |= rhythm.failing
+    recovered.more |= bool(rhythm.left)
     return recovered
 
 
-def _recover_lost(consumer: Consumer, until: float) -> Recovered:
-    recovered = Recovered(more=True)
-    while recovered.more:
-        with transaction.atomic(using=conf().database):
-            over = Message.objects.filter(consumer=consumer.name).due().lease_over().defer("payload", "headers")
-            rows = list(over.select_for_update(skip_locked=True, no_key=True)[:LOST_BATCH])
-            recovered.more = len(rows) == LOST_BATCH
-            for message in rows:
-                with logs.at_work_on(message):
-                    recovered += _take_back(consumer, message)
+def _search_into(rhythm: _Rhythm, names: Collection[str]) -> None:
+    began = monotonic()
+    found = search(names)
+    ended = monotonic()
+    took = ended - began
+    is_all = sum(len(ids) for ids in found.values()) < FOUND
+    rhythm.again_at = ended + (min(took * DUTY, LONGEST_REST) if took > SHORT and is_all else 0.0)
+    rhythm.left = _in_turns(found)
+
+
+def search(names: Collection[str]) -> dict[tuple[str, Kind], list[int]]:
+    """Find for all consumers at once what no worker holds any more and what has passed its deadline; lock nothing."""
+    known = [name for name in names if registry.get(name)]
+    lost = _OVER if len(known) == len(names) else _OVER & Q(consumer__in=known)
+    stuck = Message.objects.filter(consumer__in=names).due().filter(lost | _EXPIRED)
+    found: dict[tuple[str, Kind], list[int]] = defaultdict(list)
+    for id, consumer, status in stuck.values_list("pk", "consumer", "status")[:FOUND]:
+        is_lost = status == Status.STARTED and registry.get(consumer)
+        found[consumer, Kind.LOST if is_lost else Kind.EXPIRED].append(id)
+    return found
+
+
+def _in_turns(found: dict[tuple[str, Kind], list[int]]) -> deque[Batch]:
+    """Return what was found in batches: consumers in any order, one batch of each and then the next of each."""
+    turns = list(found)
+    random.shuffle(turns)
+    sizes = {Kind.LOST: LOST_BATCH, Kind.EXPIRED: FAIL_BATCH}
+    in_rounds = [
+        (start // sizes[kind], turn, Batch(consumer, kind, found[consumer, kind][start : start + sizes[kind]]))
+        for turn, (consumer, kind) in enumerate(turns)
+        for start in range(0, len(found[consumer, kind]), sizes[kind])
+    ]
+    return deque(batch for _round, _turn, batch in sorted(in_rounds, key=lambda entry: entry[:2]))
+
+
+def _bring_back(left: deque[Batch], failing: dict[str, str], until: float) -> Recovered:
+    """Bring back batch after batch until time is up; the rows of one that fails are tried once more, each alone."""
+    recovered = Recovered()
+    act: dict[Kind, Callable[[Batch], Recovered]] = {Kind.LOST: _recover_lost, Kind.EXPIRED: _expire}
+    while left:
+        batch = left.popleft()
+        wrong: dict[str, str] = {}
+        with alone(batch.consumer, wrong):
+            recovered += act[batch.kind](batch)
+        if wrong and len(batch.ids) > 1:
+            left.extend(batch._replace(ids=[id]) for id in batch.ids)
+        failing |= wrong if len(batch.ids) == 1 else {}
         if monotonic() >= until:
             break
+    return recovered
+
+
+def _recover_lost(batch: Batch) -> Recovered:
+    consumer = registry.get(batch.consumer)
+    if consumer is None:
+        return Recovered()
+    recovered = Recovered()
+    with transaction.atomic(using=conf().database):
+        over = Message.objects.filter(pk__in=batch.ids).unfinished().lease_over().defer("payload", "headers")
+        for message in over.select_for_update(skip_locked=True, no_key=True).order_by("due_at", "id"):
+            with logs.at_work_on(message):
+                recovered += _take_back(consumer, message)
     if recovered.failed:
         counting.count_failures({without_error(consumer.name, Reason.WORKER_LOST): recovered.failed})
     return recovered
@@ -133,34 +213,49 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
     return Recovered(lost=1, failed=isinstance(decision, Exhausted))
 
 
-def _fail_gone(name: str, until: float) -> Recovered:
-    """Fail the rows of a consumer that has been missing for longer than a rolling deploy takes."""
-    ConsumerState.objects.get_or_create(consumer=name)
-    state = ConsumerState.objects.filter(consumer=name)
-    if state.filter(gone_since__isnull=True).update(gone_since=Now()):
-        log.warning("%s has unfinished messages but is not in the code; they fail after %s", name, conf().gone_after)
-    if not state.filter(gone_since__lt=Now() - conf().gone_after).exists():
-        return Recovered()
-    return _fail(name, Message.objects.filter(consumer=name), Reason.CONSUMER_GONE, until)
+def _expire(batch: Batch) -> Recovered:
+    rows = Message.objects.filter(pk__in=batch.ids).unfinished().filter(_EXPIRED)
+    return Recovered(failed=_fail(batch.consumer, rows, Reason.EXPIRED))
 
 
-def _fail(consumer: str, rows: MessageQuerySet, reason: Reason, until: float) -> Recovered:
-    """Fail those of ``rows`` that are due and that no worker holds, until time is up."""
-    failure = without_error(consumer, reason)
-    recovered = Recovered(more=True)
-    while recovered.more:
-        with transaction.atomic(using=conf().database):
-            idle = rows.due().filter(Q(status=Status.PENDING) | Q(lease_until__lt=Now()))
-            locked = idle.select_for_update(skip_locked=True, no_key=True)
-            ids = list(locked.values_list("pk", flat=True)[:FAIL_BATCH])
-            recovered.more = len(ids) == FAIL_BATCH
-            if ids:
-                recovered.failed += Message.objects.filter(pk__in=ids).mark_failed(
-                    reason=reason, failure=failure.digest
-                )
-                log.error("%d messages of %s failed: %s", len(ids), consumer, TITLES[reason])
-        if monotonic() >= until:
-            break
-    if recovered.failed:
-        counting.count_failures({failure: recovered.failed})
+def _fail_gone(names: Collection[str], until: float) -> Recovered:
+    """Fail the rows of consumers that have been missing for longer than a rolling deploy takes."""
+    recovered = Recovered()
+    for name in _gone_for_good(names):
+        rows = Message.objects.filter(consumer=name).due().filter(Q(status=Status.PENDING) | _OVER)
+        with alone(name, recovered.failing):
+            many = FAIL_BATCH
+            while many == FAIL_BATCH:
+                many = _fail(name, rows, Reason.CONSUMER_GONE)
+                recovered.failed += many
+                if monotonic() >= until:
+                    recovered.more |= many == FAIL_BATCH
+                    break
     return recovered
+
+
+def _gone_for_good(names: Collection[str]) -> Iterator[str]:
+    """Note which consumers are missing from the code, and which are back; yield those that will not come any more."""
+    missing = {name for name in names if registry.get(name) is None}
+    states = ConsumerState.objects.filter(gone_since__isnull=False)
+    over = Q(gone_since__lt=Now() - conf().gone_after)
+    gone = dict(states.annotate(for_good=over).values_list("consumer", "for_good"))
+    if back := [name for name in gone.keys() & set(names) if name not in missing]:
+        ConsumerState.objects.filter(consumer__in=back).update(gone_since=None)
+    for name in sorted(missing - gone.keys()):
+        ConsumerState.objects.update_or_create(consumer=name, defaults={"gone_since": Now()})
+        log.warning("%s has unfinished messages but is not in the code; they fail after %s", name, conf().gone_after)
+    yield from (name for name in sorted(missing) if gone.get(name))
+
+
+def _fail(consumer: str, rows: MessageQuerySet, reason: Reason) -> int:
+    """Fail the first of ``rows``, but none that somebody has locked; return how many."""
+    failure = without_error(consumer, reason)
+    with transaction.atomic(using=conf().database):
+        locked = rows.order_by("due_at", "id").select_for_update(skip_locked=True, no_key=True)
+        ids = list(locked.values_list("pk", flat=True)[:FAIL_BATCH])
+        failed = Message.objects.filter(pk__in=ids).mark_failed(reason=reason, failure=failure.digest) if ids else 0
+    if failed:
+        log.error("%d messages of %s failed: %s", failed, consumer, TITLES[reason])
+        counting.count_failures({failure: failed})
+    return failed

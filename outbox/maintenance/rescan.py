@@ -26,11 +26,14 @@ from outbox.delivery import breaker
 from outbox.errors import BrokerAway, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
+from outbox.maintenance.alone import alone
 from outbox.maintenance.recovery import recover_all
+from outbox.maintenance.set_back import mend_if_set_back
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
-from outbox.models.sql.backlog import unfinished_consumers
+from outbox.models.sql.backlog import due_consumers, unfinished_consumers
+from outbox.monitoring.planned import must_take_over, read_plans
 from outbox.policy import Reason
 from outbox.registry import Consumer
 
@@ -57,7 +60,8 @@ _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True
 class RescanResult:
     """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered.
 
-    ``refused`` has, by queue, what the broker said that refuses it; the empty name is the broker's door.
+    ``refused`` has, by queue, what the broker said that refuses it; the empty name is the broker's door. ``failing``
+    has, by consumer, what went wrong that is nobody else's trouble; the empty name is a search for all of them.
     """
 
     lost: int = 0
@@ -65,17 +69,23 @@ class RescanResult:
     sent: int = 0
     broker_away: bool = False
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failing: dict[str, str] = field(default_factory=dict)
 
 
 def rescan() -> RescanResult:
     """Make one pass over everything unfinished and return what it did. Safe to run anywhere, any number of times."""
     result = RescanResult()
+    mend_if_set_back()
     names = unfinished_consumers()
     recovered = recover_all(names)
-    result.lost, result.failed = recovered.lost, recovered.failed
+    result.lost, result.failed, result.failing = recovered.lost, recovered.failed, recovered.failing
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
+    broken = set(ConsumerState.objects.open().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
-    _send_due(flowing, set(ConsumerState.objects.open().values_list("consumer", flat=True)), result)
+    due = set(due_consumers()) | broken if flowing else set()
+    # Where nothing is due one of them has its turn all the same, so that each pass says how the broker is.
+    turns = [entry for entry in flowing if entry.name in due] or random.sample(flowing, min(len(flowing), 1))
+    _send_due(turns, broken, result)
     if (refusal := thread_connection().dead_letters_refused) is not None:
         result.refused[refusal.queue] = refusal.details
     Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))
@@ -85,15 +95,13 @@ def rescan() -> RescanResult:
 def rescan_if_overdue() -> bool:
     """Make a pass if nobody has for ``rescan_overdue``; tell whether it was us. How workers cover for a dead beat.
 
-    A worker also makes one if whoever rescans runs older code, and takes a consumer for gone that we have.
+    What is set in the admin holds: a longer interval is waited for, and nobody covers for what is switched off there. A
+    worker also makes one if whoever rescans runs older code, and takes a consumer for gone that we have.
     """
-    overdue = conf().rescan_overdue
     ours = [entry.name for entry in registry.all_consumers()]
     taken_for_gone = ConsumerState.objects.filter(consumer__in=ours, gone_since__isnull=False)
-    if taken_for_gone.update(gone_since=None):
-        rescan()
-        return True
-    if Heartbeat.objects.ran_within(RESCAN_HEARTBEAT, overdue) or not Heartbeat.objects.claim(TAKEOVER, every=overdue):
+    came_back = taken_for_gone.update(gone_since=None) and not read_plans()[RESCAN_HEARTBEAT].switched_off
+    if not came_back and not must_take_over(RESCAN_HEARTBEAT, after=conf().rescan_overdue, turn=TAKEOVER):
         return False
     rescan()
     return True
@@ -113,20 +121,9 @@ def _send_due(consumers: Iterable[Consumer], broken: set[str], result: RescanRes
     full_in_a_row = 0
     while waiting and (now := monotonic()) < until:
         consumer = waiting.popleft()
-        try:
-            if consumer.name in broken:
-                _send_canary(consumer, result)
-                continue
-            turn = _send_some(consumer, result, again=consumer.name in had_room)
-        except BrokerRefuses as error:
-            result.refused[error.queue] = error.details
-            result.broker_away |= not error.queue
-            log.warning("%s; its messages stay due", error)
-            continue
-        except BrokerAway as error:
-            result.broker_away = True
-            log.warning("%s; what is due stays due", error)
-            continue
+        turn = Turn.DONE
+        with alone(consumer.name, result.failing):
+            turn = _take_turn(consumer, result, broken=consumer.name in broken, again=consumer.name in had_room)
         if turn is Turn.MORE:
             had_room[consumer.name] = now
             waiting.append(consumer)
@@ -145,6 +142,22 @@ class Turn(Enum):
     DONE = auto()
     MORE = auto()
     FULL = auto()
+
+
+def _take_turn(consumer: Consumer, result: RescanResult, *, broken: bool, again: bool) -> Turn:
+    """Send what there is to send for one consumer; what the broker says to it is noted."""
+    try:
+        if not broken:
+            return _send_some(consumer, result, again=again)
+        _send_canary(consumer, result)
+    except BrokerRefuses as error:
+        result.refused[error.queue] = error.details
+        result.broker_away |= not error.queue
+        log.warning("%s; its messages stay due", error)
+    except BrokerAway as error:
+        result.broker_away = True
+        log.warning("%s; what is due stays due", error)
+    return Turn.DONE
 
 
 def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn:

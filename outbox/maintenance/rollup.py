@@ -23,10 +23,16 @@ from django.db.models.functions import Now
 from outbox.conf import conf
 from outbox.models import Attempt, Heartbeat, Message, MinuteStat, Resolution, Status, TotalStat
 from outbox.models.stats import BOUNDS, COUNTED, MINUTE, Counts, add_latencies, no_latencies
+from outbox.monitoring.planned import must_take_over
 
 log = logging.getLogger("outbox.rollup")
 
 ROLLUP_HEARTBEAT = "rollup"
+TAKEOVER = "rollup by a worker"
+OVERDUE = timedelta(minutes=3)
+"""Age of the last count at which workers count themselves."""
+COVER_BUDGET = timedelta(seconds=2)
+"""How long a worker counts at once; it has other work to do."""
 RECOUNTED = timedelta(minutes=3)
 """How far back a pass counts again. A row is committed milliseconds after its ``finished_at``, at worst after what a
 handler does inside ``message.settling()``."""
@@ -102,6 +108,14 @@ def roll_up(*, budget: timedelta = timedelta(seconds=10)) -> RolledUp:
             Heartbeat.objects.record(ROLLUP_HEARTBEAT, next=minute.isoformat(), behind=behind.total_seconds())
     _prune_minutes()
     return RolledUp(counted, behind)
+
+
+def roll_up_if_overdue() -> bool:
+    """Count if nobody has for three minutes; tell whether it was us. How workers cover for a dead beat."""
+    if not must_take_over(ROLLUP_HEARTBEAT, after=OVERDUE, turn=TAKEOVER):
+        return False
+    roll_up(budget=COVER_BUDGET)
+    return True
 
 
 def _where_to_begin() -> tuple[datetime, datetime]:

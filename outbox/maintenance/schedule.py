@@ -1,15 +1,24 @@
 """The entries of celery-beat, as rows that operators can see and change in the admin."""
 
+import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import router
+from django.db.models import Q
+
+log = logging.getLogger("outbox.schedule")
 
 RESCAN_TASK = "outbox.rescan"
 PRUNE_TASK = "outbox.prune"
 ROLL_UP_TASK = "outbox.roll_up"
 ALERT_TASK = "outbox.alert"
+
+LONG_AGO = datetime(2000, 1, 1)  # as naive as beat's own times are with USE_TZ = False
+"""When a chore was last called, said so that beat calls it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +45,16 @@ ENTRIES = [
         task=PRUNE_TASK,
         every_seconds=10,
         expire_seconds=10,
-        description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody.',
+        description='Deletes settled messages older than OUTBOX["KEEP_FINISHED"], never what still needs somebody. '
+        "Workers cover if it stops.",
     ),
     BeatEntry(
         name="outbox: roll up",
         task=ROLL_UP_TASK,
         every_seconds=60,
         expire_seconds=60,
-        description="Counts the last minutes for charts and metrics, and catches up after a pause.",
+        description="Counts the last minutes for charts and metrics, and catches up after a pause. "
+        "Workers cover if it stops.",
     ),
     BeatEntry(
         name="outbox: alerts",
@@ -79,5 +90,28 @@ def _ensure(entry: BeatEntry) -> None:
             "interval": interval or intervals.create(every=entry.every_seconds, period="seconds"),
             "expire_seconds": entry.expire_seconds,
             "description": entry.description,
+            # Without it beat begins at the time of writing, reads that local time as UTC, and waits for as many hours
+            # as it is east of Greenwich.
+            **({} if settings.USE_TZ else {"last_run_at": LONG_AGO}),
         },
     )
+
+
+def wake_beat() -> int:
+    """Have beat call the chores that it takes for called hours from now; return how many those are.
+
+    With ``USE_TZ = False`` it reads local times as UTC: that of an entry which a person has switched on again, and with
+    DJANGO_CELERY_BEAT_TZ_AWARE all of them whenever it reads them anew.
+    """
+    if settings.USE_TZ or not apps.is_installed("django_celery_beat"):
+        return 0
+    ahead = datetime.now(UTC).replace(tzinfo=None) + timedelta(minutes=1)
+    stuck = Q(last_run_at__isnull=True) | Q(last_run_at__gt=ahead)
+    ours = apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(
+        task__in=[entry.task for entry in ENTRIES], enabled=True
+    )
+    woken = int(ours.filter(stuck).update(last_run_at=LONG_AGO))
+    if woken:
+        apps.get_model("django_celery_beat", "PeriodicTasks").update_changed()
+        log.warning("beat took %d chores for called in the future, as it reads local times as UTC", woken)
+    return woken

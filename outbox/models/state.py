@@ -15,6 +15,9 @@ from outbox.topics import NAME_LENGTH
 
 M = TypeVar("M", bound=models.Model)
 
+FUTURE = timedelta(seconds=10)
+"""How far ahead of the clock a time that was "now" when it was written must lie to say that the clock was set back."""
+
 
 class EngineQuerySet(models.QuerySet[M]):
     """A queryset that acts on ``OUTBOX["DATABASE"]`` unless told otherwise."""
@@ -87,8 +90,12 @@ class HeartbeatQuerySet(EngineQuerySet["Heartbeat"]):
         return self.filter(name=name, at__gt=Now() - span, at__lte=Now()).exists()
 
     def claim(self, name: str, *, every: timedelta) -> bool:
-        """Take the next turn at ``name``, of which there is one in ``every``; only one of many callers gets it."""
-        if self.filter(name=name, at__lt=Now() - every).update(at=Now()):
+        """Take the next turn at ``name``, of which there is one in ``every``; only one of many callers gets it.
+
+        A turn in the future was taken before the clock was set back, and is over.
+        """
+        over = Q(at__lt=Now() - every) | Q(at__gt=Now() + FUTURE)
+        if self.filter(over, name=name).update(at=Now()):
             return True
         return self.get_or_create(name=name)[1]
 

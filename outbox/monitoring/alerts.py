@@ -30,6 +30,7 @@ from outbox.conf import conf
 from outbox.models import Alert, Heartbeat
 from outbox.monitoring.findings import Finding, Level
 from outbox.monitoring.health import health
+from outbox.monitoring.planned import must_take_over
 
 log = logging.getLogger("outbox.alerts")
 
@@ -102,7 +103,7 @@ def watch() -> list[Notification]:
 
 def watch_if_overdue() -> bool:
     """Look if nobody has for two minutes; tell whether it was us. How workers cover for a dead control worker."""
-    if Heartbeat.objects.ran_within(ALERTS_HEARTBEAT, OVERDUE):
+    if not must_take_over(ALERTS_HEARTBEAT, after=OVERDUE):
         return False
     watch()
     return True

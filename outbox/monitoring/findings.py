@@ -4,10 +4,8 @@ A finding that is in order is a finding too, and says what proves it: nothing is
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
-from enum import IntEnum, StrEnum
 from typing import Any
 
 from django.utils.formats import number_format
@@ -15,59 +13,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox.conf import Conf
-from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements
+from outbox.monitoring.finding import Finding, Level, What, in_words, worst
+from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements, Planned
 from outbox.policy import ZERO
+
+__all__ = ["Finding", "Level", "What", "evaluate", "in_words", "many", "switched_off_sentence", "worst"]
 
 BEHIND = timedelta(minutes=10)
 """How far the figures per minute may lag before charts mislead."""
-
-
-class Level(IntEnum):
-    """How bad a finding is, in rising order."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-
-    @property
-    def word(self) -> str:
-        """The level as programs read it: ok, warning, critical."""
-        return self.name.lower()
-
-
-class What(StrEnum):
-    """What a finding is about."""
-
-    RESCAN = "rescan"
-    BROKER = "broker"
-    QUEUE = "queue"
-    OLDEST = "oldest"
-    PAUSED = "paused"
-    BREAKER = "breaker"
-    GONE = "gone"
-    EXHAUSTED = "exhausted"
-    BURST = "burst"
-    FAILING = "failing"
-    SNAPSHOT = "snapshot"
-    IDLE = "idle_in_transaction"
-    MAINTENANCE = "maintenance"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: how bad it is, the figure and its limit (seconds or messages), and a sentence."""
-
-    level: Level
-    what: What
-    sentence: str
-    subject: str = ""
-    figure: float | None = None
-    limit: float | None = None
-
-    @property
-    def about(self) -> str:
-        """What tells this finding from others, over time."""
-        return f"{self.what}:{self.subject}" if self.subject else self.what.value
 
 
 def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
@@ -81,14 +34,15 @@ def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
     return sorted(findings, key=lambda finding: -finding.level)
 
 
-def worst(findings: Iterable[Finding]) -> Level:
-    """Return the worst level; critical if nothing was looked at."""
-    return max((finding.level for finding in findings), default=Level.CRITICAL)
-
-
 def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
-    limit = limits.rescan_limit
+    plan = measurements.plan("rescan")
+    limit = limits.rescan_limit + plan.later
     words = {"limit": in_words(limit), "queue": f"{limits.prefix}.control"}
+    if plan.switched_off:
+        age = None if measurements.rescan is None else measurements.rescan.total_seconds()
+        sentence = switched_off_sentence("rescan", plan)
+        yield Finding(Level.CRITICAL, What.RESCAN, sentence, "", age, limit.total_seconds())
+        return
     if measurements.rescan is None:
         yield Finding(
             Level.CRITICAL,
@@ -108,6 +62,7 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
         return
     text = _("The rescan last succeeded %(age)s ago (limit %(limit)s).")
     yield Finding(Level.OK, What.RESCAN, text % words, "", *seconds)
+    yield from (_failing_search(name, error) for name, error in sorted(measurements.failing.items()))
     yield from (
         _refusal(queue, limits.prefix, **words) for queue, words in sorted(measurements.refused.items()) if queue
     )
@@ -121,6 +76,39 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
         yield Finding(Level.CRITICAL, What.BROKER, text)
     elif not measurements.refused:
         yield Finding(Level.OK, What.BROKER, _("The last rescan had no trouble with the broker."))
+
+
+def switched_off_sentence(chore: str, plan: Planned) -> str:
+    """Say that a person has switched a chore off, who it may have been, and what does not happen meanwhile."""
+    words = {"entry": plan.switched_off, "who": plan.changed_by, "age": in_words(plan.changed_ago or ZERO)}
+    off = _("The entry “%(entry)s” of celery-beat is switched off") % words
+    if plan.changed_by:
+        off = _("%(off)s, last changed in the admin by %(who)s %(age)s ago") % {"off": off, **words}
+    match chore:
+        case "rescan":
+            text = _("%(off)s: what is unfinished is not sent again, and workers do not cover for it. Switch it on.")
+        case "alerts":
+            text = _("%(off)s: nobody is told what is wrong. Switch it on.")
+        case "prune":
+            text = _("%(off)s: settled messages are not deleted, and the table grows. Switch it on.")
+        case _:
+            text = _("%(off)s: charts and metrics stand still. Switch it on.")
+    return text % {"off": off}
+
+
+def _failing_search(name: str, error: str) -> Finding:
+    words = {"name": name, "error": error}
+    if name:
+        text = _(
+            "%(name)s: the rescan failed for it (%(error)s); the other consumers were served. Look at the traceback in "
+            "the control worker's log."
+        )
+    else:
+        text = _(
+            "The search for lost leases and passed deadlines failed (%(error)s); what is due was sent. Look at the "
+            "traceback in the control worker's log."
+        )
+    return Finding(Level.WARNING, What.RESCAN, text % words, name or "search")
 
 
 def _refusal(queue: str, prefix: str, *, code: int, **words: Any) -> Finding:
@@ -161,8 +149,14 @@ def _closed_door(*, code: int, **words: Any) -> Finding:
 
 
 def _maintenance(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
-    limit = limits.maintenance_limit
     for chore, age in sorted(measurements.maintenance_jobs.items()):
+        plan = measurements.plan(chore)
+        limit = limits.maintenance_limit + plan.later
+        if plan.switched_off:
+            seconds = None if age is None else age.total_seconds()
+            sentence = switched_off_sentence(chore, plan)
+            yield Finding(Level.WARNING, What.MAINTENANCE, sentence, chore, seconds, limit.total_seconds())
+            continue
         words = {"chore": chore, "limit": in_words(limit), "age": in_words(age) if age is not None else ""}
         if age is None and measurements.known_for <= limit:
             text = _(
@@ -325,18 +319,6 @@ def _level(*, warn: bool, alarm: bool) -> Level:
     if alarm:
         return Level.CRITICAL
     return Level.WARNING if warn else Level.OK
-
-
-def in_words(span: timedelta) -> str:
-    """Return a span as people say it: seconds up to two minutes, then minutes, hours, days."""
-    seconds = max(int(span.total_seconds()), 0)
-    if seconds < 120:
-        return _("%(seconds)d s") % {"seconds": seconds}
-    if seconds < 2 * 3600:
-        return _("%(minutes)d min") % {"minutes": seconds // 60}
-    if seconds < 2 * 86400:
-        return _("%(hours)d h") % {"hours": seconds // 3600}
-    return _("%(days)d days") % {"days": seconds // 86400}
 
 
 def many(messages: int) -> str:

@@ -23,8 +23,10 @@ from outbox.conf import conf
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat
 from outbox.models.sql.backlog import measure_backlogs
-from outbox.monitoring.findings import Finding, Level, evaluate, in_words, worst
+from outbox.models.state import FUTURE
+from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements, Session
+from outbox.monitoring.planned import read_plans
 from outbox.policy import ZERO
 
 RESCAN = "rescan"
@@ -76,10 +78,12 @@ def unready() -> list[str]:
     """Return why this installation is not ready to do its work: migrations not applied, rescan overdue."""
     if names := _unapplied():
         return [_("Migrations are not applied: %(names)s.") % {"names": ", ".join(names)}]
-    age = _heartbeats().get(RESCAN, NEVER).age
+    age, plan = _heartbeats().get(RESCAN, NEVER).age, read_plans(with_who=True)[RESCAN]
+    limit = conf().rescan_limit + plan.later
+    if plan.switched_off and (age is None or age > limit):
+        return [switched_off_sentence(RESCAN, plan)]
     if age is None:
         return [_("The rescan has never succeeded.")]
-    limit = conf().rescan_limit
     if age > limit:
         words = {"age": in_words(age), "limit": in_words(limit)}
         return [_("The rescan last succeeded %(age)s ago, limit %(limit)s.") % words]
@@ -113,7 +117,9 @@ def measure() -> Measurements:
         known_for=rescan.known_for,
         broker_away=bool(rescan.data.get("broker_away")),
         refused=dict(rescan.data.get("refused") or {}),
+        failing=dict(rescan.data.get("failing") or {}),
         maintenance_jobs={name: heartbeats.get(name, NEVER).age for name in MAINTENANCE_JOBS},
+        plans=read_plans(with_who=True),
         behind=timedelta(seconds=heartbeats.get("rollup", NEVER).data.get("behind", 0)),
         failed_channels=tuple(heartbeats.get("alerts", NEVER).data.get("failed_channels", [])),
         exhausted=sum(consumer.exhausted for consumer in consumers),
@@ -135,7 +141,11 @@ NEVER = _Heartbeat(None, ZERO, {})
 def _heartbeats() -> dict[str, _Heartbeat]:
     heartbeats = Heartbeat.objects.filter(name__in=[RESCAN, *MAINTENANCE_JOBS])
     beats = heartbeats.annotate(age=_ago(F("at")), known_for=_ago(F("since")))
-    return {name: _Heartbeat(*beat) for name, *beat in beats.values_list("name", "age", "known_for", "data")}
+    return {
+        # What lies in the future was written before the clock was set back, and proves nothing.
+        name: _Heartbeat(None if age < -FUTURE else age, known_for, data)
+        for name, age, known_for, data in beats.values_list("name", "age", "known_for", "data")
+    }
 
 
 def _ago(moment: Combinable) -> Combinable:

@@ -51,12 +51,27 @@ class Session:
     transactions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is set for a chore: how much ``later`` than usual it is called, or the entry that is ``switched_off``.
+
+    ``changed_by`` has last changed that entry in the admin, ``changed_ago``; empty if the admin does not know.
+    """
+
+    later: timedelta = timedelta(0)
+    switched_off: str = ""
+    changed_by: str = ""
+    changed_ago: timedelta | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
     """Everything that was measured. ``chores`` are the ages of each chore's last success, None if it had none.
 
     ``known_for`` is how long ago the first rescan succeeded: from then on the chores are expected.
     ``refused`` is what the broker said of queues that it refused at the last rescan, and of us if the name is empty.
+    ``failing`` is, by consumer, what went wrong in the last rescan; the empty name is a search for all of them.
+    ``plans`` has what is set for each chore, where that is known.
     """
 
     consumers: tuple[ConsumerMeasurements, ...] = ()
@@ -64,10 +79,16 @@ class Measurements:
     known_for: timedelta = timedelta(0)
     broker_away: bool = False
     refused: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    failing: Mapping[str, str] = field(default_factory=dict)
     maintenance_jobs: Mapping[str, timedelta | None] = field(default_factory=dict)
+    plans: Mapping[str, Planned] = field(default_factory=dict)
     behind: timedelta = timedelta(0)
     failed_channels: tuple[str, ...] = ()
     exhausted: int = 0
     sessions_seen: bool = False
     snapshot: Session | None = None
     idle: int = 0
+
+    def plan(self, chore: str) -> Planned:
+        """Return what is set for a chore, or that it is called as usual."""
+        return self.plans.get(chore, Planned())

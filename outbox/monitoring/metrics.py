@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from outbox.conf import conf
 from outbox.models import AttemptOutcome, TotalStat
 from outbox.models.stats import BOUNDS
 from outbox.monitoring.findings import Finding, Level
@@ -60,6 +61,10 @@ def _findings(findings: tuple[Finding, ...]) -> Iterator[Metric]:
 def _engine(measurements: Measurements) -> Iterator[Metric]:
     rescan = inf if measurements.rescan is None else measurements.rescan.total_seconds()
     yield GaugeMetricFamily("outbox_rescan_age_seconds", "Seconds since the rescan last succeeded.", rescan)
+    limit = conf().rescan_limit + measurements.plan("rescan").later
+    yield GaugeMetricFamily(
+        "outbox_rescan_limit_seconds", "Age of the last rescan at which it is overdue.", limit.total_seconds()
+    )
     yield GaugeMetricFamily(
         "outbox_broker_away", "1 if the broker did not answer at the last rescan.", int(measurements.broker_away)
     )

@@ -1,4 +1,4 @@
-"""What a worker does beside its tasks: it notices when beat is dead, and has the rescan done by its own pool."""
+"""What a worker does beside its tasks: it notices when beat is dead, and has the chores done by its own pool."""
 
 from time import monotonic
 from typing import Any
@@ -8,13 +8,13 @@ from celery import bootsteps
 from outbox.tasks import run_overdue_jobs
 
 LOOK_EVERY = 2.0
-"""Seconds between two looks; a quarter of an hour without beat costs one small query each."""
+"""Seconds between two looks, which take one small query for each chore."""
 ANSWER_TIMEOUT = 60.0
 """Seconds after which an answer from the pool is not waited for any more (its process was killed)."""
 
 
 class BeatWatchdog(bootsteps.StartStopStep):
-    """Has the pool look every two seconds whether the rescan is overdue; the main process touches no database."""
+    """Has the pool look every two seconds whether a chore is overdue; the main process touches no database."""
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
 

@@ -4,7 +4,7 @@ The ORM says which rows of one consumer are looked at; its SQL is compiled once,
 SQLite read it the same.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from enum import Enum, auto
 from functools import cache
@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from outbox.conf import conf
 from outbox.models.message import Message
+from outbox.models.sql.clock import clock_of
 from outbox.models.status import Status
 
 UNFINISHED, EXHAUSTED = "finished_at IS NULL", "exhausted_at IS NOT NULL"
@@ -32,6 +33,14 @@ WALK = """
 UNFINISHED_NAMES = f"""
 WITH RECURSIVE {WALK.format(name="unfinished", rows=UNFINISHED)}
 SELECT consumer FROM unfinished WHERE consumer IS NOT NULL
+"""  # noqa: S608  # made of the constants above
+DUE_NAMES = f"""
+WITH RECURSIVE {WALK.format(name="unfinished", rows=UNFINISHED)}
+SELECT consumer FROM unfinished
+WHERE EXISTS (
+    SELECT 1 FROM outbox_message AS waiting
+    WHERE waiting.consumer = unfinished.consumer AND {UNFINISHED} AND status = %s AND due_at <= {{now}}
+)
 """  # noqa: S608  # made of the constants above
 NAMES = f"""
 WITH RECURSIVE {WALK.format(name="unfinished", rows=UNFINISHED)}, {WALK.format(name="exhausted", rows=EXHAUSTED)}
@@ -109,9 +118,16 @@ def unfinished_consumers() -> list[str]:
     return sorted(_names(UNFINISHED_NAMES))
 
 
-def _names(sql: str) -> set[str]:
+def due_consumers() -> list[str]:
+    """Return the names of the consumers that have anything pending that is due, in alphabetical order."""
+    clock = clock_of(connections[conf().database])
+    now = clock.seconds(timedelta(0))
+    return sorted(_names(DUE_NAMES.format(now=clock.now_plus), [Status.PENDING.value, now]))
+
+
+def _names(sql: str, params: Sequence[str] | None = None) -> set[str]:
     with connections[conf().database].cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, params)
         return {name for (name,) in cursor.fetchall()}
 
 

@@ -1,6 +1,6 @@
 """Every mutant, room by room."""
 
-from tests.mutants.catalogue import broker, delivery, hostile, maintenance, models, policy, publishing, registry
+from tests.mutants.catalogue import broker, chores, delivery, hostile, maintenance, models, policy, publishing, registry
 
 __all__ = ["MUTANTS"]
 
@@ -9,6 +9,7 @@ MUTANTS = [
     *delivery.MUTANTS,
     *hostile.MUTANTS,
     *maintenance.MUTANTS,
+    *chores.MUTANTS,
     *models.MUTANTS,
     *policy.MUTANTS,
     *publishing.MUTANTS,

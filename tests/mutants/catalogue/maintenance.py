@@ -118,7 +118,70 @@ MUTANTS = [
     ),
     mutant(
         "one of many workers covers for beat",
-        Change("maintenance/rescan.py", "or not Heartbeat.objects.claim(TAKEOVER, every=overdue)", ""),
+        Change("maintenance/rescan.py", ", turn=TAKEOVER)", ")"),
         red=["maintenance/test_overlapping_rescans::test_of_many_workers_that_find_the_rescan_overdue_one_does_it"],
+    ),
+    mutant(
+        "a consumer with nothing due costs a pass nothing",
+        Change(
+            "maintenance/rescan.py", "due = set(due_consumers()) | broken if flowing else set()", "due = set(names)"
+        ),
+        red=[
+            "maintenance/test_many_consumers::test_consumers_with_nothing_due_cost_a_pass_nothing",
+            "maintenance/test_many_consumers::test_a_consumer_whose_due_rows_are_all_under_way_is_not_asked_for",
+        ],
+    ),
+    mutant(
+        "a pass says how the broker is although nothing is due",
+        Change("maintenance/rescan.py", " or random.sample(flowing, min(len(flowing), 1))", ""),
+        red=["maintenance/test_many_consumers::test_a_pass_says_that_the_broker_is_away_although_nothing_is_due"],
+    ),
+    mutant(
+        "one search serves all consumers",
+        Change(
+            "maintenance/recovery.py",
+            "    found = search(names)\n",
+            "    found = {turn: ids for name in names for turn, ids in search([name]).items()}\n",
+        ),
+        red=[
+            "maintenance/test_recovery::test_one_search_serves_all_consumers",
+            "maintenance/test_many_consumers::test_consumers_with_nothing_due_cost_a_pass_nothing",
+        ],
+    ),
+    mutant(
+        "a long search rests ten seconds at most",
+        Change("maintenance/recovery.py", "LONGEST_REST = 10.0", "LONGEST_REST = 3600.0"),
+        red=[
+            "maintenance/test_recovery::test_a_long_search_is_repeated_after_twenty_times_what_it_took_and_after_ten_seconds_at_the_latest"
+        ],
+    ),
+    mutant(
+        "what fails for one consumer leaves the others served",
+        Change(
+            "maintenance/alone.py",
+            "        failing[name] = in_a_line(error)\n",
+            "        failing[name] = in_a_line(error)\n        raise\n",
+        ),
+        red=[
+            "maintenance/test_failing_alone::test_a_consumer_whose_lost_rows_cannot_be_brought_back_keeps_none_from_it",
+            "maintenance/test_failing_alone::test_a_consumer_whose_rows_cannot_be_claimed_keeps_no_other_from_sending",
+            "maintenance/test_failing_alone::test_a_search_that_fails_for_all_keeps_nothing_from_being_sent",
+        ],
+    ),
+    mutant(
+        "a bad row keeps no other of its consumer from coming back",
+        Change(
+            "maintenance/recovery.py",
+            "            left.extend(batch._replace(ids=[id]) for id in batch.ids)\n",
+            "            failing |= wrong\n",
+        ),
+        red=[
+            "maintenance/test_failing_alone::test_a_bad_row_keeps_neither_another_consumer_nor_the_other_rows_of_its_own_from_coming_back"
+        ],
+    ),
+    mutant(
+        "a broken connection is everybody's trouble",
+        Change("maintenance/alone.py", "errors_occurred and not connection.is_usable():", "errors_occurred and False:"),
+        red=["maintenance/test_failing_alone::test_a_database_connection_that_broke_is_everybody_s_trouble"],
     ),
 ]

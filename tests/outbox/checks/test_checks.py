@@ -128,7 +128,7 @@ UNSAFE = [
     ("W007", {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.REPEATABLE_READ)}),
     ("W008", {"database": changed(SQLITE, timeout=None)}),
     ("W009", {"database": changed(SQLITE, init_command=None)}),
-    ("W010", {"USE_TZ": False}),
+    ("W010", {"USE_TZ": False, "DJANGO_CELERY_BEAT_TZ_AWARE": False}),
     ("W011", {"celery": {"accept_content": ["json", "pickle"]}}),
     ("W012", {"celery": {"task_reject_on_worker_lost": True}}),
     ("W014", {"celery": {"task_soft_time_limit": 20}}),
@@ -222,6 +222,11 @@ def test_a_needed_setting_that_the_host_has_turned_off_is_found(look: Any, name:
     off = {True: False, False: True, None: 3}.get(NEEDED.get(name, 1), 0)
 
     assert look(celery={name: off}) == {"W003"}
+
+
+def test_local_times_that_beat_would_read_as_utc_are_found(look: Any) -> None:
+    assert look(USE_TZ=False) == {"W010", "W047"}
+    assert look(USE_TZ=False, INSTALLED_APPS=[name for name in APPS if name != "django_celery_beat"]) == {"W010"}
 
 
 def test_every_needed_setting_says_what_it_is_needed_for() -> None:

@@ -224,7 +224,7 @@ def test_a_pass_notes_when_it_ran_and_what_it_did(till, link):
 
     heartbeat = Heartbeat.objects.get(name="rescan")
     assert sweep == RescanResult(lost=1, failed=0, sent=3)
-    assert heartbeat.data == {"lost": 1, "failed": 0, "sent": 3, "broker_away": False, "refused": {}}
+    assert heartbeat.data == {"lost": 1, "failed": 0, "sent": 3, "broker_away": False, "refused": {}, "failing": {}}
     assert span.contains(heartbeat.at)
 
 

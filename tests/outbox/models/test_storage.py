@@ -29,8 +29,8 @@ def test_no_statement_of_a_pass_reads_the_whole_table(many_finished, link):
     with CaptureQueriesContext(connection) as captured:
         rescan.rescan()
 
-    statements = [entry["sql"] for entry in captured.captured_queries if '"outbox_message"' in entry["sql"]]
-    assert len(statements) >= 4
+    statements = selects(captured, "outbox_message")
+    assert len(statements) >= 5
     assert [sql for sql in statements if "Seq Scan on outbox_message" in plan(sql)] == []
 
 
@@ -51,9 +51,8 @@ def test_lost_leases_are_found_by_the_index_among_a_hundred_thousand_finished_ro
     with CaptureQueriesContext(connection) as captured:
         rescan.recover_all(["test.till"])
 
-    searches = selects(captured, "FOR NO KEY UPDATE")
-    assert len(searches) == 2
-    assert ["Index Scan using outbox_message_due" in plan(sql) for sql in searches] == [True, True]
+    (search,) = selects(captured, "lease_until")
+    assert "Index Scan using outbox_message_due" in plan(search)
 
 
 def test_a_search_by_business_id_uses_the_unique_index(many_finished):

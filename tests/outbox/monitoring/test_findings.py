@@ -61,6 +61,24 @@ def test_an_overdue_rescan_says_what_to_look_at_and_nothing_of_the_broker_is_bel
     assert of(What.BROKER, measurements) == []
 
 
+def test_a_consumer_for_which_the_rescan_failed_is_named_and_what_was_said():
+    measurements = replace(FINE, failing={"coupon": "OperationalError: lock timeout", "": "OperationalError: too long"})
+
+    assert of(What.RESCAN, measurements) == [
+        (
+            "warning",
+            "The search for lost leases and passed deadlines failed (OperationalError: too long); what is due was "
+            "sent. Look at the traceback in the control worker's log.",
+        ),
+        (
+            "warning",
+            "coupon: the rescan failed for it (OperationalError: lock timeout); the other consumers were served. Look "
+            "at the traceback in the control worker's log.",
+        ),
+        ("ok", "The rescan last succeeded 1 s ago (limit 15 s)."),
+    ]
+
+
 def test_a_broker_that_did_not_answer_is_critical():
     ((level, sentence),) = of(What.BROKER, replace(FINE, broker_away=True))
 

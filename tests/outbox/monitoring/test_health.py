@@ -52,6 +52,12 @@ def test_a_rescan_that_stopped_turns_everything_critical_although_nothing_waits(
     assert health().level is Level.CRITICAL
 
 
+def test_the_last_rescan_tells_for_which_consumers_it_failed():
+    rescanned(failing={BOOK: "OperationalError: lock timeout"})
+
+    assert measure().failing == {BOOK: "OperationalError: lock timeout"}
+
+
 def test_the_last_rescan_tells_whether_the_broker_answered():
     rescanned(broker_away=True)
 
@@ -185,7 +191,7 @@ def test_the_price_in_statements_grows_neither_with_the_rows_nor_with_the_consum
         sales.success(at=now)
 
     assert statements() == before
-    assert before <= 9
+    assert before <= 10
 
 
 @pytest.mark.services

@@ -62,6 +62,7 @@ def test_what_has_never_run_is_infinitely_old():
 
     assert never["outbox_rescan_age_seconds",] == never["outbox_maintenance_job_age_seconds", "prune"] == inf
     assert seen["outbox_rescan_age_seconds",] == pytest.approx(7, abs=1)
+    assert seen["outbox_rescan_limit_seconds",] == 15
     assert (never["outbox_broker_away",], seen["outbox_broker_away",]) == (0, 1)
 
 

@@ -62,6 +62,14 @@ class Host:
             raise
         return program
 
+    def beat(self, *, app: str = "myproject") -> Program:
+        """Start celery-beat on django-celery-beat's tables and wait until it has begun."""
+        argv = [sys.executable, "-m", "celery", "-A", app, "beat", "--pidfile=", "--max-interval", "1", "-l", "INFO"]
+        scheduler = ["--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"]
+        beat = Program("beat", [*argv, *scheduler], environment=self.environment, log=self.folder / "beat.log")
+        beat.wait_for("beat: Starting")
+        return beat
+
     def _run(self, arguments: list[str], *, fails: bool) -> str:
         done = subprocess.run(
             [sys.executable, *arguments],

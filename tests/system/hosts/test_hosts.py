@@ -21,6 +21,7 @@ DATABASES["other"]["ATOMIC_REQUESTS"] = True
 DATABASE_ROUTERS = ["myproject.routers.EverythingOfOurs"]
 USE_TZ = False
 TIME_ZONE = "Asia/Shanghai"
+DJANGO_CELERY_BEAT_TZ_AWARE = False
 INSTALLED_APPS += ["django.contrib.admin", "django.contrib.sessions", "django.contrib.messages", "django_celery_beat"]
 MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware",
               "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -158,6 +159,21 @@ def test_beat_s_entries_are_made_where_django_celery_beat_has_its_tables(unusual
     )
 
     assert {"outbox.prune", "outbox.rescan"} <= set(entries)
+
+
+@pytest.mark.services
+@pytest.mark.processes
+def test_beat_calls_the_chores_at_once_where_its_times_are_local_and_east_of_greenwich(unusual):
+    beat = unusual.beat(app="myproject.background:warehouse")
+    try:
+        eventually(lambda: beat.said().count("Sending due task outbox: rescan") >= 2, within=20)
+    finally:
+        beat.end()
+
+    assert unusual.python("from django.conf import settings; answer([settings.USE_TZ, settings.TIME_ZONE])") == [
+        False,
+        "Asia/Shanghai",
+    ]
 
 
 def test_a_host_s_own_tests_deliver_messages_without_a_broker(eager):

@@ -1,0 +1,73 @@
+"""What a finding is: how bad, about what, and a sentence for people out of figures and spans."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+
+from django.utils.translation import gettext as _
+
+
+class Level(IntEnum):
+    """How bad a finding is, in rising order."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+    @property
+    def word(self) -> str:
+        """The level as programs read it: ok, warning, critical."""
+        return self.name.lower()
+
+
+class What(StrEnum):
+    """What a finding is about."""
+
+    RESCAN = "rescan"
+    BROKER = "broker"
+    QUEUE = "queue"
+    OLDEST = "oldest"
+    PAUSED = "paused"
+    BREAKER = "breaker"
+    GONE = "gone"
+    EXHAUSTED = "exhausted"
+    BURST = "burst"
+    FAILING = "failing"
+    SNAPSHOT = "snapshot"
+    IDLE = "idle_in_transaction"
+    MAINTENANCE = "maintenance"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: how bad it is, the figure and its limit (seconds or messages), and a sentence."""
+
+    level: Level
+    what: What
+    sentence: str
+    subject: str = ""
+    figure: float | None = None
+    limit: float | None = None
+
+    @property
+    def about(self) -> str:
+        """What tells this finding from others, over time."""
+        return f"{self.what}:{self.subject}" if self.subject else self.what.value
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    """Return the worst level; critical if nothing was looked at."""
+    return max((finding.level for finding in findings), default=Level.CRITICAL)
+
+
+def in_words(span: timedelta) -> str:
+    """Return a span as people say it: seconds up to two minutes, then minutes, hours, days."""
+    seconds = max(int(span.total_seconds()), 0)
+    if seconds < 120:
+        return _("%(seconds)d s") % {"seconds": seconds}
+    if seconds < 2 * 3600:
+        return _("%(minutes)d min") % {"minutes": seconds // 60}
+    if seconds < 2 * 86400:
+        return _("%(hours)d h") % {"hours": seconds // 3600}
+    return _("%(days)d days") % {"days": seconds // 86400}
