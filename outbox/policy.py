@@ -91,6 +91,14 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The handler took longer than its consumer's timeout."""
+
+    ended_its_worker: bool = False
+    """Whether the worker process had to be ended for it, so that the row is started alone from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """The handler said that no retry will help."""
 
@@ -124,13 +132,16 @@ class WorkerLost:
     """The lease ran out before the worker settled."""
 
 
-Outcome = Succeeded | Failed | Rejected | EndedTransaction | Snoozed | FoundUnavailable | GivenBack | WorkerLost
+Outcome = (
+    Succeeded | Failed | TimedOut | Rejected | EndedTransaction | Snoozed | FoundUnavailable | GivenBack | WorkerLost
+)
 
 
 class Reason(TextChoices):
     """Why the machine has given a message up. The consumer's own error stands beside it, as it was raised."""
 
     NO_TRIES_LEFT = "no_tries_left", _("no tries left")
+    TIMED_OUT = "timed_out", _("timed out: its handler took longer than the consumer's timeout")
     REJECTED = "rejected", _("rejected")
     WORKER_LOST = "worker_lost", _("its worker was gone before it settled, again and again")
     EXPIRED = "expired", _("expired: the deadline passed before it succeeded")
@@ -196,5 +207,10 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Exhausted(Reason.NO_TRIES_LEFT)
         case Failed():
             return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False)
+        case TimedOut(ended_its_worker):
+            lost = counters.lost + 1 if ended_its_worker else 0
+            if counters.attempts >= counters.attempt_limit:
+                return Exhausted(Reason.TIMED_OUT, lost=lost)
+            return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False, lost=lost)
         case _:
             assert_never(outcome)

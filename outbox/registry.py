@@ -22,6 +22,8 @@ Handler = Callable[..., object]
 H = TypeVar("H", bound=Handler)
 
 SETTLE_MARGIN = timedelta(seconds=10)
+TIMES_IN_A_HINT = 4
+"""How often an atomic consumer may use up its timeout in one hint: see ``Consumer.time_limit``."""
 LONGEST_HINT = timedelta(minutes=15)
 """Half of RabbitMQ's default ``consumer_timeout`` (30 min): a hint that runs longer would stop its worker."""
 
@@ -50,14 +52,14 @@ class Consumer:
 
     @property
     def time_limit(self) -> timedelta:
-        """Celery's hard limit for one hint: the sum of the rows' timeouts with a margin, at least 30 s.
+        """Celery's hard limit for one hint: the timeout four times, with a margin, at least 30 s.
 
-        A row of an atomic consumer may take its time four times: once with the others, and alone three times.
+        A chunk takes no more rows when its time is up, so one row is late in it: a list that was called at once may
+        be late before that. One row is late among those that are redone: in a first try, which met others, and in a
+        last. Outside a transaction nothing else ends a row yet, so every row of a hint has its time.
         """
-        rows = 1 if self.bulk else self.chunk
-        if self.atomic:
-            rows = max(rows, 4)
-        return max(timedelta(seconds=30), rows * (self.timeout + timedelta(seconds=1)) + SETTLE_MARGIN)
+        times = TIMES_IN_A_HINT if self.atomic else self.chunk
+        return max(timedelta(seconds=30), times * (self.timeout + timedelta(seconds=1)) + SETTLE_MARGIN)
 
     @property
     def hint_limit(self) -> int:
@@ -95,9 +97,15 @@ def consumer(
     own, as ``SET LOCAL``, ``set_config(…, true)``, temporary tables, ``SET CONSTRAINTS`` and advisory locks need. With
     ``atomic=False`` it runs outside any transaction, row by row, for talking to others; with ``bulk=True`` it is called
     once with a list of messages. ``chunk`` is how many rows are delivered together
-    (by default 50, with ``atomic=False`` 5), ``timeout`` is per row, ``sort`` orders a chunk, ``deadline`` counts from
+    (by default 50, with ``atomic=False`` 5), ``timeout`` is per call, ``sort`` orders a chunk, ``deadline`` counts from
     publishing, ``high_water`` is the number of hints the queue may hold. The name is ``app_label.function`` unless
     given; it stands in the table, so renaming a function needs ``name=``.
+
+    A handler in a transaction that takes longer than ``timeout`` is broken off by an exception, what it wrote is rolled
+    back, and the attempt has failed. If that cannot stop it, its process is ended. Both need a worker that runs
+    processes (prefork). In threads and greenlets only a statement in the database is broken off: a handler that hangs
+    elsewhere holds its place until Celery's limit or a restart, so give a timeout to whatever it calls. Outside a
+    transaction nothing is broken off but by Celery's limit for the whole hint.
 
     A function may listen to a second pattern by a second decorator: two consumers, of which one needs ``name=``.
 
@@ -137,8 +145,8 @@ def consumer(
         _check_name(entry)
         if entry.time_limit > LONGEST_HINT:
             raise ConsumerError(
-                f"consumer {entry.name}: {entry.chunk} rows of {timeout} take up to {entry.time_limit}, more than "
-                f"{LONGEST_HINT}; lower chunk or timeout"
+                f"consumer {entry.name}: a hint may take up to {entry.time_limit}, more than {LONGEST_HINT}; lower "
+                + ("timeout" if entry.atomic else "chunk or timeout")
             )
         _consumers[entry.name] = entry
         _listening.cache_clear()

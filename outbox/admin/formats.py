@@ -13,7 +13,7 @@ from outbox.models import Attempt, AttemptOutcome, FailureGroup, Message, Status
 from outbox.operate.wording import format_datetime
 from outbox.policy import Reason
 
-ABOUT_THE_ERROR = frozenset({Reason.NO_TRIES_LEFT, Reason.REJECTED})
+ABOUT_THE_ERROR = frozenset({Reason.NO_TRIES_LEFT, Reason.TIMED_OUT, Reason.REJECTED})
 """Reasons that add to the consumer's own error; all others stand for themselves."""
 VARYING = re.compile(r"\(=?<value>\)|<(?:value|uuid|time|mail|url|address|text|hex|n)>…?")
 ONLY_VARYING = re.compile(r"\{[…\s:,\[\]]*…[…\s:,\[\]]*\}")

@@ -70,6 +70,14 @@ def check_deployed_celery() -> CheckMessages:
             hint="Set Celery's broker_url, or CELERY_BROKER_URL in the environment.",
             id="outbox.W029",
         )
+    pool, limited = str(app.conf.worker_pool), [entry.name for entry in registry.all_consumers() if entry.atomic]
+    if pool != "prefork" and limited:
+        yield Warning(
+            f"In a worker with worker_pool={pool!r} nobody breaks off a handler that hangs outside the database: "
+            f"{', '.join(limited)}.",
+            hint="Use processes (prefork), or give a timeout to everything that a handler calls.",
+            id="outbox.W040",
+        )
     if conf().prefix == Conf.__dataclass_fields__["prefix"].default:
         yield Info(
             f'OUTBOX["PREFIX"] is {conf().prefix!r}, as everywhere where nobody has set it.',

@@ -17,6 +17,7 @@ from outbox.delivery import ended_transactions, execution, follow_up, sessions, 
 from outbox.delivery.ended_transactions import Ended
 from outbox.delivery.execution import Redo, Report
 from outbox.delivery.savepoints import Savepoints
+from outbox.delivery.time_limits import STATEMENT_MARGIN
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.models import Fence, Message
 from outbox.models.sql import statements
@@ -63,8 +64,11 @@ def handle_one_by_one(consumer: Consumer, fences: Sequence[Fence]) -> None:
 
 
 def _handle_alone(consumer: Consumer, fence: Fence) -> None:
-    """Handle one row, again where it has only met others; it has failed if it goes on to."""
-    for _try in range(CONFLICT_TRIES):
+    """Handle one row, again where it has only met others and its time is not up; it has failed if it goes on to."""
+    until = monotonic() + consumer.timeout.total_seconds()
+    for turn in range(CONFLICT_TRIES):
+        if turn and monotonic() >= until:
+            break
         try:
             _in_one_transaction(consumer, [fence], wait=consumer.timeout)
         except Superseded:
@@ -161,7 +165,7 @@ def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> lis
 
     From here on nothing in the transaction waits longer than ``wait`` for a lock.
     """
-    messages = statements.lock(fences, wait=wait)
+    messages = statements.lock(fences, wait=wait, limit=consumer.timeout + STATEMENT_MARGIN)
     if consumer.sort is None or len(messages) < 2:
         return messages
     try:

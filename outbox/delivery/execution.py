@@ -11,12 +11,24 @@ from django.db.utils import OperationalError
 
 from outbox import logs
 from outbox.conf import conf
+from outbox.delivery import time_limits
 from outbox.delivery.savepoints import Savepoints
+from outbox.delivery.time_limits import TimeLimitReached
 from outbox.errors import Reject, Snooze, Superseded, TransactionEnded, Unavailable
 from outbox.failures.fingerprint import Fingerprint, fingerprint, storable, text_of
 from outbox.failures.reasons import may_have_acted
 from outbox.models import Message
-from outbox.policy import EndedTransaction, Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
+from outbox.policy import (
+    EndedTransaction,
+    Failed,
+    FoundUnavailable,
+    GivenBack,
+    Outcome,
+    Rejected,
+    Snoozed,
+    Succeeded,
+    TimedOut,
+)
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
@@ -65,7 +77,7 @@ def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -
     try:
         with logs.at_work_on(message), savepoints.row():
             work = copy_of(message)
-            run(consumer, [work] if consumer.bulk else work)
+            run(consumer, [work] if consumer.bulk else work, [message])
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
@@ -79,7 +91,7 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savep
     """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
     try:
         with logs.at_work_on(*messages), savepoints.row():
-            run(consumer, [copy_of(message) for message in messages])
+            run(consumer, [copy_of(message) for message in messages], messages)
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
@@ -89,10 +101,13 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savep
     return [Report(message, Succeeded()) for message in messages]
 
 
-def run(consumer: Consumer, work: Message | list[Message]) -> None:
-    """Call the consumer's function. What it returns is of no account, unless it shows that nothing has run yet."""
+def run(consumer: Consumer, work: Message | list[Message], messages: Sequence[Message] = ()) -> None:
+    """Call the consumer's function for ``messages``, within its timeout where that can be kept.
+
+    What it returns is of no account, unless it shows that nothing has run yet.
+    """
     try:
-        left = consumer.handler(work)
+        left = time_limits.call(consumer, work, messages)
     except ENDS_THE_PROCESS as error:
         # Celery ends its processes by it, so it goes on; but nobody else would say why the process is gone.
         log.error("the handler ended its process: %r", error, exc_info=True)
@@ -133,10 +148,11 @@ def classify(message: Message, error: BaseException) -> Report:
             return Report(message, FoundUnavailable(conf().probe_after), text)
         case _:
             ended = isinstance(error, TransactionEnded)
+            late = isinstance(error, TimeLimitReached)
             lines = "".join(traceback.format_exception(error))
             return Report(
                 message,
-                EndedTransaction() if ended else Failed(),
+                EndedTransaction() if ended else TimedOut() if late else Failed(),
                 text,
                 storable(lines[-TRACEBACK_LENGTH:]),
                 fingerprint(message.consumer, error),

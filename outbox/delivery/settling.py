@@ -26,6 +26,7 @@ from outbox.policy import (
     Rejected,
     Snoozed,
     Succeeded,
+    TimedOut,
     WorkerLost,
     decide,
 )
@@ -128,7 +129,7 @@ def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
     match outcome:
         case Succeeded() | GivenBack():
             return None
-        case Failed():
+        case Failed() | TimedOut():
             return AttemptOutcome.FAILED
         case Rejected():
             return AttemptOutcome.REJECTED

@@ -7,6 +7,7 @@ from outbox.policy import Reason
 
 TITLES = {
     Reason.NO_TRIES_LEFT: "no tries left",
+    Reason.TIMED_OUT: "its handler took longer than the consumer's timeout",
     Reason.REJECTED: "rejected",
     Reason.WORKER_LOST: "its worker was gone before it settled, again and again",
     Reason.EXPIRED: "the deadline passed before it succeeded",

@@ -193,6 +193,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         choices=[
                             ("no_tries_left", "no tries left"),
+                            ("timed_out", "timed out: its handler took longer than the consumer's timeout"),
                             ("rejected", "rejected"),
                             ("worker_lost", "its worker was gone before it settled, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),
@@ -397,6 +398,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         choices=[
                             ("no_tries_left", "no tries left"),
+                            ("timed_out", "timed out: its handler took longer than the consumer's timeout"),
                             ("rejected", "rejected"),
                             ("worker_lost", "its worker was gone before it settled, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),

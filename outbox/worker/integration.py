@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from billiard.process import current_process
 from celery import Celery
-from celery.signals import task_postrun, task_prerun, worker_process_shutdown
+from celery.signals import task_postrun, task_prerun, worker_process_init, worker_process_shutdown
 from django.apps import apps
 from django.db import connections
 from kombu.transport import TRANSPORT_ALIASES
@@ -57,8 +58,21 @@ def configure(app: Celery) -> None:
         _set_defaults(app)
     app.steps["worker"].update(BOOTSTEPS)
     worker_process_shutdown.connect(dispatcher.drain_celery_child)
+    worker_process_init.connect(_let_hung_processes_end)
     if apps.ready:
         attach_queues()
+
+
+def _let_hung_processes_end(**_kwargs: Any) -> None:
+    """Let a process end that a handler holds on to, if it is one of a pool, which puts another in its place.
+
+    A pool without processes (solo) says that it begins one, too; it is the worker itself.
+    """
+    if current_process().name != "MainProcess":
+        # Imported here: settings are not read while the app is being made.
+        from outbox.delivery import hard_end, time_limits
+
+        time_limits.end_processes_by(hard_end.end_process)
 
 
 def attach_queues() -> None:

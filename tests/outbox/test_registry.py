@@ -41,8 +41,8 @@ def handle_too(_message):
         ("a", {"name": "x" * 101}, "words joined by dots, at most 100 characters"),
         ("a", {"name": "control"}, 'not "control" or "dead"'),
         ("a", {"name": "dead"}, 'not "control" or "dead"'),
-        ("a", {"chunk": 1000}, "lower chunk or timeout"),
-        ("a", {"timeout": timedelta(minutes=20), "chunk": 1}, "lower chunk or timeout"),
+        ("a", {"chunk": 1000, "atomic": False}, "lower chunk or timeout"),
+        ("a", {"timeout": timedelta(minutes=20), "chunk": 1}, "lower timeout"),
     ],
     ids=str,
 )
@@ -176,7 +176,7 @@ def test_a_consumer_has_the_defaults_of_the_readme(listen):
     assert (entry.retry, entry.atomic, entry.bulk) == (Backoff(limit=8), True, False)
     assert (entry.timeout, entry.deadline) == (timedelta(seconds=15), timedelta(days=7))
     assert (entry.chunk, entry.hint_limit) == (50, 50)
-    assert (entry.lease, entry.time_limit) == (timedelta(seconds=10), timedelta(seconds=810))
+    assert (entry.lease, entry.time_limit) == (timedelta(seconds=10), timedelta(seconds=4 * 16 + 10))
 
 
 def test_outside_a_transaction_the_lease_and_the_chunk_are_those_of_slow_work(listen):

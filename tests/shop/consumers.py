@@ -5,7 +5,7 @@ import signal
 import time
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
@@ -97,3 +97,24 @@ def count(messages: list[Message]) -> None:
 def keep_order(message: Message) -> None:
     """Leave an effect, in order if the messages have an ordering key."""
     book(message)
+
+
+@consumer(
+    "shop.hung",
+    name="shop.hang",
+    timeout=timedelta(seconds=1),
+    retry=Backoff(limit=2, first=timedelta(milliseconds=50), jitter=0),
+)
+def hang(message: Message) -> None:
+    """Leave an effect, then hang as the payload says: in a loop, in the database, or where no signal reaches."""
+    leave_effect(message)
+    match message.payload.get("do"):
+        case "loop":
+            while True:
+                pass
+        case "ask":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(600)")
+        case "hold on":
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            time.sleep(600)

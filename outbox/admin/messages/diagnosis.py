@@ -155,6 +155,8 @@ def _why_failed(case: Case) -> tuple[str, str]:
                 _("The consumer refused it for good in attempt %(number)d.") % {"number": message.attempts},
                 _("Trying again gives the same answer until the cause below is removed."),
             )
+        case Reason.TIMED_OUT:
+            return _("In its last attempt the handler took longer than the consumer's timeout."), _nothing_done(case)
         case Reason.WORKER_LOST:
             return (
                 _("The worker died while working on it, %(lost)d times in a row.") % {"lost": message.lost},
@@ -179,6 +181,11 @@ def _what_to_do(case: Case) -> str:
     match case.message.reason:
         case Reason.REJECTED:
             return _("Remove the cause, then retry; or settle it by other means and mark it as handled.")
+        case Reason.TIMED_OUT:
+            return _(
+                "The attempt's traceback shows where it hung. Give a limit to what it waits for, or a longer timeout "
+                "to the consumer; then retry."
+            )
         case Reason.WORKER_LOST:
             return _(
                 "Look into the worker's log first (memory, crash). A retry runs it alone, away from other messages."

@@ -18,6 +18,7 @@ class Given(Enum):
     IDS = auto()
     ATTEMPTS = auto()
     WAIT = auto()
+    LIMIT = auto()
 
 
 Ints = list[int] | Given

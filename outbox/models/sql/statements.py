@@ -110,6 +110,25 @@ class WaitsNoLonger(Func):
         super().__init__(Value(Given.WAIT))
 
 
+class RunsNoLonger(Func):
+    """Always true: limits how long each later statement of this transaction may run. A shorter limit stays in force.
+
+    Run once and before the first row, as ``WaitsNoLonger`` is.
+    """
+
+    template = """(
+        SELECT set_config('statement_timeout', CASE
+            WHEN current_setting('statement_timeout')::interval > '0'
+            AND current_setting('statement_timeout')::interval < limited.to::interval
+            THEN current_setting('statement_timeout') ELSE limited.to END, true)
+        FROM (VALUES (%(expressions)s)) AS limited ("to")
+    ) IS NOT NULL"""
+    output_field = BooleanField()
+
+    def __init__(self) -> None:
+        super().__init__(Value(Given.LIMIT))
+
+
 class Lock:
     """Lock the rows that are still ours, and read them."""
 
@@ -118,7 +137,7 @@ class Lock:
         postgresql = connections[using].vendor == "postgresql"
         ours = Message.objects.using(using).still_ours()
         # SQLite has one writer, and nothing to wait for.
-        rows = ours.filter(WaitsNoLonger()) if postgresql else ours
+        rows = ours.filter(WaitsNoLonger()).filter(RunsNoLonger()) if postgresql else ours
         placed = rows.annotate(
             transaction_number=CurrentTransaction() if postgresql else Value(""),
             settings=SessionSettings() if postgresql else Value(""),
@@ -130,10 +149,14 @@ class Lock:
         self._converters = compiler.get_converters(columns)
         self._convert = compiler.apply_converters
 
-    def run(self, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
-        """Return the rows in the order of publishing; wait for locks no longer than ``wait`` in this transaction."""
+    def run(self, fences: Sequence[Fence], *, wait: timedelta, limit: timedelta) -> list[Message]:
+        """Return the rows in the order of publishing.
+
+        From here on nothing in this transaction waits for a lock longer than ``wait``, or runs longer than ``limit``.
+        """
         connection = connections[self._using]
-        params = _given(connection, self._params, _lists(fences), wait=str(wait // MILLISECOND))
+        times = {Given.WAIT: str(wait // MILLISECOND), Given.LIMIT: f"{limit // MILLISECOND}ms"}
+        params = _given(connection, self._params, _lists(fences), times)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, params)
             rows = self._convert(cursor.fetchall(), self._converters)
@@ -176,9 +199,15 @@ class Success:
             return int(cursor.rowcount)
 
 
-def lock(fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
-    """Lock the rows that are still ours and return them, in the order of publishing."""
-    return _locking(conf().database).run(fences, wait=wait)
+LONGEST_STATEMENT = timedelta(hours=1)
+
+
+def lock(fences: Sequence[Fence], *, wait: timedelta, limit: timedelta = LONGEST_STATEMENT) -> list[Message]:
+    """Lock the rows that are still ours and return them, in the order of publishing.
+
+    From here on no statement of the transaction waits for a lock longer than ``wait``, or runs longer than ``limit``.
+    """
+    return _locking(conf().database).run(fences, wait=wait, limit=limit)
 
 
 def succeed(fences: Sequence[Fence], *, transaction: str = "", settings: str = "") -> int:
@@ -220,9 +249,12 @@ def _lists(fences: Sequence[Fence]) -> dict[Given, Sequence[int]]:
 
 
 def _given(
-    connection: BaseDatabaseWrapper, params: Sequence[Any], lists: Mapping[Given, Sequence[int]], *, wait: str = ""
+    connection: BaseDatabaseWrapper,
+    params: Sequence[Any],
+    lists: Mapping[Given, Sequence[int]],
+    times: Mapping[Given, str] | None = None,
 ) -> list[Any]:
-    """Return the parameters with each list, and the time to wait in milliseconds, in its place."""
+    """Return the parameters with each list, and each span of time, in its place."""
     values: dict[Given, Any] = {given: as_parameter(ints, connection) for given, ints in lists.items()}
-    values[Given.WAIT] = wait
+    values.update(times or {})
     return [values[param] if isinstance(param, Given) else param for param in params]

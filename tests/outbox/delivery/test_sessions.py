@@ -63,9 +63,10 @@ def test_a_setting_that_a_handler_leaves_behind_reaches_no_other_message(listen,
 
     changed = []
     listen(handler, **options)
-    ids = publish_messages(20)
+    first, *ids = publish_messages(21)
     guilty = ids[position]
-    before = setting(name)
+    chunks.deliver("test.till", [first])  # a chunk has a statement_timeout of its own
+    [before] = seen[first]
 
     chunks.deliver("test.till", ids)
     for id in ids:
