@@ -75,9 +75,8 @@ def settle(call: Call, where: str) -> None:
         rows = statements.lock(fences, wait=PATIENCE, limit=PATIENCE)
         hung = [row for row in rows if row.fence in guilty]
         reports = _reports(call, hung, where)
-        settling.settle(
-            call.consumer, [*reports, *execution.give_back([row for row in rows if row.fence not in guilty])]
-        )
+        neighbours = [row for row in rows if row.fence not in guilty]
+        settling.settle(call.consumer, [*reports, *execution.give_back(neighbours)])
     counting.count_failures({report.failure: 1 for report in reports if report.failure})
 
 

@@ -1,6 +1,17 @@
 """Every mutant, room by room."""
 
-from tests.mutants.catalogue import broker, chores, delivery, hostile, maintenance, models, policy, publishing, registry
+from tests.mutants.catalogue import (
+    broker,
+    chores,
+    delivery,
+    hostile,
+    maintenance,
+    models,
+    policy,
+    publishing,
+    registry,
+    time_limits,
+)
 
 __all__ = ["MUTANTS"]
 
@@ -14,5 +25,6 @@ MUTANTS = [
     *policy.MUTANTS,
     *publishing.MUTANTS,
     *registry.MUTANTS,
+    *time_limits.MUTANTS,
 ]
 """All of them; each breaks one rule of the engine."""
