@@ -51,12 +51,12 @@ class TimeLimitReached(BaseException):
 class Call:
     """A call of a handler that is under way: for which messages, and until when."""
 
-    __slots__ = ("break_off_at", "cancelled", "consumer", "messages", "until")
+    __slots__ = ("break_off_at", "cancel_at", "consumer", "messages", "told", "until")
 
     def __init__(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         self.consumer, self.messages = consumer, messages
-        self.until = self.break_off_at = monotonic() + consumer.timeout.total_seconds()
-        self.cancelled = False
+        self.until = self.break_off_at = self.cancel_at = monotonic() + consumer.timeout.total_seconds()
+        self.told = False
 
     @property
     def is_late(self) -> bool:
@@ -108,17 +108,20 @@ class _Watch:
         self._parked = False
 
     def _end(self, call: Call) -> None:
-        raw = self.connection.connection
-        if not call.cancelled:
-            call.cancelled = True
+        if not call.told:
+            call.told = True
             log.warning("%s took longer than %s and is broken off", call.consumer.name, call.consumer.timeout)
-            if _runs_a_statement(raw):
-                # In a thread of its own: a server that is out of reach must not hold up the clock.
-                threading.Thread(target=cancel, args=(raw,), daemon=True).start()
-        now = monotonic()
+        raw, now = self.connection.connection, monotonic()
+        if self.call is not call:
+            return  # it has just ended by itself
         if _end_process is not None and now >= call.until + HARD_END:
             _end_process(call, raw, _place_of(self.main))
-        elif now >= call.break_off_at and self.call is call:
+            return
+        if now >= call.cancel_at and _runs_a_statement(raw):
+            call.cancel_at = now + AGAIN
+            # In a thread of its own: a server that is out of reach must not hold up the clock.
+            threading.Thread(target=cancel, args=(raw,), daemon=True).start()
+        if now >= call.break_off_at:
             signal.pthread_kill(self.main.ident or 0, SIGNAL)
 
 

@@ -10,8 +10,8 @@ ENDED = f"{SUITE}test_when_a_process_is_ended_the_message_has_timed_out_and_its_
 MUTANTS = [
     mutant(
         "a statement that runs when time is up is cancelled at once",
-        Change("delivery/time_limits.py", "            if _runs_a_statement(raw):\n", "            if False:\n"),
-        red=[f"{HANGS}[0-ask_after_a_while]"],
+        Change("delivery/time_limits.py", "call.cancel_at and _runs_a_statement(raw):", "call.cancel_at and False:"),
+        red=[f"{HANGS}[0-ask_without_the_servers_limit]"],
     ),
     mutant(
         "a handler that hangs is sent a signal",

@@ -55,7 +55,12 @@ def ask_after_a_while():
     ask_the_database()
 
 
-HANGS = [sleep, loop, listen_to_a_socket, ask_the_database, ask_after_a_while]
+def ask_without_the_servers_limit():
+    run_sql("SET LOCAL statement_timeout = 0")
+    ask_the_database()
+
+
+HANGS = [sleep, loop, listen_to_a_socket, ask_the_database, ask_after_a_while, ask_without_the_servers_limit]
 
 
 def in_a_thread(call):
