@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 AWAY_PAUSE = 0.2
 """Seconds between two tries while the database is away."""
+AWAY_LIMIT = 30.0
+"""Seconds for which it is tried: longer than a lease, as nobody takes rows back either while the database is away."""
 
 
 class Ended(Exception):
@@ -39,7 +41,7 @@ def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
     """Settle what the handler has committed, fail its own message, and return what must be redone.
 
     What it has rolled back is redone as if it had not been there. The session goes: nobody knows what is left in it.
-    What is committed must not be forgotten for a database that is away: for as long as a lease, it is tried again.
+    What is committed must not be forgotten for a database that is away: for half a minute, it is tried again.
     """
     connections[conf().database].close()
     committed = _again_while_away(lambda: statements.was_committed(ended.guilty[0]))
@@ -59,7 +61,7 @@ def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
 
 def _again_while_away(act: Callable[[], T]) -> T:
     """Do it, on a new session each time that the one there was has broken."""
-    until = monotonic() + conf().lease.total_seconds()
+    until = monotonic() + AWAY_LIMIT
     while True:
         try:
             return act()
