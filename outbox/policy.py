@@ -116,7 +116,16 @@ class EndedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class GivenBack:
-    """Started, but the chunk's time was up before its turn came."""
+    """Started, but its turn did not come before time was up, or nothing came of it while the database was away."""
+
+    after: timedelta = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The handler was called, and the engine's database was in its way: a session that ended, a deadlock."""
+
+    after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,9 @@ class WorkerLost:
     """The lease ran out before the worker settled."""
 
 
-Outcome = Succeeded | Failed | Rejected | EndedTransaction | Snoozed | FoundUnavailable | GivenBack | WorkerLost
+Outcome = (
+    Succeeded | Failed | Rejected | EndedTransaction | Snoozed | FoundUnavailable | GivenBack | Interrupted | WorkerLost
+)
 
 
 class Reason(TextChoices):
@@ -184,8 +195,8 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Again(after, free=True)
         case FoundUnavailable(after):
             return Again(min(after * 2 ** min(times - 1, 16), max(after, LONGEST_PROBE)), free=True)
-        case GivenBack():
-            return Again(ZERO, free=True, lost=counters.lost)
+        case GivenBack(after) | Interrupted(after):
+            return Again(after, free=True, lost=counters.lost)
         case WorkerLost() if counters.lost == 0:
             return Again(ZERO, free=True, lost=1)
         case WorkerLost() if counters.attempts >= counters.attempt_limit:
