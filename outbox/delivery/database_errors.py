@@ -101,9 +101,9 @@ def _alias_of(error: BaseException) -> str | None:
     """Return the alias that an error was met on, which Django does not write on it: its wrapper stands on the way."""
     step = error.__traceback__
     while step is not None:
-        wrapper: Any = step.tb_frame.f_locals.get("self")
-        if isinstance(wrapper, DatabaseErrorWrapper):
-            return str(wrapper.wrapper.alias)
+        owner = step.tb_frame.f_locals.get("self")
+        if isinstance(owner, DatabaseErrorWrapper):
+            return str(vars(owner)["wrapper"].alias)
         step = step.tb_next
     return None
 

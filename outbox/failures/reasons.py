@@ -8,7 +8,7 @@ from outbox.policy import Reason
 TITLES = {
     Reason.NO_TRIES_LEFT: "no tries left",
     Reason.REJECTED: "rejected",
-    Reason.WORKER_LOST: "its worker was gone before it settled, again and again",
+    Reason.WORKER_LOST: "its worker did not settle it in time, again and again",
     Reason.EXPIRED: "the deadline passed before it succeeded",
     Reason.CONSUMER_GONE: "the consumer is not in the code any more",
     Reason.NOT_TAKEN: "no worker took it",

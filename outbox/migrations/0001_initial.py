@@ -194,7 +194,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("no_tries_left", "no tries left"),
                             ("rejected", "rejected"),
-                            ("worker_lost", "its worker was gone before it settled, again and again"),
+                            ("worker_lost", "its worker did not settle it in time, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),
                             ("consumer_gone", "the consumer is not in the code any more"),
                             ("ended_transaction", "its handler ended the transaction in which it was called"),
@@ -398,7 +398,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("no_tries_left", "no tries left"),
                             ("rejected", "rejected"),
-                            ("worker_lost", "its worker was gone before it settled, again and again"),
+                            ("worker_lost", "its worker did not settle it in time, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),
                             ("consumer_gone", "the consumer is not in the code any more"),
                             ("ended_transaction", "its handler ended the transaction in which it was called"),

@@ -1,6 +1,16 @@
 """Every mutant, room by room."""
 
-from tests.mutants.catalogue import broker, delivery, hostile, maintenance, models, policy, publishing, registry
+from tests.mutants.catalogue import (
+    broker,
+    delivery,
+    hostile,
+    maintenance,
+    models,
+    policy,
+    publishing,
+    registry,
+    world_down,
+)
 
 __all__ = ["MUTANTS"]
 
@@ -13,5 +23,6 @@ MUTANTS = [
     *policy.MUTANTS,
     *publishing.MUTANTS,
     *registry.MUTANTS,
+    *world_down.MUTANTS,
 ]
 """All of them; each breaks one rule of the engine."""

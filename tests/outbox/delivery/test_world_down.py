@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib.util import find_spec
 
 import psycopg2
 import pytest
@@ -368,12 +369,19 @@ def test_what_a_vendor_answered_is_settled_once_the_database_takes_it(order, wai
     assert state_of(id) == DONE
 
 
-@pytest.fixture
-def beside():
-    """Another alias, on the same database."""
-    connections.databases["beside"] = {**connections.databases["default"]}
+@pytest.fixture(params=["plain", "pooled"])
+def beside(request):
+    """Another alias, on the same database; its sessions may come from a pool."""
+    options = {}
+    if request.param == "pooled":
+        if not find_spec("psycopg_pool"):
+            pytest.skip("psycopg 3 with its pool is not installed here; make lane runs it")
+        options = {"OPTIONS": {"pool": {"min_size": 1, "max_size": 2}}, "CONN_MAX_AGE": 0}
+    connections.databases["beside"] = {**connections.databases["default"], **options}
     yield "beside"
     connections["beside"].close()
+    if request.param == "pooled":
+        connections["beside"].close_pool()
     del connections["beside"]
     del connections.databases["beside"]
 
