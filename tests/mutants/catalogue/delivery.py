@@ -126,7 +126,7 @@ MUTANTS = [
             "        sessions.drop(connections[conf().database])\n        return named.run(",
             "        raise\n        return named.run(",
         ),
-        red=["delivery/test_broken_connections::test_a_connection_that_broke_while_idle_heals_at_the_next_start"],
+        red=["delivery/test_world_down::test_rows_are_started_although_the_session_has_turned_read_only"],
     ),
     mutant(
         "a hint starts no more than a chunk",
