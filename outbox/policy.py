@@ -16,6 +16,9 @@ YEAR = timedelta(days=365)
 LONGEST_PROBE = timedelta(seconds=30)
 """The longest wait between two looks whether the world is back, of one message as of a consumer's breaker."""
 
+FREE_WITH_DATABASE = 5
+"""How many losses in a row are free if the database was started again in each. A message may be what ends both."""
+
 
 _KINDS: dict[str, type | UnionType] = {
     "limit": int,
@@ -124,16 +127,36 @@ class EndedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class GivenBack:
-    """Started, but the chunk's time was up before its turn came."""
+    """Started, but its turn did not come before time was up, or nothing came of it while the database was away."""
+
+    after: timedelta = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The handler was called, and the engine's database was in its way: a session that ended, a deadlock."""
+
+    after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """The lease ran out before the worker settled."""
+    """The lease ran out before the worker settled; perhaps the database was started again in between."""
+
+    with_database: bool = False
 
 
 Outcome = (
-    Succeeded | Failed | TimedOut | Rejected | EndedTransaction | Snoozed | FoundUnavailable | GivenBack | WorkerLost
+    Succeeded
+    | Failed
+    | TimedOut
+    | Rejected
+    | EndedTransaction
+    | Snoozed
+    | FoundUnavailable
+    | GivenBack
+    | Interrupted
+    | WorkerLost
 )
 
 
@@ -143,7 +166,7 @@ class Reason(TextChoices):
     NO_TRIES_LEFT = "no_tries_left", _("no tries left")
     TIMED_OUT = "timed_out", _("timed out: its handler took longer than the consumer's timeout")
     REJECTED = "rejected", _("rejected")
-    WORKER_LOST = "worker_lost", _("its worker was gone before it settled, again and again")
+    WORKER_LOST = "worker_lost", _("its worker did not settle it in time, again and again")
     EXPIRED = "expired", _("expired: the deadline passed before it succeeded")
     CONSUMER_GONE = "consumer_gone", _("the consumer is not in the code any more")
     ENDED_TRANSACTION = "ended_transaction", _("its handler ended the transaction in which it was called")
@@ -195,10 +218,10 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Again(after, free=True)
         case FoundUnavailable(after):
             return Again(min(after * 2 ** min(times - 1, 16), max(after, LONGEST_PROBE)), free=True)
-        case GivenBack():
-            return Again(ZERO, free=True, lost=counters.lost)
-        case WorkerLost() if counters.lost == 0:
-            return Again(ZERO, free=True, lost=1)
+        case GivenBack(after) | Interrupted(after):
+            return Again(after, free=True, lost=counters.lost)
+        case WorkerLost(with_database) if counters.lost < (FREE_WITH_DATABASE if with_database else 1):
+            return Again(ZERO, free=True, lost=counters.lost + 1)
         case WorkerLost() if counters.attempts >= counters.attempt_limit:
             return Exhausted(Reason.WORKER_LOST, lost=counters.lost + 1)
         case WorkerLost():

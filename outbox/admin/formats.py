@@ -52,7 +52,7 @@ def describe_attempt(attempt: Attempt) -> str:
     """Return what went wrong in an attempt, in the same way."""
     match attempt.outcome:
         case AttemptOutcome.LOST:
-            return describe_loss(attempt.worker, attempt.number)
+            return "; ".join(filter(None, (describe_loss(attempt.worker, attempt.number), attempt.error)))
         case AttemptOutcome.LATE:
             said = attempt.error or _("the handler had succeeded")
             return _("refused, a later attempt or an operator was faster; %(said)s") % {"said": said}
@@ -61,11 +61,11 @@ def describe_attempt(attempt: Attempt) -> str:
 
 
 def describe_loss(worker: str, number: int) -> str:
-    """Return that a worker was gone before it settled an attempt."""
-    return _("the worker %(worker)s was gone before it settled attempt %(number)s") % {
-        "worker": worker,
-        "number": number,
-    }
+    """Return that a worker did not settle an attempt in time. More is not known: a lease that is over has no cause."""
+    return _(
+        "the worker %(worker)s did not settle attempt %(number)s in time: "
+        "the process, the database or the network was gone"
+    ) % {"worker": worker, "number": number}
 
 
 def format_group(group: FailureGroup) -> str:

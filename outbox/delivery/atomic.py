@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import connections, transaction
 
 from outbox.conf import conf
-from outbox.delivery import ended_transactions, execution, follow_up, sessions, settling
+from outbox.delivery import database_errors, ended_transactions, execution, follow_up, sessions, settling
+from outbox.delivery.database_errors import DRIVER_ERRORS, DatabaseDown, Fault
 from outbox.delivery.ended_transactions import Ended
 from outbox.delivery.execution import Redo, Report
 from outbox.delivery.savepoints import Savepoints
@@ -21,6 +22,7 @@ from outbox.delivery.time_limits import STATEMENT_MARGIN
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.models import Fence, Message
 from outbox.models.sql import statements
+from outbox.policy import ZERO
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
@@ -30,10 +32,20 @@ CONFLICT_TRIES = 3
 
 
 def handle(consumer: Consumer, fences: Sequence[Fence]) -> None:
-    """Handle and settle rows that were started: together, and one by one what cannot be."""
-    left = fences if consumer.isolated else handle_together(consumer, fences)
-    if left:
-        handle_one_by_one(consumer, left)
+    """Handle and settle rows that were started: together, and one by one what cannot be.
+
+    While the database is away nothing can be said about a row. It is given back when that is over, and spends nothing.
+    """
+    try:
+        left = fences if consumer.isolated else handle_together(consumer, fences)
+        if left:
+            handle_one_by_one(consumer, left)
+    except DatabaseDown as down:
+        give_back_once_back(consumer, fences, down)
+    except DRIVER_ERRORS as error:
+        if database_errors.judge(error) is Fault.HANDLER:
+            raise
+        give_back_once_back(consumer, fences, error)
 
 
 def handle_together(consumer: Consumer, fences: Sequence[Fence]) -> Sequence[Fence]:
@@ -45,8 +57,9 @@ def handle_together(consumer: Consumer, fences: Sequence[Fence]) -> Sequence[Fen
     except SettingsChanged as error:
         log.warning("%s: %s; %d rows are redone one by one", consumer.name, error, len(fences))
         return fences
-    except (DatabaseError, InterfaceError, Redo, Superseded) as error:
+    except (*DRIVER_ERRORS, Redo, Superseded) as error:
         log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
+        sessions.restore_after_errors()
         return fences
 
 
@@ -64,7 +77,11 @@ def handle_one_by_one(consumer: Consumer, fences: Sequence[Fence]) -> None:
 
 
 def _handle_alone(consumer: Consumer, fence: Fence) -> None:
-    """Handle one row, again where it has only met others and its time is not up; it has failed if it goes on to."""
+    """Handle one row, again where it has only met others or its session ended, and its time is not up.
+
+    It has failed if it goes on to.
+    """
+    problem: BaseException
     until = monotonic() + consumer.timeout.total_seconds()
     for turn in range(CONFLICT_TRIES):
         if turn and monotonic() >= until:
@@ -77,14 +94,17 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
             ended_transactions.go_on_after(consumer, ended)
             return
         except Redo as error:
-            problem: Exception = error
-        except (DatabaseError, InterfaceError) as error:
+            problem = error.__cause__ or error
+        except DRIVER_ERRORS as error:
             # The row's own transaction failed, perhaps only at COMMIT: the effects are gone, the attempt is not.
             problem = error
-            if not execution.is_conflict(error):
-                break
         else:
             return
+        fault = database_errors.judge(problem)
+        if fault is Fault.DATABASE:
+            raise DatabaseDown(str(problem)) from problem
+        if fault is Fault.HANDLER and not execution.is_conflict(problem):
+            break
     _fail(consumer, fence, problem)
 
 
@@ -149,6 +169,8 @@ def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> 
         if turn and monotonic() >= until:
             chunk.reports += execution.give_back(chunk.messages[turn:])
             return
+        if turn:
+            sessions.restore_after_errors()
         try:
             report = execution.call_handler(consumer, message, savepoints)
         except Redo:
@@ -187,7 +209,7 @@ def _patience(consumer: Consumer) -> timedelta:
     return conf().chunk_lock_timeout if consumer.sort is None else conf().chunk_time
 
 
-def _fail(consumer: Consumer, fence: Fence, problem: Exception) -> None:
+def _fail(consumer: Consumer, fence: Fence, problem: BaseException) -> None:
     with transaction.atomic(using=conf().database, durable=True):
         messages = lock(consumer, [fence], wait=consumer.timeout)
         reports = [execution.classify(message, problem) for message in messages]
@@ -195,6 +217,16 @@ def _fail(consumer: Consumer, fence: Fence, problem: Exception) -> None:
     follow_up.follow_up(consumer, reports)
 
 
-def _give_back(consumer: Consumer, fences: Sequence[Fence]) -> None:
+def _give_back(consumer: Consumer, fences: Sequence[Fence], *, after: timedelta = ZERO) -> None:
     with transaction.atomic(using=conf().database, durable=True):
-        settling.settle(consumer, execution.give_back(lock(consumer, fences, wait=consumer.timeout)))
+        settling.settle(consumer, execution.give_back(lock(consumer, fences, wait=consumer.timeout), after=after))
+
+
+def give_back_once_back(consumer: Consumer, fences: Sequence[Fence], problem: BaseException) -> None:
+    """Wait for the database for as long as a lease, and give back what is still ours; it waits a moment more.
+
+    Given back by us a row spends nothing, however often. If it takes longer, the lease is over, and the rescan takes
+    the rows back.
+    """
+    log.warning("%s: the database is away, %d rows are given back: %s", consumer.name, len(fences), problem)
+    database_errors.once_back(lambda: _give_back(consumer, fences, after=conf().probe_after))

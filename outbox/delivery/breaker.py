@@ -19,7 +19,7 @@ from outbox.delivery.execution import Report
 from outbox.memory import Memory
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
-from outbox.policy import LONGEST_PROBE, FoundUnavailable, GivenBack
+from outbox.policy import LONGEST_PROBE, FoundUnavailable, GivenBack, Interrupted
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.breaker")
@@ -72,7 +72,7 @@ last_seen = Memory(_Seen, per_thread=True)
 
 def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
     """Tell the breaker of ``consumer`` how its rows ended, in order. Costs nothing while nobody is in trouble."""
-    ended = [report for report in reports if not isinstance(report.outcome, GivenBack)]
+    ended = [report for report in reports if not isinstance(report.outcome, GivenBack | Interrupted)]
     trouble = any(isinstance(report.outcome, FoundUnavailable) for report in ended)
     if not ended or (not trouble and consumer.name not in _unavailable_consumers()):
         return

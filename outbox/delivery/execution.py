@@ -5,20 +5,20 @@ import logging
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from django.db import DatabaseError, InterfaceError, connections
-from django.db.utils import OperationalError
+from datetime import timedelta
 
 from outbox import logs
 from outbox.conf import conf
 from outbox.delivery import time_limits
+from outbox.delivery.database_errors import may_be_the_worlds, sqlstate
 from outbox.delivery.savepoints import Savepoints
 from outbox.delivery.time_limits import TimeLimitReached
-from outbox.errors import Reject, Snooze, Superseded, TransactionEnded, Unavailable
+from outbox.errors import Reject, Snooze, TransactionEnded, Unavailable
 from outbox.failures.fingerprint import Fingerprint, fingerprint, storable, text_of
 from outbox.failures.reasons import may_have_acted
 from outbox.models import Message
 from outbox.policy import (
+    ZERO,
     EndedTransaction,
     Failed,
     FoundUnavailable,
@@ -66,13 +66,16 @@ class Report:
 
 
 class Redo(Exception):
-    """A row met a lock, a deadlock or a broken connection: nothing is wrong with it, do it alone."""
+    """A row met a lock, a deadlock or a database that goes away: nothing is wrong with it, do it alone.
+
+    Its cause is what the row met.
+    """
 
 
 def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report:
     """Call the consumer for one message inside a savepoint; what it wrote before failing is rolled back.
 
-    Raises ``Redo`` for a conflict with others over locks, and ``TransactionEnded``.
+    Raises ``Redo`` for a conflict with others over locks or a database that goes away, and ``TransactionEnded``.
     """
     try:
         with logs.at_work_on(message), savepoints.row():
@@ -81,7 +84,7 @@ def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
-        if is_conflict(error):
+        if is_conflict(error) or may_be_the_worlds(error):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
     return Report(message, Succeeded())
@@ -95,7 +98,7 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savep
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
-        if is_conflict(error):
+        if is_conflict(error) or may_be_the_worlds(error):
             raise Redo(_error_text(error)) from error
         return None
     return [Report(message, Succeeded()) for message in messages]
@@ -161,9 +164,9 @@ def classify(message: Message, error: BaseException) -> Report:
             )
 
 
-def give_back(messages: Sequence[Message]) -> list[Report]:
-    """Return the reports on messages whose turn did not come."""
-    return [Report(message, GivenBack()) for message in messages]
+def give_back(messages: Sequence[Message], *, after: timedelta = ZERO) -> list[Report]:
+    """Return the reports on messages whose turn did not come, or of which nothing came."""
+    return [Report(message, GivenBack(after)) for message in messages]
 
 
 def _error_text(error: BaseException) -> str:
@@ -173,20 +176,9 @@ def _error_text(error: BaseException) -> str:
 
 def met_a_neighbour(report: Report) -> bool:
     """Tell whether the row failed over what a row before it may have left in their transaction: a temporary table."""
-    return _sqlstate(report.exception) in LEFT_BY_NEIGHBOURS
+    return sqlstate(report.exception) in LEFT_BY_NEIGHBOURS
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Tell whether the row only met others: waited for a lock, was the deadlock's victim, or lost its connection."""
-    if isinstance(error, Superseded):
-        return False
-    if _sqlstate(error) in CONFLICTS:
-        return True
-    if isinstance(error, OperationalError | InterfaceError):
-        return not connections[conf().database].is_usable()
-    return False
-
-
-def _sqlstate(error: BaseException | None) -> str | None:
-    cause = error.__cause__ if isinstance(error, DatabaseError) else None
-    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg2
+    """Tell whether the row only met others: waited for a lock, or was the deadlock's victim."""
+    return sqlstate(error) in CONFLICTS

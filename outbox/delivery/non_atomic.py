@@ -2,38 +2,45 @@
 
 The result is settled by compare-and-set: by the handler itself, in one transaction with what it writes, or after it
 has returned.
+
+If the engine's database goes away during the call, or a deadlock takes the handler's ``settling()`` block, no attempt
+is spent. We cannot run that block again alone, and what the handler would make of a second answer is not ours to
+guess. So the whole call is made again later, under the same idempotency key: the vendor's deduplication keeps the money
+right. It is free a number of times in a row and then a failed attempt, so that nothing goes round for ever.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from time import monotonic, sleep
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import connections, transaction
 
 from outbox import logs
 from outbox.conf import conf
-from outbox.delivery import execution, follow_up, sessions, settling
+from outbox.delivery import database_errors, execution, follow_up, sessions, settling
+from outbox.delivery.database_errors import Fault
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import let_hooks_stand_alone, refuse_silent_rollback
 from outbox.errors import LeftOpenError, Superseded
-from outbox.models import Fence, Message
+from outbox.models import Attempt, AttemptOutcome, Fence, Message
 from outbox.models.sql import statements
-from outbox.policy import Succeeded
+from outbox.policy import Failed, Interrupted, Succeeded
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
 SETTLED_TWICE = "message.settling() was used before; a message is settled once"
-SETTLE_PAUSE = 0.5
-"""Seconds between two tries to settle what was done outside while the database is away."""
+INTERRUPTED = "interrupted by the database: "
+"""How the error of a free attempt begins."""
+FREE_IN_A_ROW = 10
+"""How many attempts in a row are free, although the database works, because a session ended or a settle met others."""
 
 
 def handle(consumer: Consumer, fence: Fence) -> None:
     """Call the consumer for a row that was started, and settle it."""
-    message = Message.objects.held([fence]).first()
+    message = database_errors.once_back(lambda: Message.objects.held([fence]).first())
     if message is not None:
         with logs.at_work_on(message):
             _handle(consumer, message)
@@ -43,6 +50,8 @@ def _handle(consumer: Consumer, message: Message) -> None:
     settlement = Settlement(message)
     message.settlement = settlement.open
     report = call_outside(consumer, message)
+    if not settlement.done:
+        report = _as_free_where_the_database_was_in_the_way(report, settlement)
     sessions.restore()
     if not settlement.done:
         settle_outside(consumer, report)
@@ -61,13 +70,28 @@ class Settlement:
     def __init__(self, message: Message) -> None:
         self._message = message
         self.done = self.refused = False
+        self.failed: BaseException | None = None
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Mark the success, let the handler write, commit both; ``Superseded`` if the attempt was overtaken."""
+        """Mark the success, let the handler write, commit both; ``Superseded`` if the attempt was overtaken.
+
+        A handler may catch a deadlock or a serialization failure of its block, and open another. If it lets it pass,
+        the call is made again and no attempt is spent.
+        """
         if self.done:
             self.refused = True
             raise RuntimeError(SETTLED_TWICE)
+        try:
+            with self._in_one_transaction():
+                yield
+        except BaseException as error:
+            self.failed = error
+            raise
+        self.done = True
+
+    @contextmanager
+    def _in_one_transaction(self) -> Iterator[None]:
         message = self._message
         connection: Any = connections[conf().database]
         hooks_before = len(connection.run_on_commit)
@@ -77,7 +101,6 @@ class Settlement:
             yield
             refuse_silent_rollback()
             let_hooks_stand_alone(connection, hooks_before)
-        self.done = True
 
 
 def call_outside(consumer: Consumer, message: Message) -> Report:
@@ -132,38 +155,57 @@ def _close(connection: Any) -> None:
     connection.close()
 
 
+def _as_free_where_the_database_was_in_the_way(report: Report, settlement: Settlement) -> Report:
+    """Return the report on a failed call as one that spends nothing, if it failed over the engine's database."""
+    error = report.exception
+    if error is None or not isinstance(report.outcome, Failed):
+        return report
+    fault = database_errors.judge(error)
+    met_others = error is settlement.failed and execution.is_conflict(error)
+    if fault is Fault.HANDLER and not met_others:
+        return report
+    if fault is not Fault.DATABASE and _free_before(report.message) >= FREE_IN_A_ROW:
+        return report
+    return replace(
+        report,
+        outcome=Interrupted(conf().probe_after),
+        error=INTERRUPTED + report.error,
+        failure=None,
+        exception=None,
+    )
+
+
+def _free_before(message: Message) -> int:
+    """Return how many of the last attempts were free for the same reason."""
+    last = Attempt.objects.filter(message=message.pk, number__gte=message.attempts - FREE_IN_A_ROW)
+    return last.filter(outcome=AttemptOutcome.UNAVAILABLE, error__startswith=INTERRUPTED).count()
+
+
 def settle_outside(consumer: Consumer, report: Report) -> None:
-    """Write down what the call came to, if the row is still ours; else keep that it came too late."""
+    """Write down what the call came to, if the row is still ours; else keep that it came too late.
+
+    Only this is tried again while the database is away: what the call did outside must not be forgotten for that.
+    """
+    tries = 0
+
+    def settle_once_more() -> bool:
+        nonlocal tries
+        tries += 1
+        return _settled(consumer, report, again=tries > 1)
+
+    if database_errors.once_back(settle_once_more):
+        follow_up.follow_up(consumer, [report])
+
+
+def _settled(consumer: Consumer, report: Report, *, again: bool) -> bool:
+    """Settle; tell whether the row was ours."""
     try:
-        _in_one_transaction(consumer, report)
+        with transaction.atomic(using=conf().database):
+            settling.settle(consumer, [report])
     except Superseded:
+        # A try before this one may have been committed before its connection broke; then there is nothing to keep.
+        if again and Message.objects.filter(pk=report.message.pk, attempts=report.message.attempts).exists():
+            return True
         settling.record_late(report)
-        return
-    except (OperationalError, InterfaceError):
-        # The connection broke while the handler talked to the world; what it did must not be forgotten for that.
-        _settle_again(consumer, report)
-    follow_up.follow_up(consumer, [report])
-
-
-def _settle_again(consumer: Consumer, report: Report) -> None:
-    """Settle once the database is back, for as long as a lease: then another worker may have the row."""
-    until = monotonic() + conf().lease.total_seconds()
-    while True:
-        connections[conf().database].close()
-        try:
-            _in_one_transaction(consumer, report)
-        except Superseded:
-            # A try may have been committed before its connection broke; then there is nothing to keep.
-            if not Message.objects.filter(pk=report.message.pk, attempts=report.message.attempts).exists():
-                settling.record_late(report)
-        except (OperationalError, InterfaceError):
-            if monotonic() >= until:
-                raise
-            sleep(SETTLE_PAUSE)
-            continue
-        return
-
-
-def _in_one_transaction(consumer: Consumer, report: Report) -> None:
-    with transaction.atomic(using=conf().database):
-        settling.settle(consumer, [report])
+        return False
+    return True

@@ -11,6 +11,7 @@ from django.db import Error, connections
 
 from outbox import logs
 from outbox.conf import conf
+from outbox.delivery.database_errors import sqlstate
 from outbox.errors import LeftOpenError, SwallowedError, TransactionEnded
 
 log = logging.getLogger("outbox.delivery")
@@ -156,8 +157,7 @@ def let_hooks_stand_alone(connection: Any, before: int) -> None:
 
 def _is_gone(error: Error) -> bool:
     """Tell whether a savepoint is no longer there: it was released, or its transaction is over."""
-    code = getattr(error.__cause__, "sqlstate", None) or getattr(error.__cause__, "pgcode", None)
-    return code in GONE or "no such savepoint" in str(error)  # SQLite has no codes for it
+    return sqlstate(error) in GONE or "no such savepoint" in str(error)  # SQLite has no codes for it
 
 
 def _caught(hook: Callable[[], object]) -> Callable[[], None]:

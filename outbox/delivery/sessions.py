@@ -40,6 +40,13 @@ def restore() -> None:
             _restore(connection)
 
 
+def restore_after_errors() -> None:
+    """Do the same for those on which an error was met: a row's other alias that broke must not fail the next row."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred and not connection.in_atomic_block:
+            _restore(connection)
+
+
 def _restore(connection: Any) -> None:
     if connection.connection is None:
         return

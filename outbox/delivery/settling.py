@@ -22,6 +22,7 @@ from outbox.policy import (
     Failed,
     FoundUnavailable,
     GivenBack,
+    Interrupted,
     Outcome,
     Rejected,
     Snoozed,
@@ -137,7 +138,7 @@ def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
             return AttemptOutcome.FAILED
         case Snoozed():
             return AttemptOutcome.SNOOZED
-        case FoundUnavailable():
+        case FoundUnavailable() | Interrupted():
             return AttemptOutcome.UNAVAILABLE
         case WorkerLost():
             return AttemptOutcome.LOST

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import cache
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 
 from outbox.conf import conf
+from outbox.delivery import sessions
+from outbox.delivery.database_errors import DRIVER_ERRORS
 from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.conditions import Named
@@ -30,9 +32,9 @@ def start_named(consumer: Consumer, ids: Sequence[int]) -> list[Started]:
     named = _named(consumer.name, alone=len(ids) == 1)
     try:
         return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
-    except (OperationalError, InterfaceError):
-        # A connection that broke while it was idle is found out here, before anything has been started on it.
-        connections[conf().database].close()
+    except DRIVER_ERRORS:
+        # A session that broke or turned read-only while it was idle is found out here, before anything was started.
+        sessions.drop(connections[conf().database])
         return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
 
 
@@ -40,10 +42,10 @@ def start_due(consumer: Consumer) -> list[Started]:
     """Start a chunk of what else of the consumer is due soon, the oldest first."""
     try:
         return _due(consumer.name, conf().grace).run(limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
-    except (OperationalError, InterfaceError) as error:
+    except DRIVER_ERRORS as error:
         # What was named is settled by now, and the rescan sends hints for the rest.
         log.warning("%s: no more rows were started: %s", consumer.name, error)
-        connections[conf().database].close()
+        sessions.drop(connections[conf().database])
         return []
 
 

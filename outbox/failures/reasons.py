@@ -9,7 +9,7 @@ TITLES = {
     Reason.NO_TRIES_LEFT: "no tries left",
     Reason.TIMED_OUT: "its handler took longer than the consumer's timeout",
     Reason.REJECTED: "rejected",
-    Reason.WORKER_LOST: "its worker was gone before it settled, again and again",
+    Reason.WORKER_LOST: "its worker did not settle it in time, again and again",
     Reason.EXPIRED: "the deadline passed before it succeeded",
     Reason.CONSUMER_GONE: "the consumer is not in the code any more",
     Reason.NOT_TAKEN: "no worker took it",

@@ -9,11 +9,12 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 from time import monotonic
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -37,6 +38,7 @@ FAIL_BATCH = 1000
 """Rows failed by one transaction at most."""
 LOST_BATCH = 100
 """Rows taken back by one transaction at most; each takes some statements of its own."""
+RESTARTED = "the database server was started again in the meantime"
 DUTY = 20
 """A long backlog is searched at most a 20th of the time ..."""
 LONGEST_REST = 10.0
@@ -175,18 +177,36 @@ def _recover_lost(batch: Batch) -> Recovered:
     recovered = Recovered()
     with transaction.atomic(using=conf().database):
         over = Message.objects.filter(pk__in=batch.ids).unfinished().lease_over().defer("payload", "headers")
-        for message in over.select_for_update(skip_locked=True, no_key=True).order_by("due_at", "id"):
+        rows = list(over.select_for_update(skip_locked=True, no_key=True).order_by("due_at", "id"))
+        server_since = _server_started_at() if rows else None
+        for message in rows:
             with logs.at_work_on(message):
-                recovered += _take_back(consumer, message)
+                recovered += _take_back(consumer, message, server_since)
     if recovered.failed:
         counting.count_failures({without_error(consumer.name, Reason.WORKER_LOST): recovered.failed})
     return recovered
 
 
-def _take_back(consumer: Consumer, message: Message) -> Recovered:
-    """Settle the attempt of a worker that is gone: pending again, or failed when no tries are left."""
+def _server_started_at() -> datetime | None:
+    """Return since when the database server runs; None where there is no server."""
+    connection = connections[conf().database]
+    if connection.vendor != "postgresql":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_postmaster_start_time()")
+        (since,) = cursor.fetchone()
+    return datetime.fromisoformat(str(since))
+
+
+def _take_back(consumer: Consumer, message: Message, server_since: datetime | None) -> Recovered:
+    """Settle an attempt whose lease is over: pending again, or failed when no tries are left.
+
+    All that is known is that nobody settled it in time, and whether the server was started again in between.
+    """
     counters = Counters(message.attempts, message.attempt_limit, message.lost)
-    decision = decide(WorkerLost(), counters, consumer.retry, uniform=random.random())  # noqa: S311  # jitter, no secret
+    restarted = bool(server_since and message.started_at and message.started_at < server_since)
+    outcome, uniform = WorkerLost(with_database=restarted), random.random()  # noqa: S311  # jitter, no secret
+    decision = decide(outcome, counters, consumer.retry, uniform=uniform)
     held = Message.objects.held([message.fence])
     # First the attempt, then what follows from it: people read them in this order.
     Attempt.objects.create(
@@ -195,6 +215,7 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
         outcome=AttemptOutcome.LOST,
         started_at=message.started_at,
         worker=message.worker,
+        error=RESTARTED if restarted else "",
     )
     match decision:
         case Again(wait, free, lost):
@@ -204,11 +225,12 @@ def _take_back(consumer: Consumer, message: Message) -> Recovered:
         case Done():
             raise AssertionError("a lost worker does not make a success")
     log.warning(
-        "message %d of %s: the worker %s was gone before it settled attempt %d",
+        "message %d of %s: the worker %s did not settle attempt %d in time: %s",
         message.pk,
         consumer.name,
         message.worker,
         message.attempts,
+        RESTARTED if restarted else "the process, the database or the network was gone",
     )
     return Recovered(lost=1, failed=isinstance(decision, Exhausted))
 

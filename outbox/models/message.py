@@ -177,6 +177,9 @@ class Message(models.Model):
 
         Raises ``Superseded`` if the attempt is no longer ours; what was written inside is then rolled back. Only the
         delivery loop can hand out such a transaction.
+
+        A deadlock or a serialization failure takes the whole block back. Catch it outside the block and open another,
+        or let it pass: then the consumer is called again under the same ``idempotency_key``, and no attempt is spent.
         """
         if self.settlement is not None:
             return self.settlement()

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of the broker that can be cut, frozen, or made to accept and never answer."""
+"""A TCP proxy in front of the broker, or a database, that can be cut, frozen, or made to accept and never answer."""
 
 import contextlib
 import selectors
@@ -58,6 +58,12 @@ class Proxy:
     def cut(self) -> None:
         """Cut all connections there are; new ones are taken as before."""
         with self._lock:
+            self._drop_all()
+
+    def lead_to(self, upstream: str) -> None:
+        """Cut all connections there are, and lead new ones to another place."""
+        with self._lock:
+            self._upstream = urlsplit(upstream)
             self._drop_all()
 
     def forget(self) -> None:

@@ -159,8 +159,11 @@ def _why_failed(case: Case) -> tuple[str, str]:
             return _("In its last attempt the handler took longer than the consumer's timeout."), _nothing_done(case)
         case Reason.WORKER_LOST:
             return (
-                _("The worker died while working on it, %(lost)d times in a row.") % {"lost": message.lost},
-                _("The message itself may be what kills the worker. What was half done was rolled back."),
+                _("Its worker did not settle it in time, %(lost)d times in a row.") % {"lost": message.lost},
+                _(
+                    "The process, the database or the network was gone; the message itself may be what kills the "
+                    "worker. What was half done was rolled back."
+                ),
             )
         case Reason.NO_TRIES_LEFT if case.attempts:
             return _("All tries are used up: %(attempts)d attempts, none succeeded.") % {

@@ -11,6 +11,7 @@ from tests.mutants.catalogue import (
     publishing,
     registry,
     time_limits,
+    world_down,
 )
 
 __all__ = ["MUTANTS"]
@@ -26,5 +27,6 @@ MUTANTS = [
     *publishing.MUTANTS,
     *registry.MUTANTS,
     *time_limits.MUTANTS,
+    *world_down.MUTANTS,
 ]
 """All of them; each breaks one rule of the engine."""

@@ -43,8 +43,8 @@ MUTANTS = [
         "a stale result is refused",
         Change(
             "delivery/settling.py",
-            "transaction=transaction) != len(succeeded)",
-            "transaction=transaction) > len(succeeded)",
+            "settings=settings) != len(succeeded)",
+            "settings=settings) > len(succeeded)",
         ),
         red=["delivery/test_stale_workers::test_a_stale_success_is_refused_and_kept_as_late"],
     ),
@@ -57,8 +57,8 @@ MUTANTS = [
         "a refused result is kept as late",
         Change(
             "delivery/non_atomic.py",
-            "    except Superseded:\n        settling.record_late(report)\n        return\n",
-            "    except Superseded:\n        return\n",
+            "        settling.record_late(report)\n        return False\n",
+            "        return False\n",
         ),
         red=["delivery/test_stale_workers::test_a_stale_success_is_refused_and_kept_as_late"],
     ),
@@ -92,8 +92,8 @@ MUTANTS = [
         "a chunk that fails is redone row by row",
         Change(
             "delivery/atomic.py",
-            "len(fences), error)\n        return fences\n",
-            "len(fences), error)\n        return []\n",
+            "        sessions.restore_after_errors()\n        return fences\n",
+            "        sessions.restore_after_errors()\n        return []\n",
         ),
         red=["delivery/test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row"],
     ),
@@ -112,7 +112,7 @@ MUTANTS = [
     ),
     mutant(
         "deadlocks and serialization failures spend no attempt",
-        Change("delivery/execution.py", "    if _sqlstate(error) in CONFLICTS:\n        return True\n", ""),
+        Change("delivery/execution.py", "return sqlstate(error) in CONFLICTS", "return False"),
         red=[
             "delivery/test_conflicts::test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing",
             "delivery/test_conflicts::test_the_victim_of_a_deadlock_is_redone_and_spends_nothing",
@@ -123,10 +123,10 @@ MUTANTS = [
         "a start heals a connection that broke while idle",
         Change(
             "delivery/starting.py",
-            "        connections[conf().database].close()\n        return named.run(",
+            "        sessions.drop(connections[conf().database])\n        return named.run(",
             "        raise\n        return named.run(",
         ),
-        red=["delivery/test_broken_connections::test_a_connection_that_broke_while_idle_heals_at_the_next_start"],
+        red=["delivery/test_world_down::test_rows_are_started_although_the_session_has_turned_read_only"],
     ),
     mutant(
         "a hint starts no more than a chunk",

@@ -40,12 +40,12 @@ MUTANTS = [
         Change(
             "delivery/execution.py",
             """    except BaseException as error:
-        if is_conflict(error):
+        if is_conflict(error) or may_be_the_worlds(error):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
 """,
             """    except Exception as error:
-        if is_conflict(error):
+        if is_conflict(error) or may_be_the_worlds(error):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
 """,
@@ -104,7 +104,11 @@ MUTANTS = [
     ),
     mutant(
         "a connection that broke is closed on whatever alias",
-        Change("delivery/sessions.py", "connections.all(initialized_only=True)", '[connections["default"]]'),
+        Change(
+            "delivery/sessions.py",
+            "in connections.all(initialized_only=True):\n        if not connection.in_atomic_block:\n",
+            'in [connections["default"]]:\n        if not connection.in_atomic_block:\n',
+        ),
         red=[f"delivery/test_broken_connections::{BESIDE}"],
     ),
 ]

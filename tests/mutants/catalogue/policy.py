@@ -5,18 +5,22 @@ from tests.mutants.mutant import Change, mutant
 MUTANTS = [
     mutant(
         "the first loss in a row is free",
-        Change("policy.py", "return Again(ZERO, free=True, lost=1)", "return Again(ZERO, free=False, lost=1)"),
+        Change(
+            "policy.py",
+            "return Again(ZERO, free=True, lost=counters.lost + 1)",
+            "return Again(ZERO, free=False, lost=counters.lost + 1)",
+        ),
         red=["maintenance/test_recovery::test_the_first_loss_is_free_and_the_row_is_due_at_once"],
     ),
     mutant(
         "later losses count",
-        Change("policy.py", "case WorkerLost() if counters.lost == 0:", "case WorkerLost() if counters.lost < 99:"),
+        Change("policy.py", "(FREE_WITH_DATABASE if with_database else 1):", "99:"),
         red=["maintenance/test_recovery::test_losses_in_a_row_count_from_the_second_and_are_exhausted_at_the_limit"],
     ),
     mutant(
         "a row given back has spent no attempt",
         Change(
-            "policy.py", "Again(ZERO, free=True, lost=counters.lost)", "Again(ZERO, free=False, lost=counters.lost)"
+            "policy.py", "Again(after, free=True, lost=counters.lost)", "Again(after, free=False, lost=counters.lost)"
         ),
         red=["delivery/test_chunks::test_when_the_time_is_up_the_rest_goes_back_without_having_spent_an_attempt"],
     ),

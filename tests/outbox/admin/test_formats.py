@@ -42,7 +42,11 @@ def test_what_the_engine_says_is_in_the_reader_s_language_without_a_word_of_anot
         ("Reject: no such award", Reason.REJECTED, "Reject: no such award (被拒绝)"),
         ("ValueError: card (rejected)", "", "ValueError: card (rejected)"),
         ("ValueError: card (no tries left)", Reason.REJECTED, "ValueError: card (no tries left) (被拒绝)"),
-        ("the worker shop-1:77 was gone before it settled attempt 3", "", None),
+        (
+            "the worker shop-1:77 did not settle attempt 3 in time: the process, the database or the network was gone",
+            "",
+            None,
+        ),
         ("expired: the deadline passed before it succeeded", "", None),
         ("ValueError: 503", Reason.EXPIRED, "已过期：在成功之前截止时间已过 (ValueError: 503)"),
         ("", "", ""),

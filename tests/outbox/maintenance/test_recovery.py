@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from outbox import Backoff
 from outbox.delivery import chunks, starting
 from outbox.maintenance import recovery, rescan
 from outbox.maintenance.recovery import Recovered
@@ -271,3 +272,20 @@ def test_a_lost_attempt_ends_before_the_machine_gives_the_message_up(listen):
 
     assert state_of(id).status == "failed"
     assert Attempt.objects.get().ended_at <= Message.objects.get().exhausted_at
+
+
+@pytest.mark.services
+def test_losses_in_which_the_server_was_started_again_spend_no_try_and_are_told_so(listen):
+    listen(retry=Backoff(limit=1))
+    id = publish_message()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_postmaster_start_time() - interval '1 minute'")
+        (before,) = cursor.fetchone()
+
+    for _ in range(2):
+        start_and_crash("test.till", id)
+        set_message(id, started_at=before)
+        recovery.recover_all(["test.till"])
+
+    assert state_of(id) == MessageState("pending", attempts=2, attempt_limit=3, lost=2)
+    assert kept_attempts(id) == [(n, "lost", "the database server was started again in the meantime") for n in (1, 2)]

@@ -77,7 +77,7 @@ def test_failed_attempts_of_an_atomic_consumer_left_nothing_behind() -> None:
     ("outcome", "reason", "happened"),
     [
         (AttemptOutcome.REJECTED, Reason.REJECTED, "The consumer refused it for good in attempt 3."),
-        (AttemptOutcome.LOST, Reason.WORKER_LOST, "The worker died while working on it, 2 times in a row."),
+        (AttemptOutcome.LOST, Reason.WORKER_LOST, "Its worker did not settle it in time, 2 times in a row."),
         (
             AttemptOutcome.FAILED,
             Reason.TIMED_OUT,

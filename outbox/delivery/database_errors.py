@@ -1,0 +1,134 @@
+"""Whose error is it: a handler's, a session's, or that of the database that is away?
+
+A ping does not tell. After a failover a session may live on that cannot write, and a full disk answers ``SELECT 1``.
+So an error is judged by its SQLSTATE, by the alias it was met on, and by a write of our own on a fresh session.
+"""
+
+import logging
+from collections.abc import Callable
+from enum import Enum
+from time import monotonic, sleep
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
+from django.db.utils import DatabaseErrorWrapper
+
+from outbox.conf import conf
+from outbox.delivery import sessions
+from outbox.models import ConsumerState
+
+log = logging.getLogger("outbox.delivery")
+
+T = TypeVar("T")
+
+DRIVER_ERRORS = (DatabaseError, InterfaceError)
+
+READ_ONLY, DISK_FULL, TOO_MANY_CONNECTIONS = "25006", "53100", "53300"
+DOWN = frozenset({READ_ONLY, DISK_FULL, TOO_MANY_CONNECTIONS, "57P01", "57P02", "57P03", "57P04", "57P05"})
+DOWN_CLASSES = ("08", "58")
+"""Connections that broke, and errors of the system below PostgreSQL."""
+
+CONNECT_SECONDS = 5
+PAUSE = 0.5
+"""Seconds between two tries while the database is away."""
+
+
+class Fault(Enum):
+    """Where the cause of a database error lies."""
+
+    HANDLER = "the code that met it"
+    SESSION = "our session, which is closed; a new one works"
+    DATABASE = "the database, which takes no write of ours"
+
+
+class DatabaseDown(Exception):
+    """The engine's database is away, or takes no writes: what was started goes back, and nothing is spent."""
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """Return the SQLSTATE of a Django error as either driver gives it; None for one that came without."""
+    cause = error.__cause__ if isinstance(error, DRIVER_ERRORS) else None
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg 2
+
+
+def may_be_the_worlds(error: BaseException | None) -> bool:
+    """Tell whether the engine's own alias met what a database says that goes away. Made-up errors met no alias.
+
+    Drivers have no SQLSTATE for a connection that broke; then the session is looked at.
+    """
+    if not isinstance(error, DRIVER_ERRORS) or _alias_of(error) != conf().database:
+        return False
+    code = sqlstate(error)
+    if code is None:
+        return isinstance(error, OperationalError | InterfaceError) and not connections[conf().database].is_usable()
+    return code in DOWN or code.startswith(DOWN_CLASSES)
+
+
+def judge(error: BaseException | None) -> Fault:
+    """Return whose error it is. Outside a transaction only: a session that cannot do our work is closed."""
+    connection: Any = connections[conf().database]
+    if connection.vendor != "postgresql" or not may_be_the_worlds(error):
+        return Fault.HANDLER
+    lives = connection.connection is not None and _takes_writes(connection, error)
+    if lives and _fresh_one_takes_writes(error):
+        return Fault.HANDLER
+    sessions.drop(connection)
+    if not lives and _fresh_one_takes_writes(error):
+        return Fault.SESSION
+    return Fault.DATABASE
+
+
+def once_back(call: Callable[[], T]) -> T:
+    """Make the call, again while the database is away, for as long as a lease: then another worker may have the row.
+
+    It is made again after a deadlock or a serialization failure, too.
+    """
+    until = monotonic() + conf().lease.total_seconds()
+    while True:
+        try:
+            return call()
+        except DRIVER_ERRORS as error:
+            if not (isinstance(error, OperationalError | InterfaceError) or may_be_the_worlds(error)):
+                raise
+            if monotonic() >= until:
+                raise
+            log.info("the database is away, the call is made again: %s", error)
+        sessions.drop(connections[conf().database])
+        sleep(PAUSE)
+
+
+def _alias_of(error: BaseException) -> str | None:
+    """Return the alias that an error was met on, which Django does not write on it: its wrapper stands on the way."""
+    step = error.__traceback__
+    while step is not None:
+        owner = step.tb_frame.f_locals.get("self")
+        if isinstance(owner, DatabaseErrorWrapper):
+            return str(vars(owner)["wrapper"].alias)
+        step = step.tb_next
+    return None
+
+
+def _fresh_one_takes_writes(error: BaseException | None) -> bool:
+    fresh: Any = connections[conf().database].copy()
+    options = fresh.settings_dict["OPTIONS"]
+    options.pop("pool", None)  # a pool may be used up, which says nothing about the database
+    options.setdefault("connect_timeout", CONNECT_SECONDS)
+    try:
+        return _takes_writes(fresh, error)
+    finally:
+        fresh.close()
+
+
+def _takes_writes(connection: Any, error: BaseException | None) -> bool:
+    """Tell whether the session takes a write that changes nothing; after a full disk, one that needs room."""
+    table = connection.ops.quote_name(ConsumerState._meta.db_table)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET consumer = consumer WHERE false")  # noqa: S608  # a name of our own
+            if sqlstate(error) == DISK_FULL:
+                cursor.execute("CREATE TEMPORARY TABLE outbox_room AS SELECT 1 AS one")
+                cursor.execute("DROP TABLE outbox_room")
+    except Error as met:
+        # Without the right to make such a table nothing is known of the room; the handler's error stands.
+        return sqlstate(met) == "42501"
+    return True
