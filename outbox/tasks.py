@@ -11,6 +11,7 @@ from outbox.delivery import chunks, sessions
 from outbox.maintenance import pruning, rescan, rollup, schedule
 from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 from outbox.monitoring import alerts, causes
+from outbox.policy import ZERO
 
 log = logging.getLogger("outbox.tasks")
 
@@ -84,7 +85,7 @@ def _take_over(name: str, do_if_overdue: Callable[[], bool]) -> None:
     try:
         sessions.restore()
         if do_if_overdue():
-            log.info("the chore %s was overdue and was done by a worker: %s", name, causes.sentence(causes.look(None)))
+            log.info("the chore %s was overdue and was done by a worker: %s", name, causes.sentence(causes.look(ZERO)))
     except Exception:
         # The worker has other work to do, and this one comes round again in a moment.
         log.exception("covering for the chore %s", name)
