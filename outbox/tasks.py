@@ -10,7 +10,8 @@ from outbox.broker.queues import DELIVER_TASK, queue_name
 from outbox.delivery import chunks, sessions
 from outbox.maintenance import pruning, rescan, rollup, schedule
 from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
-from outbox.monitoring import alerts
+from outbox.monitoring import alerts, causes
+from outbox.policy import ZERO
 
 log = logging.getLogger("outbox.tasks")
 
@@ -38,7 +39,8 @@ def run_deliver(consumer: str, ids: list[int]) -> None:
 def run_rescan() -> None:
     """Make one pass of the rescan; celery-beat calls this every second."""
     sessions.restore()
-    rescan.rescan()
+    with causes.noting_failure():
+        rescan.rescan()
 
 
 @shared_task(name=PRUNE_TASK, base=MaintenanceTask, ignore_result=True)
@@ -72,7 +74,8 @@ def run_overdue_jobs() -> None:
 
 
 def _rescan_for_beat() -> bool:
-    overdue = rescan.rescan_if_overdue()
+    with causes.noting_failure():
+        overdue = rescan.rescan_if_overdue()
     if overdue:
         schedule.wake_beat()
     return overdue
@@ -82,7 +85,7 @@ def _take_over(name: str, do_if_overdue: Callable[[], bool]) -> None:
     try:
         sessions.restore()
         if do_if_overdue():
-            log.info("the chore %s was overdue and was done by a worker; is celery-beat running?", name)
+            log.info("the chore %s was overdue and was done by a worker: %s", name, causes.sentence(causes.look(ZERO)))
     except Exception:
         # The worker has other work to do, and this one comes round again in a moment.
         log.exception("covering for the chore %s", name)

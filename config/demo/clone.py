@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.processes import command_line
-from config.processes.arguments import free_port
+from config.processes.arguments import WITHOUT_TLS, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -36,8 +36,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     }
     if given.get("DATABASE_URL"):
         # The demo's pages are served without TLS, on this machine only.
-        wanted |= {"SECURE_SSL_REDIRECT": "0", "SECURE_HSTS_SECONDS": "0"}
-        wanted |= {"SESSION_COOKIE_SECURE": "0", "CSRF_COOKIE_SECURE": "0"}
+        wanted |= WITHOUT_TLS
     else:
         wanted["EMBEDDED"] = "1"
     return {name: value for name, value in wanted.items() if not given.get(name)}

@@ -74,6 +74,7 @@ class Demonstration:
         password = self._set_up()
         with _queues_of_its_own(), self._supervisor() as supervisor:
             self._wait_until_up(supervisor)
+            self._say(f"Look on while it draws: {self._desk(password)}")
             began = time.monotonic()
             self._make_draws(supervisor)
             if not self._options.exit:
@@ -137,16 +138,18 @@ class Demonstration:
 
     def _show(self, password: str) -> None:
         site = f"http://{self._bind}"
-        desk = reverse("admin:outbox_message_changelist")
         self._say(
             f"\nTake a look:\n"
             f"  draw yourself      {site}{reverse('awards:campaign', args=[SLUG])}\n"
-            f"  operators' desk    {site}{desk}   login: {OPERATOR} / {password}\n"
+            f"  operators' desk    {self._desk(password)}\n"
             f'  the vendor\'s moods {conf.vendor_settings().url}/control (GET, or POST JSON such as {{"fail": 0.9}})\n'
             f"  mails to winners   {self._logs.parent / 'mail'}\n"
             f"  logs               {self._logs}\n\n"
             f"Everything keeps running. Ctrl-C stops it."
         )
+
+    def _desk(self, password: str) -> str:
+        return f"http://{self._bind}{reverse('admin:outbox_message_changelist')}   login: {OPERATOR} / {password}"
 
     def _settle(self) -> bool:
         """Wait until every message of the run is finished or exhausted; complain and return False if that fails."""

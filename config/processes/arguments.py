@@ -5,6 +5,11 @@ from argparse import ArgumentParser, ArgumentTypeError
 
 from awards.management.arguments import port_number, whole_number
 
+WITHOUT_TLS = dict.fromkeys(
+    ("SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"), "0"
+)
+"""What the environment must say where pages are served to this machine, without TLS."""
+
 
 def add_process_arguments(parser: ArgumentParser) -> None:
     """Take where to serve, and how many processes."""
@@ -23,6 +28,27 @@ def free_port_number(text: str) -> int:
     if wanted and free_port(wanted) != wanted:
         raise ArgumentTypeError(f"{wanted} is taken, or not for us to use; give another, or 0 for any that is free")
     return wanted
+
+
+def why_not_here(bind: str) -> str:
+    """Return why nobody can serve at ``bind``, host:port, and what to do; nothing if one can, or if it is a socket."""
+    host, _colon, port = bind.rpartition(":")
+    if not port.isdigit() or host == "unix":
+        return ""
+    try:
+        socket.create_server((host.strip("[]"), int(port)), family=_family_of(host)).close()
+    except (OSError, OverflowError) as error:
+        return f"{bind} is taken, or not for us to use ({error}). Give another: --bind {host or '127.0.0.1'}:PORT"
+    return ""
+
+
+def is_for_this_machine_only(bind: str) -> bool:
+    """Tell whether what is served at ``bind``, host:port, can be reached from this machine only."""
+    return bind.rpartition(":")[0].strip("[]") in ("127.0.0.1", "::1", "localhost")
+
+
+def _family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def free_port(wanted: int = 0) -> int:

@@ -18,20 +18,26 @@ CELERY = [sys.executable, "-m", "celery", "-A", "config"]
 QUIET = ["--without-gossip", "--without-mingle"]
 
 
-def installation(options: Mapping[str, Any]) -> list[Role]:
-    """Return the four processes of an installation on real services, as ``add_process_arguments`` was answered."""
+def installation(options: Mapping[str, Any], *, web_env: Mapping[str, str] | None = None) -> list[Role]:
+    """Return the four processes of an installation on real services, as ``add_process_arguments`` was answered.
+
+    ``web_env`` is what web is told besides the environment.
+    """
     return [
         worker(concurrency=options["concurrency"]),
         control(),
         beat(),
-        web(bind=options["bind"], workers=options["web_workers"]),
+        web(bind=options["bind"], workers=options["web_workers"], env=web_env),
     ]
 
 
-def web(*, bind: str, workers: int = 2) -> Role:
-    """Gunicorn, as ``config/gunicorn.py`` has it; its grace is a little longer than that of the requests under way."""
+def web(*, bind: str, workers: int = 2, env: Mapping[str, str] | None = None) -> Role:
+    """Gunicorn, as ``config/gunicorn.py`` has it; its grace is a little longer than that of the requests under way.
+
+    ``env`` is what it is told besides.
+    """
     argv = [*GUNICORN, "--bind", bind, "--workers", str(workers)]
-    return Role("web", argv, ready="Listening at", grace=timedelta(seconds=30))
+    return Role("web", argv, ready="Listening at", env=env or {}, grace=timedelta(seconds=30))
 
 
 def worker(*, concurrency: int, site_url: str = "") -> Role:

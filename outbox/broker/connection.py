@@ -57,6 +57,10 @@ class BrokerConnection:
         self._declared: set[str] = set()
         self.dead_letters_refused: BrokerRefuses | None = None
         """Why there is no queue for dead letters. Hints go their way without it."""
+        self.trouble = ""
+        """Why the last hints were not taken; empty if they were."""
+        self.alarmed = False
+        """Whether RabbitMQ has said, since its last confirms, that it takes nothing: its memory or disk is full."""
         self._pid = 0
         self._tag = 0
         self._outstanding: dict[int, tuple[str, Hint]] = {}
@@ -83,7 +87,7 @@ class BrokerConnection:
             if idle:
                 log.info("the idle connection to the broker was gone; a new one is opened: %r", error)
                 return self.depth(consumer)
-            raise BrokerAway(f"the broker did not answer for {queue_name(consumer)}: {error!r}") from error
+            raise BrokerAway(f"the broker did not answer for {queue_name(consumer)}: {self._why(error)}") from error
         self._used_at = monotonic()
         return depth
 
@@ -94,6 +98,8 @@ class BrokerConnection:
         and so does everything still open when the connection breaks; if it had been idle, a new one is tried first.
         """
         published = 0
+        if not hints:
+            return []
         idle = self._was_idle()
         try:
             self._open()
@@ -108,10 +114,12 @@ class BrokerConnection:
                 log.info("the idle connection to the broker was gone; a new one is opened: %r", error)
                 self.abandon()
                 return self.send(missing)
-            log.warning("the broker took %d of %d hints: %r", len(hints) - len(missing), len(hints), error)
+            self.trouble = self._why(error)
+            log.warning("the broker took %d of %d hints: %s", len(hints) - len(missing), len(hints), self.trouble)
             self.abandon()
             return missing
         self._used_at = monotonic()
+        self.trouble, self.alarmed = "", False
         refused = list(self._refused.values())
         if refused:
             # The queue was deleted under us; a new channel finds that out before the next send.
@@ -151,7 +159,9 @@ class BrokerConnection:
         seconds = conf().connect_timeout.total_seconds()
         # With the host's confirm_publish, kombu would wait for each confirm itself and take ours away.
         self._connection = celery_app().connection_for_write(
-            connect_timeout=seconds, heartbeat=0, transport_options={"confirm_publish": False}
+            connect_timeout=seconds,
+            heartbeat=0,
+            transport_options={"confirm_publish": False, "on_blocked": self._on_alarm},
         )
         self._wire = self._connect(self._connection)
         self._confirms = self._connection.transport.driver_type == "amqp"
@@ -215,7 +225,7 @@ class BrokerConnection:
         try:
             queue(channel).declare()
         except connection.channel_errors as error:
-            raise _refusal(queue.name, connection, error) from error
+            raise refusal_of(queue.name, connection, error) from error
         finally:
             channel.close()
         self._declared.add(queue.name)
@@ -240,7 +250,7 @@ class BrokerConnection:
             except self._errors() as error:
                 errors.append(error)
                 if getattr(error, "reply_code", None) in REFUSED_ENTRY:
-                    refused = refused or _refusal("", connection, error)
+                    refused = refused or refusal_of("", connection, error)
             else:
                 self._address = address
                 return wire
@@ -289,6 +299,9 @@ class BrokerConnection:
                 task_id, hint = self._outstanding.pop(settled)
                 self._refused[task_id] = hint
 
+    def _on_alarm(self, _reason: str) -> None:
+        self.alarmed = True
+
     def _on_return(self, _error: Exception, _exchange: str, _routing_key: str, message: Any) -> None:
         """Note an unroutable hint; the broker acknowledges it as well, right after."""
         task_id = message.properties.get("correlation_id")
@@ -301,6 +314,13 @@ class BrokerConnection:
 
     def _connection_of(self) -> Connection:
         return cast(Connection, self._connection)
+
+    def _why(self, error: BaseException) -> str:
+        """Return why the broker did not take something, in words."""
+        self.alarmed = self.alarmed and self._wire is not None
+        if self.alarmed:
+            return "RabbitMQ takes nothing, as its memory or its disk is full: rabbitmq-diagnostics alarms"
+        return str(error) if isinstance(error, BrokerAway) else repr(error)
 
     def _errors(self) -> tuple[type[BaseException], ...]:
         """Return what a broker in trouble may raise; a refused connection is none of kombu's recoverable errors."""
@@ -316,7 +336,8 @@ class BrokerConnection:
         self._declared = set()
 
 
-def _refusal(queue: str, connection: Connection, error: Any) -> BrokerRefuses:
+def refusal_of(queue: str, connection: Connection, error: Any) -> BrokerRefuses:
+    """Return what the broker said that refuses the queue, or us if the name is empty."""
     return BrokerRefuses(
         queue,
         code=int(error.reply_code or 0),

@@ -60,14 +60,16 @@ _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True
 class RescanResult:
     """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered.
 
-    ``refused`` has, by queue, what the broker said that refuses it; the empty name is the broker's door. ``failing``
-    has, by consumer, what went wrong that is nobody else's trouble; the empty name is a search for all of them.
+    ``alarmed`` says that it is there and takes nothing, as its memory or its disk is full. ``refused`` has, by queue,
+    what the broker said that refuses it; the empty name is the broker's door. ``failing`` has, by consumer, what went
+    wrong that is nobody else's trouble; the empty name is a search for all of them.
     """
 
     lost: int = 0
     failed: int = 0
     sent: int = 0
     broker_away: bool = False
+    alarmed: bool = False
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
 
@@ -86,6 +88,7 @@ def rescan() -> RescanResult:
     # Where nothing is due one of them has its turn all the same, so that each pass says how the broker is.
     turns = [entry for entry in flowing if entry.name in due] or random.sample(flowing, min(len(flowing), 1))
     _send_due(turns, broken, result)
+    result.alarmed = result.broker_away and thread_connection().alarmed
     if (refusal := thread_connection().dead_letters_refused) is not None:
         result.refused[refusal.queue] = refusal.details
     Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))
@@ -200,6 +203,7 @@ def _send(
     """Send hints as far as there is room, make the rows of the others due again, and return those others."""
     missing = [*connection.send(hints[:room]), *hints[room:]]
     _make_due_again(missing, counted=counted)
+    result.broker_away |= bool(missing) and bool(connection.trouble)
     result.sent += sum(len(hint.ids) for hint in hints) - sum(len(hint.ids) for hint in missing)
     return missing
 

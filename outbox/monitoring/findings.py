@@ -44,22 +44,22 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
         yield Finding(Level.CRITICAL, What.RESCAN, sentence, "", age, limit.total_seconds())
         return
     if measurements.rescan is None:
-        yield Finding(
-            Level.CRITICAL,
-            What.RESCAN,
-            _("The rescan has never succeeded: start celery-beat and a worker on the queue %(queue)s.") % words,
-            limit=limit.total_seconds(),
-        )
+        text = _("The rescan has never succeeded: start celery-beat and a worker on the queue %(queue)s.")
+        if measurements.cause:
+            text = _("The rescan has never succeeded.")
+        said = f"{text % words} {measurements.cause}".strip()
+        yield Finding(Level.CRITICAL, What.RESCAN, said, limit=limit.total_seconds())
         return
     words["age"] = in_words(measurements.rescan)
     seconds = (measurements.rescan.total_seconds(), limit.total_seconds())
     if measurements.rescan > limit:
-        text = _(
-            "The rescan last succeeded %(age)s ago, limit %(limit)s: what is unfinished is not sent again. Is "
-            "celery-beat running, and a worker on the queue %(queue)s?"
-        )
-        yield Finding(Level.CRITICAL, What.RESCAN, text % words, "", *seconds)
+        text = _("The rescan last succeeded %(age)s ago, limit %(limit)s: what is unfinished is not sent again.")
+        cause = measurements.cause or _("Is celery-beat running, and a worker on the queue %(queue)s?") % words
+        yield Finding(Level.CRITICAL, What.RESCAN, f"{text % words} {cause}", "", *seconds)
         return
+    if measurements.covered is not None:
+        text = _("A worker had to do the rescan %(age)s ago.") % {"age": in_words(measurements.covered)}
+        yield Finding(Level.WARNING, What.RESCAN, f"{text} {measurements.cause}".strip(), "cover")
     text = _("The rescan last succeeded %(age)s ago (limit %(limit)s).")
     yield Finding(Level.OK, What.RESCAN, text % words, "", *seconds)
     yield from (_failing_search(name, error) for name, error in sorted(measurements.failing.items()))
@@ -68,6 +68,12 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
     )
     if door := measurements.refused.get(""):
         yield _closed_door(**door)
+    elif measurements.alarmed:
+        text = _(
+            "RabbitMQ takes nothing, as its memory or its disk is full: messages wait in the table, none is lost. See "
+            "which: rabbitmq-diagnostics alarms"
+        )
+        yield Finding(Level.CRITICAL, What.BROKER, text)
     elif measurements.broker_away:
         text = _(
             "The broker did not answer at the last rescan: messages wait in the table, none is lost. Look at RabbitMQ: "

@@ -24,12 +24,15 @@ from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat
 from outbox.models.sql.backlog import measure_backlogs
 from outbox.models.state import FUTURE
+from outbox.monitoring import causes
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements, Session
 from outbox.monitoring.planned import read_plans
 from outbox.policy import ZERO
 
 RESCAN = "rescan"
+COVER = "rescan by a worker"
+"""The turns at a rescan that workers take when nobody else has done it."""
 MAINTENANCE_JOBS = ("prune", "rollup", "alerts")
 """The chores whose heartbeat is watched beside the rescan's."""
 
@@ -83,10 +86,11 @@ def unready() -> list[str]:
     if plan.switched_off and (age is None or age > limit):
         return [switched_off_sentence(RESCAN, plan)]
     if age is None:
-        return [_("The rescan has never succeeded.")]
+        return [_("The rescan has never succeeded."), causes.sentence(causes.look(age))]
     if age > limit:
         words = {"age": in_words(age), "limit": in_words(limit)}
-        return [_("The rescan last succeeded %(age)s ago, limit %(limit)s.") % words]
+        text = _("The rescan last succeeded %(age)s ago, limit %(limit)s.") % words
+        return [text, causes.sentence(causes.look(age))]
     return []
 
 
@@ -108,18 +112,25 @@ def _unapplied() -> list[str]:
 def measure() -> Measurements:
     """Read everything that is judged, in some dozen small statements."""
     heartbeats = _heartbeats()
-    rescan = heartbeats.get(RESCAN, NEVER)
+    rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)
+    limit = conf().rescan_limit + plans[RESCAN].later
+    covered = heartbeats.get(COVER, NEVER).age
+    covered = None if covered is None or covered > limit else covered
+    is_looked_at = rescan.age is None or rescan.age > limit or covered is not None
     consumers = tuple(_measure_consumers())
     sessions_seen = connections[conf().database].vendor == "postgresql"
     return Measurements(
         consumers=consumers,
         rescan=rescan.age,
         known_for=rescan.known_for,
+        cause=causes.sentence(causes.look(rescan.age)) if is_looked_at else "",
+        covered=covered,
+        alarmed=bool(rescan.data.get("alarmed")),
         broker_away=bool(rescan.data.get("broker_away")),
         refused=dict(rescan.data.get("refused") or {}),
         failing=dict(rescan.data.get("failing") or {}),
         maintenance_jobs={name: heartbeats.get(name, NEVER).age for name in MAINTENANCE_JOBS},
-        plans=read_plans(with_who=True),
+        plans=plans,
         behind=timedelta(seconds=heartbeats.get("rollup", NEVER).data.get("behind", 0)),
         failed_channels=tuple(heartbeats.get("alerts", NEVER).data.get("failed_channels", [])),
         exhausted=sum(consumer.exhausted for consumer in consumers),
@@ -139,7 +150,7 @@ NEVER = _Heartbeat(None, ZERO, {})
 
 
 def _heartbeats() -> dict[str, _Heartbeat]:
-    heartbeats = Heartbeat.objects.filter(name__in=[RESCAN, *MAINTENANCE_JOBS])
+    heartbeats = Heartbeat.objects.filter(name__in=[RESCAN, COVER, *MAINTENANCE_JOBS])
     beats = heartbeats.annotate(age=_ago(F("at")), known_for=_ago(F("since")))
     return {
         # What lies in the future was written before the clock was set back, and proves nothing.

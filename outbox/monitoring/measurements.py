@@ -69,6 +69,7 @@ class Measurements:
     """Everything that was measured. ``chores`` are the ages of each chore's last success, None if it had none.
 
     ``known_for`` is how long ago the first rescan succeeded: from then on the chores are expected.
+    ``cause`` says why the rescan is overdue, or why workers do it in place of others (``covered`` ago).
     ``refused`` is what the broker said of queues that it refused at the last rescan, and of us if the name is empty.
     ``failing`` is, by consumer, what went wrong in the last rescan; the empty name is a search for all of them.
     ``plans`` has what is set for each chore, where that is known.
@@ -77,7 +78,10 @@ class Measurements:
     consumers: tuple[ConsumerMeasurements, ...] = ()
     rescan: timedelta | None = None
     known_for: timedelta = timedelta(0)
+    cause: str = ""
+    covered: timedelta | None = None
     broker_away: bool = False
+    alarmed: bool = False
     refused: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)
     maintenance_jobs: Mapping[str, timedelta | None] = field(default_factory=dict)

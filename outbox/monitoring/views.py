@@ -43,8 +43,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """
     try:
         reasons = unready()
-    except Error:
-        reasons = [_("The database does not answer.")]
+    except Error as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        reasons = [_("The database does not answer (%(said)s).") % {"said": said}]
     answer = {"ready": not reasons, **({"reasons": reasons} if _is_trusted(request) else {})}
     return JsonResponse(answer, status=503 if reasons else 200)
 

@@ -21,6 +21,8 @@ class RecordingLink:
         self.depths: dict[str, int] = {}
         self.away = False
         self.dead_letters_refused: BrokerRefuses | None = None
+        self.trouble = ""
+        self.alarmed = False
         self.fills_up = False
         self.taken_per_look = 0
         self.looks: Counter[str] = Counter()

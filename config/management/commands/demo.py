@@ -59,6 +59,8 @@ class Command(BaseCommand):
             exit=options["exit"],
             settle_timeout=timedelta(seconds=options["patience"]),
         )
+        if options["port"] is None and demo_options.port != PORT:
+            self.stdout.write(f"Port {PORT} is taken; served at {demo_options.port} (--port N is another).")
         if not settings.EMBEDDED and (reason := why_no_broker()):
             raise CommandError(reason)
         try:

@@ -1,5 +1,6 @@
 """``manage.py up``: everything that Makegood needs to run on real services, under one supervisor."""
 
+import os
 import sys
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -11,7 +12,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from config.processes import roles
-from config.processes.arguments import add_process_arguments
+from config.processes.arguments import (
+    WITHOUT_TLS,
+    add_process_arguments,
+    is_for_this_machine_only,
+    why_not_here,
+)
 from config.processes.supervisor import Role, Supervisor, SupervisorError, ToldToStop, stopping_on_signals
 
 READY_WITHIN = timedelta(seconds=60)
@@ -34,10 +40,12 @@ class Command(BaseCommand):
         """Run until a signal comes."""
         if settings.EMBEDDED:
             raise CommandError("EMBEDDED is set; `make up` is for real services. To try Makegood, use `make demo`.")
+        if reason := why_not_here(options["bind"]):
+            raise CommandError(reason)
         call_command("check", deploy=True, fail_level="ERROR", stderr=self.stderr)
         call_command("migrate", interactive=False, stdout=self.stdout)
         call_command("collectstatic", interactive=False, verbosity=0)
-        processes = roles.installation(options)
+        processes = roles.installation(options, web_env=self._without_tls(options["bind"]))
         supervisor = Supervisor(processes, logs=Path(settings.STATE_DIR) / "logs", echo=sys.stdout)
         try:
             with stopping_on_signals(), supervisor:
@@ -46,6 +54,18 @@ class Command(BaseCommand):
                 supervisor.stay()
         except ToldToStop as told:
             self.stdout.write(f"{told}: everything is stopped.")
+
+    def _without_tls(self, bind: str) -> dict[str, str]:
+        """Return what keeps web from leading to an https that is not there; nothing if a proxy ends TLS, or may."""
+        if settings.SECURE_PROXY_SSL_HEADER or settings.DEBUG or not is_for_this_machine_only(bind):
+            return {}
+        env = {name: value for name, value in WITHOUT_TLS.items() if name not in os.environ}
+        if env:
+            self.stdout.write(
+                f"Served without TLS, to this machine only: http://{bind}/admin/ (BEHIND_TLS_PROXY=1 if a proxy ends "
+                "TLS). The first login: manage.py createsuperuser"
+            )
+        return env
 
     def _see_up(self, supervisor: Supervisor, role: Role) -> None:
         """Say whether the role came up. If not, the rest runs on: the broker may only be away for a while."""

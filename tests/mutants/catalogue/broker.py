@@ -114,4 +114,19 @@ MUTANTS = [
         ),
         red=["worker/test_hint_consumer::test_a_queue_that_the_broker_refuses_holds_up_no_other_and_is_tried_again"],
     ),
+    mutant(
+        "a broker that is there and takes nothing is no broker without trouble",
+        Change("maintenance/rescan.py", "bool(missing) and bool(connection.trouble)", "False"),
+        red=["maintenance/test_rescan::test_a_broker_that_takes_nothing_is_noted_as_trouble"],
+    ),
+    mutant(
+        "who is missing is told by who takes from the control queue",
+        Change("monitoring/causes.py", "seen.takers == 0", "False"),
+        red=["monitoring/test_causes::test_of_several_signs_the_one_that_others_rest_upon_is_the_cause"],
+    ),
+    mutant(
+        "a rescan that fails is written down",
+        Change("monitoring/causes.py", "        _note(error)\n", ""),
+        red=["monitoring/test_causes::test_a_failure_is_the_cause_only_until_a_rescan_succeeds"],
+    ),
 ]

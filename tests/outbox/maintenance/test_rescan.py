@@ -224,8 +224,27 @@ def test_a_pass_notes_when_it_ran_and_what_it_did(till, link):
 
     heartbeat = Heartbeat.objects.get(name="rescan")
     assert sweep == RescanResult(lost=1, failed=0, sent=3)
-    assert heartbeat.data == {"lost": 1, "failed": 0, "sent": 3, "broker_away": False, "refused": {}, "failing": {}}
+    assert heartbeat.data == {
+        "lost": 1,
+        "failed": 0,
+        "sent": 3,
+        "broker_away": False,
+        "alarmed": False,
+        "refused": {},
+        "failing": {},
+    }
     assert span.contains(heartbeat.at)
+
+
+def test_a_broker_that_takes_nothing_is_noted_as_trouble(till, link):
+    publish_messages(2)
+    let_pass(timedelta(seconds=11))
+    link.refuses = lambda _hint: True
+    link.trouble, link.alarmed = "RabbitMQ takes nothing", True
+
+    sweep = rescan.rescan()
+
+    assert (sweep.sent, sweep.broker_away, sweep.alarmed) == (0, True, True)
 
 
 def test_consumers_are_found_without_reading_the_rows_between(listen, link):

@@ -50,9 +50,9 @@ def administer(url, statement):
     connection.close()
 
 
-def start(environment, *arguments):
+def start(environment, *arguments, program=("-m", "config.demo.clone")):
     return subprocess.Popen(
-        [sys.executable, "-m", "config.demo.clone", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -185,3 +185,39 @@ def test_up_serves_until_term_and_leaves_nothing_running(environment):
     up.communicate(timeout=60)
     assert up.returncode == 0
     assert [child for child in children if child.is_running()] == []
+
+
+@pytest.mark.services
+def test_up_without_a_proxy_leads_to_no_https_that_is_not_there(environment):
+    port = free_port()
+    own = {"SECRET_KEY": "k" * 60, "OUTBOX_PREFIX": f"{os.environ['OUTBOX_PREFIX']}-up"}
+    up = start({**environment, **own}, "up", "--bind", f"127.0.0.1:{port}", program=["manage.py"])
+    try:
+        said = list(until(iter(up.stdout.readline, ""), "web is up"))
+        answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/admin/login/", timeout=20)
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=60)
+
+    assert f"Served without TLS, to this machine only: http://127.0.0.1:{port}/admin/" in "".join(said)
+    assert (answer.status, "secure" in answer.headers["Set-Cookie"].lower()) == (200, False)
+
+
+@pytest.mark.services
+def test_up_names_the_port_that_is_taken_and_the_option_before_it_touches_anything(environment):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        up = start({**environment, "SECRET_KEY": "k" * 60}, "up", "--bind", bind)
+        output, errors = up.communicate(timeout=60)
+
+    assert (up.returncode, output) == (1, "")
+    assert errors.strip().startswith(f"CommandError: {bind} is taken, or not for us to use")
+    assert errors.strip().endswith("Give another: --bind 127.0.0.1:PORT")
+
+
+def test_the_demo_tells_address_and_password_before_it_draws(environment):
+    demo = start(environment, "demo", "--draws", "5", "--exit", "--port", "0")
+    output, _errors = demo.communicate(timeout=120)
+
+    login = output.index("   login: admin / ")
+    assert output.index("Look on while it draws: http://127.0.0.1:") < login < output.index(" won")

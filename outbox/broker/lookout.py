@@ -1,0 +1,38 @@
+"""A look at a queue from outside: what waits in it, and whether anybody takes from it."""
+
+from dataclasses import dataclass
+
+from outbox.broker.connection import BrokerConnection, refusal_of
+from outbox.errors import BrokerAway, BrokerRefuses
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLook:
+    """How many messages wait in a queue, and how many workers take from it."""
+
+    waiting: int
+    takers: int
+
+
+class Lookout(BrokerConnection):
+    """A connection that only looks."""
+
+    def look_at(self, queue: str) -> QueueLook | None:
+        """Return what is known of the queue, without making it; None where the broker is files.
+
+        Raises ``BrokerAway``, and ``BrokerRefuses`` if we are not welcome, or the queue is not there or not for us.
+        """
+        try:
+            self._open()
+            if not self._confirms:
+                return None
+            found = self._channel.queue_declare(queue=queue, passive=True)
+        except BrokerRefuses:
+            raise
+        except self._errors() as error:
+            connection = self._connection
+            self.abandon()
+            if connection is not None and isinstance(error, connection.channel_errors):
+                raise refusal_of(queue, connection, error) from error
+            raise BrokerAway(f"the broker did not answer for {queue}: {self._why(error)}") from error
+        return QueueLook(waiting=int(found.message_count), takers=int(found.consumer_count))
