@@ -32,6 +32,7 @@ class OutboxConfig(AppConfig):
         import_module("outbox.checks")
         schedule = import_module("outbox.maintenance.schedule")
         post_migrate.connect(schedule.ensure_entries, sender=self)
+        post_migrate.connect(import_module("outbox.maintenance.groups").make_groups_once, sender=self)
         if conf_problems() and _is_management_command():
             return  # manage.py check, which every command begins with, says all of them without a traceback
         integration = import_module("outbox.worker.integration")

@@ -19,6 +19,7 @@ from config.settings import *  # noqa: E402, F403  # the environment must be set
 from config.settings import INSTALLED_APPS, OUTBOX, STATE_DIR, STORAGES  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
+DATABASE_ROUTERS = ["tests.routers.EngineNamesItsDatabase"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 SECURE_SSL_REDIRECT = False

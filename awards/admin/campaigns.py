@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
@@ -142,7 +143,11 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
             len(copies),
         )
         messages.success(request, said % {"count": len(copies)})
-        return redirect("admin:awards_campaign_change", copies[0].pk) if len(copies) == 1 else None
+        return (
+            redirect(reverse("admin:awards_campaign_change", args=[copies[0].pk], current_app=self.admin_site.name))
+            if len(copies) == 1
+            else None
+        )
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

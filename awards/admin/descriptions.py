@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from awards.channels.mail import address_of
 from awards.models import Award
 from awards.selectors import awards as selectors
 from outbox import Message
-from outbox.admin import Description, Fact, describe
+from outbox.admin import Description, Fact, admin_url, describe
 
 TOLD_BY = "awards.tell_winner"
 
@@ -22,7 +21,7 @@ def describe_awards(messages: Sequence[Message]) -> Mapping[int, Description]:
 
 
 def _description(award: Award, message: Message) -> Description:
-    address = reverse("admin:awards_award_change", args=[award.pk])
+    address = admin_url("awards_award_change", award.pk)
     winner = mask_text(award.person)
     return Description(
         label=f"{award.prize.name} · {winner}",
@@ -30,7 +29,7 @@ def _description(award: Award, message: Message) -> Description:
         facts=[
             Fact(_("Award"), str(award.public_id), address),
             Fact(_("Person"), winner),
-            Fact(_("Prize"), award.prize.name, reverse("admin:awards_campaign_change", args=[award.prize.campaign_id])),
+            Fact(_("Prize"), award.prize.name, admin_url("awards_campaign_change", award.prize.campaign_id)),
             Fact(_("Value"), f"{award.value:.2f}"),
             Fact(_("Status"), award.get_status_display()),
         ],
@@ -42,21 +41,21 @@ def _points(award: Award) -> list[Fact]:
     entry = getattr(award, "pointsentry", None)
     if entry is None:
         return []
-    return [Fact(_("Points credited"), str(entry.points), reverse("admin:awards_pointsentry_change", args=[entry.pk]))]
+    return [Fact(_("Points credited"), str(entry.points), admin_url("awards_pointsentry_change", entry.pk))]
 
 
 def _order_fact(award: Award) -> list[Fact]:
     order = getattr(award, "vendororder", None)
     if order is None:
         return []
-    return [Fact(_("Vendor's order"), order.number, reverse("admin:awards_vendororder_change", args=[order.pk]))]
+    return [Fact(_("Vendor's order"), order.number, admin_url("awards_vendororder_change", order.pk))]
 
 
 def _coupon_fact(award: Award) -> list[Fact]:
     coupon = getattr(award, "coupon", None)
     if coupon is None:
         return []
-    return [Fact(_("Coupon"), coupon.masked, reverse("admin:awards_coupon_change", args=[coupon.pk]))]
+    return [Fact(_("Coupon"), coupon.masked, admin_url("awards_coupon_change", coupon.pk))]
 
 
 def _mail_fact(award: Award, message: Message) -> list[Fact]:

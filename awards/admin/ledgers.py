@@ -139,10 +139,15 @@ class PointsAccountAdmin(LedgerAdmin):
 class PointsEntryAdmin(LedgerAdmin):
     """The points' ledger."""
 
-    list_display = ("id", "account", "points", "award", "booked_at")
+    list_display = ("number", "account", "points", "award", "booked_at")
     list_select_related = ("account", "award")
     search_fields = ("=account__person", "=award__public_id")
     search_help_text = _("Person or award id, in full")
+
+    @admin.display(description="ID", ordering="pk")
+    def number(self, entry: PointsEntry) -> str:
+        """Write the id as an id: no locale puts a comma in."""
+        return str(entry.pk)
 
 
 @admin.register(VendorOrder)

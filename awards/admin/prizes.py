@@ -115,7 +115,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
             except ManagingError as error:
                 form.add_error(None, explain_refusal(error))
             else:
-                return redirect("admin:awards_prize_change", pk)
+                return redirect(reverse("admin:awards_prize_change", args=[pk], current_app=self.admin_site.name))
         context = {"form": form, "waiting": campaign_report.report_campaign(prize.campaign, [prize]).lines[0].waiting}
         return self._page(request, prize, "admin/awards/prize/stock.html", _("Change the stock"), context)
 
@@ -143,7 +143,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
         if posted and form.is_valid() and form.code_list is not None:
             codes = form.code_list.codes
             if "add" in request.POST and self._add_codes(request, prize, form, codes):
-                return redirect("admin:awards_prize_change", pk)
+                return redirect(reverse("admin:awards_prize_change", args=[pk], current_app=self.admin_site.name))
             if not form.errors:
                 context |= {"code_list": form.code_list, "first": mask_code(codes[0]), "last": mask_code(codes[-1])}
                 context["listed"] = "\n".join(codes)
@@ -179,7 +179,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
             "opts": self.opts,
             "prize": prize,
             "media": self.media,
-            "back": reverse("admin:awards_prize_change", args=[prize.pk]),
+            "back": reverse("admin:awards_prize_change", args=[prize.pk], current_app=self.admin_site.name),
             **context,
         }
         return TemplateResponse(request, template, whole)

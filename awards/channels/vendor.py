@@ -141,4 +141,5 @@ def _client() -> httpx.Client:
     return httpx.Client(verify=ssl.create_default_context(), follow_redirects=False, trust_env=False)
 
 
-os.register_at_fork(after_in_child=_client.cache_clear)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_client.cache_clear)

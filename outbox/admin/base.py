@@ -91,6 +91,12 @@ class DeskAdmin(ReadOnlyAdmin):
         return {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
 
 
+def site_of(request: HttpRequest) -> str | None:
+    """Return the name of the admin site that the request is at; a project may have several."""
+    match = request.resolver_match
+    return getattr(request, "current_app", None) or (match.namespace if match else None)
+
+
 def narrowed(**by: str) -> str:
     """Return the end of an address that narrows a list down: ``?tab=failed&consumer=…``, without what is empty."""
     return "?" + urlencode({name: value for name, value in by.items() if value})

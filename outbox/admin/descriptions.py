@@ -2,7 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
 
 from outbox import topics
 from outbox.models import Message
@@ -32,6 +36,7 @@ class Description:
 Describer = Callable[[Sequence[Message]], Mapping[int, Description]]
 
 _describers: dict[str, Describer] = {}
+_site: ContextVar[str | None] = ContextVar("site", default=None)
 
 
 def describe(pattern: str) -> Callable[[Describer], Describer]:
@@ -53,8 +58,27 @@ def forget_describer(pattern: str) -> None:
     _describers.pop(pattern, None)
 
 
-def descriptions(messages: Iterable[Message]) -> dict[int, Description]:
-    """Return what is known about these messages, by id; a message nobody describes is not in it."""
+def admin_url(name: str, *args: Any) -> str:
+    """Return the address of a page of the admin by its name without the site, as in ``shop_order_change``.
+
+    For describers: it leads to the site at which the description is shown, where a project has several.
+    """
+    return reverse(f"admin:{name}", args=args, current_app=_site.get())
+
+
+def descriptions(messages: Iterable[Message], *, site: str) -> dict[int, Description]:
+    """Return what is known about these messages, by id; a message nobody describes is not in it.
+
+    Links lead to the admin of that name.
+    """
+    token = _site.set(site)
+    try:
+        return _described(messages)
+    finally:
+        _site.reset(token)
+
+
+def _described(messages: Iterable[Message]) -> dict[int, Description]:
     found: dict[int, Description] = {}
     rest = list(messages)
     for pattern, describer in _describers.items():

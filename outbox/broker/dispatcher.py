@@ -169,5 +169,6 @@ def _after_fork() -> None:
         _dispatcher = None
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)
 atexit.register(drain)

@@ -66,7 +66,7 @@ def _check_each() -> CheckMessages:
 
 def _spans() -> CheckMessages:
     given = conf()
-    chunk_time = given.chunk_time_sqlite if database_vendor() == "sqlite3" else given.chunk_time
+    chunk_time = given.chunk_time_sqlite if database_vendor() == "sqlite" else given.chunk_time
     if given.lease <= chunk_time + given.chunk_lock_timeout:
         yield Warning(
             f"LEASE ({given.lease}) is over before a chunk is (CHUNK_TIME {chunk_time}); rows would be taken back from "

@@ -8,6 +8,8 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.exceptions import ImproperlyConfigured
+from django.db.utils import load_backend
 from django.utils.module_loading import import_string
 
 from outbox.conf import conf
@@ -26,7 +28,7 @@ def check_database() -> CheckMessages:
 
 def check_deployed_database() -> CheckMessages:
     """Yield what is unsafe where it is run for real."""
-    if database_vendor() == "sqlite3":
+    if database_vendor() == "sqlite":
         yield Warning(
             "SQLite is for trying out: one machine, one writer at a time.",
             hint='Put the alias in OUTBOX["DATABASE"] on PostgreSQL.',
@@ -96,7 +98,7 @@ def _alias() -> CheckMessages:
     match database_vendor():
         case "postgresql":
             yield from _driver(f'DATABASES["{alias}"]["OPTIONS"]')
-        case "sqlite3":
+        case "sqlite":
             yield from _sqlite(f'DATABASES["{alias}"]["OPTIONS"]')
         case other:
             yield Error(
@@ -161,9 +163,18 @@ def _sqlite(where: str) -> CheckMessages:
 
 
 def database_vendor() -> str:
-    """Return what the engine's database is: "postgresql", "sqlite3", or the name of another backend."""
+    """Return what the engine's database is: "postgresql", "sqlite" or another, also of a host's own backend."""
     engine = str(settings.DATABASES.get(conf().database, {}).get("ENGINE", ""))
-    return {"postgis": "postgresql", "spatialite": "sqlite3"}.get(name := engine.rpartition(".")[2], name)
+    if not engine:
+        return ""
+    try:
+        backend = load_backend(engine).DatabaseWrapper
+    except (ImproperlyConfigured, ImportError):
+        # The name is all there is where its driver is missing.
+        return {"postgis": "postgresql", "sqlite3": "sqlite", "spatialite": "sqlite"}.get(
+            name := engine.rpartition(".")[2], name
+        )
+    return str(backend.vendor)
 
 
 def _options() -> dict[str, Any]:

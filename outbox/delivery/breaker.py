@@ -8,16 +8,17 @@ shared by all workers, so it is never written inside a handling transaction.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 
 from django.db import transaction
+from django.db.models import Max
 from django.db.models.functions import Now
 
 from outbox.conf import conf
 from outbox.delivery.execution import Report
 from outbox.memory import Memory
-from outbox.models import ConsumerState
+from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.state import Breaker
 from outbox.policy import LONGEST_PROBE, FoundUnavailable, GivenBack, Interrupted
 from outbox.registry import Consumer
@@ -82,12 +83,43 @@ def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
         before = circuit = _circuit_of(state)
         for report in ended:
             down = isinstance(report.outcome, FoundUnavailable)
-            circuit = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after)
+            after = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after)
+            if after.open and not circuit.open:
+                after = _opened_if_in_a_row(consumer, after, closed=circuit)
+            circuit = after
         if circuit != before:
             _save_circuit(state, circuit)
     last_seen.value.at = float("-inf")
     if circuit.open != before.open:
         log.warning("the breaker of %s is %s", consumer.name, "open" if circuit.open else "closed again")
+
+
+def _opened_if_in_a_row(consumer: Consumer, opened: Circuit, *, closed: Circuit) -> Circuit:
+    """Return ``opened``, or what is left of the row if the table has another end in between.
+
+    Other workers do not write down here that their rows ended well while nobody seemed to be in trouble.
+    """
+    said = Attempt.objects.filter(message_id__in=opened.unavailable, outcome=AttemptOutcome.UNAVAILABLE)
+    ends = dict(said.values_list("message_id").annotate(Max("ended_at")))
+    if not ends:
+        return opened
+    broken_at = _last_other_end(consumer, since=min(ends.values()))
+    if broken_at is None:
+        return opened
+    return replace(
+        closed, unavailable=tuple(row for row in opened.unavailable if row in ends and ends[row] > broken_at)
+    )
+
+
+def _last_other_end(consumer: Consumer, *, since: datetime) -> datetime | None:
+    """Return when a row of the consumer last ended otherwise than unavailable, if that was later than ``since``."""
+    done = Message.objects.filter(
+        consumer=consumer.name, status=Status.SUCCESS, resolution="", finished_at__gt=since, exhausted_at__isnull=True
+    )
+    others = Attempt.objects.filter(message__consumer=consumer.name, ended_at__gt=since)
+    others = others.exclude(outcome__in=[AttemptOutcome.UNAVAILABLE, AttemptOutcome.LOST, AttemptOutcome.LATE])
+    ends = [done.aggregate(last=Max("finished_at"))["last"], others.aggregate(last=Max("ended_at"))["last"]]
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _unavailable_consumers() -> frozenset[str]:

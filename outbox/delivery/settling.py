@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from outbox import logs
+from outbox.conf import conf
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
@@ -104,12 +105,12 @@ def record_late(report: Report) -> None:
     Without an error the handler had succeeded.
     """
     log.warning("message %d: the result of attempt %d came too late", report.message.pk, report.message.attempts)
-    _attempt_row(report, AttemptOutcome.LATE).save(force_insert=True)
+    _attempt_row(report, AttemptOutcome.LATE).save(force_insert=True, using=conf().database)
 
 
 def record_beside_success(report: Report) -> None:
     """Keep what went wrong in an attempt that had succeeded by then, so that a person sees it."""
-    _attempt_row(report, AttemptOutcome.FAILED).save(force_insert=True)
+    _attempt_row(report, AttemptOutcome.FAILED).save(force_insert=True, using=conf().database)
 
 
 def _attempt_row(report: Report, outcome: AttemptOutcome) -> Attempt:

@@ -6,7 +6,7 @@ key is known to have been published.
 
 | table | how long |
 |---|---|
-| messages, and with them their attempts | ``KEEP_FINISHED`` after they were settled |
+| messages, and with them their attempts | ``KEEP_FINISHED`` after they were settled; not what a host's PROTECT keeps |
 | kinds of failure, with their counts | ``KEEP_STATS`` after the last; not what somebody is at, or is stuck |
 | alarms that are over and could not be told | ``KEEP_STATS`` |
 | figures per minute | ``KEEP_STATS``, by ``rollup``; the totals stay |
@@ -15,7 +15,8 @@ key is known to have been published.
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.db import transaction
@@ -24,7 +25,10 @@ from django.db.models.functions import Now
 
 from outbox import audit
 from outbox.conf import FOR_EVER, conf
+from outbox.maintenance import removal
+from outbox.memory import Memory
 from outbox.models import Alert, Attempt, FailureCount, FailureGroup, Heartbeat, Message
+from outbox.models.queryset import MessageQuerySet
 from outbox.monitoring.planned import must_take_over
 
 log = logging.getLogger("outbox.pruning")
@@ -42,41 +46,65 @@ SMALL_TABLES_EVERY = timedelta(minutes=1)
 """How often the smaller tables are pruned, which grow by what people do and by kinds, not by messages."""
 GROUP_BATCH = 100
 """Kinds of failure forgotten by one pass at most."""
+REFUSED_AGAIN = timedelta(hours=1)
+"""How long a process leaves alone what could not be deleted."""
 REST_SHARE = 1.0
 """Rest between two batches, as a share of what the last one took, so that pruning has half of the time at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many messages went, and whether there are more to go."""
+    """How many messages went, whether there are more to go, and how many rows of the host's own protect for now."""
 
     messages: int
     more: bool
+    protected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """How many messages were looked at, and those that were refused."""
+
+    looked_at: int
+    refused: list[int]
+
+
+@dataclass
+class _Refused:
+    """Messages that could not be deleted, and when that was, so that each pass need not try them again."""
+
+    ids: set[int] = field(default_factory=set)
+    since: float = field(default_factory=time.monotonic)
+
+
+refused_before = Memory(_Refused)
 
 
 def prune(*, budget: timedelta = timedelta(seconds=3)) -> Pruned:
     """Delete what finished longer ago than ``KEEP_FINISHED``, for at most ``budget``; their attempts go with them.
 
-    Returns at once if another pruner is at work.
+    What a host's own rows protect is kept and counted. Returns at once if another pruner is at work.
     """
     until = time.monotonic() + budget.total_seconds()
     Heartbeat.objects.get_or_create(name=PRUNE_HEARTBEAT)
     if Heartbeat.objects.claim(SMALL_TABLES, every=SMALL_TABLES_EVERY):
         _prune_small_tables()
+    if time.monotonic() - refused_before.value.since > REFUSED_AGAIN.total_seconds():
+        refused_before.value.ids.clear()
+        refused_before.value.since = time.monotonic()
     total = 0
     while True:
         began = time.monotonic()
         batch = _prune_batch()
         if batch is None:
             return Pruned(total, more=True)
-        total += batch
-        if batch < MESSAGE_BATCH:
-            Heartbeat.objects.record(PRUNE_HEARTBEAT, messages=total)
-            return Pruned(total, more=False)
+        refused_before.value.ids.update(batch.refused)
+        total += batch.looked_at - len(batch.refused)
+        if batch.looked_at < MESSAGE_BATCH:
+            return _recorded(total, more=False)
         took = time.monotonic() - began
         if time.monotonic() + took * REST_SHARE >= until:
-            Heartbeat.objects.record(PRUNE_HEARTBEAT, messages=total)
-            return Pruned(total, more=True)
+            return _recorded(total, more=True)
         time.sleep(took * REST_SHARE)
 
 
@@ -88,19 +116,50 @@ def prune_if_overdue() -> bool:
     return True
 
 
-def _prune_batch() -> int | None:
-    """Delete one batch, oldest first, and return its size; None if somebody else is pruning."""
+def _recorded(total: int, *, more: bool) -> Pruned:
+    """Note the success, and say which messages are kept for the host's own rows."""
+    kept = len(refused_before.value.ids) + _count_protected()
+    Heartbeat.objects.record(PRUNE_HEARTBEAT, messages=total, **({"protected": kept} if kept else {}))
+    if kept:
+        log.warning("%d old messages are kept, as rows of other apps protect them", kept)
+    return Pruned(total, more=more, protected=kept)
+
+
+def _count_protected() -> int:
+    """Count the old messages that a host's PROTECT keeps, as far as it is worth it."""
+    is_protected = removal.protected(Message)
+    if is_protected is None:
+        return 0
+    return len(_old().filter(is_protected).values_list("pk")[:MESSAGE_BATCH])
+
+
+def _old() -> MessageQuerySet:
+    return Message.objects.prunable(older_than=conf().keep_finished).exclude(pk__in=refused_before.value.ids)
+
+
+def _prune_batch() -> _Batch | None:
+    """Delete one batch, oldest first, and return what became of it; None if somebody else is pruning."""
+    is_protected = removal.protected(Message)
     with transaction.atomic(using=conf().database):
         if not list(Heartbeat.objects.select_for_update(skip_locked=True).filter(name=PRUNE_HEARTBEAT)):
             return None
-        settled = Message.objects.prunable(older_than=conf().keep_finished).select_for_update(skip_locked=True)
-        ids = list(settled.values_list("pk", flat=True)[:MESSAGE_BATCH])
-        # Not delete(): that reads every row first, payload included, to look for what hangs on it.
-        for rows in (Attempt.objects.filter(message_id__in=ids), Message.objects.filter(pk__in=ids)):
-            rows._raw_delete(conf().database)
+        settled = _old() if is_protected is None else _old().filter(~is_protected)
+        locked = settled.select_for_update(skip_locked=True)
+        ids = list(locked.values_list("pk", flat=True)[:MESSAGE_BATCH])
+        refused = _remove_messages(ids)
     if ids:
-        log.info("pruned %d messages", len(ids))
-    return len(ids)
+        log.info("pruned %d messages", len(ids) - len(refused))
+    return _Batch(len(ids), refused)
+
+
+def _remove_messages(ids: Sequence[int]) -> list[int]:
+    """Delete the messages with their attempts; return those that were refused."""
+    if removal.host_relations(Message, Attempt):
+        return removal.remove_by_rules(Message.objects.all(), ids)
+    # Not delete(): that reads every row first, payload included, to look for what hangs on it.
+    for rows in (Attempt.objects.filter(message_id__in=ids), Message.objects.filter(pk__in=ids)):
+        rows._raw_delete(conf().database)
+    return []
 
 
 def _prune_small_tables() -> None:
@@ -120,6 +179,8 @@ def _prune_failure_groups(keep: timedelta) -> int:
     resolved = nobody_is_at.filter(~Exists(happened), ~Exists(stuck)).order_by("first_at")
     with transaction.atomic(using=conf().database):
         ids = list(resolved.select_for_update(skip_locked=True).values_list("pk", flat=True)[:GROUP_BATCH])
+        if removal.host_relations(FailureGroup, FailureCount):
+            return len(ids) - len(removal.remove_by_rules(FailureGroup.objects.all(), ids))
         FailureCount.objects.filter(group__in=ids)._raw_delete(conf().database)
         FailureGroup.objects.filter(pk__in=ids)._raw_delete(conf().database)
     return len(ids)

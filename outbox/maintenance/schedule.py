@@ -7,7 +7,8 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.db import router
+from django.db import connections, router
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import Q
 
 log = logging.getLogger("outbox.schedule")
@@ -73,8 +74,17 @@ def ensure_entries(*, using: str = "", **_kwargs: Any) -> None:
     if using and using != router.db_for_write(apps.get_model("django_celery_beat", "PeriodicTask")):
         # Another database was migrated; beat's tables may not even exist yet.
         return
+    if using and not _beat_is_migrated(using):
+        # An app alone was migrated; the next migrate that makes beat's tables makes the entries.
+        return
     for entry in ENTRIES:
         _ensure(entry)
+
+
+def _beat_is_migrated(using: str) -> bool:
+    """Tell whether beat's tables are there, as far as its models have come."""
+    loader = MigrationLoader(connections[using])
+    return set(loader.graph.leaf_nodes("django_celery_beat")) <= loader.applied_migrations.keys()
 
 
 def _ensure(entry: BeatEntry) -> None:

@@ -1,14 +1,12 @@
-"""The tables of the outbox, how PostgreSQL stores them, the guard of the audit, and four groups to begin with.
-
-What a host changes in the groups afterwards stays as it is.
+"""The tables of the outbox, how PostgreSQL stores them, and the guard of the audit.
 """
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import outbox.models.sql.drawn
 import outbox.models.stats
-from django.apps import apps as installed
-from django.contrib.auth.management import create_permissions
-from django.db import migrations, models, router
+import uuid
+from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
@@ -76,35 +74,6 @@ def unguard(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Take the trigger off."""
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(NO_GUARD, params=None)
-
-
-VIEWER = ["view_message", "view_attempt", "view_consumerstate", "view_heartbeat", "view_failuregroup"]
-OPERATOR = [*VIEWER, "view_payload", "retry_message", "resolve_message", "change_failuregroup"]
-LEAD = [
-    *OPERATOR,
-    "discard_message",
-    "edit_payload",
-    "bulk_message",
-    "approve_bulk",
-    "export_message",
-    "pause_consumer",
-    "view_audit",
-]
-AUDITOR = [*VIEWER, "export_message", "view_audit"]
-GROUPS = {"Viewer": VIEWER, "Operator": OPERATOR, "Lead": LEAD, "Auditor": AUDITOR}
-
-
-def make_groups(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Make the groups and give them their permissions, which Django itself would only make after all migrations."""
-    using = schema_editor.connection.alias
-    if not router.allow_migrate(using, "auth", model_name="group"):
-        return
-    create_permissions(installed.get_app_config("outbox"), verbosity=0, using=using, apps=apps)
-    permissions = apps.get_model("auth", "Permission").objects.using(using)
-    groups = apps.get_model("auth", "Group").objects.using(using)
-    for name, codenames in GROUPS.items():
-        group, _made = groups.get_or_create(name=name)
-        group.permissions.add(*permissions.filter(content_type__app_label="outbox", codename__in=codenames))
 
 
 class Migration(migrations.Migration):
@@ -336,6 +305,15 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(max_length=200, verbose_name="business id")),
                 ("payload", models.JSONField(verbose_name="payload")),
                 ("digest", models.CharField(blank=True, db_default="", default="", editable=False, max_length=32)),
+                (
+                    "drawn_key",
+                    models.UUIDField(
+                        db_default=outbox.models.sql.drawn.RandomUUID(),
+                        default=uuid.uuid4,
+                        editable=False,
+                        verbose_name="idempotency key",
+                    ),
+                ),
                 ("headers", models.JSONField(default=dict, verbose_name="headers")),
                 ("ordering_key", models.CharField(blank=True, default="", max_length=200, verbose_name="ordering key")),
                 (
@@ -648,5 +626,4 @@ class Migration(migrations.Migration):
         ),
         migrations.RunPython(store_for_updates, store_as_usual),
         migrations.RunPython(guard, unguard),
-        migrations.RunPython(make_groups, migrations.RunPython.noop),
     ]

@@ -1,6 +1,5 @@
 """One row is one promise to one consumer, with its own status, tries and handling."""
 
-import json
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,6 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.queryset import Fence, MessageQuerySet
+from outbox.models.sql.drawn import RandomUUID
 from outbox.models.status import HandledAs, Resolution, Status
 from outbox.policy import Reason
 from outbox.topics import NAME_LENGTH, TOPIC_LENGTH
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 KEY_LENGTH = 200
 DIGEST_LENGTH = 32
-NAMESPACE = uuid.UUID("6d6fb0a5-5ad2-4c38-9d0b-2f0a4c8f4f5e")
 
 
 class Message(models.Model):
@@ -33,6 +32,8 @@ class Message(models.Model):
     payload = models.JSONField(_("payload"))
     digest = models.CharField(max_length=DIGEST_LENGTH, default="", db_default="", blank=True, editable=False)
     """Of the payload as it was published; an edit leaves it. Empty: not known, and never compared."""
+    drawn_key = models.UUIDField(_("idempotency key"), default=uuid.uuid4, db_default=RandomUUID(), editable=False)
+    """Drawn once, by the database where ``publish`` writes the row, and never changed."""
     headers = models.JSONField(_("headers"), default=dict)
     ordering_key = models.CharField(_("ordering key"), max_length=KEY_LENGTH, default="", blank=True)
     status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.PENDING)
@@ -166,11 +167,10 @@ class Message(models.Model):
     def idempotency_key(self) -> str:
         """A key for systems outside: the same over retries and edits of this row, and no other row's anywhere.
 
-        It is made of what never changes in the row. The settings have no part in it: a renamed queue must not make a
-        second order. The time of creation keeps two installations apart that share a vendor.
+        It was drawn when the row was written, so a copy of the row in another database still has it: an order that is
+        under way is not placed twice.
         """
-        identity = [self.pk, self.created_at.isoformat(), self.topic, self.consumer, self.key]
-        return str(uuid.uuid5(NAMESPACE, json.dumps(identity)))
+        return str(self.drawn_key)
 
     def settling(self) -> AbstractContextManager[None]:
         """Open the transaction in which an ``atomic=False`` consumer writes its result together with the success.

@@ -189,6 +189,12 @@ def _maintenance(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
         words = {"channels": ", ".join(measurements.failed_channels)}
         text = _("The last alerts could not be sent by: %(channels)s. Look at the control worker's log.")
         yield Finding(Level.WARNING, What.MAINTENANCE, text % words, "channels")
+    if measurements.protected:
+        text = _(
+            "%(messages)s older than they are kept for cannot be deleted: rows of other apps protect them. Delete "
+            "those rows, or change on_delete of their foreign key."
+        )
+        yield Finding(Level.WARNING, What.MAINTENANCE, text % {"messages": many(measurements.protected)}, "protected")
 
 
 def _sessions(measurements: Measurements, limits: Conf) -> Iterator[Finding]:

@@ -133,6 +133,7 @@ def measure() -> Measurements:
         plans=plans,
         behind=timedelta(seconds=heartbeats.get("rollup", NEVER).data.get("behind", 0)),
         failed_channels=tuple(heartbeats.get("alerts", NEVER).data.get("failed_channels", [])),
+        protected=heartbeats.get("prune", NEVER).data.get("protected", 0),
         exhausted=sum(consumer.exhausted for consumer in consumers),
         sessions_seen=sessions_seen,
         snapshot=_oldest_snapshot() if sessions_seen else None,

@@ -88,6 +88,7 @@ class Measurements:
     plans: Mapping[str, Planned] = field(default_factory=dict)
     behind: timedelta = timedelta(0)
     failed_channels: tuple[str, ...] = ()
+    protected: int = 0
     exhausted: int = 0
     sessions_seen: bool = False
     snapshot: Session | None = None

@@ -63,7 +63,10 @@ def operations(context: Context) -> dict[str, Any]:
     """Show the whole of Operations; if its figures cannot be read, say so and leave the rest of the page alone."""
     try:
         with transaction.atomic(using=conf().database):  # an error must not spoil a transaction around the request
-            return {**read_operations(context["user"]), "perms": context.get("perms")}
+            return {
+                **read_operations(context["user"], site=base.site_of(context["request"])),
+                "perms": context.get("perms"),
+            }
     except DatabaseError:
         log.exception("the figures of Operations could not be read")
         return {"broken": True}
@@ -119,7 +122,7 @@ def titled(group: FailureGroup) -> str:
 
 @register.filter
 def plain(number: int) -> str:
-    """Write a number as a drawing needs it: no locale puts a comma in."""
+    """Write a number as a drawing or an id needs it: no locale puts a comma in."""
     return str(int(number))
 
 

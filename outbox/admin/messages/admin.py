@@ -52,7 +52,7 @@ class MessageAdmin(DeskAdmin):
             if text
             else listing.read_page(tab, scope, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
         )
-        described = descriptions.descriptions(found.rows)
+        described = descriptions.descriptions(found.rows, site=self.admin_site.name)
         is_first = not (request.GET.get("after") or request.GET.get("before"))
         may_pick = request.user.has_perm(PERMISSIONS[Action.RETRY])
         context = {
@@ -111,6 +111,7 @@ class MessageAdmin(DeskAdmin):
                 bound=bound,
                 payload=payload,
                 scope=_scope(TABS[0], filters.get("consumer", [""])[0], _find_group(filters.get("group", [""])[0])),
+                site=self.admin_site.name,
             ),
             "list_url": self._list_url(request),
             "page_query": request.GET.urlencode(),

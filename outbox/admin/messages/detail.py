@@ -75,11 +75,11 @@ def revision_of(message_id: int) -> int:
 
 
 def message_context(
-    found: FoundMessage, *, user: Person, bound: ActionForm | None, payload: Any, scope: Scope
+    found: FoundMessage, *, user: Person, bound: ActionForm | None, payload: Any, scope: Scope, site: str
 ) -> dict[str, Any]:
     """Return what the template shows; ``bound`` is a form that was refused, ``payload`` holds the revealed one."""
     message = found.message
-    described = descriptions.descriptions([message]).get(message.pk)
+    described = descriptions.descriptions([message], site=site).get(message.pk)
     panels = _panels(found, user, bound)
     refusals = {panel.refusal for panel in panels}
     return {

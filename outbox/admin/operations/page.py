@@ -75,11 +75,11 @@ class Operations:
     more_groups: int
 
 
-def read_operations(user: Person) -> Operations:
+def read_operations(user: Person, *, site: str | None) -> Operations:
     """Read everything for somebody who may see messages; what else they may see decides what is linked and listed."""
     measurements = measure()
     findings = evaluate(measurements, conf())
-    places = _Places(user)
+    places = _Places(user, site)
     sentences = [(finding.level, places.sentence(finding)) for finding in findings]
     groups_shown = (
         groups.tabs_of(groups.read_groups(up_to=RANKED_BY))[groups.OPEN] if places.may_see("failuregroup") else []
@@ -102,8 +102,8 @@ def read_operations(user: Person) -> Operations:
 class _Places:
     """Where things are, for one person: no link leads to a page that would refuse them."""
 
-    def __init__(self, user: Person) -> None:
-        self._user = user
+    def __init__(self, user: Person, site: str | None) -> None:
+        self._user, self._site = user, site
 
     def may_see(self, model: str) -> bool:
         """Tell whether the person may see the rows of a model."""
@@ -113,7 +113,7 @@ class _Places:
         """Return an address of the desk, empty if the person may not go there."""
         if not self.may_see(place.partition("_")[0]):
             return ""
-        address = reverse(f"admin:outbox_{place}", args=[quote(arg) for arg in args])
+        address = reverse(f"admin:outbox_{place}", args=[quote(arg) for arg in args], current_app=self._site)
         return address + (narrowed(**query) if any(query.values()) else "")
 
     def sentence(self, finding: Finding) -> Sentence:
@@ -192,13 +192,13 @@ def _format_count(tally: BoundedCount) -> str:
     return number_format(tally.counted, force_grouping=True) + ("+" if tally.more else "")
 
 
-def operations_context(user: Any) -> dict[str, Any]:
+def operations_context(user: Any, *, site: str | None) -> dict[str, Any]:
     """Return what the template shows; nothing for whoever may not see messages."""
     if not user.has_perm("outbox.view_message"):
         return {"operations": None}
-    places = _Places(user)
+    places = _Places(user, site)
     return {
-        "operations": read_operations(user),
+        "operations": read_operations(user, site=site),
         "every_seconds": EVERY_SECONDS,
         "outcomes": [label for _tone, label, _names in chart.CHART_OUTCOMES.values()],
         "may_see_consumers": places.may_see("consumerstate"),

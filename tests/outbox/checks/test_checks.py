@@ -113,6 +113,11 @@ def test_a_pool_needs_psycopg_3_and_keeps_the_connections_alone(
     assert look(database=database) == found
 
 
+def test_a_host_s_own_backend_on_postgresql_is_postgresql(look: Any) -> None:
+    """Also where its name does not say so."""
+    assert look(database={**POSTGRESQL, "ENGINE": "tests.outbox.checks.counting_backend"}) == set()
+
+
 UNSAFE = [
     ("E001", {"outbox_settings": {"DATABASE": "elsewhere"}}),
     ("E002", {"database": {"ENGINE": "django.db.backends.mysql"}}),

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,8 @@ from outbox.models import ConsumerState, Message
 from outbox.models.state import Breaker
 from outbox.policy import Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
 from outbox.registry import Consumer
-from tests.harness.rows import BOOK, sales
+from tests.harness.clock import database_time
+from tests.harness.rows import BOOK, attempt, sales
 from tests.harness.threads import at_once
 
 SECOND = timedelta(seconds=1)
@@ -148,6 +149,41 @@ def test_any_other_outcome_says_that_the_world_is_there(other):
     record_outcomes(book(), reports(DOWN, 2))
 
     assert (state().breaker, len(state().unavailable)) == (Breaker.CLOSED, 2)
+
+
+def down_at(ended_at: datetime) -> Report:
+    """A row whose end is in the table, as settling has written it."""
+    message = sales.pending()
+    attempt(message, outcome="unavailable", at=ended_at)
+    return Report(message, DOWN)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("outcome", ["success", "failed"])
+def test_an_end_that_another_worker_did_not_note_here_stands_between_as_well(outcome):
+    """While it knows of no trouble, a worker notes nothing here, but the table has the order of ends."""
+    now = database_time()
+    record_outcomes(book(), [down_at(now - 9 * SECOND), down_at(now - 8 * SECOND)])
+    if outcome == "success":
+        sales.success(at=now - 5 * SECOND)
+    else:
+        attempt(sales.pending(), outcome=outcome, at=now - 5 * SECOND)
+    third = down_at(now - 2 * SECOND)
+
+    record_outcomes(book(), [third])
+
+    assert (state().breaker, state().unavailable) == (Breaker.CLOSED, [third.message.pk])
+
+
+@pytest.mark.django_db
+def test_ends_before_the_three_and_losses_between_them_do_not_keep_it_closed():
+    now = database_time()
+    sales.success(at=now - 10 * SECOND)
+    attempt(sales.pending(), outcome="lost", at=now - 6 * SECOND)
+
+    record_outcomes(book(), [down_at(now - 9 * SECOND), down_at(now - 8 * SECOND), down_at(now - 2 * SECOND)])
+
+    assert state().breaker == Breaker.OPEN
 
 
 @pytest.mark.django_db
