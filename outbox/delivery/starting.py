@@ -69,4 +69,5 @@ def _due(consumer_name: str, grace: timedelta) -> Start:
 
 
 def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
-    return Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)
+    first_of_key = Message.objects.filter(consumer=consumer_name).pending().at_head().with_key_free()
+    return first_of_key.admitted(consumer_name, canary=canary)

@@ -27,12 +27,14 @@ from outbox.errors import BrokerAway, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.maintenance.alone import alone
+from outbox.maintenance.order import wake_forgotten_heads
 from outbox.maintenance.recovery import recover_all
 from outbox.maintenance.set_back import mend_if_set_back
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import due_consumers, unfinished_consumers
+from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.monitoring.planned import must_take_over, read_plans
 from outbox.policy import Reason
 from outbox.registry import Consumer
@@ -49,8 +51,6 @@ STAYS_FULL = 0.1
 """Seconds without room after which a pass leaves a queue to the next: its workers have enough until then."""
 UNCONFIRMED_WAIT = timedelta(seconds=1)
 """When a row is looked at again whose hint the broker did not take."""
-BEHIND_WAIT = timedelta(seconds=30)
-"""When a message is looked at again that stands behind another of its ordering key; the head's success hints it."""
 
 _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True, discard=BrokerConnection.abandon)
 """A connection of each thread's own, kept open between passes."""
@@ -79,6 +79,8 @@ def rescan() -> RescanResult:
     names = unfinished_consumers()
     recovered = recover_all(names)
     result.lost, result.failed, result.failing = recovered.lost, recovered.failed, recovered.failing
+    with alone("", result.failing):
+        wake_forgotten_heads()
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
     broken = set(ConsumerState.objects.open().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
@@ -237,11 +239,13 @@ def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: Mes
         if unwanted:
             failing = Message.objects.filter(pk__in=[row.id for row in unwanted])
             failing.mark_failed(reason=Reason.NOT_TAKEN, failure=without_error(consumer.name, Reason.NOT_TAKEN).digest)
-        if behind:
-            Message.objects.filter(pk__in=behind).update(due_at=Now() + BEHIND_WAIT)
+        Message.objects.filter(pk__in=behind).put_to_sleep()
         if rows:
             claimed = Message.objects.filter(pk__in=[row.id for row in rows])
             claimed.update(due_at=Now() + conf().resend_after, sends=F("sends") + (1 if counted else 0))
+    if behind:
+        # Their head may have been settled meanwhile, by somebody who could not wake what was held here.
+        wake_heads({OrderOfKey(consumer.name, row.ordering_key) for row in found if row.id in behind})
     return Claim(rows, len(unwanted), len(ready) == limit or len(found) < len(ready))
 
 

@@ -9,14 +9,14 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connections
+from django.db import IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Func, TextField, Value
 from django.db.models.functions import Now
 from django.db.models.sql import UpdateQuery
 
 from outbox.conf import conf
-from outbox.models.message import Message
+from outbox.models.message import ONE_OF_KEY, Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
 from outbox.models.sql.conditions import Given, as_parameter
@@ -24,11 +24,14 @@ from outbox.models.sql.session_settings import SAME_SETTINGS, SessionSettings, d
 from outbox.models.status import Status
 
 MILLISECOND = timedelta(milliseconds=1)
+KEY_TRIES = 3
+"""How often rows are started that another worker starts others of the same ordering keys beside."""
 
 SUCCEEDED: dict[str, Any] = {
     "status": Status.SUCCESS,
     "finished_at": Now(),
     "lease_until": None,
+    "holds_key": False,
     "lost": 0,
     "last_error": "",
 }
@@ -67,13 +70,27 @@ class Start:
             WITH picked (picked_id) AS MATERIALIZED ({picked} LIMIT %s {lock})
             UPDATE {table} AS message
             SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
+                holds_key = message.ordering_key <> '',
                 started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
             FROM picked WHERE message.id = picked_id
             RETURNING id, attempts, lost
         """  # noqa: S608  # the parts are the ORM's and the clock's, every value is a parameter
 
     def run(self, *, limit: int, worker: str, lease: timedelta, ids: Sequence[int] = ()) -> list[Started]:
-        """Start at most ``limit`` rows, of those ``Named`` in ``ids``; return them as they are now."""
+        """Start at most ``limit`` rows, of those ``Named`` in ``ids``; return them as they are now.
+
+        Where another worker starts one of the same ordering key at this moment, the database lets it go first and
+        refuses us; the next try sees it, and starts the others.
+        """
+        for _try in range(KEY_TRIES):
+            try:
+                return self._start(limit, worker, lease, ids)
+            except IntegrityError as error:
+                if ONE_OF_KEY not in str(error):
+                    raise
+        return []
+
+    def _start(self, limit: int, worker: str, lease: timedelta, ids: Sequence[int]) -> list[Started]:
         connection = connections[self._using]
         now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
         params = _given(connection, self._params, {Given.IDS: ids})
