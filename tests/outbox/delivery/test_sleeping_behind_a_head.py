@@ -170,6 +170,19 @@ def test_the_rescan_walks_over_all_keys_some_in_each_pass_and_begins_again(liste
     assert len(ids) == 8
 
 
+def test_a_head_that_is_forgotten_after_the_walk_has_passed_it_is_found_by_the_next(listen):
+    listen()
+    early, late = publish_message(ordering_key="till 1"), publish_message(ordering_key="till 2")
+    Message.objects.filter(pk=late).update(due_at=F("expires_at"))
+    first = order.wake_forgotten_heads()
+    Message.objects.filter(pk=early).update(due_at=F("expires_at"))
+
+    second = order.wake_forgotten_heads()
+
+    assert (first, second) == (1, 1)
+    assert asleep() == []
+
+
 def test_the_walk_leaves_alone_what_waits_for_its_time_or_its_deadline(listen):
     listen()
     with transaction.atomic():
