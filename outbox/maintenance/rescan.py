@@ -10,7 +10,7 @@ import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from time import monotonic, sleep
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import due_consumers, unfinished_consumers
+from outbox.models.sql.low_water import LowWater
 from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.monitoring.planned import must_take_over, read_plans
 from outbox.policy import Reason
@@ -52,6 +53,8 @@ STAYS_FULL = 0.1
 UNCONFIRMED_WAIT = timedelta(seconds=1)
 """When a row is looked at again whose hint the broker did not take."""
 
+_low_water = Memory(LowWater)
+"""Where the searches for due rows begin; workers look further ahead, and have another."""
 _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True, discard=BrokerConnection.abandon)
 """A connection of each thread's own, kept open between passes."""
 
@@ -213,6 +216,7 @@ class Row(NamedTuple):
     lost: int
     sends: int
     ordering_key: str
+    due_at: datetime
 
 
 class Claim(NamedTuple):
@@ -229,9 +233,7 @@ def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: Mes
     A send is ``counted`` when it goes into an empty queue; a row with too many of those fails, for no worker is there.
     """
     with transaction.atomic(using=conf().database):
-        due = Message.objects.filter(consumer=consumer.name).due().pending() if due is None else due
-        locked = due.select_for_update(skip_locked=True, no_key=True)
-        ready = [Row(*row) for row in locked.values_list("pk", "lost", "sends", "ordering_key")[:limit]]
+        ready = _lock_due(consumer, limit) if due is None else _lock(due, limit)
         found = list(_fitting(ready, consumer.chunk, room))
         unwanted = [row for row in found if counted and row.sends >= conf().send_limit]
         behind = _behind(found)
@@ -247,6 +249,19 @@ def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: Mes
         # Their head may have been settled meanwhile, by somebody who could not wake what was held here.
         wake_heads({OrderOfKey(consumer.name, row.ordering_key) for row in found if row.id in behind})
     return Claim(rows, len(unwanted), len(ready) == limit or len(found) < len(ready))
+
+
+def _lock_due(consumer: Consumer, limit: int) -> list[Row]:
+    search = _low_water.value.begin(consumer.name)
+    due = Message.objects.filter(consumer=consumer.name).due().pending()
+    rows = _lock(due if search.since is None else due.filter(due_at__gte=search.since), limit)
+    _low_water.value.learn(search, [row.due_at for row in rows], full=len(rows) == limit)
+    return rows
+
+
+def _lock(due: MessageQuerySet, limit: int) -> list[Row]:
+    locked = due.select_for_update(skip_locked=True, no_key=True)
+    return [Row(*row) for row in locked.values_list(*Row._fields)[:limit]]
 
 
 def _fitting(rows: Iterable[Row], chunk: int, room: int) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from django.db.models import Exists, F, Q
+from django.db.models import Exists, F, Q, Value
 from django.db.models.functions import Least, Now
 
 from outbox.models.sql.conditions import Given, HeadOfKey, Ints, KeyHeld, Ours
@@ -33,6 +33,10 @@ class MessageQuerySet(EngineQuerySet["Message"]):
     def due(self, *, within: timedelta = timedelta(0)) -> Self:
         """Keep what the rescan must look at now, or ``within`` a span from now; oldest first."""
         return self.unfinished().filter(due_at__lte=Now() + within).order_by("due_at", "id")
+
+    def due_since(self) -> Self:
+        """Keep what is not due before a time that the SQL is given when it runs."""
+        return self.filter(due_at__gte=Value(Given.SINCE))
 
     def pending(self) -> Self:
         """Keep what may be started as far as its own row says."""

@@ -8,11 +8,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """SQL for the database's own time, for it plus a span given as a parameter (``seconds``), and a JSON parameter."""
+    """SQL for the database's own time, for it plus a span given as a parameter (``seconds``), and a JSON parameter.
+
+    ``beginning`` is a parameter that is before any time.
+    """
 
     now: str
     now_plus: str
     json: str
+    beginning: str
 
     def seconds(self, span: timedelta) -> str:
         """Return ``span`` as every one of the databases reads it."""
@@ -20,11 +24,17 @@ class Clock:
 
 
 _CLOCKS = {
-    "postgresql": Clock(now="STATEMENT_TIMESTAMP()", now_plus="STATEMENT_TIMESTAMP() + %s::interval", json="%s::jsonb"),
+    "postgresql": Clock(
+        now="STATEMENT_TIMESTAMP()",
+        now_plus="STATEMENT_TIMESTAMP() + %s::interval",
+        json="%s::jsonb",
+        beginning="-infinity",
+    ),
     "sqlite": Clock(
         now="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
         now_plus="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)",
         json="%s",
+        beginning="",
     ),
 }
 

@@ -19,6 +19,7 @@ class Given(Enum):
     ATTEMPTS = auto()
     WAIT = auto()
     LIMIT = auto()
+    SINCE = auto()
 
 
 Ints = list[int] | Given

@@ -1,8 +1,9 @@
-"""Rules of the order per key: who sleeps, who is woken, and that no two of a key run at once."""
+"""Rules of who is next: the order per key, where searches begin, and what of a sorted chunk has its turn."""
 
 from tests.mutants.mutant import Change, mutant
 
 SLEEPING = "delivery/test_sleeping_behind_a_head::test_"
+LOW_WATER = "delivery/test_low_water::test_"
 
 MUTANTS = [
     mutant(
@@ -51,5 +52,23 @@ MUTANTS = [
         "a start that is refused for one key starts the others",
         Change("models/sql/statements.py", "KEY_TRIES = 3", "KEY_TRIES = 1"),
         red=[f"{SLEEPING}of_two_workers_that_start_two_of_one_key_at_one_moment_only_one_does_and_starts_the_others"],
+    ),
+    mutant(
+        "a search for due rows begins where the last one found the oldest",
+        Change("delivery/starting.py", ", since=search.since)", ", since=None)"),
+        red=[f"{LOW_WATER}beside_a_held_snapshot_a_search_does_not_read_again_what_was_settled"],
+    ),
+    mutant(
+        "everything is searched again from time to time",
+        Change("models/sql/low_water.py", "if mark is not None and now < mark.everything_at:", "if mark is not None:"),
+        red=[
+            f"{LOW_WATER}what_is_due_before_the_oldest_that_was_found_is_started_by_the_next_search_of_everything",
+            f"{LOW_WATER}a_message_of_a_transaction_that_commits_late_is_started_within_a_second",
+        ],
+    ),
+    mutant(
+        "what a search leaves waiting is not behind the mark",
+        Change("models/sql/low_water.py", "mark.due_at = min(due_times)", "mark.due_at = max(due_times)"),
+        red=[f"{LOW_WATER}the_mark_goes_up_with_full_chunks_and_stays_where_less_was_found"],
     ),
 ]
