@@ -92,16 +92,20 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         return self.filter(status=Status.STARTED).update(lease_until=Now() + lease)
 
     def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
-        """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error."""
+        """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error.
+
+        Without a wait it keeps its place among the others: what was given back is the oldest again.
+        """
         changes: dict[str, object] = {"last_error": error} if error is not None else {}
         # SQLite writes the sum with more digits, so that even now + 0 is later than now until the millisecond is over.
         then = Now() + wait if wait else Now()
+        # The rescan must see the deadline pass, however long the wait.
+        due_at = Least(then, F("expires_at")) if wait else Least(F("due_at"), then, F("expires_at"))
         return self.filter(status=Status.STARTED).update(
             status=Status.PENDING,
             attempt_limit=F("attempt_limit") + (1 if free else 0),
             not_before=then,
-            # The rescan must see the deadline pass, however long the wait.
-            due_at=Least(then, F("expires_at")),
+            due_at=due_at,
             lease_until=None,
             holds_key=False,
             lost=lost,

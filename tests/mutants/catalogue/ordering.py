@@ -4,6 +4,7 @@ from tests.mutants.mutant import Change, mutant
 
 SLEEPING = "delivery/test_sleeping_behind_a_head::test_"
 LOW_WATER = "delivery/test_low_water::test_"
+SORTED = "delivery/test_sorted_chunks::test_"
 
 MUTANTS = [
     mutant(
@@ -70,5 +71,21 @@ MUTANTS = [
         "what a search leaves waiting is not behind the mark",
         Change("models/sql/low_water.py", "mark.due_at = min(due_times)", "mark.due_at = max(due_times)"),
         red=[f"{LOW_WATER}the_mark_goes_up_with_full_chunks_and_stays_where_less_was_found"],
+    ),
+    mutant(
+        "of a sorted chunk the oldest that fit are sorted",
+        Change("delivery/atomic.py", "oldest_first[:room], key=consumer.sort", "oldest_first, key=consumer.sort"),
+        Change("delivery/atomic.py", ", *oldest_first[room:]]", "]"),
+        red=[
+            f"{SORTED}the_last_on_the_shelf_has_its_turn_though_others_go_on_coming_before_it",
+            f"{SORTED}a_chunk_calls_the_oldest_that_fit_in_the_order_of_the_shelf_and_gives_back_the_rest",
+        ],
+    ),
+    mutant(
+        "what was given back keeps its place",
+        Change(
+            "models/queryset.py", 'else Least(F("due_at"), then, F("expires_at"))', 'else Least(then, F("expires_at"))'
+        ),
+        red=[f"{SORTED}what_was_given_back_keeps_its_place_before_all_that_is_younger"],
     ),
 ]
