@@ -53,7 +53,7 @@ STAYS_FULL = 0.1
 UNCONFIRMED_WAIT = timedelta(seconds=1)
 """When a row is looked at again whose hint the broker did not take."""
 
-_low_water = Memory(LowWater)
+_low_water = Memory(lambda: LowWater(asks_time=False))
 """Where the searches for due rows begin; workers look further ahead, and have another."""
 _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True, discard=BrokerConnection.abandon)
 """A connection of each thread's own, kept open between passes."""

@@ -34,7 +34,7 @@ class Search:
     since: datetime | None
     """None: from the beginning."""
     began_at: datetime | None
-    """The database's time, where everything is searched."""
+    """The database's time, where everything is searched and somebody has asked for it."""
     began: float
 
 
@@ -45,9 +45,13 @@ class _Mark:
 
 
 class LowWater:
-    """What one process knows about the lowest due time of every consumer."""
+    """What one process knows about the lowest due time of every consumer.
 
-    def __init__(self) -> None:
+    With ``asks_time`` a search of everything that found nothing leaves a mark, too, for one statement more.
+    """
+
+    def __init__(self, *, asks_time: bool = True) -> None:
+        self._asks_time = asks_time
         self._marks: dict[str, _Mark] = {}
 
     def begin(self, consumer: str) -> Search:
@@ -56,7 +60,7 @@ class LowWater:
         mark = self._marks.get(consumer)
         if mark is not None and now < mark.everything_at:
             return Search(consumer, mark.due_at, None, now)
-        if connection.vendor == "sqlite":
+        if connection.vendor == "sqlite" or not self._asks_time:
             return Search(consumer, None, None, now)
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {clock_of(connection).now}")
@@ -65,11 +69,12 @@ class LowWater:
 
     def learn(self, search: Search, due_times: Collection[datetime], *, full: bool) -> None:
         """Note what a search has found; ``full`` if it ended because it had found as much as it wanted."""
-        if search.began_at is not None:
-            now = monotonic()
+        times = [*due_times, *([] if full or search.began_at is None else [search.began_at])]
+        if not times or connections[conf().database].vendor == "sqlite":
+            return
+        now = monotonic()
+        if search.since is None:
             rest = min(max(EVERYTHING_EVERY, DUTY * (now - search.began)), EVERYTHING_WITHIN)
-            self._marks[search.consumer] = _Mark(
-                min(due_times) if full else min([*due_times, search.began_at]), now + rest
-            )
+            self._marks[search.consumer] = _Mark(min(times), now + rest)
         elif full and (mark := self._marks.get(search.consumer)) is not None:
             mark.due_at = min(due_times)

@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from outbox import Draft, operate, publish, publish_many
 from outbox.delivery import chunks, follow_up, starting
 from outbox.maintenance import order, rescan
-from outbox.models import HandledAs, Message
+from outbox.models import HandledAs, Heartbeat, Message
 from outbox.models.sql.order import OrderOfKey, wake_heads
 from tests.harness.clock import let_pass
 from tests.harness.messages import publish_message, publish_messages, set_message, state_of, states_of
@@ -208,6 +209,18 @@ def test_a_later_message_is_put_to_sleep_when_an_earlier_one_is_put_back_before_
     assert awake == []
     assert asleep() == [follower]
     assert link.sent_ids == []
+
+
+def test_a_clock_that_was_set_back_wakes_nobody_behind_a_head(listen, link):
+    listen()
+    _head, follower = publish_messages(2, ordering_key=KEY)
+    Heartbeat.objects.record("rescan")
+    Heartbeat.objects.update(at=Now() + timedelta(hours=1))
+
+    rescan.rescan()
+
+    assert not Heartbeat.objects.filter(at__gt=Now() + timedelta(minutes=1)).exists()
+    assert asleep() == [follower]
 
 
 @pytest.mark.services
