@@ -34,8 +34,8 @@ MUTANTS = [
         "a chunk does at least one row",
         Change(
             "delivery/atomic.py",
-            "if turn and monotonic() >= until:\n            chunk",
-            "if monotonic() >= until:\n            chunk",
+            "if turn and (turn >= room or monotonic() - began >= time):",
+            "if turn >= room or monotonic() - began >= time:",
         ),
         red=["delivery/test_chunks::test_a_chunk_that_has_waited_for_its_turn_still_does_at_least_one_row"],
     ),
