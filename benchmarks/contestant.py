@@ -157,9 +157,9 @@ class Contestant:
             if not program.is_running():
                 raise self.round_failed(f"{program.name} ended:\n{program.said()[-3000:]}")
 
-    def check_issued_once(self, awards: int) -> float:
+    def check_issued_once(self, awards: int, *, behind: int = 0) -> float:
         """Return the seconds from the first issued award to the last, if each of ``awards`` was issued exactly once."""
-        counts = self.call("count_issued")
+        counts = self.call("count_issued", **({"behind": behind} if behind else {}))
         if not counts["awards"] == counts["once"] == awards:
             raise self.round_failed(f"of {awards} awards {counts}")
         return float(counts["seconds"])

@@ -76,24 +76,27 @@ def run(options: Options) -> list[Ratio]:
     return compare(found, earlier)
 
 
-def drain(contestant: Contestant, messages: int, *, awards: int = 0) -> float:
+def drain(contestant: Contestant, messages: int, *, awards: int = 0, behind: int = 0) -> float:
     """Commit the messages, start the contestant's processes, and return the awards issued per second.
 
-    ``awards`` says how many there are, if not one for each message.
+    ``awards`` says how many there are, if not one for each message. What is ``behind`` was drained before and stays.
     """
     awards = awards or messages
-    contestant.call("clear_tables")
-    contestant.call("publish_backlog", messages=messages)
+    # The commands of an earlier commit may not know the argument.
+    after = {"behind": behind} if behind else {}
+    if not behind:
+        contestant.call("clear_tables")
+    contestant.call("publish_backlog", messages=messages, **after)
     with contestant.services_running():
         until = time.monotonic() + TIMEOUT_SECONDS
-        while unissued := contestant.call("count_unissued"):
+        while unissued := contestant.call("count_unissued", **after):
             contestant.check_services_run()
             if time.monotonic() > until:
                 raise contestant.round_failed(
                     f"{unissued} of {awards} awards were not issued within {TIMEOUT_SECONDS} s"
                 )
             time.sleep(POLL_SECONDS)
-    return (awards - 1) / contestant.check_issued_once(awards)
+    return (awards - 1) / contestant.check_issued_once(awards, **after)
 
 
 def compare(found: dict[str, Measurement], earlier: str = "") -> list[Ratio]:

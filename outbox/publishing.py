@@ -3,7 +3,7 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
@@ -21,6 +21,7 @@ from outbox.errors import InvalidMessage, KeyReused, OutsideTransaction, Unknown
 from outbox.models import Message, Status
 from outbox.models.message import KEY_LENGTH
 from outbox.models.sql.clock import Clock, clock_of
+from outbox.models.sql.order import OrderOfKey, keys_with_unsettled
 from outbox.payloads import check_characters, digest_of, encode
 from outbox.registry import Consumer
 
@@ -84,7 +85,9 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
             "message is committed together with your business row"
         )
     messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)
-    _lock_ordering_keys(connection, {message.draft.ordering_key for message in messages} - {""})
+    if ordering_keys := {message.draft.ordering_key for message in messages} - {""}:
+        _lock_ordering_keys(connection, ordering_keys)
+        messages = _put_to_sleep(messages)
     written: list[tuple[int, str, bool]] = []
     reused: set[tuple[str, str]] = set()
     for batch in _batches(connection, messages):
@@ -116,6 +119,13 @@ class _PreparedMessage:
     payload: str
     digest: str
     headers: str
+    asleep: bool = False
+    """It stands behind another of its ordering key; see ``outbox.models.sql.order``."""
+
+    @property
+    def order(self) -> OrderOfKey:
+        """In which order it takes part."""
+        return OrderOfKey(self.consumer.name, self.draft.ordering_key)
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -203,11 +213,25 @@ def _lock_ordering_keys(connection: BaseDatabaseWrapper, ordering_keys: set[str]
 
     SQLite has one writer at a time anyway.
     """
-    if not ordering_keys or connection.vendor != "postgresql":
+    if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
         for ordering_key in sorted(ordering_keys):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbox'), hashtext(%s))", [ordering_key])
+
+
+def _put_to_sleep(messages: Sequence[_PreparedMessage]) -> list[_PreparedMessage]:
+    """Mark the messages that find an unsettled one of their ordering key, in the table or before them in this call.
+
+    Asked once the keys are locked, by a statement of its own, which sees what those have committed who held them.
+    """
+    taken = keys_with_unsettled({message.order for message in messages if message.draft.ordering_key})
+    marked = []
+    for message in messages:
+        marked.append(replace(message, asleep=message.order in taken))
+        if message.draft.ordering_key:
+            taken.add(message.order)
+    return marked
 
 
 def _batches(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage]) -> Iterable[list[_PreparedMessage]]:
@@ -280,7 +304,8 @@ def _statement(using: str) -> tuple[str, str]:
 def _row_values(message: _PreparedMessage, clock: Clock) -> list[Any]:
     draft, consumer = message.draft, message.consumer
     delay = draft.delay or timedelta(0)
-    spans = [timedelta(0), delay, delay or conf().grace, consumer.deadline]
+    due = consumer.deadline if message.asleep else delay or conf().grace
+    spans = [timedelta(0), delay, due, consumer.deadline]
     named = [draft.topic, consumer.name, message.key, draft.ordering_key, message.digest, consumer.retry.limit]
     return [*named, message.payload, message.headers, *map(clock.seconds, spans)]
 

@@ -31,11 +31,14 @@ def clear_tables(adapter: ModuleType) -> None:
         cursor.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
-def publish_backlog(adapter: ModuleType, messages: int) -> None:
-    """Commit ``messages`` awards with their messages, many in a transaction; then let the planner see them."""
+def publish_backlog(adapter: ModuleType, messages: int, behind: int = 0) -> None:
+    """Commit ``messages`` awards with their messages, many in a transaction; then let the planner see them.
+
+    ``behind`` says how many were published before and not cleared away.
+    """
     awards = getattr(adapter, "AWARDS_PER_MESSAGE", 1)
-    for start in range(0, messages, BATCH):
-        numbers = range(start, min(start + BATCH, messages))
+    for start in range(behind, behind + messages, BATCH):
+        numbers = range(start, min(start + BATCH, behind + messages))
         with transaction.atomic():
             Award.objects.bulk_create(
                 Award(pk=number * awards + place + 1, person=f"person-{number}@example.com")
@@ -44,19 +47,19 @@ def publish_backlog(adapter: ModuleType, messages: int) -> None:
             )
             adapter.send_many([payload_of(number * awards + 1) for number in numbers])
     with connection.cursor() as cursor:
-        cursor.execute("SELECT setval(pg_get_serial_sequence('work_award', 'id'), %s)", [messages * awards])
+        cursor.execute("SELECT setval(pg_get_serial_sequence('work_award', 'id'), %s)", [(behind + messages) * awards])
         for table in ("work_award", *adapter.TABLES):
             cursor.execute(f"ANALYZE {table}")
 
 
-def count_unissued() -> int:
-    """Return how many awards are not issued yet."""
-    return Award.objects.filter(times=0).count()
+def count_unissued(behind: int = 0) -> int:
+    """Return how many awards, of those ``behind`` a number, are not issued yet."""
+    return Award.objects.filter(pk__gt=behind, times=0).count()
 
 
-def count_issued() -> dict[str, Any]:
+def count_issued(behind: int = 0) -> dict[str, Any]:
     """Count the awards and how often they were issued, and how long it took from the first to the last, in seconds."""
-    figures = Award.objects.aggregate(
+    figures = Award.objects.filter(pk__gt=behind).aggregate(
         awards=Count("pk"),
         issued=Count("pk", filter=Q(times__gt=0)),
         once=Count("pk", filter=Q(times=1)),

@@ -20,6 +20,7 @@ from outbox.delivery.execution import Redo, Report
 from outbox.delivery.savepoints import Savepoints
 from outbox.delivery.time_limits import STATEMENT_MARGIN
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
+from outbox.memory import Memory
 from outbox.models import Fence, Message
 from outbox.models.sql import statements
 from outbox.policy import ZERO
@@ -164,9 +165,10 @@ def _call_at_once(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints, *, 
 def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> None:
     """Call the consumer for one message after the other, up to the first that met others or came too late."""
     # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
-    until = monotonic() + chunk_time().total_seconds()
+    began, time, room = monotonic(), chunk_time().total_seconds(), _room(consumer)
     for turn, message in enumerate(chunk.messages):
-        if turn and monotonic() >= until:
+        if turn and (turn >= room or monotonic() - began >= time):
+            _seconds_a_row.value[consumer.name] = (monotonic() - began) / turn
             chunk.reports += execution.give_back(chunk.messages[turn:])
             return
         if turn:
@@ -180,19 +182,38 @@ def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> 
         if turn and execution.met_a_neighbour(report):
             return
         chunk.reports.append(report)
+    _seconds_a_row.value[consumer.name] = (monotonic() - began) / max(1, len(chunk.messages))
+
+
+_seconds_a_row: Memory[dict[str, float]] = Memory(dict)
+"""How long a row has taken in the last chunk of each consumer."""
+
+
+def _room(consumer: Consumer) -> int:
+    """Return how many rows are called in a chunk: of a sorted one, as many as fit into its time at the last pace.
+
+    A bulk consumer is called for all at once.
+    """
+    seconds = _seconds_a_row.value.get(consumer.name)
+    if consumer.sort is None or consumer.bulk or not seconds:
+        return consumer.chunk
+    return max(1, int(chunk_time().total_seconds() / seconds))
 
 
 def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:
     """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease.
 
+    The oldest are sorted, as many as there is room for; the others come behind them. Were all of them sorted, those
+    that are last in the consumer's order would never have their turn.
     From here on nothing in the transaction waits longer than ``wait`` for a lock.
     """
     messages = statements.lock(fences, wait=wait, limit=consumer.timeout + STATEMENT_MARGIN)
     if consumer.sort is None or len(messages) < 2:
         return messages
+    oldest_first, room = sorted(messages, key=lambda message: (message.due_at, message.pk)), _room(consumer)
     try:
         with transaction.atomic(using=conf().database):
-            return sorted(messages, key=consumer.sort)
+            return [*sorted(oldest_first[:room], key=consumer.sort), *oldest_first[room:]]
     except Exception:
         # The consumer's own code. The order is there against deadlocks, which are redone anyway.
         log.exception("%s: sort failed, so the chunk is handled in the order of publishing", consumer.name)

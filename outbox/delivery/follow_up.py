@@ -7,7 +7,7 @@ from outbox.broker import dispatcher
 from outbox.delivery import breaker
 from outbox.delivery.execution import Report
 from outbox.failures import counting
-from outbox.models import Message
+from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.policy import Succeeded
 from outbox.registry import Consumer
 
@@ -17,8 +17,6 @@ def follow_up(consumer: Consumer, reports: Sequence[Report]) -> None:
     breaker.record_outcomes(consumer, reports)
     counting.count_failures(Counter(report.failure for report in reports if report.failure))
     succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
-    keys = {message.ordering_key for message in succeeded if message.ordering_key}
-    if keys:
-        heads = Message.objects.filter(consumer=consumer.name, ordering_key__in=keys).unfinished().at_head()
-        if ids := list(heads.values_list("pk", flat=True)):
-            dispatcher.dispatch({consumer.name: ids})
+    keys = {OrderOfKey(consumer.name, message.ordering_key) for message in succeeded if message.ordering_key}
+    if keys and (ids := wake_heads(keys)):
+        dispatcher.dispatch({consumer.name: ids})

@@ -13,13 +13,18 @@ from django.db import connections
 from outbox.conf import conf
 from outbox.delivery import sessions
 from outbox.delivery.database_errors import DRIVER_ERRORS
+from outbox.memory import Memory
 from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.conditions import Named
+from outbox.models.sql.low_water import LowWater
 from outbox.models.sql.statements import Start, Started
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
+
+_low_water = Memory(LowWater)
+"""Where the searches for due rows begin."""
 
 
 def start_named(consumer: Consumer, ids: Sequence[int]) -> list[Started]:
@@ -41,7 +46,11 @@ def start_named(consumer: Consumer, ids: Sequence[int]) -> list[Started]:
 def start_due(consumer: Consumer) -> list[Started]:
     """Start a chunk of what else of the consumer is due soon, the oldest first."""
     try:
-        return _due(consumer.name, conf().grace).run(limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+        search = _low_water.value.begin(consumer.name)
+        due = _due(consumer.name, conf().grace)
+        rows = due.run(limit=consumer.chunk, worker=worker_name(), lease=consumer.lease, since=search.since)
+        _low_water.value.learn(search, [row.due_at for row in rows], full=len(rows) == consumer.chunk)
+        return rows
     except DRIVER_ERRORS as error:
         # What was named is settled by now, and the rescan sends hints for the rest.
         log.warning("%s: no more rows were started: %s", consumer.name, error)
@@ -67,8 +76,9 @@ def _named(consumer_name: str, *, alone: bool) -> Start:
 @cache
 def _due(consumer_name: str, grace: timedelta) -> Start:
     """Return the start of what else of a consumer is due within ``grace``, the oldest first."""
-    return Start(_ready(consumer_name, canary=False).filter(lost=0).due(within=grace))
+    return Start(_ready(consumer_name, canary=False).filter(lost=0).due(within=grace).due_since())
 
 
 def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
-    return Message.objects.filter(consumer=consumer_name).pending().at_head().admitted(consumer_name, canary=canary)
+    first_of_key = Message.objects.filter(consumer=consumer_name).pending().at_head().with_key_free()
+    return first_of_key.admitted(consumer_name, canary=canary)

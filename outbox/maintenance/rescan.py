@@ -10,7 +10,7 @@ import random
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from time import monotonic, sleep
 from typing import Any, NamedTuple
@@ -27,12 +27,15 @@ from outbox.errors import BrokerAway, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.maintenance.alone import alone
+from outbox.maintenance.order import wake_forgotten_heads
 from outbox.maintenance.recovery import recover_all
 from outbox.maintenance.set_back import mend_if_set_back
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import due_consumers, unfinished_consumers
+from outbox.models.sql.low_water import LowWater
+from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.monitoring.planned import must_take_over, read_plans
 from outbox.policy import Reason
 from outbox.registry import Consumer
@@ -49,9 +52,9 @@ STAYS_FULL = 0.1
 """Seconds without room after which a pass leaves a queue to the next: its workers have enough until then."""
 UNCONFIRMED_WAIT = timedelta(seconds=1)
 """When a row is looked at again whose hint the broker did not take."""
-BEHIND_WAIT = timedelta(seconds=30)
-"""When a message is looked at again that stands behind another of its ordering key; the head's success hints it."""
 
+_low_water = Memory(lambda: LowWater(asks_time=False))
+"""Where the searches for due rows begin; workers look further ahead, and have another."""
 _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True, discard=BrokerConnection.abandon)
 """A connection of each thread's own, kept open between passes."""
 
@@ -81,6 +84,8 @@ def rescan() -> RescanResult:
     names = unfinished_consumers()
     recovered = recover_all(names)
     result.lost, result.failed, result.failing = recovered.lost, recovered.failed, recovered.failing
+    with alone("", result.failing):
+        wake_forgotten_heads()
     paused = set(ConsumerState.objects.paused().values_list("consumer", flat=True))
     broken = set(ConsumerState.objects.open().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
@@ -215,6 +220,7 @@ class Row(NamedTuple):
     lost: int
     sends: int
     ordering_key: str
+    due_at: datetime
 
 
 class Claim(NamedTuple):
@@ -231,9 +237,7 @@ def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: Mes
     A send is ``counted`` when it goes into an empty queue; a row with too many of those fails, for no worker is there.
     """
     with transaction.atomic(using=conf().database):
-        due = Message.objects.filter(consumer=consumer.name).due().pending() if due is None else due
-        locked = due.select_for_update(skip_locked=True, no_key=True)
-        ready = [Row(*row) for row in locked.values_list("pk", "lost", "sends", "ordering_key")[:limit]]
+        ready = _lock_due(consumer, limit) if due is None else _lock(due, limit)
         found = list(_fitting(ready, consumer.chunk, room))
         unwanted = [row for row in found if counted and row.sends >= conf().send_limit]
         behind = _behind(found)
@@ -241,12 +245,27 @@ def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: Mes
         if unwanted:
             failing = Message.objects.filter(pk__in=[row.id for row in unwanted])
             failing.mark_failed(reason=Reason.NOT_TAKEN, failure=without_error(consumer.name, Reason.NOT_TAKEN).digest)
-        if behind:
-            Message.objects.filter(pk__in=behind).update(due_at=Now() + BEHIND_WAIT)
+        Message.objects.filter(pk__in=behind).put_to_sleep()
         if rows:
             claimed = Message.objects.filter(pk__in=[row.id for row in rows])
             claimed.update(due_at=Now() + conf().resend_after, sends=F("sends") + (1 if counted else 0))
+    if behind:
+        # Their head may have been settled meanwhile, by somebody who could not wake what was held here.
+        wake_heads({OrderOfKey(consumer.name, row.ordering_key) for row in found if row.id in behind})
     return Claim(rows, len(unwanted), len(ready) == limit or len(found) < len(ready))
+
+
+def _lock_due(consumer: Consumer, limit: int) -> list[Row]:
+    search = _low_water.value.begin(consumer.name)
+    due = Message.objects.filter(consumer=consumer.name).due().pending()
+    rows = _lock(due if search.since is None else due.filter(due_at__gte=search.since), limit)
+    _low_water.value.learn(search, [row.due_at for row in rows], full=len(rows) == limit)
+    return rows
+
+
+def _lock(due: MessageQuerySet, limit: int) -> list[Row]:
+    locked = due.select_for_update(skip_locked=True, no_key=True)
+    return [Row(*row) for row in locked.values_list(*Row._fields)[:limit]]
 
 
 def _fitting(rows: Iterable[Row], chunk: int, room: int) -> Iterator[Row]:

@@ -68,7 +68,8 @@ def _waits_for_the_old_clock() -> Q:
     """Keep what was written in the future, or waits for longer than anything can that was written by now."""
     put_off = max(conf().resend_after, conf().grace, PUT_OFF)
     return (
-        Q(due_at__gt=Greatest(F("not_before"), Now()) + put_off)
+        # What sleeps behind another of its ordering key is due at its deadline; its head wakes it.
+        (Q(due_at__gt=Greatest(F("not_before"), Now()) + put_off) & ~Q(due_at=F("expires_at")))
         | Q(status=Status.STARTED, due_at__gt=Now() + put_off)
         | Q(lease_until__gt=Now() + _longest_lease())
         | Q(created_at__gt=Now())

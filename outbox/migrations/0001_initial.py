@@ -356,6 +356,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("evidence", models.CharField(blank=True, default="", max_length=300, verbose_name="evidence")),
+                ("holds_key", models.BooleanField(db_default=False, default=False, editable=False)),
                 ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
                 ("attempt_limit", models.PositiveIntegerField(verbose_name="attempt limit")),
                 ("lost", models.PositiveSmallIntegerField(default=0, verbose_name="losses in a row")),
@@ -456,6 +457,19 @@ class Migration(migrations.Migration):
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("key", "topic", "consumer"), name="outbox_message_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("holds_key", True)),
+                        fields=("consumer", "ordering_key"),
+                        name="outbox_message_one_of_key",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("holds_key", False),
+                            models.Q(("status", "started"), models.Q(("ordering_key", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="outbox_message_holds_key",
+                    ),
                     models.CheckConstraint(
                         condition=models.Q(("status__in", ["pending", "started", "success", "failed"])),
                         name="outbox_message_status",

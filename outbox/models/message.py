@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KEY_LENGTH = 200
 DIGEST_LENGTH = 32
+ONE_OF_KEY = "outbox_message_one_of_key"
+"""The constraint that lets no two messages of one ordering key run at once."""
 
 
 class Message(models.Model):
@@ -44,6 +46,8 @@ class Message(models.Model):
         _("handled as"), max_length=11, choices=HandledAs, default="", db_default="", blank=True
     )
     evidence = models.CharField(_("evidence"), max_length=300, default="", blank=True)
+    holds_key = models.BooleanField(default=False, db_default=False, editable=False)
+    """It is started and has an ordering key; then it is the only one of its consumer and key that is."""
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     attempt_limit = models.PositiveIntegerField(_("attempt limit"))
     lost = models.PositiveSmallIntegerField(_("losses in a row"), default=0)
@@ -83,6 +87,11 @@ class Message(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(fields=["key", "topic", "consumer"], name="outbox_message_once"),
+            models.UniqueConstraint(fields=["consumer", "ordering_key"], condition=Q(holds_key=True), name=ONE_OF_KEY),
+            models.CheckConstraint(
+                condition=Q(holds_key=False) | (Q(status="started") & ~Q(ordering_key="")),
+                name="outbox_message_holds_key",
+            ),
             models.CheckConstraint(condition=Q(status__in=Status.values), name="outbox_message_status"),
             models.CheckConstraint(
                 condition=Q(resolution="")

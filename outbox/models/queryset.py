@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, Q, Value
 from django.db.models.functions import Least, Now
 
-from outbox.models.sql.conditions import Given, Ints, Ours
+from outbox.models.sql.conditions import Given, HeadOfKey, Ints, KeyHeld, Ours
 from outbox.models.state import ConsumerState, EngineQuerySet
 from outbox.models.status import Status
 from outbox.policy import Reason
@@ -34,19 +34,21 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         """Keep what the rescan must look at now, or ``within`` a span from now; oldest first."""
         return self.unfinished().filter(due_at__lte=Now() + within).order_by("due_at", "id")
 
+    def due_since(self) -> Self:
+        """Keep what is not due before a time that the SQL is given when it runs."""
+        return self.filter(due_at__gte=Value(Given.SINCE))
+
     def pending(self) -> Self:
         """Keep what may be started as far as its own row says."""
         return self.filter(status=Status.PENDING, not_before__lte=Now(), expires_at__gt=Now())
 
     def at_head(self) -> Self:
         """Keep what has no ordering key, or stands first among the unsettled of its consumer and key."""
-        ahead = self.model.objects.filter(
-            Q(finished_at__isnull=True) | Q(exhausted_at__isnull=False),
-            consumer=OuterRef("consumer"),
-            ordering_key=OuterRef("ordering_key"),
-            id__lt=OuterRef("id"),
-        ).exclude(ordering_key="")
-        return self.filter(Q(ordering_key="") | ~Exists(ahead))
+        return self.filter(Q(ordering_key="") | Q(pk=HeadOfKey()))
+
+    def with_key_free(self) -> Self:
+        """Keep what has no ordering key, or one of which no message is started: not even a later one."""
+        return self.filter(Q(ordering_key="") | ~Q(KeyHeld()))
 
     def admitted(self, consumer: str, *, canary: bool) -> Self:
         """Keep nothing while the consumer is paused or its breaker open, but for the ``canary`` where that is asked."""
@@ -78,22 +80,34 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         settled = self.filter(finished_at__isnull=False, exhausted_at__isnull=True)
         return settled.filter(finished_at__lt=Now() - older_than).order_by("finished_at")
 
+    def put_to_sleep(self) -> int:
+        """Let rows that stand behind another of their key be looked at no more before their deadline.
+
+        Whoever settles the head wakes the next; see ``outbox.models.sql.order``.
+        """
+        return self.filter(status=Status.PENDING).exclude(ordering_key="").update(due_at=F("expires_at"))
+
     def renew(self, lease: timedelta) -> int:
         """Let what is started belong to its worker for another ``lease`` from now."""
         return self.filter(status=Status.STARTED).update(lease_until=Now() + lease)
 
     def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
-        """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error."""
+        """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error.
+
+        Without a wait it keeps its place among the others: what was given back is the oldest again.
+        """
         changes: dict[str, object] = {"last_error": error} if error is not None else {}
         # SQLite writes the sum with more digits, so that even now + 0 is later than now until the millisecond is over.
         then = Now() + wait if wait else Now()
+        # The rescan must see the deadline pass, however long the wait.
+        due_at = Least(then, F("expires_at")) if wait else Least(F("due_at"), then, F("expires_at"))
         return self.filter(status=Status.STARTED).update(
             status=Status.PENDING,
             attempt_limit=F("attempt_limit") + (1 if free else 0),
             not_before=then,
-            # The rescan must see the deadline pass, however long the wait.
-            due_at=Least(then, F("expires_at")),
+            due_at=due_at,
             lease_until=None,
+            holds_key=False,
             lost=lost,
             **changes,
         )
@@ -108,6 +122,7 @@ class MessageQuerySet(EngineQuerySet["Message"]):
             finished_at=Now(),
             exhausted_at=Now(),
             lease_until=None,
+            holds_key=False,
             reason=reason,
             failure=failure,
             **changes,

@@ -14,6 +14,7 @@ from outbox.broker import dispatcher
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import HandledAs, Message, Resolution, Status
+from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.operate import text_checks
 from outbox.operate.actions import EVIDENCE_LENGTH, Action, why_not
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
@@ -198,10 +199,6 @@ def _hint(consumer: str, message_id: int) -> None:
 
 def _hint_next(message: Message) -> None:
     """Let the next message of the ordering key go, which this one has held up."""
-    if not message.ordering_key:
-        return
-    held_up = Message.objects.pending().at_head().unfinished()
-    same_key = held_up.filter(consumer=message.consumer, ordering_key=message.ordering_key)
-    next_id = same_key.order_by("id").values_list("pk", flat=True).first()
-    if next_id is not None:
-        _hint(message.consumer, next_id)
+    if message.ordering_key:
+        for next_id in wake_heads([OrderOfKey(message.consumer, message.ordering_key)]):
+            _hint(message.consumer, next_id)

@@ -38,6 +38,7 @@ def test_a_message_is_written_for_every_consumer_with_all_its_fields(listen, dis
         "resolution": "",
         "handled_as": "",
         "evidence": "",
+        "holds_key": False,
         "attempts": 0,
         "attempt_limit": 3,
         "lost": 0,

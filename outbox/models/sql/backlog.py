@@ -23,13 +23,16 @@ from outbox.models.status import Status
 UNFINISHED, EXHAUSTED = "finished_at IS NULL", "exhausted_at IS NOT NULL"
 WALK = """
 {name} (consumer) AS (
-    SELECT MIN(consumer) FROM outbox_message WHERE {rows}
+    SELECT MAX(consumer) FROM outbox_message WHERE {rows}
     UNION ALL
-    SELECT (SELECT MIN(consumer) FROM outbox_message WHERE {rows} AND consumer > {name}.consumer)
+    SELECT (SELECT MAX(consumer) FROM outbox_message WHERE {rows} AND consumer < {name}.consumer)
     FROM {name} WHERE {name}.consumer IS NOT NULL
 )
 """
-"""From name to name through an index that leads with the consumer, without reading the rows between."""
+"""From name to name through an index that leads with the consumer, without reading the rows between.
+
+Backwards, for what is due last lives longest: the other end is full of what was settled, while a snapshot is held.
+"""
 UNFINISHED_NAMES = f"""
 WITH RECURSIVE {WALK.format(name="unfinished", rows=UNFINISHED)}
 SELECT consumer FROM unfinished WHERE consumer IS NOT NULL

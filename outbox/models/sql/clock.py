@@ -8,10 +8,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """SQL for the database's own time plus a span given as a parameter (``seconds``), and for a JSON parameter."""
+    """SQL for the database's own time, for it plus a span given as a parameter (``seconds``), and a JSON parameter.
 
+    ``beginning`` is a parameter that is before any time.
+    """
+
+    now: str
     now_plus: str
     json: str
+    beginning: str
 
     def seconds(self, span: timedelta) -> str:
         """Return ``span`` as every one of the databases reads it."""
@@ -19,8 +24,18 @@ class Clock:
 
 
 _CLOCKS = {
-    "postgresql": Clock(now_plus="STATEMENT_TIMESTAMP() + %s::interval", json="%s::jsonb"),
-    "sqlite": Clock(now_plus="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", json="%s"),
+    "postgresql": Clock(
+        now="STATEMENT_TIMESTAMP()",
+        now_plus="STATEMENT_TIMESTAMP() + %s::interval",
+        json="%s::jsonb",
+        beginning="-infinity",
+    ),
+    "sqlite": Clock(
+        now="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
+        now_plus="STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)",
+        json="%s",
+        beginning="",
+    ),
 }
 
 

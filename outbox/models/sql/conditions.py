@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BooleanField, F, Func, Value
+from django.db.models import BigIntegerField, BooleanField, F, Func, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 Sql = tuple[str, tuple[Any, ...]]
@@ -19,6 +19,7 @@ class Given(Enum):
     ATTEMPTS = auto()
     WAIT = auto()
     LIMIT = auto()
+    SINCE = auto()
 
 
 Ints = list[int] | Given
@@ -63,6 +64,52 @@ class Ours(Func):
         """Return the condition for SQLite."""
         pairs = "SELECT id.value, attempt.value FROM json_each(%s) AS id JOIN json_each(%s) AS attempt USING (key)"
         return _filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
+
+
+UNSETTLED = "NOT (ordering_key = '') AND (finished_at IS NULL OR exhausted_at IS NOT NULL)"
+"""As the index of the order has it."""
+
+
+def head_of_key(vendor: str, consumer: str, ordering_key: str) -> str:
+    """Return the SELECT of the first unsettled row of a key: one step into the index of the order.
+
+    On PostgreSQL the three columns are compared together, and all of them order. Were the first two compared for
+    themselves, an index on the id alone would give the order too, and might be read from the table's first row on;
+    there a row of another key may be found. SQLite uses no more than one column of such a comparison.
+    """
+    from_here_on = (
+        f"(consumer, ordering_key, id) >= ({consumer}, {ordering_key}, 0)"
+        if vendor == "postgresql"
+        else f"consumer = {consumer} AND ordering_key = {ordering_key}"
+    )
+    rows = f"FROM outbox_message AS first WHERE {UNSETTLED} AND {from_here_on}"
+    return f"SELECT id {rows} ORDER BY consumer, ordering_key, id LIMIT 1"
+
+
+class HeadOfKey(Func):
+    """The id of the first unsettled row of this row's consumer and ordering key, itself if none is before it."""
+
+    output_field = BigIntegerField()
+
+    def __init__(self) -> None:
+        super().__init__(F("consumer"), F("ordering_key"))
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
+        """Return the subquery for either database."""
+        return _filled(f"({head_of_key(connection.vendor, '%s', '%s')})", self, compiler, connection)
+
+
+class KeyHeld(Func):
+    """Whether a started row, this or another, holds this row's ordering key. Asked row by row, by the unique index."""
+
+    template = """EXISTS (
+        SELECT 1 FROM outbox_message AS holder
+        WHERE holder.holds_key AND (holder.consumer, holder.ordering_key) = (%(expressions)s) LIMIT 1 OFFSET 0
+    )"""
+    output_field = BooleanField()
+
+    def __init__(self) -> None:
+        super().__init__(F("consumer"), F("ordering_key"))
 
 
 def _filled(template: str, condition: Func, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:

@@ -5,18 +5,18 @@ lists, one parameter each, so that the SQL is the same for any number of rows.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connections
+from django.db import IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Func, TextField, Value
 from django.db.models.functions import Now
 from django.db.models.sql import UpdateQuery
 
 from outbox.conf import conf
-from outbox.models.message import Message
+from outbox.models.message import ONE_OF_KEY, Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
 from outbox.models.sql.conditions import Given, as_parameter
@@ -24,11 +24,14 @@ from outbox.models.sql.session_settings import SAME_SETTINGS, SessionSettings, d
 from outbox.models.status import Status
 
 MILLISECOND = timedelta(milliseconds=1)
+KEY_TRIES = 3
+"""How often rows are started that another worker starts others of the same ordering keys beside."""
 
 SUCCEEDED: dict[str, Any] = {
     "status": Status.SUCCESS,
     "finished_at": Now(),
     "lease_until": None,
+    "holds_key": False,
     "lost": 0,
     "last_error": "",
 }
@@ -41,6 +44,7 @@ class Started(NamedTuple):
     id: int
     attempts: int
     lost: int
+    due_at: datetime
 
     @property
     def fence(self) -> Fence:
@@ -67,16 +71,34 @@ class Start:
             WITH picked (picked_id) AS MATERIALIZED ({picked} LIMIT %s {lock})
             UPDATE {table} AS message
             SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
+                holds_key = message.ordering_key <> '',
                 started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
             FROM picked WHERE message.id = picked_id
-            RETURNING id, attempts, lost
+            RETURNING id, attempts, lost, due_at
         """  # noqa: S608  # the parts are the ORM's and the clock's, every value is a parameter
 
-    def run(self, *, limit: int, worker: str, lease: timedelta, ids: Sequence[int] = ()) -> list[Started]:
-        """Start at most ``limit`` rows, of those ``Named`` in ``ids``; return them as they are now."""
+    def run(
+        self, *, limit: int, worker: str, lease: timedelta, ids: Sequence[int] = (), since: datetime | None = None
+    ) -> list[Started]:
+        """Start at most ``limit`` rows, of those ``Named`` in ``ids`` or ``due_since``; return them as they are now.
+
+        Where another worker starts one of the same ordering key at this moment, the database lets it go first and
+        refuses us; the next try sees it, and starts the others.
+        """
+        for _try in range(KEY_TRIES):
+            try:
+                return self._start(limit, worker, lease, {Given.IDS: ids}, since)
+            except IntegrityError as error:
+                if ONE_OF_KEY not in str(error):
+                    raise
+        return []
+
+    def _start(
+        self, limit: int, worker: str, lease: timedelta, lists: Mapping[Given, Sequence[int]], since: datetime | None
+    ) -> list[Started]:
         connection = connections[self._using]
         now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
-        params = _given(connection, self._params, {Given.IDS: ids})
+        params = _given(connection, self._params, lists, {Given.SINCE: since or self._clock.beginning})
         with connection.cursor() as cursor:
             cursor.execute(self._sql, [*params, limit, Status.STARTED.value, worker, now, lease_end])
             return [Started(*row) for row in cursor.fetchall()]
@@ -252,9 +274,9 @@ def _given(
     connection: BaseDatabaseWrapper,
     params: Sequence[Any],
     lists: Mapping[Given, Sequence[int]],
-    times: Mapping[Given, str] | None = None,
+    times: Mapping[Given, Any] | None = None,
 ) -> list[Any]:
-    """Return the parameters with each list, and each span of time, in its place."""
+    """Return the parameters with each list, and each time or span of time, in its place."""
     values: dict[Given, Any] = {given: as_parameter(ints, connection) for given, ints in lists.items()}
     values.update(times or {})
     return [values[param] if isinstance(param, Given) else param for param in params]

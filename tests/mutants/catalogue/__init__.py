@@ -7,6 +7,7 @@ from tests.mutants.catalogue import (
     hostile,
     maintenance,
     models,
+    ordering,
     policy,
     publishing,
     registry,
@@ -18,11 +19,12 @@ __all__ = ["MUTANTS"]
 
 MUTANTS = [
     *broker.MUTANTS,
+    *chores.MUTANTS,
     *delivery.MUTANTS,
     *hostile.MUTANTS,
     *maintenance.MUTANTS,
-    *chores.MUTANTS,
     *models.MUTANTS,
+    *ordering.MUTANTS,
     *policy.MUTANTS,
     *publishing.MUTANTS,
     *registry.MUTANTS,

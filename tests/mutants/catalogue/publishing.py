@@ -7,8 +7,8 @@ MUTANTS = [
         "publishers of one ordering key go one after the other",
         Change(
             "publishing.py",
-            'if not ordering_keys or connection.vendor != "postgresql":',
-            "if ordering_keys is not None:",
+            '    if connection.vendor != "postgresql":\n        return\n    with',
+            "    if ordering_keys is not None:\n        return\n    with",
         ),
         red=["test_publishing_races::test_publishers_of_one_ordering_key_commit_one_after_the_other"],
     ),

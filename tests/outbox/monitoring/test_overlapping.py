@@ -104,10 +104,11 @@ def hook(notifications: Any) -> None:
 
 
 @pytest.mark.services
-def test_a_session_that_holds_a_snapshot_is_named(configure):
+def test_a_session_that_holds_a_snapshot_is_named_with_its_program_and_age(configure):
     configure(SNAPSHOT_WARNING=timedelta(microseconds=1))
     with another_session() as other, transaction_of(other) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SET LOCAL application_name = 'nightly report'")
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()
 
@@ -116,6 +117,8 @@ def test_a_session_that_holds_a_snapshot_is_named(configure):
     (finding,) = [finding for finding in seen.findings if finding.what is What.SNAPSHOT]
     assert finding.level.word == "warning"
     assert f"SELECT pg_terminate_backend({pid})" in finding.sentence
+    assert ", nightly report, 127.0.0.1 (process" in finding.sentence
+    assert "has been open for 0 s" in finding.sentence
     assert seen.measurements.snapshot is not None
     assert seen.measurements.snapshot.pid == pid
 

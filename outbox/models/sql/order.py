@@ -1,0 +1,127 @@
+"""Order per key: who stands behind another sleeps, and whoever settles the head wakes the next.
+
+A sleeping message is due at its deadline and not before, so that no search reads it, however many there are. Publishing
+puts to sleep what finds another of its key unsettled. Both may happen at one moment, or a process may die in between;
+then the rescan finds the head that sleeps (``outbox.maintenance.order``).
+
+Every question here is one step into the index of the order for each key it is asked for.
+"""
+
+import json
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from outbox.conf import conf
+from outbox.models.sql.clock import clock_of
+from outbox.models.sql.conditions import UNSETTLED, head_of_key
+from outbox.models.status import Status
+
+
+class OrderOfKey(NamedTuple):
+    """The order of one key, which every consumer has for itself."""
+
+    consumer: str
+    ordering_key: str
+
+
+class Head(NamedTuple):
+    """The first unsettled message of a key, and whether it sleeps although its time has come."""
+
+    key: OrderOfKey
+    id: int
+    asleep: bool
+
+
+KEYS = {
+    "postgresql": "unnest(%s::text[], %s::text[]) AS wanted (wanted_consumer, wanted_key)",
+    "sqlite": (
+        "(SELECT name.value AS wanted_consumer, word.value AS wanted_key "
+        "FROM json_each(%s) AS name JOIN json_each(%s) AS word USING (key)) AS wanted"
+    ),
+}
+
+HEADS = """
+FROM {keys} JOIN outbox_message AS message ON message.consumer = wanted_consumer
+    AND message.ordering_key = wanted_key AND message.id = ({head})
+"""
+"""The heads of the keys that have one."""
+
+WAKE = """
+WITH head (head_id) AS MATERIALIZED (SELECT message.id {heads} WHERE message.status = %s {lock})
+UPDATE outbox_message AS message
+SET due_at = {least}({greatest}(not_before, {now}), expires_at)
+FROM head WHERE message.id = head_id
+RETURNING id, not_before <= due_at AND due_at < expires_at
+"""
+
+WALK = f"""
+WITH RECURSIVE head (head_id, number) AS (
+    SELECT (
+        SELECT id FROM outbox_message WHERE {UNSETTLED} AND (consumer, ordering_key) > (%s, %s)
+        ORDER BY consumer, ordering_key, id LIMIT 1
+    ), 1
+    UNION ALL
+    SELECT COALESCE((
+        SELECT id FROM outbox_message
+        WHERE {UNSETTLED} AND consumer = last.consumer AND ordering_key > last.ordering_key
+        ORDER BY consumer, ordering_key, id LIMIT 1
+    ), (
+        SELECT id FROM outbox_message WHERE {UNSETTLED} AND consumer > last.consumer
+        ORDER BY consumer, ordering_key, id LIMIT 1
+    )), number + 1
+    FROM head JOIN outbox_message AS last ON last.id = head_id WHERE number < %s
+)
+SELECT consumer, ordering_key, id, status = %s AND due_at >= expires_at AND not_before <= {{now}}
+FROM head JOIN outbox_message ON id = head_id ORDER BY number
+"""  # noqa: S608  # made of constants
+"""From key to key, without reading what stands behind the heads."""
+
+
+def wake_heads(keys: Collection[OrderOfKey]) -> list[int]:
+    """Make the heads of these keys due, unless others hold them; return the ids of those that may be started now.
+
+    Whoever holds a head is about to start it, or has put it to sleep and wakes it afterwards.
+    """
+    connection = connections[conf().database]
+    clock, postgresql = clock_of(connection), connection.vendor == "postgresql"
+    sql = WAKE.format(
+        heads=_heads(connection),
+        lock="FOR NO KEY UPDATE OF message SKIP LOCKED" if postgresql else "",
+        now=clock.now,
+        least="LEAST" if postgresql else "MIN",
+        greatest="GREATEST" if postgresql else "MAX",
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*_as_parameters(keys, connection), Status.PENDING.value])
+        return [id for id, ready in cursor.fetchall() if ready]
+
+
+def keys_with_unsettled(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:
+    """Return those of the keys of which a message is not settled yet."""
+    connection = connections[conf().database]
+    sql = f"SELECT wanted_consumer, wanted_key {_heads(connection)}"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, _as_parameters(keys, connection))
+        return {OrderOfKey(*row) for row in cursor.fetchall()}
+
+
+def heads_after(key: OrderOfKey, *, limit: int) -> list[Head]:
+    """Return the heads of the next ``limit`` keys behind ``key``, in the order of the keys."""
+    connection = connections[conf().database]
+    with connection.cursor() as cursor:
+        cursor.execute(WALK.format(now=clock_of(connection).now), [*key, limit, Status.PENDING.value])
+        return [Head(OrderOfKey(consumer, word), id, bool(asleep)) for consumer, word, id, asleep in cursor.fetchall()]
+
+
+def _heads(connection: BaseDatabaseWrapper) -> str:
+    return HEADS.format(
+        keys=KEYS[connection.vendor], head=head_of_key(connection.vendor, "wanted_consumer", "wanted_key")
+    )
+
+
+def _as_parameters(keys: Collection[OrderOfKey], connection: BaseDatabaseWrapper) -> list[Any]:
+    columns = [[key.consumer for key in keys], [key.ordering_key for key in keys]]
+    return columns if connection.vendor == "postgresql" else [json.dumps(column) for column in columns]
