@@ -102,7 +102,7 @@ CELLS = [
         *("3.13", "5.2.19", "5.7.0", "psycopg3", CORE),
         postgresql="18",
         rabbitmq="4.3",
-        why_not="Debian 13 has PostgreSQL 17 and RabbitMQ 4.0; these were not to be had",
+        why_not="Debian 13 has PostgreSQL 17 and RabbitMQ 4.0; newer ones were not looked for elsewhere",
     ),
 ]
 
