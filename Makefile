@@ -13,7 +13,7 @@ DENO := DENO_DIR=.makegood/deno DENO_NO_UPDATE_CHECK=1 $(VENV)/bin/deno
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane storm bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane lanes storm bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -75,6 +75,9 @@ mutants: $(VENV)/.tests ## break one rule of the engine after another; the tests
 
 lane: $(VENV)/.tests ## the engine's tests on another Python, driver, Django, Celery; LANE="--python 3.13 --driver psycopg3"
 	@$(RUN) .ci/lane.py $(LANE)
+
+lanes: $(VENV)/.tests ## a table of lanes, one after another, into docs/lanes.json; LANES="--tree DIR --only 3.12"
+	@$(RUN) .ci/lanes.py $(LANES)
 
 storm: $(VENV)/.tests ## 15 minutes of random faults and misbehaving handlers; STORM_ARGS="--minutes 3 --seed 7" (needs the services)
 	@$(RUN) -m tests.storm $(STORM_ARGS)

@@ -90,7 +90,13 @@ def _settings() -> CheckMessages:
     given = queues.celery_app().conf
     for name, why in WHY_NEEDED.items():
         value, needed = given.get(name), NEEDED.get(name)
-        if not value if name in POSITIVE or name == REUSE else value != needed:
+        if name in NEEDED and name not in DEFAULTS:
+            yield Warning(
+                f"Celery {celery_version} does not know {name}; so {why}.",
+                hint="Use Celery 5.5 or newer.",
+                id="outbox.W003",
+            )
+        elif not value if name in POSITIVE or name == REUSE else value != needed:
             yield Warning(
                 f"The Celery setting {name} is {value!r}; so {why}.",
                 hint="Remove your own value; outbox.configure() sets what is needed.",
@@ -135,7 +141,7 @@ def _content() -> CheckMessages:
             hint='Take "pickle" out of Celery\'s accept_content. The outbox needs JSON only.',
             id="outbox.W011",
         )
-    if given.task_reject_on_worker_lost and given.task_default_queue_type != "quorum":
+    if given.task_reject_on_worker_lost and given.get("task_default_queue_type") != "quorum":
         yield Warning(
             "A task of yours that kills its worker comes back from a classic queue for ever, and kills the next one.",
             hint="Take task_reject_on_worker_lost back (our tasks have it of their own), or use quorum queues.",

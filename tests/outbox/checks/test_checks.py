@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from django.test import override_settings
 import outbox
 from outbox import consumer, registry
 from outbox.broker import queues
+from outbox.checks import celery as celery_checks
 from outbox.checks import check_deployment, check_settings
 from outbox.checks import database as database_checks
 from outbox.checks.celery import WHY_NEEDED
 from outbox.maintenance.schedule import ENTRIES
-from outbox.worker.integration import NEEDED, REUSE
+from outbox.worker.integration import NEEDED, QUEUES_OF_CELERY, REUSE
 
 SESSION = "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s"
 POSTGRESQL = {
@@ -34,7 +36,9 @@ SQLITE = {
 }
 RABBITMQ = {"broker_url": "amqp://broker//"}
 OUTBOX = {"PREFIX": "checked"}
-APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django_celery_beat", "outbox"]
+BEAT_TABLES = [name for name in ["django_celery_beat"] if find_spec(name)]
+APPS = ["django.contrib.auth", "django.contrib.contenttypes", *BEAT_TABLES, "outbox"]
+KNOWN_TO_CELERY = [*NEEDED, *(f"{kind}_queue_{how}" for kind in QUEUES_OF_CELERY for how in ("durable", "exclusive"))]
 
 Found = set[str]
 
@@ -46,6 +50,7 @@ def look(settings: Any, only: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
     # Which driver is installed here is no part of the host.
     monkeypatch.setattr(database_checks, "find_spec", lambda name: name)
+    monkeypatch.setattr(celery_checks, "DEFAULTS", dict.fromkeys(KNOWN_TO_CELERY) | DEFAULTS)  # nor how old Celery is
 
     def check(
         *,
@@ -139,7 +144,11 @@ UNSAFE = [
     ("W014", {"celery": {"task_soft_time_limit": 20}}),
     ("W015", {"celery": {"task_time_limit": 30}}),
     ("W016", {"celery": {"task_default_rate_limit": "100/s"}}),
-    ("W017", {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}}),
+    pytest.param(
+        "W017",
+        {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}},
+        marks=pytest.mark.skipif(not BEAT_TABLES, reason="django-celery-beat is not installed here"),
+    ),
     ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
     ("E006", {"outbox_settings": {"ALERT_HOOK": "nobody.there"}}),
     ("E006", {"outbox_settings": {"ALERT_HOOK": "outbox.conf.FOR_EVER"}}),
@@ -255,8 +264,13 @@ def test_a_queue_of_celery_s_that_every_rabbitmq_takes_is_not_found(look: Any, n
     assert look(celery={name: True}) == set()
 
 
-def test_a_celery_that_does_not_know_the_two_settings_is_found(look: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(DEFAULTS, "control_queue_durable")
+@pytest.mark.parametrize("name", ["control_queue_durable", "event_queue_exclusive", *NEEDED])
+def test_a_celery_too_old_to_know_a_needed_setting_is_found(
+    look: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(
+        celery_checks, "DEFAULTS", {each: None for each in [*KNOWN_TO_CELERY, *DEFAULTS] if each != name}
+    )
 
     assert look() == {"W003"}
 
