@@ -6,6 +6,8 @@ import hypothesis
 import pytest
 from django.conf import settings
 
+from tests.outbox.delivery.hostile.table import print_cases
+
 hypothesis.settings.register_profile("same every time", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2_000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same every time"))
@@ -20,3 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Files whose tests wait for processes and pages come first, so that none of them is left over at the end.
     slow = {item.path for item in items if item.get_closest_marker("processes") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    print_cases(terminalreporter)

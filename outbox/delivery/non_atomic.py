@@ -10,6 +10,7 @@ right. It is free a number of times in a row and then a failed attempt, so that 
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +37,7 @@ INTERRUPTED = "interrupted by the database: "
 """How the error of a free attempt begins."""
 FREE_IN_A_ROW = 10
 """How many attempts in a row are free, although the database works, because a session ended or a settle met others."""
+FORKED = "message.settling() was used in a process that the handler forked; only the one that was called may settle"
 
 
 def handle(consumer: Consumer, fence: Fence) -> None:
@@ -69,6 +71,7 @@ class Settlement:
 
     def __init__(self, message: Message) -> None:
         self._message = message
+        self._pid = os.getpid()
         self.done = self.refused = False
         self.failed: BaseException | None = None
 
@@ -79,6 +82,8 @@ class Settlement:
         A handler may catch a deadlock or a serialization failure of its block, and open another. If it lets it pass,
         the call is made again and no attempt is spent.
         """
+        if os.getpid() != self._pid:
+            raise RuntimeError(FORKED)
         if self.done:
             self.refused = True
             raise RuntimeError(SETTLED_TWICE)

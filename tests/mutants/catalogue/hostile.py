@@ -11,7 +11,25 @@ LEAVES = f"{SESSIONS}test_a_setting_that_a_handler_leaves_behind_reaches_no_othe
 REDONE = "has_its_chunk_redone_one_by_one"
 FAILS = f"{SUITE}test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attempt_of_its_own"
 
+FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbours_nothing"
+TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
+
 MUTANTS = [
+    mutant(
+        "a process that a handler has forked never settles",
+        Change("delivery/execution.py", "        if os.getpid() != pid:", "        if False:"),
+        red=[f"{FORK}[the child returns from the handler-atomic]", f"{FORK}[the child exits by sys.exit-atomic]"],
+    ),
+    mutant(
+        "a timer that a handler has left is stopped",
+        Change("delivery/execution.py", "signal.setitimer(signal.ITIMER_REAL, 0)", "pass"),
+        red=[f"{TIMER}[a timer is left that kills-atomic]"],
+    ),
+    mutant(
+        "only the process that was called opens the settlement",
+        Change("delivery/non_atomic.py", "        if os.getpid() != self._pid:", "        if False:"),
+        red=[f"{FORK}[the child returns and nobody waits-non-atomic]"],
+    ),
     mutant(
         "nothing is settled in another transaction than the one that has locked",
         Change(

@@ -1,0 +1,90 @@
+"""Handlers that fork, and start programs: there are two processes then, and one may settle."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import pytest
+from django.db import connection
+
+from tests.outbox.delivery.hostile.oracle import ATOMIC, OUTSIDE, Case, pairs
+
+pytestmark = pytest.mark.services
+
+
+def wait_for_child(pid):
+    os.waitpid(pid, 0)
+
+
+def child_returns(_message):
+    if pid := os.fork():
+        wait_for_child(pid)
+
+
+def child_raises(_message):
+    if pid := os.fork():
+        wait_for_child(pid)
+    else:
+        raise ValueError("in the child")
+
+
+def child_exits(_message):
+    if pid := os.fork():
+        wait_for_child(pid)
+    else:
+        sys.exit(3)
+
+
+def child_ends_hard(_message):
+    if pid := os.fork():
+        wait_for_child(pid)
+    else:
+        os._exit(0)
+
+
+def child_becomes_a_program(_message):
+    if pid := os.fork():
+        wait_for_child(pid)
+    else:
+        os.execv("/bin/true", ["true"])
+
+
+def child_is_left(_message):
+    os.fork()
+
+
+def a_process_of_multiprocessing(_message):
+    process = multiprocessing.get_context("fork").Process(target=os.getpid)
+    process.start()
+    process.join()
+
+
+def a_program_with_our_socket(_message):
+    socket = connection.connection.fileno() if connection.connection else 1
+    subprocess.run(["/bin/true"], pass_fds=[socket], check=True)
+
+
+def a_program_that_is_left(_message):
+    subprocess.Popen(["/bin/sleep", "30"])
+
+
+BETWEEN = (ATOMIC, OUTSIDE)
+"""No bulk: the child would go on in the handler's own loop, with statements of the handler on its parent's socket."""
+
+CASES = [
+    Case("fork/exec", "the child returns from the handler", child_returns, ways=BETWEEN),
+    Case("fork/exec", "the child raises", child_raises),
+    Case("fork/exec", "the child exits by sys.exit", child_exits),
+    Case("fork/exec", "the child ends by os._exit", child_ends_hard),
+    Case("fork/exec", "the child becomes a program", child_becomes_a_program),
+    Case("fork/exec", "the child returns and nobody waits", child_is_left, ways=BETWEEN),
+    Case("fork/exec", "a process of multiprocessing", a_process_of_multiprocessing),
+    Case("fork/exec", "a program with our socket", a_program_with_our_socket),
+    Case("fork/exec", "a program that is left", a_program_that_is_left),
+]
+
+
+@pytest.mark.parametrize(**pairs(CASES))
+def test_a_handler_that_forks_costs_its_neighbours_nothing(judge, case, way):
+    judge(case, way)
