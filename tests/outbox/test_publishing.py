@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -25,6 +26,7 @@ def test_a_message_is_written_for_every_consumer_with_all_its_fields(listen, dis
     (message,) = Message.objects.values()
     created = message.pop("created_at")
     assert span.contains(created)
+    assert isinstance(message.pop("drawn_key"), UUID)
     assert message == {
         "id": id,
         "topic": "test.sold",

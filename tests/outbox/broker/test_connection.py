@@ -38,7 +38,7 @@ def test_a_hint_is_confirmed_and_lies_in_the_queue_as_a_persistent_task_in_json(
     assert missing == []
     assert message.decode()[:2] == [["test.till", [1, 2, 3]], {}]
     assert message.headers["task"] == "outbox.deliver"
-    assert message.headers["timelimit"] == [810, None]
+    assert message.headers["timelimit"] == [74, None]
     assert (message.content_type, message.properties["delivery_mode"]) == ("application/json", 2)
     assert taken.delivery_info["routing_key"] == queue_name("test.till")
     assert taken.delivery_info["exchange"] == ""

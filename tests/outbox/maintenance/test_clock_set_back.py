@@ -159,7 +159,7 @@ def test_a_heartbeat_in_the_future_proves_nothing():
     set_clock_back()
 
     assert measure().rescan is None
-    assert unready() == ["The rescan has never succeeded."]
+    assert unready()[0] == "The rescan has never succeeded."
 
 
 def test_an_alert_that_is_over_is_told_of_in_time(link, rescanned):
