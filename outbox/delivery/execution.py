@@ -4,11 +4,12 @@ import inspect
 import logging
 import os
 import signal
+import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NoReturn
 
 from outbox import logs
 from outbox.conf import conf
@@ -112,13 +113,18 @@ def run(consumer: Consumer, work: Message | list[Message], messages: Sequence[Me
 
     What it returns is of no account, unless it shows that nothing has run yet.
     """
+    process, timer_before = os.getpid(), signal.getitimer(signal.ITIMER_REAL)[0]
     try:
-        with in_one_process(consumer.name), no_timer_left(consumer.name):
-            left = time_limits.call(consumer, work, messages)
+        left = time_limits.call(consumer, work, messages)
     except ENDS_THE_PROCESS as error:
         # Celery ends its processes by it, so it goes on; but nobody else would say why the process is gone.
         log.error("the handler ended its process: %r", error, exc_info=True)
         raise
+    finally:
+        if os.getpid() != process:
+            _end_forked_child(consumer.name, sys.exception())
+        if not timer_before and signal.getitimer(signal.ITIMER_REAL)[0]:
+            _stop_timer(consumer.name)
     if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
         if inspect.iscoroutine(left) or inspect.isgenerator(left):
             left.close()
@@ -127,34 +133,20 @@ def run(consumer: Consumer, work: Message | list[Message], messages: Sequence[Me
         )
 
 
-@contextmanager
-def in_one_process(name: str) -> Iterator[None]:
+def _end_forked_child(name: str, error: BaseException | None) -> NoReturn:
     """End a child that the handler has forked and that comes back to us: it would settle on its parent's session.
 
     It ends at once, without any cleaning up: whatever it closes would be closed for its parent.
     """
-    pid, code = os.getpid(), 0
-    try:
-        yield
-    except BaseException as error:
-        code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
-        raise
-    finally:
-        if os.getpid() != pid:
-            log.error("%s: a process that the handler forked went on into the engine; it is ended", name)
-            os._exit(code)
+    code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else int(error is not None)
+    log.error("%s: a process that the handler forked went on into the engine; it is ended", name)
+    os._exit(code)
 
 
-@contextmanager
-def no_timer_left(name: str) -> Iterator[None]:
+def _stop_timer(name: str) -> None:
     """Stop a timer that the handler has set and left: it would ring, or kill, while another message is handled."""
-    was_set = signal.getitimer(signal.ITIMER_REAL)[0]
-    try:
-        yield
-    finally:
-        if not was_set and signal.getitimer(signal.ITIMER_REAL)[0]:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            log.warning("%s: the handler left a timer running (SIGALRM); it is stopped", name)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    log.warning("%s: the handler left a timer running (SIGALRM); it is stopped", name)
 
 
 def copy_of(message: Message) -> Message:

@@ -90,6 +90,13 @@ def _renew(connection: Any) -> None:
     _sessions.value[connection.alias] = _Session(connection.connection, monotonic(), read_settings(connection))
 
 
+def what_changed() -> str:
+    """Return which settings of the engine's session are not those of a new one, as people read them."""
+    connection = connections[conf().database]
+    known = _sessions.value.get(conf().database)
+    return differences(known.settings if known else "", read_settings(connection))
+
+
 def drop(connection: Any) -> None:
     """Close the session for good: a pool must not keep it either."""
     raw = connection.connection

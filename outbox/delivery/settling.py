@@ -8,6 +8,7 @@ from typing import assert_never
 
 from outbox import logs
 from outbox.conf import conf
+from outbox.delivery import sessions
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
@@ -68,7 +69,8 @@ def _refuse_another(transaction: str) -> None:
 
 
 def _refuse_other_settings(settings: str) -> None:
-    if settings and (changed := statements.changed_settings(settings)):
+    if settings and not statements.has_settings(settings):
+        changed = sessions.what_changed() or "its session"
         raise SettingsChanged(f"a handler changed {changed} for those after it; give its consumer isolated=True")
 
 

@@ -156,7 +156,7 @@ class Message(models.Model):
     """The transaction in which the row is locked, as PostgreSQL numbers it; given by the delivery loop."""
 
     session_settings: str = ""
-    """The settings of the session when the row was locked; given by the delivery loop."""
+    """The settings of the session when the row was locked, in short; given by the delivery loop."""
 
     settlement: Callable[[], AbstractContextManager[None]] | None = None
     """How ``settling`` is done; given by the delivery loop while it calls an ``atomic=False`` consumer."""

@@ -25,14 +25,16 @@ SETTINGS = (
 SEPARATOR = "\n"
 AS_TEXT = "concat_ws(E'\\n', {})".format(", ".join(f"current_setting('{name}')" for name in SETTINGS))
 
-SAME_SETTINGS = f" AND (SELECT {AS_TEXT}) = %s"
+SAME_SETTINGS = f" AND (SELECT md5({AS_TEXT})) = %s"
 """The end of a WHERE that nothing passes once the settings have changed."""
+OF_THE_TRANSACTION = frozenset({"statement_timeout", "lock_timeout"})
+"""What a chunk's transaction has values of its own for."""
 
 
 class SessionSettings(Func):
-    """The session's settings, read once for all rows."""
+    """The session's settings in short, read once for all rows."""
 
-    template = f"(SELECT {AS_TEXT})"
+    template = f"(SELECT md5({AS_TEXT}))"
     output_field = TextField()
 
 
@@ -43,7 +45,19 @@ def read_settings(connection: Any) -> str:
         return str(cursor.fetchone()[0])
 
 
+def read_short_settings(connection: Any) -> str:
+    """Return the same in short, as ``SessionSettings`` has it."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT md5({AS_TEXT})")  # made of the constants above
+        return str(cursor.fetchone()[0])
+
+
 def differences(expected: str, found: str) -> str:
-    """Return the settings that differ, as people read them: ``role = clerk (none)``."""
+    """Return the settings that differ, as people read them: ``role = clerk (none)``.
+
+    What a transaction of ours has of its own is named only if nothing else differs.
+    """
     pairs = zip(SETTINGS, expected.split(SEPARATOR), found.split(SEPARATOR), strict=False)
-    return ", ".join(f"{name} = {now} ({before})" for name, before, now in pairs if now != before)
+    changed = {name: f"{name} = {now} ({before})" for name, before, now in pairs if now != before}
+    others = {name: text for name, text in changed.items() if name not in OF_THE_TRANSACTION}
+    return ", ".join((others or changed).values())

@@ -20,7 +20,7 @@ from outbox.models.message import ONE_OF_KEY, Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
 from outbox.models.sql.conditions import Given, as_parameter
-from outbox.models.sql.session_settings import SAME_SETTINGS, SessionSettings, differences, read_settings
+from outbox.models.sql.session_settings import SAME_SETTINGS, SessionSettings, read_short_settings
 from outbox.models.status import Status
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -248,9 +248,9 @@ def in_transaction(transaction: str) -> bool:
         return bool(cursor.fetchone() == (transaction,))
 
 
-def changed_settings(settings: str) -> str:
-    """Return which of the session's settings are no longer those that ``lock`` has named, as people read them."""
-    return differences(settings, read_settings(connections[conf().database]))
+def has_settings(settings: str) -> bool:
+    """Tell whether the session's settings are still those that ``lock`` has named in short."""
+    return read_short_settings(connections[conf().database]) == settings
 
 
 def was_committed(message: Message) -> bool:

@@ -17,7 +17,7 @@ TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_c
 MUTANTS = [
     mutant(
         "a process that a handler has forked never settles",
-        Change("delivery/execution.py", "        if os.getpid() != pid:", "        if False:"),
+        Change("delivery/execution.py", "        if os.getpid() != process:", "        if False:"),
         red=[f"{FORK}[the child returns from the handler-atomic]", f"{FORK}[the child exits by sys.exit-atomic]"],
     ),
     mutant(
