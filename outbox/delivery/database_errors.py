@@ -6,6 +6,7 @@ So an error is judged by its SQLSTATE, by the alias it was met on, and by a writ
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from enum import Enum
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -78,12 +79,12 @@ def judge(error: BaseException | None) -> Fault:
     return Fault.DATABASE
 
 
-def once_back(call: Callable[[], T]) -> T:
+def once_back(call: Callable[[], T], *, within: timedelta | None = None) -> T:
     """Make the call, again while the database is away, for as long as a lease: then another worker may have the row.
 
-    It is made again after a deadlock or a serialization failure, too.
+    ``within`` is another limit. It is made again after a deadlock or a serialization failure, too.
     """
-    until = monotonic() + conf().lease.total_seconds()
+    until = monotonic() + (within or conf().lease).total_seconds()
     while True:
         try:
             return call()

@@ -1,16 +1,16 @@
 """Going on after a handler has ended the transaction of its chunk, by COMMIT or ROLLBACK."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
-from time import monotonic, sleep
-from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import connections, transaction
 
 from outbox.conf import conf
 from outbox.delivery import execution, follow_up, settling
+from outbox.delivery.database_errors import once_back
 from outbox.delivery.execution import Report
 from outbox.errors import Superseded, TransactionEnded
 from outbox.models import Fence, Message
@@ -19,12 +19,8 @@ from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
-T = TypeVar("T")
-
-AWAY_PAUSE = 0.2
-"""Seconds between two tries while the database is away."""
-AWAY_LIMIT = 30.0
-"""Seconds for which it is tried: longer than a lease, as nobody takes rows back either while the database is away."""
+AWAY_LIMIT = timedelta(seconds=30)
+"""How long it is tried: longer than a lease, as nobody takes rows back either while the database is away."""
 
 
 class Ended(Exception):
@@ -44,7 +40,7 @@ def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
     What is committed must not be forgotten for a database that is away: for half a minute, it is tried again.
     """
     connections[conf().database].close()
-    committed = _again_while_away(lambda: statements.was_committed(ended.guilty[0]))
+    committed = once_back(lambda: statements.was_committed(ended.guilty[0]), within=AWAY_LIMIT)
     log.error(
         "%s: message %s ended the transaction of its chunk, which was %s",
         consumer.name,
@@ -54,23 +50,9 @@ def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
     # After a ROLLBACK, too, what the handler went on to write has been committed, statement by statement.
     guilty = [execution.classify(message, ended.cause) for message in ended.guilty]
     for report in [*(ended.before if committed else []), *guilty]:
-        _again_while_away(partial(_settle_alone, consumer, report))
+        once_back(partial(_settle_alone, consumer, report), within=AWAY_LIMIT)
     redo = [] if committed else [report.message for report in ended.before]
     return [message.fence for message in [*redo, *ended.after]]
-
-
-def _again_while_away(act: Callable[[], T]) -> T:
-    """Do it, on a new session each time that the one there was has broken."""
-    until = monotonic() + AWAY_LIMIT
-    while True:
-        try:
-            return act()
-        except (OperationalError, InterfaceError) as error:
-            if monotonic() >= until:
-                raise
-            log.warning("the database is away, and what a handler has committed is not settled yet: %s", error)
-            connections[conf().database].close()
-            sleep(AWAY_PAUSE)
 
 
 def _settle_alone(consumer: Consumer, report: Report) -> None:

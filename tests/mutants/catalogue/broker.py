@@ -93,7 +93,7 @@ MUTANTS = [
     ),
     mutant(
         "a refused queue is told from a broker that is away",
-        Change("broker/connection.py", "raise _refusal(queue.name, connection, error) from error", "raise"),
+        Change("broker/connection.py", "raise refusal_of(queue.name, connection, error) from error", "raise"),
         red=[
             "broker/test_refused_queues::test_a_left_over_queue_is_named_with_what_the_broker_said",
         ],

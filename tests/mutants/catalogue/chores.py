@@ -29,7 +29,11 @@ MUTANTS = [
     ),
     mutant(
         "who has switched a chore off is named",
-        Change("monitoring/health.py", "plans=read_plans(with_who=True)", "plans=read_plans()"),
+        Change(
+            "monitoring/health.py",
+            "rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)",
+            "rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans()",
+        ),
         red=[f"{PLANNED}test_what_is_switched_off_names_who_has_changed_it_last"],
     ),
     mutant(

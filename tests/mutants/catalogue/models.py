@@ -44,7 +44,7 @@ MUTANTS = [
     ),
     mutant(
         "a chunk does not wait long for locks",
-        Change("models/sql/statements.py", "wait=str(wait // MILLISECOND)", 'wait="0"'),
+        Change("models/sql/statements.py", "Given.WAIT: str(wait // MILLISECOND)", 'Given.WAIT: "0"'),
         red=["delivery/test_conflicts::test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing"],
     ),
     mutant(
@@ -92,7 +92,11 @@ MUTANTS = [
     ),
     mutant(
         "the lock of a chunk is waited for no longer than said",
-        Change("models/sql/statements.py", "ours.filter(WaitsNoLonger()) if", "ours if"),
+        Change(
+            "models/sql/statements.py",
+            "ours.filter(WaitsNoLonger()).filter(RunsNoLonger()) if",
+            "ours.filter(RunsNoLonger()) if",
+        ),
         red=["delivery/test_drivers::test_the_lock_of_a_chunk_is_waited_for_no_longer_than_said"],
     ),
     mutant(
