@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.core.checks import CheckMessage, Warning
 from django.db import connections
 
 from outbox import registry
+from outbox.broker import queues
+from outbox.checks.celery import THREADS
 from outbox.conf import conf
 
 CheckMessages = Iterable[CheckMessage]
@@ -20,6 +23,12 @@ WHERE name IN (
 """
 CHECK_INTERVAL, IDLE_TIMEOUT = "client_connection_check_interval", "idle_in_transaction_session_timeout"
 ISOLATION = "default_transaction_isolation"
+LEFT = """
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true), '0')::int
+"""
+SESSIONS_A_THREAD = 1.6
+"""50 threads, and 50 greenlets, were seen to need 80 sessions."""
 
 
 def check_sessions() -> CheckMessages:
@@ -52,6 +61,26 @@ def check_sessions() -> CheckMessages:
             id="outbox.W007",
         )
     yield from _longer_than(timedelta(milliseconds=idle))
+    yield from _too_few_sessions(connection)
+
+
+def _too_few_sessions(connection: Any) -> CheckMessages:
+    """Look whether the server has a session for every thread of a worker; a pool has a limit of its own."""
+    given = queues.celery_app().conf
+    pooled = connection.settings_dict["OPTIONS"].get("pool")
+    if pooled or str(given.worker_pool) not in THREADS or not given.worker_concurrency:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(LEFT)
+        left = int(cursor.fetchone()[0])
+    needed = int(given.worker_concurrency * SESSIONS_A_THREAD)
+    if needed > left:
+        yield Warning(
+            f"A worker with {given.worker_concurrency} threads or greenlets may hold {needed} database sessions, and "
+            f"the server has {left} for all its clients.",
+            hint="Raise PostgreSQL's max_connections, lower worker_concurrency, or put a pool or PgBouncer in between.",
+            id="outbox.W052",
+        )
 
 
 def _longer_than(idle: timedelta) -> CheckMessages:

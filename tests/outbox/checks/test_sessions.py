@@ -6,6 +6,8 @@ import pytest
 from django.core.checks import Tags, run_checks
 from django.db import connection
 
+from outbox.broker import queues
+
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db")]
 
 SAFE = {
@@ -48,6 +50,21 @@ def found():
 def test_the_server_is_asked_how_its_sessions_are_opened(only, on_session, opened, ids):
     only(timeout=timedelta(seconds=15))
     on_session(**opened)
+
+    assert found() == ids
+
+
+@pytest.mark.parametrize(
+    ("pool", "concurrency", "ids"),
+    [("threads", 10_000, {"W052"}), ("gevent", 10_000, {"W052"}), ("threads", 2, set()), ("prefork", 10_000, set())],
+)
+def test_threads_that_need_more_sessions_than_the_server_has_are_found(
+    only, on_session, monkeypatch, pool, concurrency, ids
+):
+    only(timeout=timedelta(seconds=15))
+    on_session()
+    monkeypatch.setitem(queues.celery_app().conf, "worker_pool", pool)
+    monkeypatch.setitem(queues.celery_app().conf, "worker_concurrency", concurrency)
 
     assert found() == ids
 
