@@ -22,7 +22,8 @@ def test_a_memory_alarm_blocks_no_publisher_and_is_over_when_it_is_over(on_node,
         alarms = node.control("list_connections", "state")
         keys = [f"alarm too {number}" for number in range(150)]
         during = client.do("measure", topic="shop.sold", keys=keys, every=0.001)
-        [sweep] = client.do("rescan", times=1)
+        # It is found out by what is sent, which nothing is before it is due.
+        sweep = eventually(lambda: (one := client.do("rescan", times=1)[0])["alarmed"] and one, within=10)
         waiting = on_node.statuses("alarm too ")
     finally:
         node.control("set_vm_memory_high_watermark", FED)
