@@ -375,7 +375,7 @@ def beside(request):
     options = {}
     if request.param == "pooled":
         if not find_spec("psycopg_pool"):
-            pytest.skip("psycopg 3 with its pool is not installed here; make lane runs it")
+            pytest.skip("psycopg 3 is not installed here; make lane runs it")
         options = {"OPTIONS": {"pool": {"min_size": 1, "max_size": 2}}, "CONN_MAX_AGE": 0}
     connections.databases["beside"] = {**connections.databases["default"], **options}
     yield "beside"
