@@ -41,6 +41,9 @@ def handle(consumer: Consumer, fences: Sequence[Fence]) -> None:
         left = fences if consumer.isolated else handle_together(consumer, fences)
         if left:
             handle_one_by_one(consumer, left)
+        if left or len(fences) == 1:
+            # Of several at once, each is called under the settings that the one before it was.
+            sessions.restore()
     except DatabaseDown as down:
         give_back_once_back(consumer, fences, down)
     except DRIVER_ERRORS as error:
@@ -143,8 +146,11 @@ def _in_one_transaction(consumer: Consumer, fences: Sequence[Fence], *, wait: ti
                 _call_in_turn(consumer, chunk, savepoints)
             savepoints.refuse_another_transaction()
             settling.settle(consumer, chunk.reports)
+            has_hooks = bool(connections[conf().database].run_on_commit)
     except TransactionEnded as error:
         raise chunk.ended_by(error) from error
+    if has_hooks:
+        sessions.restore()
     follow_up.follow_up(consumer, chunk.reports)
     return [message.fence for message in chunk.messages[len(chunk.reports) :]]
 
@@ -179,7 +185,7 @@ def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> 
             if not turn:
                 raise
             return
-        if turn and execution.met_a_neighbour(report):
+        if turn and report.exception and execution.met_a_neighbour(report):
             return
         chunk.reports.append(report)
     _seconds_a_row.value[consumer.name] = (monotonic() - began) / max(1, len(chunk.messages))

@@ -38,15 +38,17 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
 def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
     """Deliver what is named, and then what else is due: to look for that first would keep what is named waiting.
 
-    A row that a worker was lost over stays alone. A hint whose time is up leaves the rest to another: under load it has
-    named a whole chunk, and has the time of a hint; at rest it has that of a chunk.
+    Under load a hint names a whole chunk. What others have taken of it by now is made up for, and the hint has the time
+    of a hint; at rest it has that of a chunk. A row that a worker was lost over stays alone.
     """
-    began = monotonic()
+    began, under_load = monotonic(), len(ids) >= consumer.chunk
     named = starting.start_named(consumer, ids)
-    deliver_together(consumer, named)
-    if any(row.lost for row in named):
+    alone = any(row.lost for row in named)
+    more = starting.start_due(consumer, beside=len(named)) if under_load and named and not alone else []
+    deliver_together(consumer, [*named, *more])
+    time = conf().hint_time if under_load else atomic.chunk_time()
+    if alone:
         return
-    time = conf().hint_time if len(named) == consumer.chunk else atomic.chunk_time()
     if monotonic() - began < time.total_seconds():
         drain(consumer, deadline=monotonic() + conf().hint_time.total_seconds())
     else:
@@ -63,10 +65,9 @@ def drain(consumer: Consumer, deadline: float) -> None:
 
 
 def deliver_together(consumer: Consumer, rows: Sequence[Started]) -> None:
-    """Handle and settle a chunk of rows that were started; leave the session as a new one is."""
+    """Handle and settle a chunk of rows that were started."""
     if rows:
         atomic.handle(consumer, [row.fence for row in rows])
-        sessions.restore()
 
 
 def send_another_hint(consumer: Consumer) -> None:

@@ -43,13 +43,16 @@ def start_named(consumer: Consumer, ids: Sequence[int]) -> list[Started]:
         return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
 
 
-def start_due(consumer: Consumer) -> list[Started]:
-    """Start a chunk of what else of the consumer is due soon, the oldest first."""
+def start_due(consumer: Consumer, *, beside: int = 0) -> list[Started]:
+    """Start what else of the consumer is due soon, the oldest first: a chunk, ``beside`` so many that there are."""
+    room = consumer.chunk - beside
+    if not room:
+        return []
     try:
         search = _low_water.value.begin(consumer.name)
         due = _due(consumer.name, conf().grace)
-        rows = due.run(limit=consumer.chunk, worker=worker_name(), lease=consumer.lease, since=search.since)
-        _low_water.value.learn(search, [row.due_at for row in rows], full=len(rows) == consumer.chunk)
+        rows = due.run(limit=room, worker=worker_name(), lease=consumer.lease, since=search.since)
+        _low_water.value.learn(search, [row.due_at for row in rows], full=len(rows) == room)
         return rows
     except DRIVER_ERRORS as error:
         # What was named is settled by now, and the rescan sends hints for the rest.

@@ -10,7 +10,7 @@ MUTANTS = [
     ),
     mutant(
         "a lost row starts alone, without a top-up",
-        Change("delivery/chunks.py", "    if any(row.lost for row in named):\n", "    if False:\n"),
+        Change("delivery/chunks.py", "alone = any(row.lost for row in named)", "alone = False"),
         red=["delivery/test_top_up::test_a_lost_row_starts_alone_without_a_top_up"],
     ),
     mutant(

@@ -99,7 +99,11 @@ MUTANTS = [
     ),
     mutant(
         "what a row finds of a row before it is no failure",
-        Change("delivery/atomic.py", "        if turn and execution.met_a_neighbour(report):\n", "        if False:\n"),
+        Change(
+            "delivery/atomic.py",
+            "        if turn and report.exception and execution.met_a_neighbour(report):\n",
+            "        if False:\n",
+        ),
         red=[f"{SESSIONS}test_a_temporary_table_of_one_message_is_no_failure_of_the_next[False]"],
     ),
     mutant(

@@ -48,6 +48,17 @@ def test_a_hint_takes_a_chunk_of_what_is_due_first_beside_what_it_names(listen, 
     assert states_of(ids) == [DONE] * named + [NEW] * (5 - named) + [DONE] * 4 + [NEW]
 
 
+def test_what_others_have_taken_of_a_whole_chunk_is_made_up_for_in_the_same_transaction(listen, one_chunk):
+    together = []
+    till = listen(lambda messages: together.append([message.pk for message in messages]), bulk=True, chunk=4)
+    ids = publish_messages(8)
+    starting.start_named(till, ids[:2])
+
+    chunks.deliver("test.till", ids[:4])
+
+    assert together[0] == ids[2:6]
+
+
 def test_in_a_backlog_a_hint_goes_on_until_nothing_is_left(listen, dispatched):
     listen(chunk=4)
     ids = publish_messages(30)
