@@ -31,7 +31,7 @@ def refused_rows():
     """Have PostgreSQL refuse every change of the rows with one business id."""
     query(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN RAISE EXCEPTION 'the disk says no' USING DETAIL = 'secret'; END$$"
+        "$$BEGIN RAISE EXCEPTION 'the disk says no' USING DETAIL = 'secret', ERRCODE = 'check_violation'; END$$"
     )
     query(
         "CREATE TRIGGER refuse BEFORE UPDATE ON outbox_message FOR EACH ROW WHEN (NEW.key = 'bad') "
@@ -74,7 +74,7 @@ def test_a_bad_row_keeps_neither_another_consumer_nor_the_other_rows_of_its_own_
 
     assert first.lost == 2
     assert [state.status for state in states_of([bad, good, other])] == ["started", "pending", "pending"]
-    assert first.failing == second.failing == {"test.till": "InternalError: the disk says no"}
+    assert first.failing == second.failing == {"test.till": "IntegrityError: the disk says no"}
 
 
 @pytest.mark.services
@@ -88,7 +88,7 @@ def test_a_consumer_whose_rows_cannot_be_claimed_keeps_no_other_from_sending(lis
 
     result = rescan.rescan()
 
-    assert result == RescanResult(sent=2, failing={"test.till": "InternalError: the disk says no"})
+    assert result == RescanResult(sent=2, failing={"test.till": "IntegrityError: the disk says no"})
     assert sorted(link.sent_ids) == [(id,) for id in ids]
 
 
