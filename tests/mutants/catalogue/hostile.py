@@ -37,6 +37,7 @@ MUTANTS = [
             "        if transaction:\n            sql, params = sql + SAME",
             "        if False:\n            sql, params = sql + SAME",
         ),
+        Change("models/sql/statements.py", "if settings:\n            sql", "if False:\n            sql"),
         red=[f"{CHANGES}[COMMIT AND CHAIN-19]"],
     ),
     mutant(

@@ -112,11 +112,6 @@ MUTANTS = [
         ],
     ),
     mutant(
-        "the rescan sends heads only",
-        Change("maintenance/rescan.py", "        behind = _behind(found)\n", "        behind = set()\n"),
-        red=["delivery/test_ordering_keys::test_the_rescan_sends_heads_only_and_no_other_is_due_before_its_deadline"],
-    ),
-    mutant(
         "one of many workers covers for beat",
         Change("maintenance/rescan.py", ", turn=TAKEOVER)", ")"),
         red=["maintenance/test_overlapping_rescans::test_of_many_workers_that_find_the_rescan_overdue_one_does_it"],
