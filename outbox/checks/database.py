@@ -108,16 +108,21 @@ def _alias() -> CheckMessages:
             )
 
 
+def too_strict(where: str) -> Warning:
+    """Return what is said of an isolation level that is set for all sessions, and where to take it out."""
+    return Warning(
+        "The outbox claims rows under READ COMMITTED; under SERIALIZABLE half of the rows failed and were redone.",
+        hint=f"Take the isolation level out of {where}, and ask for a stricter one where your business needs it.",
+        id="outbox.W007",
+    )
+
+
 def _driver(where: str) -> CheckMessages:
     """Yield what Django or the driver refuses, but not before the first connection or statement."""
     options = _options()
     level = options.get("isolation_level", "")
     if re.search("repeatable|serializable", str(getattr(level, "name", level)), re.IGNORECASE):
-        yield Warning(
-            "The outbox claims rows under READ COMMITTED; under SERIALIZABLE half of the rows failed and were redone.",
-            hint=f"Take the isolation level out of {where}, and ask for a stricter one where your business needs it.",
-            id="outbox.W007",
-        )
+        yield too_strict(where)
     missing = [name for name in ("psycopg", "psycopg_pool") if find_spec(name) is None]
     if options.get("pool") and missing:
         yield Error(

@@ -1,18 +1,16 @@
 """How the database's sessions are opened, as the server has it: a role or a pooler has a say in it beside the URL."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from django.core.checks import CheckMessage, Warning
+from django.core.checks import Warning
 from django.db import connections
 
 from outbox import registry
 from outbox.broker import queues
 from outbox.checks.celery import THREADS
+from outbox.checks.database import CheckMessages, too_strict
 from outbox.conf import conf
-
-CheckMessages = Iterable[CheckMessage]
 
 ASKED = """
 SELECT name, CASE unit WHEN 'ms' THEN setting::float WHEN 's' THEN setting::float * 1000 ELSE 0 END, setting
@@ -54,12 +52,7 @@ def check_sessions() -> CheckMessages:
         )
     _none, isolation = found[ISOLATION]
     if isolation in ("repeatable read", "serializable"):
-        yield Warning(
-            "The outbox claims rows under READ COMMITTED; under SERIALIZABLE half of the rows failed and were redone.",
-            hint=f'Take the isolation level out of DATABASES["{conf().database}"]["OPTIONS"] and off the role, and ask '
-            "for a stricter one where your business needs it.",
-            id="outbox.W007",
-        )
+        yield too_strict(f'DATABASES["{conf().database}"]["OPTIONS"] and off the role')
     yield from _longer_than(timedelta(milliseconds=idle))
     yield from _too_few_sessions(connection)
 

@@ -44,11 +44,12 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
     began, under_load = monotonic(), len(ids) >= consumer.chunk
     named = starting.start_named(consumer, ids)
     alone = any(row.lost for row in named)
-    more = starting.start_due(consumer, beside=len(named)) if under_load and named and not alone else []
-    deliver_together(consumer, [*named, *more])
-    time = conf().hint_time if under_load else atomic.chunk_time()
+    if under_load and named and not alone:
+        named += starting.start_due(consumer, beside=len(named))
+    deliver_together(consumer, named)
     if alone:
         return
+    time = conf().hint_time if under_load else atomic.chunk_time()
     if monotonic() - began < time.total_seconds():
         drain(consumer, deadline=monotonic() + conf().hint_time.total_seconds())
     else:

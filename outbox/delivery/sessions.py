@@ -61,11 +61,10 @@ def _restore(connection: Any) -> None:
     try:
         if known is None or monotonic() - known.opened_at > conf().session_age.total_seconds():
             _renew(connection)
-        elif connection.connection is not known.raw:
+            return
+        if connection.connection is not known.raw:
             _sessions.value[connection.alias] = _Session(connection.connection, monotonic(), known.settings)
-            _refuse_other_settings(connection, known.settings)
-        else:
-            _refuse_other_settings(connection, known.settings)
+        _refuse_other_settings(connection, known.settings)
     except Error:
         # It broke while it was idle; the next statement opens a new one.
         drop(connection)

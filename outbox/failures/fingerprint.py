@@ -19,6 +19,7 @@ VERSION = 1
 SAMPLE_LENGTH = 2_000
 TITLE_LENGTH = 300
 PLACE_LENGTH = 200
+LINE_LENGTH = 200
 
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _ENGINE = str(Path(__file__).parent.parent)
@@ -80,6 +81,12 @@ def text_of(error: BaseException) -> str:
     except Exception:
         # Whatever it raises: the attempt has failed already, and this is only its name.
         return "(its text cannot be read)"
+
+
+def in_a_line(error: Exception) -> str:
+    """Return the kind of error and the first line of what it says, which names no values of columns."""
+    said = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {said}"[:LINE_LENGTH]
 
 
 def storable(text: str) -> str:

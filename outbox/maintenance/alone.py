@@ -8,12 +8,11 @@ from time import monotonic
 from django.db import connections
 
 from outbox.conf import conf
+from outbox.failures.fingerprint import in_a_line
 from outbox.memory import Memory
 
 log = logging.getLogger("outbox.rescan")
 
-LONGEST = 200
-"""Characters of an error that are kept."""
 LOGGED_AGAIN = 60.0
 """Seconds after which the same error of the same consumer is logged again; a pass a second would fill the log."""
 
@@ -38,9 +37,3 @@ def alone(name: str, failing: dict[str, str]) -> Iterator[None]:
         if monotonic() >= _logged.value.get((name, failing[name]), 0.0):
             _logged.value[name, failing[name]] = monotonic() + LOGGED_AGAIN
             log.exception("the rescan failed for %s", name or "all consumers")
-
-
-def in_a_line(error: Exception) -> str:
-    """Return the kind of error and the first line of what it says, which names no values of columns."""
-    said = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {said}"[:LONGEST]

@@ -22,14 +22,13 @@ from outbox.broker.lookout import Lookout
 from outbox.broker.queues import queue_name
 from outbox.conf import conf
 from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.failures.fingerprint import in_a_line
 from outbox.models import Heartbeat
 
 log = getLogger("outbox.causes")
 
 FAILURE = "rescan that failed"
 """The heartbeat of the last rescan that raised an error."""
-LONGEST = 200
-"""Characters of an error that are kept."""
 NOT_FOUND = 404
 
 
@@ -105,16 +104,10 @@ def _note(error: Exception) -> None:
         connection = connections[conf().database]
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-        Heartbeat.objects.record(FAILURE, error=_in_a_line(error))
+        Heartbeat.objects.record(FAILURE, error=in_a_line(error))
     except Error as trouble:
         # What failed the rescan fails this as well; the first error says it.
         log.debug("the failure could not be written down: %r", trouble)
-
-
-def _in_a_line(error: Exception) -> str:
-    """Return the kind of error and the first line of what it says, which names no values of columns."""
-    said = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {said}"[:LONGEST]
 
 
 def _why_unwritable() -> str:
@@ -125,7 +118,7 @@ def _why_unwritable() -> str:
             Heartbeat.objects.bulk_create([Heartbeat(name=f"look {uuid4().hex}")])
             transaction.set_rollback(True, using=alias)
     except Error as error:
-        return _in_a_line(error)
+        return in_a_line(error)
     return ""
 
 

@@ -144,8 +144,8 @@ class TaskConsumer(Consumer):
         except NotFound as error:
             self._leave_out(queue, error)
             return False
-        except on.connection.client.channel_errors:
-            return True
+        except on.connection.client.channel_errors as error:
+            log.debug("Celery will meet this as well: %s", error)
         return True
 
     def _consumer_of(self, queue: EngineQueue) -> Consumer:

@@ -25,7 +25,8 @@ SETTINGS = (
 SEPARATOR = "\n"
 AS_TEXT = "concat_ws(E'\\n', {})".format(", ".join(f"current_setting('{name}')" for name in SETTINGS))
 
-SAME_SETTINGS = f" AND (SELECT md5({AS_TEXT})) = %s"
+IN_SHORT = f"md5({AS_TEXT})"
+SAME_SETTINGS = f" AND (SELECT {IN_SHORT}) = %s"
 """The end of a WHERE that nothing passes once the settings have changed."""
 OF_THE_TRANSACTION = frozenset({"statement_timeout", "lock_timeout"})
 """What a chunk's transaction has values of its own for."""
@@ -34,21 +35,23 @@ OF_THE_TRANSACTION = frozenset({"statement_timeout", "lock_timeout"})
 class SessionSettings(Func):
     """The session's settings in short, read once for all rows."""
 
-    template = f"(SELECT md5({AS_TEXT}))"
+    template = f"(SELECT {IN_SHORT})"
     output_field = TextField()
 
 
 def read_settings(connection: Any) -> str:
     """Return the settings of the session as they are now."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {AS_TEXT}")  # made of the constants above
-        return str(cursor.fetchone()[0])
+    return _ask(connection, AS_TEXT)
 
 
 def read_short_settings(connection: Any) -> str:
     """Return the same in short, as ``SessionSettings`` has it."""
+    return _ask(connection, IN_SHORT)
+
+
+def _ask(connection: Any, expression: str) -> str:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT md5({AS_TEXT})")  # made of the constants above
+        cursor.execute(f"SELECT {expression}")
         return str(cursor.fetchone()[0])
 
 
