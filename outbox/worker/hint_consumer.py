@@ -7,7 +7,7 @@ queues (``broker.EngineQueue``), and they are consumed here.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,11 +18,16 @@ from kombu import Consumer, Queue
 from kombu.message import Message
 
 from outbox.broker.queues import EngineQueue
+from outbox.worker.quiet_queues import QuietQueues
 
 log = logging.getLogger("outbox.worker")
 
 TRY_AGAIN = 30.0
 """Seconds after which a queue that the broker refused is tried again."""
+LOOK = 1.0
+"""Seconds between two looks at queues from which nothing comes."""
+ANSWER_WITHIN = 5.0
+"""Seconds that the broker has for an answer; a mute one is for the heartbeat to find."""
 
 
 class HintConsumerStep(bootsteps.StartStopStep):
@@ -35,15 +40,19 @@ class HintConsumerStep(bootsteps.StartStopStep):
         if worker.app.connection_for_read().transport.driver_type == "amqp":
             places = max(worker.pool.num_processes, worker.max_concurrency or 0)
             worker.app.amqp.Consumer = partial(TaskConsumer, hints_at_once=places)
-            if worker.use_eventloop:
-                worker.timer.call_repeatedly(TRY_AGAIN, _try_again, (worker,))
+            worker.timer.call_repeatedly(TRY_AGAIN, _have_it_do, (worker, TaskConsumer.try_again))
+            worker.timer.call_repeatedly(LOOK, _have_it_do, (worker, TaskConsumer.open_stalled_anew))
 
 
-def _try_again(worker: Any) -> None:
-    """Try refused queues again, in the loop that the worker's connection belongs to."""
-    consumer = worker.consumer.task_consumer
-    if isinstance(consumer, TaskConsumer):
-        consumer.try_again()
+def _have_it_do(worker: Any, what: Callable[["TaskConsumer"], None]) -> None:
+    """Have the worker's consumer do something, in the loop that its connection belongs to."""
+
+    def do() -> None:
+        if isinstance(worker.consumer.task_consumer, TaskConsumer):
+            what(worker.consumer.task_consumer)
+
+    if worker.consumer is not None:
+        worker.consumer.call_soon(do)
 
 
 class TaskConsumer(Consumer):
@@ -57,6 +66,8 @@ class TaskConsumer(Consumer):
         everything = list(queues)
         self._hints: dict[str, Consumer] = {}
         self._refused: dict[str, Queue] = {}
+        self._quiet = QuietQueues()
+        self._looks: Any = None
         self._hints_at_once = hints_at_once
         own = [queue for queue in everything if not isinstance(queue, EngineQueue)]
         super().__init__(channel, [queue for queue in own if self._is_there(channel, queue)], **options)
@@ -109,6 +120,17 @@ class TaskConsumer(Consumer):
                     del self._refused[queue.name]
                     log.info("the queue %s is consumed now", queue.name)
 
+    def open_stalled_anew(self) -> None:
+        """Take a new channel for each queue that has hints and gives none, though all that it gave is done."""
+        consuming = [name for name, consumer in self._hints.items() if consumer.consuming_from(name)]
+        for name in self._quiet.stalled(consuming, self._waiting_in):
+            log.warning("the queue %s has hints and gives none: its channel is closed, and another one is opened", name)
+            stalled: Any = self._hints.pop(name)
+            self._refused |= {queue.name: queue for queue in stalled.queues}
+            with self._answer_in_time():
+                stalled.channel.close()
+                self.try_again()
+
     def consuming_from(self, queue: Queue | str) -> bool:
         """Tell whether messages are taken from ``queue`` now."""
         return super().consuming_from(queue) or any(consumer.consuming_from(queue) for consumer in self._hints.values())
@@ -148,15 +170,37 @@ class TaskConsumer(Consumer):
             log.debug("Celery will meet this as well: %s", error)
         return True
 
+    @contextmanager
+    def _answer_in_time(self) -> Iterator[None]:
+        """Raise TimeoutError where the broker is mute: the worker's loop waits here, and does nothing else."""
+        channel: Any = self.channel
+        with channel.connection.transport.having_timeout(ANSWER_WITHIN):
+            yield
+
+    def _waiting_in(self, name: str) -> int:
+        """Return how many hints wait in a queue, 0 if the broker does not say."""
+        channel: Any = self.channel
+        client = channel.connection.client
+        try:
+            with self._answer_in_time():
+                self._looks = self._looks or client.channel()
+                return int(self._looks.queue_declare(name, passive=True).message_count)
+        except (*client.channel_errors, *client.connection_errors) as error:
+            # A late answer would be taken for that of the next look.
+            self._looks = None
+            log.debug("no look at %s: %r", name, error)
+            return 0
+
     def _consumer_of(self, queue: EngineQueue) -> Consumer:
         on: Any = self.channel
         channel: Any = on.connection.client.channel()
+        self._quiet.forget(queue.name)
         try:
             return Consumer(
                 channel,
                 [queue],
                 prefetch_count=self._hints_at_once,
-                on_message=self._pass_on,
+                on_message=partial(self._pass_on, queue.name),
                 on_decode_error=self.on_decode_error,
                 accept=["json"],
             )
@@ -193,7 +237,8 @@ class TaskConsumer(Consumer):
             )
         self._refused[queue.name] = queue
 
-    def _pass_on(self, message: Message) -> None:
+    def _pass_on(self, name: str, message: Message) -> None:
         """Give a hint to Celery, which says only when its loop begins what is to be done with messages."""
+        self._quiet.came(name, message)
         on_message: Any = self.on_message
         on_message(message)

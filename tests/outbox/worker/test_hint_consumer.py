@@ -10,6 +10,7 @@ from kombu import Connection, Producer, Queue
 from kombu.message import Message
 
 from outbox.broker.queues import EngineQueue, hint_queue
+from outbox.worker import quiet_queues
 from outbox.worker.hint_consumer import TaskConsumer
 from tests.harness.program import eventually
 
@@ -78,10 +79,8 @@ def test_hints_have_a_prefetch_of_their_own_and_are_acknowledged_on_their_own_ch
     taken: list[Message] = []
     consumer.consume()
     consumer.on_message = taken.append
-    producer = Producer(connection.channel())
-    for queue in (host_queue, our_queue):
-        for _number in range(6):
-            producer.publish({}, exchange="", routing_key=queue.name)
+    publish(connection, host_queue, 6)
+    publish(connection, our_queue, 6)
 
     assert drained(connection, taken) == {host_queue.name: 4, our_queue.name: 2}
     for message in taken:
@@ -119,6 +118,55 @@ def test_a_queue_that_the_broker_refuses_holds_up_no_other_and_is_tried_again(
     connection.channel().queue_delete(host_queue.name)
 
 
+def test_a_queue_that_has_hints_and_gives_none_gets_another_channel(
+    connection, consumer, our_queue, monkeypatch, caplog
+):
+    monkeypatch.setattr(quiet_queues, "LOOK_EVERY", 0)
+    taken: list[Message] = []
+    consumer.consume()
+    consumer.on_message = taken.append
+    [channel] = [one for one in channels(connection) if one.callbacks and one is not consumer.channel]
+    [tag] = channel.callbacks
+    lost: list[Any] = []
+    channel.callbacks[tag] = lost.append
+    publish(connection, our_queue, 5)
+
+    assert drained(connection, taken) == {}
+    assert len(lost) == 2, "RabbitMQ takes them for delivered, and they never came"
+    consumer.open_stalled_anew()
+    assert drained(connection, taken) == {}, "once may be chance: a hint can be on its way"
+    consumer.open_stalled_anew()
+
+    assert drained(connection, taken) == {our_queue.name: 2}
+    assert not channel.is_open
+    assert "has hints and gives none" in caplog.text
+    for _hint in range(3):
+        for message in taken:
+            if not message.acknowledged:
+                message.ack()
+        drained(connection, taken)
+    assert len(taken) == 5
+
+
+def test_a_consumer_that_is_busy_or_has_nothing_to_take_keeps_its_channel(connection, consumer, our_queue, monkeypatch):
+    monkeypatch.setattr(quiet_queues, "LOOK_EVERY", 0)
+    taken: list[Message] = []
+    consumer.consume()
+    consumer.on_message = taken.append
+    before = channels(connection)
+
+    for _look in range(3):
+        consumer.open_stalled_anew()
+    publish(connection, our_queue, 5)
+    assert drained(connection, taken) == {our_queue.name: 2}
+    for _look in range(3):
+        consumer.open_stalled_anew()
+
+    [_looks] = [one for one in channels(connection) if one not in before and one.is_open and not one.callbacks]
+    assert all(one.is_open for one in before)
+    assert drained(connection, taken) == {our_queue.name: 2}, "two are under way, and three wait for their turn"
+
+
 def test_our_queues_are_quorum_queues_though_celery_does_not_see_it(connection, our_queue):
     channel = connection.channel()
     our_queue(channel).declare()
@@ -127,6 +175,16 @@ def test_our_queues_are_quorum_queues_though_celery_does_not_see_it(connection, 
     classic = our_queue.declared_with | {"x-queue-type": "classic"}
     with pytest.raises(connection.channel_errors, match="x-queue-type"):
         channel.queue_declare(our_queue.name, durable=True, auto_delete=False, arguments=classic)
+
+
+def channels(connection: Connection) -> list[Any]:
+    return [one for number, one in connection.connection.channels.items() if number]
+
+
+def publish(connection: Connection, queue: Queue, many: int) -> None:
+    with connection.channel() as channel:
+        for _number in range(many):
+            Producer(channel).publish({}, exchange="", routing_key=queue.name)
 
 
 def drained(connection: Connection, taken: list[Message]) -> dict[str, int]:
