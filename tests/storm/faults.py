@@ -83,7 +83,7 @@ def stop_a_worker_gently(world: World) -> None:
 
 def freeze_a_worker_beyond_its_lease(world: World) -> None:
     with world.rng.choice(world.workers).frozen():
-        world.a_while(3, 8)
+        world.a_while(11, 15)
 
 
 def kill_the_control_worker(world: World) -> None:
