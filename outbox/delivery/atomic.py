@@ -177,7 +177,7 @@ def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> 
             _seconds_a_row.value[consumer.name] = (monotonic() - began) / turn
             chunk.reports += execution.give_back(chunk.messages[turn:])
             return
-        if turn:
+        if turn and chunk.reports[-1].exception:
             sessions.restore_after_errors()
         try:
             report = execution.call_handler(consumer, message, savepoints)

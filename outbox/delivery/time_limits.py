@@ -126,6 +126,7 @@ class _Watch:
 
 
 _watch: _Watch | None = None
+_main = threading.main_thread().ident
 _end_process: End | None = None
 
 
@@ -143,9 +144,9 @@ def call(consumer: Consumer, work: Message | list[Message], messages: Sequence[M
     """
     if not consumer.atomic:
         return consumer.handler(work)
-    current = Call(consumer, messages)
+    current, watch = Call(consumer, messages), _the_watch()
     try:
-        left = _call(current, work)
+        left = consumer.handler(work) if watch is None else _call(watch, current, work)
     except (TimeLimitReached, SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -157,11 +158,8 @@ def call(consumer: Consumer, work: Message | list[Message], messages: Sequence[M
     return left
 
 
-def _call(current: Call, work: Message | list[Message]) -> object:
-    """Call the handler, watched where it can be. No signal raises in here, only in what is called from here."""
-    watch = _the_watch()
-    if watch is None:
-        return current.consumer.handler(work)
+def _call(watch: _Watch, current: Call, work: Message | list[Message]) -> object:
+    """Call the handler, watched. No signal raises in here, only in what is called from here."""
     before = watch.enter(current)
     try:
         return current.consumer.handler(work)
@@ -183,7 +181,7 @@ def cancel(raw: Any) -> None:
 def _the_watch() -> _Watch | None:
     """Return the main thread's watch; none in other threads, which get no signals."""
     global _watch
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != _main:
         return None
     if _watch is None:
         _watch = _Watch()
@@ -218,8 +216,8 @@ def _place_of(thread: threading.Thread) -> FrameType | None:
 
 def _forget() -> None:
     """A process that was forked has no thread but one."""
-    global _watch
-    _watch = None
+    global _watch, _main
+    _watch, _main = None, threading.main_thread().ident
 
 
 os.register_at_fork(after_in_child=_forget)

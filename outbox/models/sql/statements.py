@@ -166,6 +166,9 @@ class Lock:
         )
         compiler = placed.select_for_update(no_key=True).order_by("pk").query.get_compiler(using)
         self._sql, self._params = compiler.as_sql()
+        if postgresql:
+            # A UUID is made of it when somebody asks: for each row it takes as long as all other columns together.
+            self._sql = self._sql.replace('."drawn_key"', '."drawn_key"::text', 1)
         columns = [column for column, _compiled, _alias in compiler.select]
         self._names = [column.target.attname for column in columns[:-2]]
         self._converters = compiler.get_converters(columns)
