@@ -115,6 +115,16 @@ MUTANTS = [
         red=["worker/test_hint_consumer::test_a_queue_that_the_broker_refuses_holds_up_no_other_and_is_tried_again"],
     ),
     mutant(
+        "a queue that has hints and gives none gets another channel",
+        Change("worker/quiet_queues.py", "found.append(name)", "pass"),
+        red=["worker/test_hint_consumer::test_a_queue_that_has_hints_and_gives_none_gets_another_channel"],
+    ),
+    mutant(
+        "a queue has not stalled while its hints are under way",
+        Change("worker/quiet_queues.py", "self._is_idle(name) and ", ""),
+        red=["worker/test_hint_consumer::test_a_consumer_that_is_busy_or_has_nothing_to_take_keeps_its_channel"],
+    ),
+    mutant(
         "a broker that is there and takes nothing is no broker without trouble",
         Change("maintenance/rescan.py", "bool(missing) and bool(connection.trouble)", "False"),
         red=["maintenance/test_rescan::test_a_broker_that_takes_nothing_is_noted_as_trouble"],
