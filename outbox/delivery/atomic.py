@@ -211,9 +211,9 @@ def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> lis
 
     The oldest are sorted, as many as there is room for; the others come behind them. Were all of them sorted, those
     that are last in the consumer's order would never have their turn.
-    From here on nothing in the transaction waits longer than ``wait`` for a lock.
+    From here on nothing in the transaction waits longer than ``wait`` for a lock, and nobody but us can commit it.
     """
-    messages = statements.lock(fences, wait=wait, limit=consumer.timeout + STATEMENT_MARGIN)
+    messages = statements.lock(fences, wait=wait, limit=consumer.timeout + STATEMENT_MARGIN, guarded=True)
     if consumer.sort is None or len(messages) < 2:
         return messages
     oldest_first, room = sorted(messages, key=lambda message: (message.due_at, message.pk)), _room(consumer)

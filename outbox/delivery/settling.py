@@ -14,7 +14,7 @@ from outbox.delivery.savepoints import ENDED
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.failures.fingerprint import storable
 from outbox.models import Attempt, AttemptOutcome, Message
-from outbox.models.sql import statements
+from outbox.models.sql import commit_guard, statements
 from outbox.policy import (
     Again,
     Counters,
@@ -64,7 +64,7 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
 
 
 def _refuse_another(transaction: str) -> None:
-    if transaction and not statements.in_transaction(transaction):
+    if commit_guard.allow_commit() != transaction and transaction:
         raise TransactionEnded(ENDED, by_the_one_before=True)
 
 

@@ -19,6 +19,7 @@ from outbox.conf import conf
 from outbox.models.message import ONE_OF_KEY, Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
+from outbox.models.sql.commit_guard import ALLOW, REFUSE
 from outbox.models.sql.conditions import Given, as_parameter
 from outbox.models.sql.session_settings import SAME_SETTINGS, SessionSettings, read_short_settings
 from outbox.models.status import Status
@@ -152,9 +153,9 @@ class RunsNoLonger(Func):
 
 
 class Lock:
-    """Lock the rows that are still ours, and read them."""
+    """Lock the rows that are still ours, and read them; ``guarded`` refuses a COMMIT until they are settled."""
 
-    def __init__(self, using: str) -> None:
+    def __init__(self, using: str, *, guarded: bool = False) -> None:
         self._using = using
         postgresql = connections[using].vendor == "postgresql"
         ours = Message.objects.using(using).still_ours()
@@ -169,6 +170,7 @@ class Lock:
         if postgresql:
             # A UUID is made of it when somebody asks: for each row it takes as long as all other columns together.
             self._sql = self._sql.replace('."drawn_key"', '."drawn_key"::text', 1)
+            self._sql = REFUSE + self._sql if guarded else self._sql
         columns = [column for column, _compiled, _alias in compiler.select]
         self._names = [column.target.attname for column in columns[:-2]]
         self._converters = compiler.get_converters(columns)
@@ -216,7 +218,7 @@ class Success:
         connection = connections[self._using]
         sql, params = self._sql, _given(connection, self._params, _lists(fences))
         if transaction:
-            sql, params = sql + SAME_TRANSACTION, [*params, transaction]
+            sql, params = ALLOW + sql + SAME_TRANSACTION, [*params, transaction]
         if settings:
             sql, params = sql + SAME_SETTINGS, [*params, settings]
         with connection.cursor() as cursor:
@@ -227,12 +229,15 @@ class Success:
 LONGEST_STATEMENT = timedelta(hours=1)
 
 
-def lock(fences: Sequence[Fence], *, wait: timedelta, limit: timedelta = LONGEST_STATEMENT) -> list[Message]:
+def lock(
+    fences: Sequence[Fence], *, wait: timedelta, limit: timedelta = LONGEST_STATEMENT, guarded: bool = False
+) -> list[Message]:
     """Lock the rows that are still ours and return them, in the order of publishing.
 
     From here on no statement of the transaction waits for a lock longer than ``wait``, or runs longer than ``limit``.
+    ``guarded``, it cannot be committed before ``succeed`` in it, or ``commit_guard.allow_commit``.
     """
-    return _locking(conf().database).run(fences, wait=wait, limit=limit)
+    return _locking(conf().database, guarded=guarded).run(fences, wait=wait, limit=limit)
 
 
 def succeed(fences: Sequence[Fence], *, transaction: str = "", settings: str = "") -> int:
@@ -242,13 +247,6 @@ def succeed(fences: Sequence[Fence], *, transaction: str = "", settings: str = "
     the session's settings have changed.
     """
     return _succeeding(conf().database).run(fences, transaction=transaction, settings=settings)
-
-
-def in_transaction(transaction: str) -> bool:
-    """Tell whether this is still the transaction that ``lock`` has named."""
-    with connections[conf().database].cursor() as cursor:
-        cursor.execute("SELECT pg_current_xact_id()::text")
-        return bool(cursor.fetchone() == (transaction,))
 
 
 def has_settings(settings: str) -> bool:

@@ -14,7 +14,19 @@ FAILS = f"{SUITE}test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attem
 FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbours_nothing"
 TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
 
+REFUSED = "delivery/test_ended_transactions::test_a_commit_is_refused_so_a_kill_behind_it_leaves_no_effect"
+
 MUTANTS = [
+    mutant(
+        "no COMMIT goes through before the rows are settled",
+        Change("delivery/atomic.py", ", guarded=True)", ")"),
+        red=[f"{REFUSED}[COMMIT-in turn]"],
+    ),
+    mutant(
+        "a COMMIT is refused under whatever search path",
+        Change("migrations/0002_commit_guard.py", " SET search_path FROM CURRENT AS", " AS"),
+        red=[f"{REFUSED}[COMMIT under another search path-in turn]"],
+    ),
     mutant(
         "a process that a handler has forked never settles",
         Change("delivery/execution.py", "        if os.getpid() != process:", "        if False:"),

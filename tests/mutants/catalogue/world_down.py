@@ -39,7 +39,11 @@ MUTANTS = [
     ),
     mutant(
         "another alias that broke is healed before the next row",
-        Change("delivery/atomic.py", "        if turn and chunk.reports[-1].exception:\n            sessions.restore_after_errors()\n", ""),
+        Change(
+            "delivery/atomic.py",
+            "        if turn and chunk.reports[-1].exception:\n            sessions.restore_after_errors()\n",
+            "",
+        ),
         red=[f"{HERE}::test_another_alias_that_breaks_in_a_row_fails_no_row_after_it[plain-False]"],
     ),
     mutant(

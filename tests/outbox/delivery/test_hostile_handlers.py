@@ -1,11 +1,12 @@
 """A handler is a stranger: whatever it does, its neighbours have one effect each, and it has one at the most.
 
 Every case is what one message's handler does among 20, as the first, a middle one, the last and the only one.
+PostgreSQL refuses no COMMIT here, as it does elsewhere: what ends a transaction is noticed all the same.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +29,19 @@ Act = Callable[[Message], object]
 def _somebody_listens(listen: Any) -> None:
     """What is published before its hostile handler is there needs a consumer."""
     listen()
+
+
+@pytest.fixture(autouse=True)
+def _no_commit_is_refused(transactional_db: None) -> Iterator[None]:
+    switch("DISABLE")
+    yield
+    switch("ENABLE")
+
+
+def switch(how: str) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE outbox_unsettled {how} TRIGGER outbox_unsettled_refuse_commit")
 
 
 def effect(message: Message) -> None:
