@@ -23,11 +23,6 @@ MUTANTS = [
         red=[f"{REFUSED}[COMMIT-in turn]"],
     ),
     mutant(
-        "a COMMIT is refused under whatever search path",
-        Change("migrations/0002_commit_guard.py", " SET search_path FROM CURRENT AS", " AS"),
-        red=[f"{REFUSED}[COMMIT under another search path-in turn]"],
-    ),
-    mutant(
         "a process that a handler has forked never settles",
         Change("delivery/execution.py", "        if os.getpid() != process:", "        if False:"),
         red=[f"{FORK}[the child returns from the handler-atomic]", f"{FORK}[the child exits by sys.exit-atomic]"],
