@@ -76,6 +76,44 @@ def unguard(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         schema_editor.execute(NO_GUARD, params=None)
 
 
+# Unlogged, for a row lives no longer than its transaction. A handler may set constraints immediate: the trigger fires
+# then, lets it pass, and does not fire again. It runs as its owner, and with its owner's search path, for a handler may
+# have changed both for its transaction.
+COMMIT_GUARD = """
+CREATE UNLOGGED TABLE outbox_unsettled (number bigint PRIMARY KEY);
+CREATE FUNCTION outbox_refuse_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS
+$$
+BEGIN
+    IF current_query() ~* '\\m(commit|end|prepare)\\M'
+        AND EXISTS (SELECT FROM outbox_unsettled WHERE number = NEW.number)
+    THEN
+        RAISE EXCEPTION 'a handler must not commit: its effect would no longer hang together with its success'
+            USING ERRCODE = 'invalid_transaction_termination', HINT = 'Use transaction.atomic(), or atomic=False.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER outbox_unsettled_refuse_commit AFTER INSERT ON outbox_unsettled
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION outbox_refuse_commit();
+"""
+NO_COMMIT_GUARD = """
+DROP TABLE outbox_unsettled;
+DROP FUNCTION outbox_refuse_commit();
+"""
+
+
+def refuse_commits(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Have PostgreSQL refuse a COMMIT while rows are locked and not settled: a handler's own."""
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(COMMIT_GUARD, params=None)
+
+
+def allow_commits(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Take the table and its trigger away."""
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(NO_COMMIT_GUARD, params=None)
+
+
 class Migration(migrations.Migration):
     initial = True
 
@@ -640,4 +678,5 @@ class Migration(migrations.Migration):
         ),
         migrations.RunPython(store_for_updates, store_as_usual),
         migrations.RunPython(guard, unguard),
+        migrations.RunPython(refuse_commits, allow_commits),
     ]
