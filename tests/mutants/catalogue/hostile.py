@@ -13,21 +13,39 @@ FAILS = f"{SUITE}test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attem
 
 FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbours_nothing"
 TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
+PROCESS = "delivery/hostile/test_process::test_a_handler_that_harms_its_process_costs_its_neighbours_nothing"
+    "delivery/hostile/test_transactions::test_a_handler_that_ends_its_transaction_costs_its_neighbours_nothing"
+)
+
+SHARED = Change("delivery/process_state.py", "    if not _here.in_a_call:\n", "    if True:\n")
+"""Without its parent's sessions a forked child can do nothing that other guards must notice."""
 
 MUTANTS = [
     mutant(
         "a process that a handler has forked never settles",
-        Change("delivery/execution.py", "        if os.getpid() != process:", "        if False:"),
+        Change("delivery/process_state.py", "        if os.getpid() != self.pid:", "        if False:"),
+        SHARED,
         red=[f"{FORK}[the child returns from the handler-atomic]", f"{FORK}[the child exits by sys.exit-atomic]"],
     ),
     mutant(
         "a timer that a handler has left is stopped",
-        Change("delivery/execution.py", "signal.setitimer(signal.ITIMER_REAL, 0)", "pass"),
+        Change("delivery/process_state.py", "signal.setitimer(signal.ITIMER_REAL, 0)", "pass"),
         red=[f"{TIMER}[a timer is left that kills-atomic]"],
+    ),
+    mutant(
+        "a process that a handler has forked has none of its parent's sessions",
+        SHARED,
+        red=[f"{FORK}[the child returns from the handler-bulk]"],
+    ),
+    mutant(
+        "limits that a handler has lowered are put back",
+        Change("delivery/process_state.py", "for limit in LIMITS] != self.limits:", "for limit in LIMITS] == []:"),
+        red=[f"{PROCESS}[a low limit of open files-atomic]", f"{PROCESS}[a low limit for files-atomic]"],
     ),
     mutant(
         "only the process that was called opens the settlement",
         Change("delivery/non_atomic.py", "        if os.getpid() != self._pid:", "        if False:"),
+        SHARED,
         red=[f"{FORK}[the child returns and nobody waits-non-atomic]"],
     ),
     mutant(
