@@ -14,6 +14,7 @@ FAILS = f"{SUITE}test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attem
 FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbours_nothing"
 TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
 PROCESS = "delivery/hostile/test_process::test_a_handler_that_harms_its_process_costs_its_neighbours_nothing"
+CONNECTION = "delivery/hostile/test_connections::test_a_handler_that_breaks_its_connection_costs_its_neighbours_nothing"
     "delivery/hostile/test_transactions::test_a_handler_that_ends_its_transaction_costs_its_neighbours_nothing"
 )
 
@@ -41,6 +42,16 @@ MUTANTS = [
         "limits that a handler has lowered are put back",
         Change("delivery/process_state.py", "for limit in LIMITS] != self.limits:", "for limit in LIMITS] == []:"),
         red=[f"{PROCESS}[a low limit of open files-atomic]", f"{PROCESS}[a low limit for files-atomic]"],
+    ),
+    mutant(
+        "a wrapper that a handler has left around all statements is taken off",
+        Change("delivery/process_state.py", "if self.connection.execute_wrappers != self.wrappers:", "if False:"),
+        red=[f"{CONNECTION}[leaves a wrapper that refuses-{way}]" for way in ("atomic", "bulk", "non-atomic")],
+    ),
+    mutant(
+        "a chunk goes on only on the connection that it began on",
+        Change("delivery/savepoints.py", "        if self._is_exchanged():\n            return True\n", ""),
+        red=[f"{CONNECTION}[drops the driver's-atomic]", f"{CONNECTION}[removes the alias-atomic]"],
     ),
     mutant(
         "only the process that was called opens the settlement",
