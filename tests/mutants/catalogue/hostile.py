@@ -15,6 +15,7 @@ FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbou
 TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
 PROCESS = "delivery/hostile/test_process::test_a_handler_that_harms_its_process_costs_its_neighbours_nothing"
 CONNECTION = "delivery/hostile/test_connections::test_a_handler_that_breaks_its_connection_costs_its_neighbours_nothing"
+TRANSACTION = (
     "delivery/hostile/test_transactions::test_a_handler_that_ends_its_transaction_costs_its_neighbours_nothing"
 )
 
@@ -52,6 +53,11 @@ MUTANTS = [
         "a chunk goes on only on the connection that it began on",
         Change("delivery/savepoints.py", "        if self._is_exchanged():\n            return True\n", ""),
         red=[f"{CONNECTION}[drops the driver's-atomic]", f"{CONNECTION}[removes the alias-atomic]"],
+    ),
+    mutant(
+        "what is written after the success was rolled back is rolled back too",
+        Change("delivery/non_atomic.py", "            self._refuse_lost_success()\n", ""),
+        red=[f"{TRANSACTION}[ROLLBACK, the effect again-non-atomic]"],
     ),
     mutant(
         "only the process that was called opens the settlement",
