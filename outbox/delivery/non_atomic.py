@@ -205,7 +205,13 @@ def settle_outside(consumer: Consumer, report: Report) -> None:
         tries += 1
         return _settled(consumer, report, again=tries > 1)
 
-    if database_errors.once_back(settle_once_more):
+    try:
+        ours = database_errors.once_back(settle_once_more)
+    except database_errors.DRIVER_ERRORS:
+        # Nothing is wrong with our statements: the handler left this session so that they fail. A new one is tried.
+        sessions.drop(connections[conf().database])
+        ours = database_errors.once_back(settle_once_more)
+    if ours:
         follow_up.follow_up(consumer, [report])
 
 

@@ -60,6 +60,18 @@ MUTANTS = [
         red=[f"{TRANSACTION}[ROLLBACK, the effect again-non-atomic]"],
     ),
     mutant(
+        "a session on which nothing can be settled is left for another",
+        Change(
+            "delivery/non_atomic.py",
+            "        sessions.drop(connections[conf().database])\n        ours = database_errors.once_back",
+            "        ours = database_errors.once_back",
+        ),
+        red=[
+            "delivery/hostile/test_sessions::test_a_handler_that_changes_its_session_costs_its_neighbours_nothing"
+            "[a table that hides the engine's-non-atomic]"
+        ],
+    ),
+    mutant(
         "only the process that was called opens the settlement",
         Change("delivery/non_atomic.py", "        if os.getpid() != self._pid:", "        if False:"),
         SHARED,
