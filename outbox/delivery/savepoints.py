@@ -77,6 +77,9 @@ class Savepoints:
             # Django knows hooks by the names on its stack, and has a label in place of ours.
             del connection.run_on_commit[hooks_before:]
             self._roll_back()
+            if isinstance(error, TransactionEnded):
+                # Made up by the handler: its transaction goes on, and nothing of its neighbours is lost.
+                raise RuntimeError(f"the handler raised {error!r}") from error  # noqa: TRY004  # no wrong type
             raise
         self._close_what_is_left_open(before)
         connection.savepoint_ids.pop()

@@ -15,6 +15,7 @@ FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbou
 TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
 PROCESS = "delivery/hostile/test_process::test_a_handler_that_harms_its_process_costs_its_neighbours_nothing"
 CONNECTION = "delivery/hostile/test_connections::test_a_handler_that_breaks_its_connection_costs_its_neighbours_nothing"
+EXCEPTION = "delivery/hostile/test_errors::test_a_handler_that_raises_costs_its_neighbours_nothing"
 TRANSACTION = (
     "delivery/hostile/test_transactions::test_a_handler_that_ends_its_transaction_costs_its_neighbours_nothing"
 )
@@ -53,6 +54,13 @@ MUTANTS = [
         "a chunk goes on only on the connection that it began on",
         Change("delivery/savepoints.py", "        if self._is_exchanged():\n            return True\n", ""),
         red=[f"{CONNECTION}[drops the driver's-atomic]", f"{CONNECTION}[removes the alias-atomic]"],
+    ),
+    mutant(
+        "only the engine says that a transaction has ended",
+        Change(
+            "delivery/savepoints.py", "            if isinstance(error, TransactionEnded):\n", "            if False:\n"
+        ),
+        red=[f"{EXCEPTION}[the engine's TransactionEnded-bulk]"],
     ),
     mutant(
         "what is written after the success was rolled back is rolled back too",

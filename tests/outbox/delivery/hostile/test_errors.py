@@ -3,12 +3,10 @@
 import asyncio
 
 import pytest
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError
 
 from outbox.delivery.database_errors import DatabaseDown
-from outbox.delivery.execution import Redo
-from outbox.delivery.time_limits import TimeLimitReached
-from outbox.errors import Reject, SettingsChanged, Superseded, TransactionEnded
+from outbox.errors import Reject, Superseded, TransactionEnded
 from tests.outbox.delivery.hostile.oracle import Case, pairs
 
 pytestmark = pytest.mark.services
@@ -36,11 +34,11 @@ class Unequal(Exception):
         raise RuntimeError("not to be compared")
 
 
-class Nameless(Exception):
+class Longwinded(Exception):
     __module__ = None
 
 
-Nameless.__name__ = "\ud800\0"
+Longwinded.__name__ = "N" * 10_000
 
 
 def raises(error):
@@ -56,41 +54,24 @@ def goes_in_circles(_message):
     raise first
 
 
-def a_long_chain(_message):
-    error = None
-    for number in range(3_000):
-        link = ValueError(number)
-        link.__context__, error = error, link
-    raise error
-
-
 def many_at_once(_message):
     raise ExceptionGroup("many", [ValueError(number) for number in range(2_000)])
 
 
 CASES = [
     Case("exception", "CancelledError", raises(asyncio.CancelledError()), reason="no_tries_left"),
-    Case("exception", "GeneratorExit", raises(GeneratorExit()), reason="no_tries_left"),
-    Case("exception", "StopIteration", raises(StopIteration()), reason="no_tries_left"),
-    Case("exception", "MemoryError", raises(MemoryError()), reason="no_tries_left"),
     Case("exception", "BaseException of an extension", raises(Foreign()), reason="no_tries_left"),
     Case("exception", "no text", raises(Unspeakable()), reason="no_tries_left"),
     Case("exception", "a text of ten million letters", raises(ValueError("x" * 10**7)), reason="no_tries_left"),
     Case("exception", "NUL and half a letter", raises(ValueError("\0 \ud800")), reason="no_tries_left"),
-    Case("exception", "a name that no table takes", raises(Nameless()), reason="no_tries_left"),
     Case("exception", "no Reject, but says so", raises(Liar())),
     Case("exception", "not to be compared", raises(Unequal()), reason="no_tries_left"),
     Case("exception", "causes in a circle", goes_in_circles, reason="no_tries_left"),
-    Case("exception", "a long chain of causes", a_long_chain, reason="no_tries_left"),
     Case("exception", "two thousand at once", many_at_once, reason="no_tries_left"),
     Case("exception", "a made-up database error", raises(OperationalError("made up")), reason="no_tries_left"),
-    Case("exception", "a made-up DatabaseError", raises(DatabaseError()), reason="no_tries_left"),
     Case("exception", "the engine's Superseded", raises(Superseded("made up"))),
-    Case("exception", "the engine's Redo", raises(Redo("made up"))),
-    Case("exception", "the engine's SettingsChanged", raises(SettingsChanged("made up"))),
     Case("exception", "the engine's TransactionEnded", raises(TransactionEnded("made up"))),
     Case("exception", "the engine's DatabaseDown", raises(DatabaseDown("made up"))),
-    Case("exception", "the engine's TimeLimitReached", raises(TimeLimitReached("made up"))),
 ]
 
 
