@@ -5,10 +5,10 @@ import contextlib
 import pytest
 from django.db import transaction
 
-from outbox import Message, Reject, Snooze, consumer, memory, publish, registry, tasks
+from outbox import Message, Reject, Snooze, consumer, publish, registry
 from outbox.delivery import chunks
 from outbox.errors import KeyReused, OperatorError
-from outbox.maintenance import pruning, rescan
+from outbox.maintenance import rescan
 from outbox.operate import consumers, messages
 from tests.outbox.delivery.hostile.oracle import ATOMIC, BULK, Case, pairs
 
@@ -32,16 +32,6 @@ def publishes_and_takes_it_back(message):
     assert not Message.objects.filter(key=f"after {message.key}").exists()
 
 
-def publishes_and_fails(message):
-    with transaction.atomic():
-        publish(message.topic, key=f"after {message.key}", payload={})
-    raise ValueError("and then it failed")
-
-
-def publishes_nonsense(message):
-    publish(message.topic, key=message.key, payload=object())
-
-
 def settles_in_a_transaction(message):
     with message.settling():
         pass
@@ -50,10 +40,6 @@ def settles_in_a_transaction(message):
 def settles_twice(message):
     with message.settling(), message.settling():
         pass
-
-
-def leaves_settling_open(message):
-    message.settling().__enter__()
 
 
 def raises(error):
@@ -94,18 +80,10 @@ def acts_as_an_operator(message):
                 act(other.pk, revision=other.revision, actor="ada", reason="because")
 
 
-def retries_itself(message):
-    messages.retry(message.pk, revision=message.revision, actor="ada", reason="because")
-
-
 def pauses_and_fails(message):
     with transaction.atomic():
         consumers.pause(message.consumer, seen=None, actor="ada", reason="because")
         raise ValueError("and then it failed")
-
-
-def registers_another(_message):
-    consumer("test.late", name="test.late")(lambda _message: None)
 
 
 def registers_its_name_again(message):
@@ -116,10 +94,6 @@ def forgets_its_consumer(message):
     registry.forget_consumer(message.consumer)
 
 
-def forgets_all(_message):
-    memory.forget_all()
-
-
 def delivers(pick):
     def act(message):
         chunks.deliver(message.consumer, [row.pk for row in Message.objects.order_by("pk") if pick(row, message)])
@@ -127,46 +101,26 @@ def delivers(pick):
     return act
 
 
-def runs_the_task(message):
-    tasks.run_deliver(message.consumer, [message.pk])
-
-
 def rescans(_message):
     rescan.rescan()
-
-
-def prunes(_message):
-    pruning.prune()
 
 
 CASES = [
     Case("API", "publishes itself", publishes_itself, reason=""),
     Case("API", "publishes itself with another payload", publishes_itself_otherwise, reason=""),
     Case("API", "publishes and takes it back", publishes_and_takes_it_back, reason=""),
-    Case("API", "publishes and fails", publishes_and_fails, reason="no_tries_left"),
-    Case("API", "publishes nonsense", publishes_nonsense, reason="no_tries_left"),
     Case("API", "settles in a transaction", settles_in_a_transaction, ways=[ATOMIC, BULK], reason="no_tries_left"),
     Case("API", "settles twice", settles_twice, reason="no_tries_left"),
-    Case("API", "leaves settling() open", leaves_settling_open),
     Case("API", "Reject without words", raises(Reject), reason="rejected"),
-    Case("API", "Reject of an object", raises(Reject(object())), reason="rejected"),
     Case("API", "Snooze without a span", raises_what_cannot_be_made, reason="no_tries_left"),
     Case("API", "returns a coroutine", returns(coroutine)),
-    Case("API", "returns a generator", returns(lambda: (each for each in ()))),
     Case("API", "returns what has no class", returns(Strange)),
     Case("API", "acts as an operator", acts_as_an_operator),
-    Case("API", "retries itself", retries_itself, reason="no_tries_left"),
     Case("API", "pauses its consumer and fails", pauses_and_fails, reason="no_tries_left"),
-    Case("API", "registers another consumer", registers_another, reason=""),
     Case("API", "registers its name again", registers_its_name_again, reason="no_tries_left"),
     Case("API", "forgets its consumer", forgets_its_consumer, spoils=True),
-    Case("API", "forgets all", forgets_all),
-    Case("API", "delivers itself", delivers(lambda row, message: row.pk == message.pk)),
     Case("API", "delivers its neighbours", delivers(lambda row, message: row.pk != message.pk)),
-    Case("API", "delivers all", delivers(lambda _row, _message: True)),
-    Case("API", "runs the task", runs_the_task),
     Case("API", "rescans", rescans),
-    Case("API", "prunes", prunes),
 ]
 
 

@@ -24,10 +24,6 @@ def closes_the_driver_s(_message):
     raw().close()
 
 
-def closes_all(_message):
-    connections.close_all()
-
-
 def drops_the_driver_s(_message):
     connection.connection = None
 
@@ -46,25 +42,11 @@ def closes_the_descriptor(_message):
     os.close(raw().fileno())
 
 
-def cancels(_message):
-    raw().cancel()
-
-
 def leaves_a_wrapper(_message):
     def refuse(*_args):
         raise PermissionError("no more statements")
 
     connection.execute_wrappers.append(refuse)
-
-
-def forgets_wrappers(_message):
-    connection.execute_wrappers = None
-
-
-def leaves_a_cursor_with_rows(_message):
-    cursor = connection.cursor()
-    cursor.execute("SELECT generate_series(1, 100000)")
-    connection.basket = cursor
 
 
 def leaves_a_result_in_parts(_message):
@@ -85,14 +67,6 @@ def removes_the_alias(_message):
     del connections["default"]
 
 
-def keeps_queries(_message):
-    connection.force_debug_cursor = True
-
-
-def shares_it(_message):
-    connection.inc_thread_sharing()
-
-
 def claims_to_be_of_another_thread(_message):
     connection._thread_ident = 1
 
@@ -103,21 +77,15 @@ BETWEEN = (ATOMIC, OUTSIDE)
 CASES = [
     Case("connection", "closes it", closes),
     Case("connection", "closes the driver's", at_first(closes_the_driver_s), ways=BETWEEN),
-    Case("connection", "closes all", closes_all),
     Case("connection", "drops the driver's", drops_the_driver_s, ways=BETWEEN),
     Case("connection", "connects anew", connects_anew, ways=BETWEEN),
     Case("connection", "ends its session", at_first(ends_its_session), reason=""),
     Case("connection", "shuts the socket", shuts_the_socket),
     Case("connection", "closes the descriptor", closes_the_descriptor),
-    Case("connection", "cancels what does not run", cancels),
     Case("connection", "leaves a wrapper that refuses", leaves_a_wrapper),
-    Case("connection", "forgets all wrappers", forgets_wrappers),
-    Case("connection", "leaves a cursor with rows", leaves_a_cursor_with_rows),
     Case("connection", "leaves a result in parts", leaves_a_result_in_parts),
     Case("connection", "goes to another database", goes_to_another_database, spoils=True),
     Case("connection", "removes the alias", removes_the_alias, ways=BETWEEN),
-    Case("connection", "keeps all queries", keeps_queries),
-    Case("connection", "shares it among threads", shares_it),
     Case("connection", "gives it to another thread", claims_to_be_of_another_thread, spoils=True),
 ]
 

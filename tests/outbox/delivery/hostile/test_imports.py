@@ -5,8 +5,6 @@ import importlib
 import itertools
 import sys
 import tempfile
-import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import django.db
 import pytest
 from django.conf import settings
 
-import outbox
 from tests.outbox.delivery.hostile.oracle import ATOMIC, BULK, Case, pairs
 from tests.shop import consumers as shop
 
@@ -47,18 +44,6 @@ def leaves_a_finder_that_refuses(_message):
     sys.meta_path.insert(0, Refuser)
 
 
-def leaves_no_path(_message):
-    sys.path.clear()
-    sys.path_importer_cache.clear()
-
-
-def refuses_all_imports(_message):
-    def refuse(name, *_args, **_options):
-        raise ImportError(name)
-
-    builtins.__import__ = refuse
-
-
 def removes(package):
     def act(_message):
         for name in [name for name in sys.modules if name.split(".")[0] == package]:
@@ -71,21 +56,11 @@ def reloads(module):
     return lambda _message: importlib.reload(module)
 
 
-def imports_the_engine_anew(message):
-    removes("outbox")(message)
-    importlib.import_module("outbox.errors")
-
-
 def changes_the_settings(_message):
     settings.OUTBOX = {}
     settings.INSTALLED_APPS = []
     settings.DATABASE_ROUTERS = []
     settings.DATABASES["default"]["NAME"] = "no_such_database"
-
-
-def takes_settings_away(_message):
-    del settings.OUTBOX
-    del settings.DATABASES
 
 
 def puts_a_stranger_in_place_of_connections(_message):
@@ -110,12 +85,6 @@ def changes_builtins(_message):
     builtins.open = builtins.print = builtins.sorted = None
 
 
-def holds_the_lock_of_a_module(message):
-    thread = threading.Thread(target=imports("import time\ntime.sleep(60)"), args=(message,), daemon=True)
-    thread.start()
-    time.sleep(0.05)
-
-
 def patches_all(_message):
     monkey = pytest.importorskip("gevent.monkey")
     monkey.patch_all()
@@ -124,24 +93,15 @@ def patches_all(_message):
 SHORT = timedelta(seconds=0.3)
 
 CASES = [
-    Case("import", "there is no such module", imports("import no_such_module"), reason="no_tries_left"),
     Case("import", "a module with an error", imports("raise ValueError('at import')"), reason="no_tries_left"),
-    Case("import", "a module that is no Python", imports("def ("), reason="no_tries_left"),
     Case("import", "a module that exits", imports("import sys; sys.exit(0)"), spoils=True),
     Case(
         "import", "a module that never ends", imports("while True: pass"), ways=[ATOMIC, BULK], timeout=SHORT
     ),  # outside a transaction nothing is broken off
-    Case("import", "a module that a thread never has", holds_the_lock_of_a_module),
     Case("import", "a finder that refuses is left", leaves_a_finder_that_refuses),
-    Case("import", "no path is left", leaves_no_path),
-    Case("import", "no import goes any more", refuses_all_imports, spoils=True),
-    Case("import", "Django out of sys.modules", removes("django"), spoils=True),
     Case("import", "the engine out of sys.modules", removes("outbox"), spoils=True),
-    Case("import", "the engine once more", imports_the_engine_anew, spoils=True),
     Case("import", "the consumers once more", reloads(shop)),
-    Case("import", "the package once more", reloads(outbox)),
     Case("import", "other settings", changes_the_settings, spoils=True),
-    Case("import", "no settings", takes_settings_away, spoils=True),
     Case("import", "no django.db.connection", puts_a_stranger_in_place_of_connections, spoils=True),
     Case("import", "no django.db.transaction.atomic", breaks_atomic, spoils=True),
     Case("import", "cursors that refuse", breaks_the_cursor, spoils=True),

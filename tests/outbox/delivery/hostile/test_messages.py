@@ -1,6 +1,5 @@
 """Handlers that change the message they were given, its row, and the rows of others."""
 
-import copy
 import pickle
 import time
 
@@ -9,8 +8,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from outbox import Message
-from outbox.models import Attempt
-from tests.outbox.delivery.hostile.oracle import ATOMIC, BULK, OUTSIDE, Case, effect, pairs
+from tests.outbox.delivery.hostile.oracle import ATOMIC, BULK, Case, effect, pairs
 from tests.outbox.delivery.hostile.test_threads import in_a_thread
 
 pytestmark = pytest.mark.services
@@ -26,15 +24,6 @@ def changes_what_it_holds(message):
     message.payload["basket"] = object()
     message.headers.clear()
     message._state.db = "nowhere"
-
-
-def has_nothing_left(message):
-    message.__dict__.clear()
-
-
-def reads_it_again(message):
-    message.refresh_from_db()
-    message.attempts += 1
 
 
 def saves_it(message):
@@ -59,10 +48,6 @@ def pickles_it(message):
     assert (again.pk, again.key) == (message.pk, message.key)
 
 
-def copies_it(message):
-    assert copy.deepcopy(message).pk == message.pk
-
-
 def settles_it_later(message):
     def work():
         time.sleep(0.1)
@@ -77,10 +62,6 @@ def fails_and_settles_it_later(message):
     raise ValueError("not now")
 
 
-def keeps_an_attempt_of_its_own(message):
-    Attempt.objects.create(message_id=message.pk, number=message.attempts, outcome="failed", error="made up")
-
-
 def deletes_all(_message):
     Message.objects.all().delete()
 
@@ -89,20 +70,8 @@ def all_are_successes(_message):
     Message.objects.update(status="success", finished_at=Now(), lease_until=None)
 
 
-def all_are_pending(_message):
-    Message.objects.update(status="pending", lease_until=None)
-
-
-def all_have_another_attempt(_message):
-    Message.objects.update(attempts=F("attempts") + 1, attempt_limit=F("attempt_limit") + 1)
-
-
 def all_have_another_payload(_message):
     Message.objects.update(payload={"basket": "somebody else's"})
-
-
-def locks_all(_message):
-    list(Message.objects.select_for_update(skip_locked=True))
 
 
 TAKEN_BACK = (ATOMIC, BULK)
@@ -111,24 +80,16 @@ TAKEN_BACK = (ATOMIC, BULK)
 CASES = [
     Case("message", "changes its fields", changes_its_fields, ways=TAKEN_BACK, reason=""),
     Case("message", "changes what it holds", changes_what_it_holds, reason=""),
-    Case("message", "has nothing left", has_nothing_left, ways=TAKEN_BACK, reason=""),
-    Case("message", "reads it again", reads_it_again),
     Case("message", "saves it", saves_it),
     Case("message", "saves it as a success", saves_it_as_a_success, ways=TAKEN_BACK),
     Case("message", "writes another attempt", writes_another_attempt),
     Case("message", "deletes it", deletes_it),
     Case("message", "pickles it", pickles_it),
-    Case("message", "copies it", copies_it),
     Case("message", "settles it in a thread, later", settles_it_later),
     Case("message", "fails, and settles it in a thread", fails_and_settles_it_later),
-    Case("message", "keeps an attempt of its own", keeps_an_attempt_of_its_own),
     Case("message", "deletes all", deletes_all, ways=TAKEN_BACK),
     Case("message", "all are successes", all_are_successes, ways=TAKEN_BACK),
-    Case("message", "all are pending", all_are_pending, ways=TAKEN_BACK),
-    Case("message", "all have another attempt", all_have_another_attempt, ways=TAKEN_BACK),
     Case("message", "all have another payload", all_have_another_payload),
-    Case("message", "locks all", locks_all, ways=TAKEN_BACK),
-    Case("message", "locks all before it settles", locks_all, settling=True, ways=[OUTSIDE]),
 ]
 
 

@@ -53,10 +53,6 @@ def swallows_an_error(message):
         return
 
 
-def releases_our_savepoint(message):
-    sql(f"RELEASE SAVEPOINT {connection.savepoint_ids[-1]}")(message)
-
-
 def switches_autocommit(on):
     return lambda _message: transaction.set_autocommit(on)
 
@@ -72,22 +68,14 @@ def in_settling(name, act, **options):
 CASES = [
     in_settling("ROLLBACK", sql("ROLLBACK"), ways=BETWEEN),
     in_settling("COMMIT", sql("COMMIT"), ways=BETWEEN),
-    in_settling("ROLLBACK, BEGIN", sql("ROLLBACK", "BEGIN"), ways=BETWEEN),
-    in_settling("COMMIT, BEGIN", sql("COMMIT", "BEGIN"), ways=BETWEEN),
     in_settling("COMMIT AND CHAIN", sql("COMMIT AND CHAIN"), ways=BETWEEN),
-    in_settling("ROLLBACK AND CHAIN", sql("ROLLBACK AND CHAIN"), ways=BETWEEN),
     in_settling("ROLLBACK, the effect again", then_writes("ROLLBACK"), ways=BETWEEN),
     in_settling("ROLLBACK AND CHAIN, the effect again", then_writes("ROLLBACK AND CHAIN"), ways=BETWEEN),
-    in_settling("ROLLBACK, an error", then_raises("ROLLBACK"), ways=BETWEEN),
     in_settling("COMMIT, an error", then_raises("COMMIT"), ways=BETWEEN),
     in_settling("the driver's block", the_driver_s_block, ways=BETWEEN),
-    in_settling("the driver's rollback", lambda _message: connection.connection.rollback(), ways=BETWEEN),
-    in_settling("Django's commit", lambda _message: transaction.commit(), reason="no_tries_left"),
-    in_settling("Django's autocommit", switches_autocommit(True), reason="no_tries_left"),
     in_settling("a block that is left open", enters_a_block),
     in_settling("a rollback that is asked for", wants_a_rollback, reason="no_tries_left"),
     in_settling("an error that is swallowed", swallows_an_error, reason="no_tries_left"),
-    in_settling("RELEASE of a savepoint", releases_our_savepoint, reason="no_tries_left"),
     Case("transaction", "a block that is left open before settling", enters_a_block, ways=[OUTSIDE]),
     Case("transaction", "autocommit that is left off", switches_autocommit(False), ways=[OUTSIDE]),
     Case("transaction", "BEGIN that is left open", sql("BEGIN"), ways=[OUTSIDE]),
