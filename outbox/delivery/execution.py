@@ -2,18 +2,14 @@
 
 import inspect
 import logging
-import os
-import signal
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NoReturn
 
 from outbox import logs
 from outbox.conf import conf
-from outbox.delivery import time_limits
+from outbox.delivery import process_state, time_limits
 from outbox.delivery.database_errors import may_be_the_worlds, sqlstate
 from outbox.delivery.savepoints import Savepoints
 from outbox.delivery.time_limits import TimeLimitReached
@@ -113,7 +109,7 @@ def run(consumer: Consumer, work: Message | list[Message], messages: Sequence[Me
 
     What it returns is of no account, unless it shows that nothing has run yet.
     """
-    process, timer_before = os.getpid(), signal.getitimer(signal.ITIMER_REAL)[0]
+    found = process_state.note()
     try:
         left = time_limits.call(consumer, work, messages)
     except ENDS_THE_PROCESS as error:
@@ -121,32 +117,13 @@ def run(consumer: Consumer, work: Message | list[Message], messages: Sequence[Me
         log.error("the handler ended its process: %r", error, exc_info=True)
         raise
     finally:
-        if os.getpid() != process:
-            _end_forked_child(consumer.name, sys.exception())
-        if not timer_before and signal.getitimer(signal.ITIMER_REAL)[0]:
-            _stop_timer(consumer.name)
+        found.put_back(consumer.name)
     if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
         if inspect.iscoroutine(left) or inspect.isgenerator(left):
             left.close()
         raise TypeError(
             f"{consumer.name} returned a {type(left).__name__}, which has not run; a consumer is a plain function"
         )
-
-
-def _end_forked_child(name: str, error: BaseException | None) -> NoReturn:
-    """End a child that the handler has forked and that comes back to us: it would settle on its parent's session.
-
-    It ends at once, without any cleaning up: whatever it closes would be closed for its parent.
-    """
-    code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else int(error is not None)
-    log.error("%s: a process that the handler forked went on into the engine; it is ended", name)
-    os._exit(code)
-
-
-def _stop_timer(name: str) -> None:
-    """Stop a timer that the handler has set and left: it would ring, or kill, while another message is handled."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    log.warning("%s: the handler left a timer running (SIGALRM); it is stopped", name)
 
 
 def copy_of(message: Message) -> Message:

@@ -23,9 +23,9 @@ from outbox.conf import conf
 from outbox.delivery import database_errors, execution, follow_up, sessions, settling
 from outbox.delivery.database_errors import Fault
 from outbox.delivery.execution import Report
-from outbox.delivery.savepoints import let_hooks_stand_alone, refuse_silent_rollback
-from outbox.errors import LeftOpenError, Superseded
-from outbox.models import Attempt, AttemptOutcome, Fence, Message
+from outbox.delivery.savepoints import ENDED, let_hooks_stand_alone, refuse_silent_rollback
+from outbox.errors import LeftOpenError, Superseded, TransactionEnded
+from outbox.models import Attempt, AttemptOutcome, Fence, Message, Status
 from outbox.models.sql import statements
 from outbox.policy import Failed, Interrupted, Succeeded
 from outbox.registry import Consumer
@@ -105,7 +105,14 @@ class Settlement:
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
             yield
             refuse_silent_rollback()
+            self._refuse_lost_success()
             let_hooks_stand_alone(connection, hooks_before)
+
+    def _refuse_lost_success(self) -> None:
+        """Raise ``TransactionEnded`` if the handler has rolled the success back; what it wrote since goes too."""
+        mine = Message.objects.filter(pk=self._message.pk, attempts=self._message.attempts, status=Status.SUCCESS)
+        if not mine.exists():
+            raise TransactionEnded(ENDED)
 
 
 def call_outside(consumer: Consumer, message: Message) -> Report:
@@ -198,7 +205,13 @@ def settle_outside(consumer: Consumer, report: Report) -> None:
         tries += 1
         return _settled(consumer, report, again=tries > 1)
 
-    if database_errors.once_back(settle_once_more):
+    try:
+        ours = database_errors.once_back(settle_once_more)
+    except database_errors.DRIVER_ERRORS:
+        # Nothing is wrong with our statements: the handler left this session so that they fail. A new one is tried.
+        sessions.drop(connections[conf().database])
+        ours = database_errors.once_back(settle_once_more)
+    if ours:
         follow_up.follow_up(consumer, [report])
 
 

@@ -30,6 +30,9 @@ ENDED = (
     "nor roll back: let it raise, or use transaction.atomic()"
 )
 
+_Depth = tuple[list[str | None], list[Any]]
+"""How deep in blocks a connection is: its savepoints and its atomic blocks, as Django keeps them."""
+
 _numbers = count(1)
 
 
@@ -41,8 +44,10 @@ class Savepoints:
     """
 
     def __init__(self) -> None:
-        self._connection: Any = connections[conf().database]  # the stubs leave out much of what is used here
+        self._alias = conf().database
+        self._connection: Any = connections[self._alias]  # the stubs leave out much of what is used here
         self._cursor = self._connection.cursor()
+        self._raw = self._connection.connection
         self._name = ""
         self._rolled_back = False
 
@@ -58,7 +63,7 @@ class Savepoints:
         self._begin()
         # Not its name: whoever knew that could put another savepoint in its place, in another transaction.
         connection.savepoint_ids.append(LABEL)
-        before = len(connection.savepoint_ids), len(connection.atomic_blocks)
+        before = connection.savepoint_ids[:], connection.atomic_blocks[:]
         hooks_before = len(connection.run_on_commit)
         try:
             yield
@@ -72,7 +77,11 @@ class Savepoints:
             # Django knows hooks by the names on its stack, and has a label in place of ours.
             del connection.run_on_commit[hooks_before:]
             self._roll_back()
+            if isinstance(error, TransactionEnded):
+                # Made up by the handler: its transaction goes on, and nothing of its neighbours is lost.
+                raise RuntimeError(f"the handler raised {error!r}") from error  # noqa: TRY004  # no wrong type
             raise
+        self._close_what_is_left_open(before)
         connection.savepoint_ids.pop()
         self._refuse_ended_transaction()
         let_hooks_stand_alone(connection, hooks_before)
@@ -90,6 +99,8 @@ class Savepoints:
 
     def _has_ended(self) -> bool:
         raw = self._connection.connection
+        if self._is_exchanged():
+            return True
         if self._connection.closed_in_transaction:
             return False  # nothing was committed, and the chunk will not get on
         if self._connection.vendor == "sqlite":
@@ -98,22 +109,35 @@ class Savepoints:
         shut = raw.closed == 1 and not getattr(raw, "broken", False)
         return bool(shut or raw.info.transaction_status == IDLE)
 
-    def _refuse_ended_transaction(self, error: BaseException | None = None) -> None:
-        if self._has_ended():
-            raise TransactionEnded(ENDED) from error
+    def _is_exchanged(self) -> bool:
+        """Tell whether the alias has another connection now than the one on which our transaction runs."""
+        return connections[self._alias] is not self._connection or self._connection.connection is not self._raw
 
-    def _refuse_what_is_left_open(self, before: tuple[int, int]) -> None:
+    def _refuse_ended_transaction(self, error: BaseException | None = None) -> None:
+        if not self._has_ended():
+            return
+        if self._is_exchanged():
+            self._take_back_connection()
+        raise TransactionEnded(ENDED) from error
+
+    def _take_back_connection(self) -> None:
+        """Put our connection back in its place, as its session holds our rows' locks until it is closed."""
+        for theirs in (connections[self._alias], self._connection):
+            if theirs.connection not in (None, self._raw):
+                theirs.connection.close()
+        connections[self._alias] = self._connection
+        self._connection.connection = self._raw
+
+    def _refuse_what_is_left_open(self, before: _Depth) -> None:
         connection = self._connection
-        if (len(connection.savepoint_ids), len(connection.atomic_blocks)) != before or not connection.in_atomic_block:
+        if (connection.savepoint_ids, connection.atomic_blocks) != before or not connection.in_atomic_block:
             raise LeftOpenError(
                 "the handler entered transaction.atomic() and did not leave it; use it as a with-block or a decorator"
             )
 
-    def _close_what_is_left_open(self, before: tuple[int, int]) -> None:
+    def _close_what_is_left_open(self, before: _Depth) -> None:
         """Bring Django's own account back to what it was; the savepoint takes back what was written."""
-        savepoints, blocks = before
-        del self._connection.savepoint_ids[savepoints:]
-        del self._connection.atomic_blocks[blocks:]
+        self._connection.savepoint_ids[:], self._connection.atomic_blocks[:] = before
         self._connection.in_atomic_block = True
 
     def _begin(self) -> None:

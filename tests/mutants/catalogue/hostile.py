@@ -13,6 +13,15 @@ FAILS = f"{SUITE}test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attem
 
 FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbours_nothing"
 TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
+PROCESS = "delivery/hostile/test_process::test_a_handler_that_harms_its_process_costs_its_neighbours_nothing"
+CONNECTION = "delivery/hostile/test_connections::test_a_handler_that_breaks_its_connection_costs_its_neighbours_nothing"
+EXCEPTION = "delivery/hostile/test_errors::test_a_handler_that_raises_costs_its_neighbours_nothing"
+TRANSACTION = (
+    "delivery/hostile/test_transactions::test_a_handler_that_ends_its_transaction_costs_its_neighbours_nothing"
+)
+
+SHARED = Change("delivery/process_state.py", "    if not _here.in_a_call:\n", "    if True:\n")
+"""Without its parent's sessions a forked child can do nothing that other guards must notice."""
 
 REFUSED = "delivery/test_ended_transactions::test_a_commit_is_refused_so_a_kill_behind_it_leaves_no_effect"
 
@@ -24,17 +33,63 @@ MUTANTS = [
     ),
     mutant(
         "a process that a handler has forked never settles",
-        Change("delivery/execution.py", "        if os.getpid() != process:", "        if False:"),
+        Change("delivery/process_state.py", "        if os.getpid() != self.pid:", "        if False:"),
+        SHARED,
         red=[f"{FORK}[the child returns from the handler-atomic]", f"{FORK}[the child exits by sys.exit-atomic]"],
     ),
     mutant(
         "a timer that a handler has left is stopped",
-        Change("delivery/execution.py", "signal.setitimer(signal.ITIMER_REAL, 0)", "pass"),
+        Change("delivery/process_state.py", "signal.setitimer(signal.ITIMER_REAL, 0)", "pass"),
         red=[f"{TIMER}[a timer is left that kills-atomic]"],
+    ),
+    mutant(
+        "a process that a handler has forked has none of its parent's sessions",
+        SHARED,
+        red=[f"{FORK}[the child returns from the handler-bulk]"],
+    ),
+    mutant(
+        "limits that a handler has lowered are put back",
+        Change("delivery/process_state.py", "for limit in LIMITS] != self.limits:", "for limit in LIMITS] == []:"),
+        red=[f"{PROCESS}[a low limit of open files-atomic]", f"{PROCESS}[a low limit for files-atomic]"],
+    ),
+    mutant(
+        "a wrapper that a handler has left around all statements is taken off",
+        Change("delivery/process_state.py", "if self.connection.execute_wrappers != self.wrappers:", "if False:"),
+        red=[f"{CONNECTION}[leaves a wrapper that refuses-{way}]" for way in ("atomic", "bulk", "non-atomic")],
+    ),
+    mutant(
+        "a chunk goes on only on the connection that it began on",
+        Change("delivery/savepoints.py", "        if self._is_exchanged():\n            return True\n", ""),
+        red=[f"{CONNECTION}[drops the driver's-atomic]", f"{CONNECTION}[removes the alias-atomic]"],
+    ),
+    mutant(
+        "only the engine says that a transaction has ended",
+        Change(
+            "delivery/savepoints.py", "            if isinstance(error, TransactionEnded):\n", "            if False:\n"
+        ),
+        red=[f"{EXCEPTION}[the engine's TransactionEnded-bulk]"],
+    ),
+    mutant(
+        "what is written after the success was rolled back is rolled back too",
+        Change("delivery/non_atomic.py", "            self._refuse_lost_success()\n", ""),
+        red=[f"{TRANSACTION}[ROLLBACK, the effect again-non-atomic]"],
+    ),
+    mutant(
+        "a session on which nothing can be settled is left for another",
+        Change(
+            "delivery/non_atomic.py",
+            "        sessions.drop(connections[conf().database])\n        ours = database_errors.once_back",
+            "        ours = database_errors.once_back",
+        ),
+        red=[
+            "delivery/hostile/test_sessions::test_a_handler_that_changes_its_session_costs_its_neighbours_nothing"
+            "[a table that hides the engine's-non-atomic]"
+        ],
     ),
     mutant(
         "only the process that was called opens the settlement",
         Change("delivery/non_atomic.py", "        if os.getpid() != self._pid:", "        if False:"),
+        SHARED,
         red=[f"{FORK}[the child returns and nobody waits-non-atomic]"],
     ),
     mutant(

@@ -16,13 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
+from django.db.models.functions import Now
 
-from outbox import Message
+from outbox import Draft, Message, memory, publish_many
 from outbox.delivery import chunks
 from outbox.maintenance import rescan
-from tests.harness.clock import let_pass
-from tests.harness.messages import MessageState, publish_message, publish_messages, state_of
+from outbox.models import Status
+from tests.harness.messages import MessageState, publish_message, state_of
 from tests.shop.models import Effect
 
 Act = Callable[[Message], object]
@@ -38,13 +39,19 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True)
 class Case:
-    """What one message's handler does, and whether its process may be of no use afterwards."""
+    """What one message's handler does, after its effect."""
 
     kind: str
     name: str
     act: Act
     spoils: bool = False
+    """Whether its process may be of no use afterwards."""
     ways: Sequence[str] = tuple(WAYS)
+    settling: bool = False
+    """Whether it is done in the block in which a non-atomic handler settles; else before that."""
+    reason: str | None = None
+    """What the guilty message fails for, "" if it succeeds; None if that is not the point."""
+    timeout: timedelta = timedelta(seconds=15)
 
 
 def pairs(cases: Sequence[Case]) -> dict[str, Any]:
@@ -55,6 +62,11 @@ def pairs(cases: Sequence[Case]) -> dict[str, Any]:
         "argvalues": values,
         "ids": [f"{case.name}-{way}" for case, way in values],
     }
+
+
+def at_first(act: Act) -> Act:
+    """Return the act as one that is done at the first two attempts only: for faults that are free many times."""
+    return lambda message: act(message) if message.attempts <= 2 else None
 
 
 class Book:
@@ -78,6 +90,13 @@ class Book:
         path = self._path(key, "calls")
         return len(path.read_text().splitlines()) if path.exists() else 0
 
+    def note(self, key: str) -> None:
+        """Write down that the act for this message has begun."""
+        self._path(key, "acted").touch()
+
+    def acted(self, key: str) -> bool:
+        return self._path(key, "acted").exists()
+
     def _path(self, key: str, kind: str) -> Path:
         return self._folder / f"{key.replace(' ', '_')}.{kind}"
 
@@ -86,25 +105,30 @@ def effect(message: Message) -> None:
     Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=os.getpid())
 
 
-def handler_for(guilty: int, act: Act, book: Book, *, atomic: bool) -> Callable[[Any], None]:
+def handler_for(guilty: int, case: Case, book: Book, *, atomic: bool) -> Callable[[Any], object]:
     """Return the handler of all messages, which does the act for one of them after it has left its effect."""
 
-    def outside(message: Message) -> None:
+    def act(message: Message) -> object:
+        if message.pk != guilty:
+            return None
+        book.note(message.key)
+        return case.act(message)
+
+    def outside(message: Message) -> object:
         book.pay(message.key)
-        if message.pk == guilty:
-            act(message)
+        left = None if case.settling else act(message)
         with message.settling():
             effect(message)
+            return act(message) if case.settling else left
 
-    def inside(message: Message) -> None:
+    def inside(message: Message) -> object:
         book.pay(message.key)
         effect(message)
-        if message.pk == guilty:
-            act(message)
+        return act(message)
 
-    def handler(work: Message | list[Message]) -> None:
-        for message in work if isinstance(work, list) else [work]:
-            (inside if atomic else outside)(message)
+    def handler(work: Message | list[Message]) -> object:
+        left = [(inside if atomic else outside)(each) for each in (work if isinstance(work, list) else [work])]
+        return next((each for each in left if each is not None), None)
 
     return handler
 
@@ -129,7 +153,6 @@ class Process:
 
 def in_a_process(work: Callable[[], dict[str, Any]], answers: Path) -> Process:
     """Do the work in a fork that shares no session with this process; end it and all that it started."""
-    connections.close_all()
     answers.unlink(missing_ok=True)
     pid = os.fork()
     if not pid:
@@ -141,10 +164,16 @@ def in_a_process(work: Callable[[], dict[str, Any]], answers: Path) -> Process:
     return Process(hung=hung, code=os.waitstatus_to_exitcode(status), **said)
 
 
+_INHERITED: list[Any] = []
+"""The session of the parent, kept in a child from being closed. It ends without any cleaning up."""
+
+
 def _work_and_end(work: Callable[[], dict[str, Any]], answers: Path) -> None:
     own = os.getpid()
     write, end, getpid, dumps = Path.write_text, os._exit, os.getpid, partial(json.JSONEncoder().encode)
     try:
+        _INHERITED.append(connections["default"].connection)
+        connections["default"].connection = None
         os.setpgid(0, 0)
         said = {"returned": True, **work()}
         if getpid() == own:
@@ -178,17 +207,18 @@ class Trial:
     def run(self) -> None:
         """Deliver until every message is finished, each round in a process of its own."""
         self.book = Book(self.folder / "book")
-        self.listen(**WAYS[self.way])
-        self.ids = publish_messages(NEIGHBOURS + 1)
+        options = {**WAYS[self.way], "timeout": self.case.timeout}
+        self.listen(**options)
+        with transaction.atomic():
+            drafts = [Draft("test.sold", key=f"sold {number}", payload={}) for number in range(NEIGHBOURS + 1)]
+            self.ids = publish_many(drafts)
         self.guilty = self.ids[POSITION]
-        act = handler_for(self.guilty, self.case.act, self.book, atomic=self.way != OUTSIDE)
-        self.listen(act, **WAYS[self.way])
+        self.key = Message.objects.get(pk=self.guilty).key
+        self.listen(handler_for(self.guilty, self.case, self.book, atomic=self.way != OUTSIDE), **options)
         self.process = in_a_process(self._first, self.folder / "first")
         for _round in range(ROUNDS):
-            if not self._unfinished():
+            if self.process.hung or not self._unfinished():
                 break
-            let_pass(timedelta(minutes=20))
-            rescan.rescan()
             in_a_process(self._again, self.folder / "again")
 
     def _first(self) -> dict[str, Any]:
@@ -205,10 +235,25 @@ class Trial:
             return {"error": f"{error} {raised!r}"}
 
     def _again(self) -> dict[str, Any]:
-        left = self._unfinished()
-        for hint in (left, *([id] for id in left)):
-            chunks.deliver("test.till", hint)
+        for _round in range(1 if self.case.spoils else ROUNDS):
+            if not (left := self._unfinished()):
+                break
+            self._let_leases_end()
+            rescan.rescan()
+            for hint in (left, *([id] for id in left)):
+                chunks.deliver("test.till", hint)
         return {}
+
+    def _let_leases_end(self) -> None:
+        """Make what is left due and its leases over.
+
+        When an attempt began stays: a server that was started after that is taken for what ended the attempt.
+        """
+        memory.forget_all()
+        past = Now() - timedelta(minutes=1)
+        left = Message.objects.filter(pk__in=self._unfinished())
+        left.update(due_at=past, not_before=past, sends=0)
+        left.filter(status=Status.STARTED).update(lease_until=past)
 
     def _unfinished(self) -> list[int]:
         finished = ("success", "failed")
@@ -220,20 +265,29 @@ class Trial:
         table = Counter(Effect.objects.values_list("message_id", flat=True))
         rows = {message.pk: message for message in Message.objects.filter(pk__in=self.ids)}
         found = [fault for id in self.ids if id != self.guilty for fault in self._faults_of(id, rows, table)]
-        if table[self.guilty] > 1:
-            found.append(f"the guilty has {table[self.guilty]} effects")
-        if self.guilty in rows and rows[self.guilty].status not in ("success", "failed"):
-            found.append(f"the guilty is {rows[self.guilty].status}")
-        if self.guilty in rows and rows[self.guilty].status == "success" and table[self.guilty] != 1:
-            found.append("the guilty is a success without its effect")
-        if not self.case.spoils and str(self.process) != "goes on":
+        found += self._faults_of_guilty(rows.get(self.guilty), table[self.guilty])
+        if not self.book.acted(self.key):
+            found.append("the act was never done")
+        if self.process.hung or (not self.case.spoils and str(self.process) != "goes on"):
             found.append(f"the process {self.process}: {self.process.error}")
+        return found
+
+    def _faults_of_guilty(self, row: Message | None, effects: int) -> list[str]:
+        found = [f"the guilty has {effects} effects"] if effects > 1 else []
+        if row is None:
+            return found
+        if row.status not in ("success", "failed"):
+            found.append(f"the guilty is {row.status}")
+        if row.status == "success" and effects != 1:
+            found.append("the guilty is a success without its effect")
+        if self.case.reason not in (None, row.reason):
+            found.append(f"the guilty is {row.status}: {row.reason or 'no reason'}")
         return found
 
     def _faults_of(self, id: int, rows: dict[int, Message], table: Counter[int]) -> list[str]:
         if id not in rows:
             return [f"the neighbour {id} is gone"]
-        state, key, found = state_of(id), rows[id].key, []
+        state, key, found = rows[id], rows[id].key, []
         if (state.status, table[id], self.book.paid(key)) != ("success", 1, 1):
             found.append(f"the neighbour {id} is {state.status}, {table[id]} effects, {self.book.paid(key)} paid")
         if state.attempts != 1 + (state.attempt_limit - 3):

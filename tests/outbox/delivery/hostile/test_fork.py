@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
-from tests.outbox.delivery.hostile.oracle import ATOMIC, OUTSIDE, Case, pairs
+from tests.outbox.delivery.hostile.oracle import Case, effect, pairs
 
 pytestmark = pytest.mark.services
 
@@ -69,16 +69,52 @@ def a_program_that_is_left(_message):
     subprocess.Popen(["/bin/sleep", "30"])
 
 
-BETWEEN = (ATOMIC, OUTSIDE)
-"""No bulk: the child would go on in the handler's own loop, with statements of the handler on its parent's socket."""
+def child_writes(message):
+    if pid := os.fork():
+        wait_for_child(pid)
+    else:
+        effect(message)
+        os._exit(0)
+
+
+def child_closes(_message):
+    if pid := os.fork():
+        wait_for_child(pid)
+    else:
+        connection.close()
+        os._exit(0)
+
+
+def child_commits(_message):
+    if pid := os.fork():
+        wait_for_child(pid)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("COMMIT")
+
+
+def child_has_a_session_of_its_own(_message):
+    if pid := os.fork():
+        _pid, status = os.waitpid(pid, 0)
+        assert status == 0
+    else:
+        connections["beside"] = connection.copy()
+        with connections["beside"].cursor() as cursor:
+            cursor.execute("SELECT 1")
+        os._exit(0)
+
 
 CASES = [
-    Case("fork/exec", "the child returns from the handler", child_returns, ways=BETWEEN),
+    Case("fork/exec", "the child returns from the handler", child_returns),
     Case("fork/exec", "the child raises", child_raises),
     Case("fork/exec", "the child exits by sys.exit", child_exits),
     Case("fork/exec", "the child ends by os._exit", child_ends_hard),
     Case("fork/exec", "the child becomes a program", child_becomes_a_program),
-    Case("fork/exec", "the child returns and nobody waits", child_is_left, ways=BETWEEN),
+    Case("fork/exec", "the child returns and nobody waits", child_is_left),
+    Case("fork/exec", "the child writes on our session", child_writes),
+    Case("fork/exec", "the child closes our session", child_closes),
+    Case("fork/exec", "the child commits on our session", child_commits),
+    Case("fork/exec", "the child has a session of its own", child_has_a_session_of_its_own, reason=""),
     Case("fork/exec", "a process of multiprocessing", a_process_of_multiprocessing),
     Case("fork/exec", "a program with our socket", a_program_with_our_socket),
     Case("fork/exec", "a program that is left", a_program_that_is_left),

@@ -46,6 +46,10 @@ def closes_descriptors(_message):
     os.closerange(3, 4096)
 
 
+def lowers(limit, value):
+    return lambda _message: resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
+
+
 def exits(_message):
     sys.exit(1)
 
@@ -73,6 +77,9 @@ CASES = [
     Case("process", "memory that is not there", needs_memory),
     Case("process", "no garbage collection", collects_nothing),
     Case("process", "all descriptors closed", closes_descriptors, spoils=True),
+    Case("process", "a low limit of open files", lowers(resource.RLIMIT_NOFILE, 3)),
+    Case("process", "a low limit of memory", lowers(resource.RLIMIT_AS, 1 << 20)),
+    Case("process", "a low limit for files", lowers(resource.RLIMIT_FSIZE, 1)),
     Case("process", "sys.exit", exits, spoils=True),
     Case("process", "os._exit", ends, spoils=True),
     Case("process", "os.abort", aborts, spoils=True),

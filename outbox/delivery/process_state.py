@@ -1,0 +1,108 @@
+"""What a handler may change of its process that would reach other messages: it is put back after each call.
+
+A timer would ring, or kill, while another message is handled. A lower limit, or a wrapper around every statement,
+would fail what comes next. A process that the handler has forked shares its parent's sessions: whatever it wrote on
+them would be taken for its parent's. So it has none, and it never gets back into the engine.
+"""
+
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from django.db import connections
+
+from outbox.conf import conf
+
+log = logging.getLogger("outbox.delivery")
+
+LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_FSIZE)
+"""Those under which other messages fail when a handler has lowered them: open files, memory, the size of files."""
+
+
+class _Here(threading.local):
+    """Whether this thread is in a handler."""
+
+    in_a_call = False
+
+
+_here = _Here()
+
+
+class Found:
+    """What the process had before a call."""
+
+    __slots__ = ("connection", "in_a_call", "limits", "pid", "timer", "wrappers")
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.in_a_call = _here.in_a_call
+        self.timer = signal.getitimer(signal.ITIMER_REAL)[0]
+        self.limits = [resource.getrlimit(limit) for limit in LIMITS]
+        self.connection: Any = connections[conf().database]
+        self.wrappers: list[Callable[..., Any]] = self.connection.execute_wrappers[:]
+
+    def put_back(self, name: str) -> None:
+        """Have it again after a call of the consumer ``name``; a forked child ends here."""
+        if os.getpid() != self.pid:
+            _end_forked_child(name, sys.exception())
+        _here.in_a_call = self.in_a_call
+        if not self.timer and signal.getitimer(signal.ITIMER_REAL)[0]:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            log.warning("%s: the handler left a timer running (SIGALRM); it is stopped", name)
+        if [resource.getrlimit(limit) for limit in LIMITS] != self.limits:
+            self._put_back_limits(name)
+        if self.connection.execute_wrappers != self.wrappers:
+            self.connection.execute_wrappers = self.wrappers
+            log.warning("%s: the handler left a wrapper around all statements; it is taken off", name)
+
+    def _put_back_limits(self, name: str) -> None:
+        for limit, (soft, hard) in zip(LIMITS, self.limits, strict=True):
+            try:
+                resource.setrlimit(limit, (soft, hard))
+            except (ValueError, OSError):
+                # Without the right to raise the hard limit again, all that it leaves.
+                lowered = resource.getrlimit(limit)[1]
+                resource.setrlimit(limit, (lowered, lowered))
+        log.warning(
+            "%s: the handler changed limits of its process (setrlimit); they are as before, or as near as may be", name
+        )
+
+
+def note() -> Found:
+    """Note what the process has, before a call."""
+    found = Found()
+    _here.in_a_call = True
+    return found
+
+
+def _end_forked_child(name: str, error: BaseException | None) -> NoReturn:
+    """End a child that the handler has forked and that comes back to us: it would settle as its parent.
+
+    It ends at once, without any cleaning up: whatever it closes would be closed for its parent.
+    """
+    code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else int(error is not None)
+    log.error("%s: a process that the handler forked went on into the engine; it is ended", name)
+    os._exit(code)
+
+
+def _leave_sessions_to_the_parent() -> None:
+    """Put nothing in the place of each session that a child of a handler has from its parent.
+
+    What it sends there is lost, a farewell included, and no answer comes. It may close them, and open its own.
+    """
+    if not _here.in_a_call:
+        return
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for connection in connections.all(initialized_only=True):
+        raw: Any = connection.connection
+        if hasattr(raw, "fileno") and not raw.closed:
+            os.dup2(nothing, raw.fileno())
+    os.close(nothing)
+
+
+os.register_at_fork(after_in_child=_leave_sessions_to_the_parent)
