@@ -18,8 +18,9 @@ from kombu.exceptions import OperationalError
 
 from outbox import registry
 from outbox.broker.queues import DELIVER_TASK, EngineQueue, celery_app, dead_letter_queue, hint_queue, queue_name
+from outbox.broker.tls import why_no_tls
 from outbox.conf import conf
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 
 log = logging.getLogger("outbox.broker")
 
@@ -80,7 +81,7 @@ class BrokerConnection:
             depth = self._ask_for_depth(consumer)
             if idle:
                 self._be_patient_for(conf().confirm_timeout.total_seconds())
-        except BrokerRefuses:
+        except (BrokerRefuses, BrokerDistrusted):
             raise
         except self._errors() as error:
             self.abandon()
@@ -248,7 +249,7 @@ class BrokerConnection:
             try:
                 wire = connection.transport.establish_connection()
             except self._errors() as error:
-                errors.append(error)
+                errors.append(self._without_trust(connection, error) or error)
                 if getattr(error, "reply_code", None) in REFUSED_ENTRY:
                     refused = refused or refusal_of("", connection, error)
             else:
@@ -257,6 +258,13 @@ class BrokerConnection:
         if refused:
             raise refused from errors[0]
         raise errors[0]
+
+    def _without_trust(self, connection: Connection, error: BaseException) -> BrokerDistrusted | None:
+        """Return what is to be said if it was TLS that failed."""
+        said = ""
+        if isinstance(error, OSError):
+            said = why_no_tls(error, connection, seconds=conf().connect_timeout.total_seconds())
+        return BrokerDistrusted(said) if said else None
 
     def _publish(self, hint: Hint) -> None:
         entry = registry.get(hint.consumer)

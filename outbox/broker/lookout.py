@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from outbox.broker.connection import BrokerConnection, refusal_of
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,15 @@ class Lookout(BrokerConnection):
     def look_at(self, queue: str) -> QueueLook | None:
         """Return what is known of the queue, without making it; None where the broker is files.
 
-        Raises ``BrokerAway``, and ``BrokerRefuses`` if we are not welcome, or the queue is not there or not for us.
+        Raises ``BrokerAway`` or ``BrokerDistrusted``, and ``BrokerRefuses`` if we are not welcome, or the queue is not
+        there or not for us.
         """
         try:
             self._open()
             if not self._confirms:
                 return None
             found = self._channel.queue_declare(queue=queue, passive=True)
-        except BrokerRefuses:
+        except (BrokerRefuses, BrokerDistrusted):
             raise
         except self._errors() as error:
             connection = self._connection

@@ -23,7 +23,7 @@ from outbox import registry
 from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
 from outbox.delivery import breaker
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.maintenance.alone import alone
@@ -63,7 +63,8 @@ _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True
 class RescanResult:
     """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered.
 
-    ``alarmed`` says that it is there and takes nothing, as its memory or its disk is full. ``refused`` has, by queue,
+    ``alarmed`` says that it is there and takes nothing, as its memory or its disk is full, ``distrusted`` why there is
+    no TLS with it. ``refused`` has, by queue,
     what the broker said that refuses it; the empty name is the broker's door. ``failing`` has, by consumer, what went
     wrong that is nobody else's trouble; the empty name is a search for all of them.
     """
@@ -73,6 +74,7 @@ class RescanResult:
     sent: int = 0
     broker_away: bool = False
     alarmed: bool = False
+    distrusted: str = ""
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
 
@@ -164,6 +166,7 @@ def _take_turn(consumer: Consumer, result: RescanResult, *, broken: bool, again:
         log.warning("%s; its messages stay due", error)
     except BrokerAway as error:
         result.broker_away = True
+        result.distrusted = str(error) if isinstance(error, BrokerDistrusted) else ""
         log.warning("%s; what is due stays due", error)
     return Turn.DONE
 

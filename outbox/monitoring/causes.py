@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from outbox.broker.lookout import Lookout
 from outbox.broker.queues import queue_name
 from outbox.conf import conf
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 from outbox.failures.fingerprint import in_a_line
 from outbox.models import Heartbeat
 
@@ -37,6 +37,7 @@ class Cause(Enum):
 
     DATABASE_TAKES_NOTHING = auto()
     DOOR_CLOSED = auto()
+    NO_TRUST = auto()
     BROKER_AWAY = auto()
     RESCAN_FAILS = auto()
     QUEUE_REFUSED = auto()
@@ -49,7 +50,8 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What was seen. ``takers`` of the control queue, None if not known; ``refused`` is what the broker said.
+    """What was seen. ``takers`` of the control queue, None if not known; ``refused`` is what the broker said,
+    and ``distrusted`` what is in the way of TLS.
 
     ``failed`` is the error of the last rescan if none has succeeded since. ``server_up`` is the age of PostgreSQL's
     server if it was started after the last success.
@@ -57,6 +59,7 @@ class Evidence:
 
     unwritable: str = ""
     broker_away: str = ""
+    distrusted: str = ""
     refused_queue: str = ""
     refused: Mapping[str, Any] | None = None
     failed: str = ""
@@ -71,6 +74,7 @@ def diagnose(seen: Evidence) -> Cause:
     signs = {
         Cause.DATABASE_TAKES_NOTHING: bool(seen.unwritable),
         Cause.DOOR_CLOSED: seen.refused is not None and not seen.refused_queue,
+        Cause.NO_TRUST: bool(seen.distrusted),
         Cause.BROKER_AWAY: bool(seen.broker_away),
         Cause.RESCAN_FAILS: bool(seen.failed),
         Cause.QUEUE_REFUSED: seen.refused is not None,
@@ -148,6 +152,8 @@ def _look_at_control_queue() -> dict[str, Any]:
         if error.queue == name and error.details["code"] == NOT_FOUND:
             return {"takers": 0}
         return {"refused_queue": error.queue, "refused": error.details}
+    except BrokerDistrusted as error:
+        return {"distrusted": str(error)}
     except BrokerAway as error:
         return {"broker_away": str(error)}
     finally:
@@ -165,6 +171,9 @@ def sentence(seen: Evidence) -> str:
         case Cause.DOOR_CLOSED:
             text = _("RabbitMQ does not let us in (%(said)s): correct user, password and vhost in Celery's broker_url.")
             words["said"] = (seen.refused or {}).get("said", "")
+        case Cause.NO_TRUST:
+            text = _("There is no TLS with RabbitMQ: %(said)s.")
+            words["said"] = seen.distrusted
         case Cause.BROKER_AWAY:
             text = _("The broker is away (%(said)s): start RabbitMQ, or correct Celery's broker_url.")
             words["said"] = seen.broker_away

@@ -74,6 +74,9 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
             "which: rabbitmq-diagnostics alarms"
         )
         yield Finding(Level.CRITICAL, What.BROKER, text)
+    elif measurements.distrusted:
+        text = _("There is no TLS with RabbitMQ: %(said)s. Messages wait in the table, none is lost.")
+        yield Finding(Level.CRITICAL, What.BROKER, text % {"said": measurements.distrusted})
     elif measurements.broker_away:
         text = _(
             "The broker did not answer at the last rescan: messages wait in the table, none is lost. Look at RabbitMQ: "

@@ -127,6 +127,7 @@ def measure() -> Measurements:
         covered=covered,
         alarmed=bool(rescan.data.get("alarmed")),
         broker_away=bool(rescan.data.get("broker_away")),
+        distrusted=str(rescan.data.get("distrusted") or ""),
         refused=dict(rescan.data.get("refused") or {}),
         failing=dict(rescan.data.get("failing") or {}),
         maintenance_jobs={name: heartbeats.get(name, NEVER).age for name in MAINTENANCE_JOBS},

@@ -200,6 +200,7 @@ def test_nothing_is_looked_at_while_all_is_well(monkeypatch: pytest.MonkeyPatch)
 CASES: dict[Cause, dict[str, Any]] = {
     Cause.DATABASE_TAKES_NOTHING: {"unwritable": "DataError: full", "broker_away": "no", "failed": "full"},
     Cause.DOOR_CLOSED: {"refused": {"code": 403, "said": "no"}, "failed": "KeyError: 1"},
+    Cause.NO_TRUST: {"distrusted": "expired", "failed": "KeyError: 1"},
     Cause.BROKER_AWAY: {"broker_away": "no", "failed": "KeyError: 1"},
     Cause.RESCAN_FAILS: {"failed": "KeyError: 1", "takers": 0},
     Cause.QUEUE_REFUSED: {"refused": {"code": 403, "said": "no"}, "refused_queue": "mine.control"},
