@@ -66,7 +66,8 @@ class RescanResult:
     ``alarmed`` says that it is there and takes nothing, as its memory or its disk is full, ``distrusted`` why there is
     no TLS with it. ``refused`` has, by queue,
     what the broker said that refuses it; the empty name is the broker's door. ``failing`` has, by consumer, what went
-    wrong that is nobody else's trouble; the empty name is a search for all of them.
+    wrong that is nobody else's trouble; the empty name is a search for all of them. ``dropped`` has, by queue, why the
+    broker itself threw hints away.
     """
 
     lost: int = 0
@@ -77,6 +78,7 @@ class RescanResult:
     distrusted: str = ""
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def rescan() -> RescanResult:
@@ -98,6 +100,7 @@ def rescan() -> RescanResult:
     result.alarmed = result.broker_away and thread_connection().alarmed
     if (refusal := thread_connection().dead_letters_refused) is not None:
         result.refused[refusal.queue] = refusal.details
+    result.dropped = thread_connection().dropped()
     Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))
     return result
 

@@ -66,6 +66,7 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
     yield from (
         _refusal(queue, limits.prefix, **words) for queue, words in sorted(measurements.refused.items()) if queue
     )
+    yield from (_dropping(queue, **words) for queue, words in sorted(measurements.dropped.items()))
     if door := measurements.refused.get(""):
         yield _closed_door(**door)
     elif measurements.alarmed:
@@ -140,6 +141,20 @@ def _refusal(queue: str, prefix: str, *, code: int, **words: Any) -> Finding:
             )
     words |= {"queue": queue, "prefix": re.escape(prefix)}
     return Finding(Level.CRITICAL, What.QUEUE, text % words, queue)
+
+
+def _dropping(queue: str, *, reason: str, vhost: str) -> Finding:
+    match reason:
+        case "expired":
+            why = _("their time is over before a worker takes them")
+        case _:
+            why = _("more of them are waiting than it may hold")
+    text = _(
+        "RabbitMQ drops hints of the queue %(queue)s (%(why)s), as a policy laid over it says: its messages are sent "
+        "again, and only slower. See which policy, and take it off: rabbitmqctl -p '%(vhost)s' list_queues name policy "
+        "operator_policy; rabbitmqctl -p '%(vhost)s' clear_policy NAME"
+    )
+    return Finding(Level.WARNING, What.QUEUE, text % {"queue": queue, "why": why, "vhost": vhost}, queue)
 
 
 def _closed_door(*, code: int, **words: Any) -> Finding:

@@ -129,6 +129,7 @@ def measure() -> Measurements:
         broker_away=bool(rescan.data.get("broker_away")),
         distrusted=str(rescan.data.get("distrusted") or ""),
         refused=dict(rescan.data.get("refused") or {}),
+        dropped=dict(rescan.data.get("dropped") or {}),
         failing=dict(rescan.data.get("failing") or {}),
         maintenance_jobs={name: heartbeats.get(name, NEVER).age for name in MAINTENANCE_JOBS},
         plans=plans,

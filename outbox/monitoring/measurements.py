@@ -73,6 +73,7 @@ class Measurements:
     ``refused`` is what the broker said of queues that it refused at the last rescan, and of us if the name is empty.
     ``distrusted`` is why there was no TLS with the broker then.
     ``failing`` is, by consumer, what went wrong in the last rescan; the empty name is a search for all of them.
+    ``dropped`` is, by queue, why the broker has thrown hints away.
     ``plans`` has what is set for each chore, where that is known.
     """
 
@@ -86,6 +87,7 @@ class Measurements:
     distrusted: str = ""
     refused: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     maintenance_jobs: Mapping[str, timedelta | None] = field(default_factory=dict)
     plans: Mapping[str, Planned] = field(default_factory=dict)
     behind: timedelta = timedelta(0)
