@@ -27,7 +27,7 @@ NO_TESTS_COLLECTED = 5
 LEFT_TO_A_LANE = "psycopg 3 is not installed here; make lane runs it"
 NO_SMALL_DISK = "no tmpfs can be mounted here"
 MAY_BE_SKIPPED = {LEFT_TO_A_LANE, NO_SMALL_DISK}
-"""Why tests may be skipped on the services with CI=true: .ci/run has them run elsewhere, or only root could run them."""
+"""Why tests may be skipped on the services with CI=true: .ci/run has them elsewhere, or only root could run them."""
 SIDE_BY_SIDE = ["-n", "3", "--dist", "loadfile"]
 """Three files at a time: much of the suite waits for processes, and the tests of a file may share one."""
 
