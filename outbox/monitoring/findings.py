@@ -22,6 +22,9 @@ __all__ = ["Finding", "Level", "What", "evaluate", "in_words", "many", "switched
 BEHIND = timedelta(minutes=10)
 """How far the figures per minute may lag before charts mislead."""
 
+BEING_DEPLOYED = timedelta(minutes=5)
+"""How long a consumer may be missing that processes of the release before do not know yet."""
+
 
 def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
     """Return every finding, the worst first."""
@@ -306,10 +309,17 @@ def _held_back_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterato
         yield Finding(Level.WARNING, What.BREAKER, text % words, consumer.name, consumer.depth)
     if not consumer.in_code and consumer.depth:
         left = max(limits.gone_after - (consumer.gone_for or ZERO), ZERO)
+        words |= {"span": in_words(left)}
+        if (consumer.gone_for or ZERO) < BEING_DEPLOYED:
+            text = _(
+                "%(name)s: not in the running code, waiting: %(many)s. If it is just being deployed, this is over with the "
+                "last process that runs the code before."
+            )
+            yield Finding(Level.WARNING, What.GONE, text % words, consumer.name, consumer.depth, 0)
+            return
         text = _(
             "%(name)s: not in the running code, waiting: %(many)s, to fail in %(span)s. Deploy the consumer again."
         )
-        words |= {"span": in_words(left)}
         yield Finding(Level.CRITICAL, What.GONE, text % words, consumer.name, consumer.depth, 0)
 
 
@@ -319,7 +329,10 @@ def _failed_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[F
     limit = limits.exhausted_critical if level is Level.CRITICAL else limits.exhausted_warning
     words = {"name": consumer.name, "many": many(failed), "limit": limit}
     if level:
-        text = _("%(name)s: failed and waiting for a person: %(many)s, limit %(limit)d. See to them at the desk.")
+        text = _(
+            "%(name)s: failed and waiting for a person: %(many)s, limit %(limit)d. See to them at the desk, or by "
+            "manage.py outbox_retry."
+        )
     else:
         text = _("%(name)s: failed and waiting for a person: %(many)s (limit %(limit)d).")
     yield Finding(level, What.EXHAUSTED, text % words, consumer.name, failed, limit)

@@ -213,6 +213,8 @@ def test_a_consumer_gone_from_the_code_is_critical_while_messages_wait_for_it():
             "coupon: not in the running code, waiting: 4 messages, to fail in 23 h. Deploy the consumer again.",
         )
     ]
+    ((level, sentence),) = of_consumer(What.GONE, **{**gone, "gone_for": 4 * MINUTE})
+    assert (level, "If it is just being deployed" in sentence) == ("warning", True)
     assert of_consumer(What.OLDEST, **gone) == []
     assert of_consumer(What.GONE, in_code=False, exhausted=4) == []
 
