@@ -312,8 +312,8 @@ def _held_back_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterato
         words |= {"span": in_words(left)}
         if (consumer.gone_for or ZERO) < BEING_DEPLOYED:
             text = _(
-                "%(name)s: not in the running code, waiting: %(many)s. If it is just being deployed, this is over with the "
-                "last process that runs the code before."
+                "%(name)s: not in the running code, waiting: %(many)s. If it is just being deployed, this is over with "
+                "the last process that runs the code before."
             )
             yield Finding(Level.WARNING, What.GONE, text % words, consumer.name, consumer.depth, 0)
             return
