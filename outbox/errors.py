@@ -45,6 +45,10 @@ class BrokerAway(OutboxError):
     """The broker did not take or confirm what was sent in time. The table keeps the work; the rescan tries again."""
 
 
+class BrokerDistrusted(BrokerAway):
+    """The broker answers, and TLS with it fails: a certificate, its authority, a file. A person must mend it."""
+
+
 class BrokerRefuses(BrokerAway):
     """The broker is there and refuses a queue, or us altogether (``queue`` is empty). A person must mend it.
 

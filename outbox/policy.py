@@ -201,6 +201,18 @@ class Exhausted:
 Decision = Done | Again | Exhausted
 
 
+def describe_decision(decision: Decision) -> str:
+    """Return a decision as the log has it."""
+    match decision:
+        case Done():
+            return "done"
+        case Again(wait, free):
+            seconds = f"{wait.total_seconds():.2f}".rstrip("0").rstrip(".")
+            return f"again in {seconds} s{', no try is spent' if free else ''}"
+        case Exhausted(reason):
+            return f"given up: {reason.value.replace('_', ' ')}"
+
+
 def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: float, times: int = 1) -> Decision:
     """Return what follows an attempt that ended in ``outcome``, as the last ``times`` of the message did in a row.
 

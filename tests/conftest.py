@@ -19,9 +19,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("services"):
                 item.add_marker(skip)
+    if len(settings.DATABASES) > 1:
+        for item in items:
+            ask_for_every_database(item)
     # Files whose tests wait for processes and pages come first, so that none of them is left over at the end.
     slow = {item.path for item in items if item.get_closest_marker("processes") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def ask_for_every_database(item: pytest.Item) -> None:
+    """Have pytest-django make all the databases for a test that needs one."""
+    marker = item.get_closest_marker("django_db")
+    if marker or {"db", "transactional_db", "django_db_setup"} & set(getattr(item, "fixturenames", ())):
+        asked = marker.kwargs if marker else {}
+        item.add_marker(pytest.mark.django_db(**{**asked, "databases": list(settings.DATABASES)}), append=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from datetime import timedelta
 
 os.environ.setdefault("SECRET_KEY", "only for tests")
@@ -16,13 +17,23 @@ if _worker and os.environ.get("SUITE_WORKER") != _worker:
         os.environ["STATE_DIR"] += f"/{_worker}"
 
 from config.settings import *  # noqa: E402, F403  # the environment must be set first
-from config.settings import INSTALLED_APPS, OUTBOX, STATE_DIR, STORAGES  # noqa: E402
+from config.settings import DATABASES, INSTALLED_APPS, OUTBOX, STATE_DIR, STORAGES  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 DATABASE_ROUTERS = ["tests.routers.EngineNamesItsDatabase"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 SECURE_SSL_REDIRECT = False
+
+# The engine's tables are in another database than the host's: see tests/second_alias.py.
+if _alias := os.environ.get("ENGINE_ALIAS", ""):
+    _engine = DATABASES["default"]
+    DATABASES = {
+        "default": {**_engine, "NAME": re.sub(r"^((?:test_)*)", r"\1host_", _engine["NAME"], count=1)},
+        _alias: _engine,
+    }
+    DATABASE_ROUTERS.append("tests.second_alias.TwoDatabases")
+    OUTBOX["DATABASE"] = _alias
 
 # Real processes are told here to wait less: {"LEASE": 3} is a lease of three seconds.
 for _name, _seconds in json.loads(os.environ.get("OUTBOX_SECONDS", "{}")).items():

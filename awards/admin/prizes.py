@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import router, transaction
 from django.db.models import QuerySet
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse
@@ -119,10 +119,10 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
         context = {"form": form, "waiting": campaign_report.report_campaign(prize.campaign, [prize]).lines[0].waiting}
         return self._page(request, prize, "admin/awards/prize/stock.html", _("Change the stock"), context)
 
-    @transaction.atomic
     def _change_stock(self, request: HttpRequest, prize: Prize, form: StockForm) -> None:
-        done = campaigns.change_stock(prize, form.change_request, actor=request.user.get_username())
-        self.log_change(request, prize, f"{done.get_act_display()} {done.pieces or ''}: {done.reason}")
+        with transaction.atomic(using=router.db_for_write(Prize)):
+            done = campaigns.change_stock(prize, form.change_request, actor=request.user.get_username())
+            self.log_change(request, prize, f"{done.get_act_display()} {done.pieces or ''}: {done.reason}")
         prize.refresh_from_db(fields=["stock"])
         if prize.stock is None:
             messages.success(request, _("The stock has no limit now."))
@@ -151,7 +151,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
 
     def _add_codes(self, request: HttpRequest, prize: Prize, form: CodesForm, codes: list[str]) -> bool:
         try:
-            with transaction.atomic():
+            with transaction.atomic(using=router.db_for_write(Prize)):
                 added = campaigns.add_codes(prize, codes)
                 self.log_change(request, prize, f"{added} codes added")
         except CodesKnown:

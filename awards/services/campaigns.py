@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 
 from awards.errors import CodesKnown, ManagingError, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
 from awards.models import Campaign, Coupon, Prize, StockAct, StockChange
@@ -33,7 +33,7 @@ def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> St
     ``StockHasALimit``.
     """
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(Campaign)):
             if not _change_stock(prize, request):
                 raise _stock_refusal(prize, request.act)
             return StockChange.objects.create(
@@ -93,7 +93,7 @@ def add_codes(prize: Prize, codes: Sequence[str]) -> int:
     if known := known_codes(prize, codes):
         raise CodesKnown(known)
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(Campaign)):
             Coupon.objects.bulk_create((Coupon(prize=prize, code=code) for code in codes), batch_size=CODE_BATCH)
     except IntegrityError as error:
         # Somebody added one of them between our looking and our writing.
@@ -109,7 +109,7 @@ def withdraw_codes(coupons: CouponQuerySet) -> int:
 def copy_campaign(campaign: Campaign) -> Campaign:
     """Copy a campaign with its prizes, weights and stocks of today. The copy is switched off and has no codes."""
     slug, number = _free_slug(campaign.slug)
-    with transaction.atomic():
+    with transaction.atomic(using=router.db_for_write(Campaign)):
         twin = Campaign.objects.create(
             slug=slug,
             name=f"{campaign.name[: CAMPAIGN_NAME_LENGTH - 6]} ({number})",

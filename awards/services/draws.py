@@ -4,7 +4,7 @@ import hashlib
 import json
 import unicodedata
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 
 from awards import luck as lots
 from awards.characters import find_invisible
@@ -39,7 +39,7 @@ def draw_ticket(campaign: Campaign, *, person: str, request_id: str, luck: Luck,
     if earlier := _earlier(campaign, request_id, digest):
         return earlier
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(Draw)):
             drawn, prize = _draw_now(campaign, person, request_id, digest, luck)
             if prize is not None:
                 _award_prize(drawn, prize, language)
@@ -57,7 +57,7 @@ def revoke(award: Award) -> None:
 
     Raises ``AwardChanged`` if it has been issued, revoked or changed since it was read.
     """
-    with transaction.atomic():
+    with transaction.atomic(using=router.db_for_write(Draw)):
         if not Award.objects.revoke(award):
             raise AwardChanged(f"award {award.public_id} is no longer waiting to be issued, or was changed meanwhile")
         statistics.count_revoked(award)

@@ -10,6 +10,8 @@ from django.db.migrations.executor import MigrationExecutor
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from outbox.broker.tls import why_no_tls
+
 PROBE_SECONDS = 5
 UNWELCOME = ("password", "role ", "pg_hba.conf", "authentication")
 """What libpq says, among other things, when PostgreSQL is there and does not let us in."""
@@ -73,5 +75,7 @@ def _why_not_this_broker(connection: Connection) -> str:
             "set_permissions), or name another in CELERY_BROKER_URL."
         )
     except away as error:
+        if isinstance(error, OSError) and (said := why_no_tls(error, connection, seconds=PROBE_SECONDS)):
+            return f"There is no TLS with RabbitMQ: {said}."
         return f"{where} does not answer: {error}. Start it, or correct CELERY_BROKER_URL."
     return ""

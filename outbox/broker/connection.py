@@ -17,9 +17,11 @@ from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 from outbox import registry
+from outbox.broker.dead_letters import DroppedHints
 from outbox.broker.queues import DELIVER_TASK, EngineQueue, celery_app, dead_letter_queue, hint_queue, queue_name
+from outbox.broker.tls import why_no_tls
 from outbox.conf import conf
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 
 log = logging.getLogger("outbox.broker")
 
@@ -57,6 +59,7 @@ class BrokerConnection:
         self._declared: set[str] = set()
         self.dead_letters_refused: BrokerRefuses | None = None
         """Why there is no queue for dead letters. Hints go their way without it."""
+        self._dropped = DroppedHints()
         self.trouble = ""
         """Why the last hints were not taken; empty if they were."""
         self.alarmed = False
@@ -80,7 +83,7 @@ class BrokerConnection:
             depth = self._ask_for_depth(consumer)
             if idle:
                 self._be_patient_for(conf().confirm_timeout.total_seconds())
-        except BrokerRefuses:
+        except (BrokerRefuses, BrokerDistrusted):
             raise
         except self._errors() as error:
             self.abandon()
@@ -125,6 +128,21 @@ class BrokerConnection:
             # The queue was deleted under us; a new channel finds that out before the next send.
             self.close()
         return refused
+
+    def dropped(self) -> dict[str, dict[str, str]]:
+        """Return by queue why the broker has dropped its hints within the last minute; an open connection is asked."""
+        in_use = self._wire is not None and self._pid == os.getpid() and not self._was_idle()
+        if in_use and self._confirms and self.dead_letters_refused is None:
+            try:
+                self._dropped.read(self._channel, dead_letter_queue().name)
+            except self._errors() as error:
+                # Whoever sends next says what is the matter.
+                log.info("the dead letters could not be read: %r", error)
+                self.abandon()
+        vhost = self._connection.virtual_host if self._connection is not None else ""
+        return {
+            queue: {"reason": reason, "vhost": vhost or "/"} for queue, reason in sorted(self._dropped.recent().items())
+        }
 
     def close(self) -> None:
         """Close the connection; the next call opens a new one."""
@@ -248,7 +266,7 @@ class BrokerConnection:
             try:
                 wire = connection.transport.establish_connection()
             except self._errors() as error:
-                errors.append(error)
+                errors.append(self._without_trust(connection, error) or error)
                 if getattr(error, "reply_code", None) in REFUSED_ENTRY:
                     refused = refused or refusal_of("", connection, error)
             else:
@@ -257,6 +275,13 @@ class BrokerConnection:
         if refused:
             raise refused from errors[0]
         raise errors[0]
+
+    def _without_trust(self, connection: Connection, error: BaseException) -> BrokerDistrusted | None:
+        """Return what is to be said if it was TLS that failed."""
+        said = ""
+        if isinstance(error, OSError):
+            said = why_no_tls(error, connection, seconds=conf().connect_timeout.total_seconds())
+        return BrokerDistrusted(said) if said else None
 
     def _publish(self, hint: Hint) -> None:
         entry = registry.get(hint.consumer)
@@ -298,6 +323,7 @@ class BrokerConnection:
             if settled in self._outstanding:
                 task_id, hint = self._outstanding.pop(settled)
                 self._refused[task_id] = hint
+                self._dropped.note(queue_name(hint.consumer), "full")
 
     def _on_alarm(self, _reason: str) -> None:
         self.alarmed = True

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+from celery.events.event import get_exchange
+
 from outbox.broker.connection import BrokerConnection, refusal_of
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.broker.queues import celery_app
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +23,15 @@ class Lookout(BrokerConnection):
     def look_at(self, queue: str) -> QueueLook | None:
         """Return what is known of the queue, without making it; None where the broker is files.
 
-        Raises ``BrokerAway``, and ``BrokerRefuses`` if we are not welcome, or the queue is not there or not for us.
+        Raises ``BrokerAway`` or ``BrokerDistrusted``, and ``BrokerRefuses`` if we are not welcome, or the queue is not
+        there or not for us.
         """
         try:
             self._open()
             if not self._confirms:
                 return None
             found = self._channel.queue_declare(queue=queue, passive=True)
-        except BrokerRefuses:
+        except (BrokerRefuses, BrokerDistrusted):
             raise
         except self._errors() as error:
             connection = self._connection
@@ -36,3 +40,19 @@ class Lookout(BrokerConnection):
                 raise refusal_of(queue, connection, error) from error
             raise BrokerAway(f"the broker did not answer for {queue}: {self._why(error)}") from error
         return QueueLook(waiting=int(found.message_count), takers=int(found.consumer_count))
+
+    def look_at_exchanges(self) -> None:
+        """Declare what a worker of Celery declares before it takes anything: the exchanges of its commands and events.
+
+        Raises ``BrokerRefuses`` with the name of the one that our user may not have.
+        """
+        app = celery_app()
+        self._open()
+        connection = self._connection_of()
+        for exchange in (app.control.mailbox.exchange, get_exchange(connection, name=app.conf.event_exchange)):
+            try:
+                exchange(self._channel).declare()
+            except connection.channel_errors as error:
+                raise refusal_of(exchange.name, connection, error) from error
+            except self._errors() as error:
+                raise BrokerAway(f"the broker did not answer for {exchange.name}: {self._why(error)}") from error

@@ -32,6 +32,7 @@ from outbox.policy import (
     TimedOut,
     WorkerLost,
     decide,
+    describe_decision,
 )
 from outbox.registry import Consumer
 
@@ -162,7 +163,7 @@ def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | E
         consumer.name,
         message.attempts,
         report.error or type(report.outcome).__name__,
-        decision,
+        describe_decision(decision),
     )
 
 
@@ -174,7 +175,7 @@ def _log_failure(
     if not logger.isEnabledFor(logging.ERROR):
         return
     text = "message %d, attempt %d: %s; %s"
-    values = (message.pk, message.attempts, type(report.outcome).__name__, decision)
+    values = (message.pk, message.attempts, type(report.outcome).__name__, describe_decision(decision))
     raised = (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, values, raised, func="_log_failure")
     # Formats take the text that is there: an error's own may have characters that no stream takes.

@@ -23,7 +23,7 @@ from outbox import registry
 from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
 from outbox.delivery import breaker
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.maintenance.alone import alone
@@ -63,9 +63,11 @@ _connection: Memory[BrokerConnection] = Memory(BrokerConnection, per_thread=True
 class RescanResult:
     """What one pass did: rows taken back from lost workers, failed, sent, and whether the broker answered.
 
-    ``alarmed`` says that it is there and takes nothing, as its memory or its disk is full. ``refused`` has, by queue,
+    ``alarmed`` says that it is there and takes nothing, as its memory or its disk is full, ``distrusted`` why there is
+    no TLS with it. ``refused`` has, by queue,
     what the broker said that refuses it; the empty name is the broker's door. ``failing`` has, by consumer, what went
-    wrong that is nobody else's trouble; the empty name is a search for all of them.
+    wrong that is nobody else's trouble; the empty name is a search for all of them. ``dropped`` has, by queue, why the
+    broker itself threw hints away.
     """
 
     lost: int = 0
@@ -73,8 +75,10 @@ class RescanResult:
     sent: int = 0
     broker_away: bool = False
     alarmed: bool = False
+    distrusted: str = ""
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
     failing: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def rescan() -> RescanResult:
@@ -96,6 +100,7 @@ def rescan() -> RescanResult:
     result.alarmed = result.broker_away and thread_connection().alarmed
     if (refusal := thread_connection().dead_letters_refused) is not None:
         result.refused[refusal.queue] = refusal.details
+    result.dropped = thread_connection().dropped()
     Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))
     return result
 
@@ -164,6 +169,7 @@ def _take_turn(consumer: Consumer, result: RescanResult, *, broken: bool, again:
         log.warning("%s; its messages stay due", error)
     except BrokerAway as error:
         result.broker_away = True
+        result.distrusted = str(error) if isinstance(error, BrokerDistrusted) else ""
         log.warning("%s; what is due stays due", error)
     return Turn.DONE
 

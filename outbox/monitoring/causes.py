@@ -4,6 +4,7 @@ Every place that speaks of an overdue rescan takes the sentence from here: the f
 the alerts and the metrics) and ``/readyz``. Nothing is looked at while all is well.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from outbox.broker.lookout import Lookout
+from outbox.broker.lookout import Lookout, QueueLook
 from outbox.broker.queues import queue_name
 from outbox.conf import conf
-from outbox.errors import BrokerAway, BrokerRefuses
+from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 from outbox.failures.fingerprint import in_a_line
 from outbox.models import Heartbeat
 
@@ -37,9 +38,11 @@ class Cause(Enum):
 
     DATABASE_TAKES_NOTHING = auto()
     DOOR_CLOSED = auto()
+    NO_TRUST = auto()
     BROKER_AWAY = auto()
     RESCAN_FAILS = auto()
     QUEUE_REFUSED = auto()
+    EXCHANGE_REFUSED = auto()
     NO_WORKER = auto()
     DATABASE_WAS_AWAY = auto()
     WORKER_STUCK = auto()
@@ -49,7 +52,8 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What was seen. ``takers`` of the control queue, None if not known; ``refused`` is what the broker said.
+    """What was seen. ``takers`` of the control queue, None if not known; ``refused`` is what the broker said,
+    and ``distrusted`` what is in the way of TLS.
 
     ``failed`` is the error of the last rescan if none has succeeded since. ``server_up`` is the age of PostgreSQL's
     server if it was started after the last success.
@@ -57,6 +61,7 @@ class Evidence:
 
     unwritable: str = ""
     broker_away: str = ""
+    distrusted: str = ""
     refused_queue: str = ""
     refused: Mapping[str, Any] | None = None
     failed: str = ""
@@ -71,8 +76,10 @@ def diagnose(seen: Evidence) -> Cause:
     signs = {
         Cause.DATABASE_TAKES_NOTHING: bool(seen.unwritable),
         Cause.DOOR_CLOSED: seen.refused is not None and not seen.refused_queue,
+        Cause.NO_TRUST: bool(seen.distrusted),
         Cause.BROKER_AWAY: bool(seen.broker_away),
         Cause.RESCAN_FAILS: bool(seen.failed),
+        Cause.EXCHANGE_REFUSED: seen.refused is not None and seen.takers == 0,
         Cause.QUEUE_REFUSED: seen.refused is not None,
         Cause.NO_WORKER: seen.takers == 0,
         Cause.DATABASE_WAS_AWAY: seen.server_up is not None,
@@ -142,17 +149,32 @@ def _look_at_server(last_success: timedelta | None) -> dict[str, Any]:
 
 def _look_at_control_queue() -> dict[str, Any]:
     name, lookout = queue_name("control"), Lookout()
+    found: dict[str, Any] = {}
     try:
-        seen = lookout.look_at(name)
+        seen = _look_at(name, lookout)
+        if seen is not None:
+            found = {"takers": seen.takers, "waiting": seen.waiting}
+            if not seen.takers:
+                lookout.look_at_exchanges()
     except BrokerRefuses as error:
-        if error.queue == name and error.details["code"] == NOT_FOUND:
-            return {"takers": 0}
-        return {"refused_queue": error.queue, "refused": error.details}
+        found |= {"refused_queue": error.queue, "refused": error.details}
+    except BrokerDistrusted as error:
+        return {"distrusted": str(error)}
     except BrokerAway as error:
         return {"broker_away": str(error)}
     finally:
         lookout.close()
-    return {} if seen is None else {"takers": seen.takers, "waiting": seen.waiting}
+    return found
+
+
+def _look_at(queue: str, lookout: Lookout) -> QueueLook | None:
+    """Look at the queue; where it is not there nobody takes from it."""
+    try:
+        return lookout.look_at(queue)
+    except BrokerRefuses as error:
+        if error.queue == queue and error.details["code"] == NOT_FOUND:
+            return QueueLook(waiting=0, takers=0)
+        raise
 
 
 def sentence(seen: Evidence) -> str:
@@ -165,11 +187,23 @@ def sentence(seen: Evidence) -> str:
         case Cause.DOOR_CLOSED:
             text = _("RabbitMQ does not let us in (%(said)s): correct user, password and vhost in Celery's broker_url.")
             words["said"] = (seen.refused or {}).get("said", "")
+        case Cause.NO_TRUST:
+            text = _("There is no TLS with RabbitMQ: %(said)s.")
+            words["said"] = seen.distrusted
         case Cause.BROKER_AWAY:
             text = _("The broker is away (%(said)s): start RabbitMQ, or correct Celery's broker_url.")
             words["said"] = seen.broker_away
         case Cause.RESCAN_FAILS:
             text = _("Each rescan fails (%(error)s): look at the traceback in the control worker's log.")
+        case Cause.EXCHANGE_REFUSED:
+            text = _(
+                "RabbitMQ denies “%(user)s” the exchange %(exchange)s (%(said)s), without which no worker becomes "
+                "ready: rabbitmqctl set_permissions -p '%(vhost)s' '%(user)s' "
+                "'^(%(prefix)s\\.|celeryev|.*celery\\.pidbox$)' "
+                "'^(%(prefix)s\\.|celeryev|.*celery\\.pidbox$|amq\\.default)' "
+                "'^(%(prefix)s\\.|celeryev|.*celery\\.pidbox$)', with what else it needs."
+            )
+            words |= {"exchange": seen.refused_queue, "prefix": re.escape(conf().prefix), **(seen.refused or {})}
         case Cause.QUEUE_REFUSED:
             text = _("RabbitMQ refuses the queue %(queue)s (%(said)s): no worker can take from it.")
             words["said"] = (seen.refused or {}).get("said", "")

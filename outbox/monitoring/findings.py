@@ -22,6 +22,9 @@ __all__ = ["Finding", "Level", "What", "evaluate", "in_words", "many", "switched
 BEHIND = timedelta(minutes=10)
 """How far the figures per minute may lag before charts mislead."""
 
+BEING_DEPLOYED = timedelta(minutes=5)
+"""How long a consumer may be missing that processes of the release before do not know yet."""
+
 
 def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
     """Return every finding, the worst first."""
@@ -66,6 +69,7 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
     yield from (
         _refusal(queue, limits.prefix, **words) for queue, words in sorted(measurements.refused.items()) if queue
     )
+    yield from (_dropping(queue, **words) for queue, words in sorted(measurements.dropped.items()))
     if door := measurements.refused.get(""):
         yield _closed_door(**door)
     elif measurements.alarmed:
@@ -74,6 +78,9 @@ def _rescan(measurements: Measurements, limits: Conf) -> Iterator[Finding]:
             "which: rabbitmq-diagnostics alarms"
         )
         yield Finding(Level.CRITICAL, What.BROKER, text)
+    elif measurements.distrusted:
+        text = _("There is no TLS with RabbitMQ: %(said)s. Messages wait in the table, none is lost.")
+        yield Finding(Level.CRITICAL, What.BROKER, text % {"said": measurements.distrusted})
     elif measurements.broker_away:
         text = _(
             "The broker did not answer at the last rescan: messages wait in the table, none is lost. Look at RabbitMQ: "
@@ -137,6 +144,20 @@ def _refusal(queue: str, prefix: str, *, code: int, **words: Any) -> Finding:
             )
     words |= {"queue": queue, "prefix": re.escape(prefix)}
     return Finding(Level.CRITICAL, What.QUEUE, text % words, queue)
+
+
+def _dropping(queue: str, *, reason: str, vhost: str) -> Finding:
+    match reason:
+        case "expired":
+            why = _("their time is over before a worker takes them")
+        case _:
+            why = _("more of them are waiting than it may hold")
+    text = _(
+        "RabbitMQ drops hints of the queue %(queue)s (%(why)s), as a policy laid over it says: its messages are sent "
+        "again, and only slower. See which policy, and take it off: rabbitmqctl -p '%(vhost)s' list_queues name policy "
+        "operator_policy; rabbitmqctl -p '%(vhost)s' clear_policy NAME"
+    )
+    return Finding(Level.WARNING, What.QUEUE, text % {"queue": queue, "why": why, "vhost": vhost}, queue)
 
 
 def _closed_door(*, code: int, **words: Any) -> Finding:
@@ -288,10 +309,17 @@ def _held_back_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterato
         yield Finding(Level.WARNING, What.BREAKER, text % words, consumer.name, consumer.depth)
     if not consumer.in_code and consumer.depth:
         left = max(limits.gone_after - (consumer.gone_for or ZERO), ZERO)
+        words |= {"span": in_words(left)}
+        if (consumer.gone_for or ZERO) < BEING_DEPLOYED:
+            text = _(
+                "%(name)s: not in the running code, waiting: %(many)s. If it is just being deployed, this is over with "
+                "the last process that runs the code before."
+            )
+            yield Finding(Level.WARNING, What.GONE, text % words, consumer.name, consumer.depth, 0)
+            return
         text = _(
             "%(name)s: not in the running code, waiting: %(many)s, to fail in %(span)s. Deploy the consumer again."
         )
-        words |= {"span": in_words(left)}
         yield Finding(Level.CRITICAL, What.GONE, text % words, consumer.name, consumer.depth, 0)
 
 
@@ -301,7 +329,10 @@ def _failed_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[F
     limit = limits.exhausted_critical if level is Level.CRITICAL else limits.exhausted_warning
     words = {"name": consumer.name, "many": many(failed), "limit": limit}
     if level:
-        text = _("%(name)s: failed and waiting for a person: %(many)s, limit %(limit)d. See to them at the desk.")
+        text = _(
+            "%(name)s: failed and waiting for a person: %(many)s, limit %(limit)d. See to them at the desk, or by "
+            "manage.py outbox_retry."
+        )
     else:
         text = _("%(name)s: failed and waiting for a person: %(many)s (limit %(limit)d).")
     yield Finding(level, What.EXHAUSTED, text % words, consumer.name, failed, limit)

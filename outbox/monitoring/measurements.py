@@ -71,7 +71,9 @@ class Measurements:
     ``known_for`` is how long ago the first rescan succeeded: from then on the chores are expected.
     ``cause`` says why the rescan is overdue, or why workers do it in place of others (``covered`` ago).
     ``refused`` is what the broker said of queues that it refused at the last rescan, and of us if the name is empty.
+    ``distrusted`` is why there was no TLS with the broker then.
     ``failing`` is, by consumer, what went wrong in the last rescan; the empty name is a search for all of them.
+    ``dropped`` is, by queue, why the broker has thrown hints away.
     ``plans`` has what is set for each chore, where that is known.
     """
 
@@ -82,8 +84,10 @@ class Measurements:
     covered: timedelta | None = None
     broker_away: bool = False
     alarmed: bool = False
+    distrusted: str = ""
     refused: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failing: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     maintenance_jobs: Mapping[str, timedelta | None] = field(default_factory=dict)
     plans: Mapping[str, Planned] = field(default_factory=dict)
     behind: timedelta = timedelta(0)

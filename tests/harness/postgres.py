@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg2
@@ -26,7 +27,7 @@ def programs() -> Path | None:
 class Server:
     """A server with its files in ``folder``, which whoever runs it must be able to enter."""
 
-    def __init__(self, folder: Path, *, standby_of: "Server | None" = None) -> None:
+    def __init__(self, folder: Path, *, standby_of: "Server | None" = None, settings: Sequence[str] = ()) -> None:
         where = programs()
         assert where is not None
         self._programs, self._data, self._port = where, folder / "data", free_port()
@@ -38,7 +39,7 @@ class Server:
         else:
             self._run("pg_basebackup", "-R", "-c", "fast", "-D", str(self._data), "-d", standby_of.url)
         self._process = subprocess.Popen(
-            [self._programs / "postgres", "-D", str(self._data), "-p", str(self._port), *QUICK],
+            [self._programs / "postgres", "-D", str(self._data), "-p", str(self._port), *QUICK, *settings],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

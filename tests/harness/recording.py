@@ -46,6 +46,9 @@ class RecordingLink:
             self.sent += [hint for hint in hints if hint not in missing]
         return missing
 
+    def dropped(self) -> dict[str, dict[str, str]]:
+        return {}
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -52,7 +52,11 @@ print(Group.objects.filter(name__in=GROUPS).count(), PeriodicTask.objects.filter
 
 def run(folder: Path, *arguments: str, settings: str = "tests.settings") -> str:
     """Run Python as a host with an empty embedded database would, and return what it has said."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "SUITE", "DATABASE"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST", "SUITE", "DATABASE", "ENGINE"))
+    }
     environment = {
         **kept,
         "EMBEDDED": "1",

@@ -25,6 +25,7 @@ from outbox.policy import (
     TimedOut,
     WorkerLost,
     decide,
+    describe_decision,
 )
 
 THREE = Backoff(limit=3, first=timedelta(seconds=10), factor=2, cap=timedelta(seconds=60), jitter=0)
@@ -198,3 +199,17 @@ def test_no_outcome_but_success_ends_in_success(outcome: Outcome, attempts, left
     decision = decide(outcome, Counters(attempts, attempts + left, lost), THREE, uniform=uniform)
 
     assert not isinstance(decision, Done)
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (Done(), "done"),
+        (Again(seconds(10), free=False, lost=1), "again in 10 s"),
+        (Again(seconds(0.05), free=True), "again in 0.05 s, no try is spent"),
+        (Again(timedelta(days=200), free=True), "again in 17280000 s, no try is spent"),
+        (Exhausted(Reason.NO_TRIES_LEFT), "given up: no tries left"),
+    ],
+)
+def test_the_log_has_a_decision_in_plain_words(decision, said):
+    assert describe_decision(decision) == said

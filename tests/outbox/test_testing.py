@@ -11,6 +11,7 @@ from django.test import TestCase
 
 from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer, publish, registry
 from outbox.broker import dispatcher
+from outbox.conf import conf
 from outbox.errors import OutboxError, OutsideTransaction
 from outbox.models import ConsumerState
 from outbox.testing import Delivery, captured_messages, deliver_pending, silenced
@@ -235,10 +236,10 @@ def test_no_hint_is_sent_from_within(hears, monkeypatch, block):
     dispatched: list[object] = []
     monkeypatch.setattr(dispatcher, "dispatch", dispatched.append)
 
-    with block(), TestCase.captureOnCommitCallbacks(execute=True):
+    with block(), TestCase.captureOnCommitCallbacks(using=conf().database, execute=True):
         say("a")
     assert dispatched == []
 
-    with TestCase.captureOnCommitCallbacks(execute=True):
+    with TestCase.captureOnCommitCallbacks(using=conf().database, execute=True):
         say("b")
     assert len(dispatched) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
-from django.db import transaction
+from django.db import router, transaction
 from django.utils import timezone
 
 from awards.fake_vendor.modes import DISCONTINUED
@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Make what is missing, and say where it is."""
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(Campaign)):
             campaign, new = Campaign.objects.get_or_create(
                 slug=options["slug"],
                 defaults={

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -65,8 +66,18 @@ def find_message(message_id: int) -> FoundMessage | None:
         consumer=registry.get(message.consumer),
         state=ConsumerState.objects.filter(consumer=message.consumer).first(),
         now=timezone.now(),
+        head=_head_before(message),
     )
     return FoundMessage(message, case, timeline.acts_on(message))
+
+
+def _head_before(message: Message) -> int | None:
+    """Return what comes first of the message's ordering key and is not settled, if that is another."""
+    if not message.ordering_key or message.status != Status.PENDING:
+        return None
+    same = Message.objects.filter(consumer=message.consumer, ordering_key=message.ordering_key)
+    unsettled = same.filter(Q(finished_at__isnull=True) | Q(exhausted_at__isnull=False), pk__lt=message.pk)
+    return unsettled.order_by("pk").values_list("pk", flat=True).first()
 
 
 def revision_of(message_id: int) -> int:

@@ -39,6 +39,8 @@ class Case:
     consumer: Consumer | None
     state: ConsumerState | None
     now: datetime
+    head: int | None = None
+    """The first unsettled message of its ordering key, if that is another."""
 
 
 def other_side_may_have_acted(case: Case) -> bool:
@@ -253,6 +255,14 @@ def _pending(case: Case) -> Diagnosis:
         )
     if message.not_before > case.now:
         return Diagnosis(Tone.BUSY, happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
+    if case.head is not None:
+        words = {"id": case.head, "key": message.ordering_key}
+        return Diagnosis(
+            Tone.BUSY,
+            happened,
+            _("It waits for message %(id)d, which comes first among those of “%(key)s”.") % words,
+            _("Nothing to do here: it is taken up when that one has succeeded or was seen to. Look at that one."),
+        )
     if message.due_at < case.now - SLOW_START:
         return Diagnosis(
             Tone.WAIT,

@@ -7,6 +7,7 @@ from django.core.checks import Tags, run_checks
 from django.db import connection
 
 from outbox.broker import queues
+from outbox.conf import conf
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db")]
 
@@ -31,7 +32,7 @@ def on_session():
 
 
 def found():
-    messages = run_checks(tags=[Tags.database], databases=["default"])
+    messages = run_checks(tags=[Tags.database], databases=[conf().database])
     assert all(message.hint for message in messages)
     return {message.id.removeprefix("outbox.") for message in messages}
 

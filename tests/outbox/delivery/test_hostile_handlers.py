@@ -14,6 +14,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from outbox import Message
+from outbox.conf import conf
 from outbox.delivery import chunks
 from outbox.models import Attempt
 from tests.harness.clock import let_pass
@@ -330,9 +331,9 @@ def test_what_a_handler_outside_leaves_open_is_closed_and_a_failed_attempt(liste
     assert [state_of(id).status for id in neighbours] == ["success"] * 5
     assert state_of(ids[2]).status == "failed"
     assert state_of(ids[2]).last_error.startswith(
-        "LeftOpenError: the handler returned with a transaction open on default"
+        f"LeftOpenError: the handler returned with a transaction open on {conf().database}"
     )
-    assert connections["default"].get_autocommit()
+    assert connections[conf().database].get_autocommit()
 
 
 def test_a_hook_that_fails_after_settling_leaves_a_success(listen, caplog):

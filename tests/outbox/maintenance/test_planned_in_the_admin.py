@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
-from django.db import connection
+from django.db import connections, router
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
@@ -205,12 +205,13 @@ def test_without_django_celery_beat_the_chores_are_expected_as_usual(settings):
 def test_entries_that_cannot_be_read_keep_no_worker_from_covering():
     all_is_well()
     rescanned(HOUR)
-    with connection.cursor() as cursor:
+    theirs = connections[router.db_for_write(PeriodicTask)]
+    with theirs.cursor() as cursor:
         cursor.execute("ALTER TABLE django_celery_beat_periodictask RENAME TO away")
     try:
         covered = rescan.rescan_if_overdue()
     finally:
-        with connection.cursor() as cursor:
+        with theirs.cursor() as cursor:
             cursor.execute("ALTER TABLE away RENAME TO django_celery_beat_periodictask")
 
     assert covered

@@ -229,6 +229,8 @@ def test_a_pass_notes_when_it_ran_and_what_it_did(till, link):
         "failed": 0,
         "sent": 3,
         "broker_away": False,
+        "distrusted": "",
+        "dropped": {},
         "alarmed": False,
         "refused": {},
         "failing": {},

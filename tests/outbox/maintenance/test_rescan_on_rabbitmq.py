@@ -7,6 +7,7 @@ from django.core.checks import run_checks
 
 from outbox import memory
 from outbox.broker.queues import queue_name
+from outbox.conf import conf
 from outbox.delivery import chunks
 from outbox.maintenance import rescan
 from outbox.maintenance.rescan import RescanResult
@@ -101,9 +102,9 @@ class TestTheRescanOnRabbitMQ:
         command = f"rabbitmqctl -p '/' delete_queue '{leftover}'"
         [finding] = [finding for finding in health().findings if finding.what is What.QUEUE]
         assert command in finding.sentence
-        [warning] = run_checks(tags=["database"], databases=["default"])
+        [warning] = run_checks(tags=["database"], databases=[conf().database])
         assert (warning.id, command in warning.msg) == ("outbox.W031", True)
         rabbit.queue_delete(leftover)
         let_pass(timedelta(seconds=5))
         assert rescan.rescan().refused == {}
-        assert run_checks(tags=["database"], databases=["default"]) == []
+        assert run_checks(tags=["database"], databases=[conf().database]) == []

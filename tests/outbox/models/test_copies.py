@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from outbox import Message, audit, operate
+from outbox.conf import conf
 from outbox.models import AuditEntry
 from tests.harness.desk import wins
 from tests.harness.messages import empty_tables, publish_messages
@@ -24,11 +25,11 @@ def lead(transactional_db: None) -> User:
 def copy_through(path: Path) -> None:
     """Write everything to a file, empty the tables, and read it again."""
     written = StringIO()
-    call_command("dumpdata", "outbox", stdout=written)
+    call_command("dumpdata", "outbox", database=conf().database, stdout=written)
     path.write_text(written.getvalue())
     empty_tables()
     assert not Message.objects.exists()
-    call_command("loaddata", str(path), verbosity=0)
+    call_command("loaddata", str(path), database=conf().database, verbosity=0)
 
 
 def keys() -> dict[int, str]:

@@ -200,9 +200,15 @@ def test_nothing_is_looked_at_while_all_is_well(monkeypatch: pytest.MonkeyPatch)
 CASES: dict[Cause, dict[str, Any]] = {
     Cause.DATABASE_TAKES_NOTHING: {"unwritable": "DataError: full", "broker_away": "no", "failed": "full"},
     Cause.DOOR_CLOSED: {"refused": {"code": 403, "said": "no"}, "failed": "KeyError: 1"},
+    Cause.NO_TRUST: {"distrusted": "expired", "failed": "KeyError: 1"},
     Cause.BROKER_AWAY: {"broker_away": "no", "failed": "KeyError: 1"},
     Cause.RESCAN_FAILS: {"failed": "KeyError: 1", "takers": 0},
     Cause.QUEUE_REFUSED: {"refused": {"code": 403, "said": "no"}, "refused_queue": "mine.control"},
+    Cause.EXCHANGE_REFUSED: {
+        "refused": {"code": 403, "said": "no", "user": "u", "vhost": "/"},
+        "refused_queue": "celeryev",
+        "takers": 0,
+    },
     Cause.NO_WORKER: {"takers": 0, "waiting": 7, "server_up": SECOND},
     Cause.DATABASE_WAS_AWAY: {"takers": 1, "waiting": 7, "server_up": SECOND},
     Cause.WORKER_STUCK: {"takers": 1, "waiting": 7},

@@ -114,6 +114,27 @@ def test_a_refused_queue_is_critical_and_names_the_command_that_mends_it():
 
 
 @pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("maxlen", "more of them are waiting than it may hold"),
+        ("full", "more of them are waiting than it may hold"),
+        ("expired", "their time is over before a worker takes them"),
+    ],
+)
+def test_a_policy_that_drops_hints_is_a_warning_and_names_the_queue_and_the_commands(reason: str, why: str):
+    measurements = replace(FINE, dropped={"mine.a": {"reason": reason, "vhost": "/shop"}})
+
+    assert of(What.QUEUE, measurements) == [
+        (
+            "warning",
+            f"RabbitMQ drops hints of the queue mine.a ({why}), as a policy laid over it says: its messages are sent "
+            "again, and only slower. See which policy, and take it off: rabbitmqctl -p '/shop' list_queues name policy "
+            "operator_policy; rabbitmqctl -p '/shop' clear_policy NAME",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
     ("code", "command"), [(530, "rabbitmqctl add_vhost '/'"), (403, "rabbitmqctl change_password")]
 )
 def test_a_broker_that_does_not_let_us_in_is_critical_and_names_the_command(code: int, command: str):
@@ -192,6 +213,8 @@ def test_a_consumer_gone_from_the_code_is_critical_while_messages_wait_for_it():
             "coupon: not in the running code, waiting: 4 messages, to fail in 23 h. Deploy the consumer again.",
         )
     ]
+    ((level, sentence),) = of_consumer(What.GONE, **{**gone, "gone_for": 4 * MINUTE})
+    assert (level, "If it is just being deployed" in sentence) == ("warning", True)
     assert of_consumer(What.OLDEST, **gone) == []
     assert of_consumer(What.GONE, in_code=False, exhausted=4) == []
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 
+from outbox.conf import conf
 from outbox.maintenance import rollup
 from outbox.models import Heartbeat, Message, MinuteStat, TotalStat
 from outbox.monitoring import alerts
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("transactional_db")
 @contextmanager
 def another_session() -> Iterator[Any]:
     """Open a second connection to the test's database; closed at the end."""
-    other = connections.create_connection("default")
+    other = connections.create_connection(conf().database)
     try:
         yield other
     finally:

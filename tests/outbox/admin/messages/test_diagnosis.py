@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from outbox import registry
+from outbox.admin.messages.detail import find_message
 from outbox.admin.messages.diagnosis import Case, diagnose, other_side_may_have_acted
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message
 from outbox.policy import Reason
@@ -149,3 +150,16 @@ def test_who_ended_the_transaction_may_have_acted_although_its_consumer_is_atomi
     assert other_side_may_have_acted(case(message))
     assert "ended the transaction" in diagnosis.happened
     assert "Look whether its effect is there" in diagnosis.do
+
+
+def test_a_message_that_sleeps_behind_another_of_its_key_says_which() -> None:
+    head = wins.failed("head", ordering_key="till 1")
+    asleep = wins.pending("asleep", ordering_key="till 1")
+    Message.objects.filter(pk=asleep.pk).put_to_sleep()
+
+    behind, before = find_message(asleep.pk), find_message(head.pk)
+
+    assert behind is not None
+    assert before is not None
+    assert diagnose(behind.case).means == f"It waits for message {head.pk}, which comes first among those of “till 1”."
+    assert before.case.head is None
