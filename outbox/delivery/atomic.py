@@ -140,10 +140,13 @@ def _in_one_transaction(consumer: Consumer, fences: Sequence[Fence], *, wait: ti
         with transaction.atomic(using=conf().database, durable=True):
             savepoints = Savepoints()
             chunk.messages = lock(consumer, fences, wait=wait)
-            if consumer.bulk and len(chunk.messages) > 1:
-                _call_at_once(consumer, chunk, savepoints, wait=wait)
-            else:
-                _call_in_turn(consumer, chunk, savepoints)
+            try:
+                if consumer.bulk and len(chunk.messages) > 1:
+                    _call_at_once(consumer, chunk, savepoints, wait=wait)
+                else:
+                    _call_in_turn(consumer, chunk, savepoints)
+            finally:
+                savepoints.process.put_back_limits(consumer.name)
             savepoints.refuse_another_transaction()
             settling.settle(consumer, chunk.reports)
             has_hooks = bool(connections[conf().database].run_on_commit)

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 from outbox import logs
 from outbox.conf import conf
-from outbox.delivery import process_state, time_limits
+from outbox.delivery import time_limits
 from outbox.delivery.database_errors import may_be_the_worlds, sqlstate
+from outbox.delivery.process_state import ProcessState
 from outbox.delivery.savepoints import Savepoints
 from outbox.delivery.time_limits import TimeLimitReached
 from outbox.errors import Reject, Snooze, TransactionEnded, Unavailable
@@ -80,11 +81,11 @@ def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -
     try:
         with logs.at_work_on(message), savepoints.row():
             work = copy_of(message)
-            run(consumer, [work] if consumer.bulk else work, [message])
+            run(consumer, [work] if consumer.bulk else work, [message], savepoints.process)
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
-        if is_conflict(error) or may_be_the_worlds(error):
+        if _is_anothers(error, consumer, savepoints):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
     return Report(message, Succeeded())
@@ -94,22 +95,35 @@ def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savep
     """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
     try:
         with logs.at_work_on(*messages), savepoints.row():
-            run(consumer, [copy_of(message) for message in messages], messages)
+            run(consumer, [copy_of(message) for message in messages], messages, savepoints.process)
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
-        if is_conflict(error) or may_be_the_worlds(error):
+        if _is_anothers(error, consumer, savepoints):
             raise Redo(_error_text(error)) from error
         return None
     return [Report(message, Succeeded()) for message in messages]
 
 
-def run(consumer: Consumer, work: Message | list[Message], messages: Sequence[Message] = ()) -> None:
+def _is_anothers(error: BaseException, consumer: Consumer, savepoints: Savepoints) -> bool:
+    """Tell whether others may have made the call fail: by locks, a database that goes away, limits left too low."""
+    low = savepoints.process.put_back_limits(consumer.name)
+    return low or is_conflict(error) or may_be_the_worlds(error)
+
+
+def run(
+    consumer: Consumer,
+    work: Message | list[Message],
+    messages: Sequence[Message] = (),
+    process: ProcessState | None = None,
+) -> None:
     """Call the consumer's function for ``messages``, within its timeout where that can be kept.
 
-    What it returns is of no account, unless it shows that nothing has run yet.
+    What it returns is of no account, unless it shows that nothing has run yet. It may be one of several calls in the
+    same ``process``; behind a single one its limits are put back at once.
     """
-    found = process_state.note()
+    found = process or ProcessState()
+    found.begin()
     try:
         left = time_limits.call(consumer, work, messages)
     except ENDS_THE_PROCESS as error:
@@ -118,6 +132,8 @@ def run(consumer: Consumer, work: Message | list[Message], messages: Sequence[Me
         raise
     finally:
         found.put_back(consumer.name)
+        if process is None:
+            found.put_back_limits(consumer.name)
     if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
         if inspect.iscoroutine(left) or inspect.isgenerator(left):
             left.close()

@@ -104,7 +104,7 @@ class Settlement:
             if not statements.succeed([message.fence]):
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
             yield
-            refuse_silent_rollback()
+            refuse_silent_rollback(connection)
             self._refuse_lost_success()
             let_hooks_stand_alone(connection, hooks_before)
 

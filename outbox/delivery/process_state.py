@@ -33,8 +33,8 @@ class _Here(threading.local):
 _here = _Here()
 
 
-class Found:
-    """What the process had before a call."""
+class ProcessState:
+    """What the process had before calls of a consumer, one after another."""
 
     __slots__ = ("connection", "in_a_call", "limits", "pid", "timer", "wrappers")
 
@@ -42,25 +42,30 @@ class Found:
         self.pid = os.getpid()
         self.in_a_call = _here.in_a_call
         self.timer = signal.getitimer(signal.ITIMER_REAL)[0]
-        self.limits = [resource.getrlimit(limit) for limit in LIMITS]
+        self.limits = _limits()
         self.connection: Any = connections[conf().database]
         self.wrappers: list[Callable[..., Any]] = self.connection.execute_wrappers[:]
 
+    def begin(self) -> None:
+        """Begin a call."""
+        _here.in_a_call = True
+
     def put_back(self, name: str) -> None:
-        """Have it again after a call of the consumer ``name``; a forked child ends here."""
+        """Have again after a call of the consumer ``name`` what the next would fail by; a forked child ends here."""
         if os.getpid() != self.pid:
             _end_forked_child(name, sys.exception())
         _here.in_a_call = self.in_a_call
         if not self.timer and signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
             log.warning("%s: the handler left a timer running (SIGALRM); it is stopped", name)
-        if [resource.getrlimit(limit) for limit in LIMITS] != self.limits:
-            self._put_back_limits(name)
         if self.connection.execute_wrappers != self.wrappers:
-            self.connection.execute_wrappers = self.wrappers
+            self.connection.execute_wrappers = self.wrappers[:]
             log.warning("%s: the handler left a wrapper around all statements; it is taken off", name)
 
-    def _put_back_limits(self, name: str) -> None:
+    def put_back_limits(self, name: str) -> bool:
+        """Have the limits again; tell whether they were others. Asked where a call failed, and behind the last."""
+        if _limits() == self.limits:
+            return False
         for limit, (soft, hard) in zip(LIMITS, self.limits, strict=True):
             try:
                 resource.setrlimit(limit, (soft, hard))
@@ -68,16 +73,15 @@ class Found:
                 # Without the right to raise the hard limit again, all that it leaves.
                 lowered = resource.getrlimit(limit)[1]
                 resource.setrlimit(limit, (lowered, lowered))
+        self.limits = _limits()
         log.warning(
             "%s: the handler changed limits of its process (setrlimit); they are as before, or as near as may be", name
         )
+        return True
 
 
-def note() -> Found:
-    """Note what the process has, before a call."""
-    found = Found()
-    _here.in_a_call = True
-    return found
+def _limits() -> list[tuple[int, int]]:
+    return [resource.getrlimit(limit) for limit in LIMITS]
 
 
 def _end_forked_child(name: str, error: BaseException | None) -> NoReturn:

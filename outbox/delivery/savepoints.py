@@ -12,6 +12,7 @@ from django.db import Error, connections
 from outbox import logs
 from outbox.conf import conf
 from outbox.delivery.database_errors import sqlstate
+from outbox.delivery.process_state import ProcessState
 from outbox.errors import LeftOpenError, SwallowedError, TransactionEnded
 
 log = logging.getLogger("outbox.delivery")
@@ -50,6 +51,7 @@ class Savepoints:
         self._raw = self._connection.connection
         self._name = ""
         self._rolled_back = False
+        self.process = ProcessState()
 
     @contextmanager
     def row(self) -> Iterator[None]:
@@ -67,9 +69,10 @@ class Savepoints:
         hooks_before = len(connection.run_on_commit)
         try:
             yield
-            if not self._has_ended():
+            ended = self._has_ended()
+            if not ended:
                 self._refuse_what_is_left_open(before)
-                refuse_silent_rollback()
+                refuse_silent_rollback(connection)
         except BaseException as error:
             self._close_what_is_left_open(before)
             connection.savepoint_ids.pop()
@@ -83,7 +86,8 @@ class Savepoints:
             raise
         self._close_what_is_left_open(before)
         connection.savepoint_ids.pop()
-        self._refuse_ended_transaction()
+        if ended:
+            self._refuse_ended_transaction()
         let_hooks_stand_alone(connection, hooks_before)
 
     def refuse_another_transaction(self) -> None:
@@ -196,9 +200,8 @@ def _caught(hook: Callable[[], object]) -> Callable[[], None]:
     return call
 
 
-def refuse_silent_rollback() -> None:
+def refuse_silent_rollback(connection: Any) -> None:
     """Raise ``SwallowedError`` where what was written would be rolled back at COMMIT, although the code returned."""
-    connection: Any = connections[conf().database]
     aborted = connection.vendor == "postgresql" and connection.connection.info.transaction_status == ABORTED
     if aborted or connection.needs_rollback:
         raise SwallowedError(
