@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from secrets import token_hex
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import Error, connections
 
@@ -76,7 +76,8 @@ class Savepoints:
         except BaseException as error:
             self._close_what_is_left_open(before)
             connection.savepoint_ids.pop()
-            self._refuse_ended_transaction(error)
+            if self._has_ended():
+                self._say_it_has_ended(error)
             # Django knows hooks by the names on its stack, and has a label in place of ours.
             del connection.run_on_commit[hooks_before:]
             self._roll_back()
@@ -87,7 +88,7 @@ class Savepoints:
         self._close_what_is_left_open(before)
         connection.savepoint_ids.pop()
         if ended:
-            self._refuse_ended_transaction()
+            self._say_it_has_ended()
         let_hooks_stand_alone(connection, hooks_before)
 
     def refuse_another_transaction(self) -> None:
@@ -117,9 +118,7 @@ class Savepoints:
         """Tell whether the alias has another connection now than the one on which our transaction runs."""
         return connections[self._alias] is not self._connection or self._connection.connection is not self._raw
 
-    def _refuse_ended_transaction(self, error: BaseException | None = None) -> None:
-        if not self._has_ended():
-            return
+    def _say_it_has_ended(self, error: BaseException | None = None) -> NoReturn:
         if self._is_exchanged():
             self._take_back_connection()
         raise TransactionEnded(ENDED) from error
