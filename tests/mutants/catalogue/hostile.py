@@ -96,8 +96,8 @@ MUTANTS = [
         "nothing is settled in another transaction than the one that has locked",
         Change(
             "models/sql/statements.py",
-            "        if transaction:\n            sql, params = sql + SAME",
-            "        if False:\n            sql, params = sql + SAME",
+            "ALLOW + sql + SAME_TRANSACTION, [*params, transaction]",
+            "ALLOW + sql, params",
         ),
         Change("models/sql/statements.py", "if settings:\n            sql", "if False:\n            sql"),
         red=[f"{CHANGES}[COMMIT AND CHAIN-19]"],
@@ -121,12 +121,12 @@ MUTANTS = [
         Change(
             "delivery/execution.py",
             """    except BaseException as error:
-        if is_conflict(error) or may_be_the_worlds(error):
+        if _is_anothers(error, consumer, savepoints):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
 """,
             """    except Exception as error:
-        if is_conflict(error) or may_be_the_worlds(error):
+        if _is_anothers(error, consumer, savepoints):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
 """,

@@ -38,7 +38,7 @@ MUTANTS = [
     ),
     mutant(
         "the server breaks off a statement where no signal can",
-        Change("delivery/atomic.py", ", limit=consumer.timeout + STATEMENT_MARGIN)", ")"),
+        Change("delivery/atomic.py", ", limit=consumer.timeout + STATEMENT_MARGIN", ""),
         red=[f"{SUITE}test_in_a_thread_a_statement_that_hangs_is_broken_off"],
     ),
     mutant(
