@@ -44,7 +44,7 @@ class DroppedHints:
         depth = int(channel.queue_declare(queue=queue, passive=True).message_count)
         if depth == self._depth:
             return
-        taken = []
+        taken: list[Any] = []
         while len(taken) < READ_AT_ONCE and (letter := channel.basic_get(queue)) is not None:
             taken.append(letter)
         for letter in taken:

@@ -1,6 +1,7 @@
 """A look at a queue from outside: what waits in it, and whether anybody takes from it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from celery.events.event import get_exchange
 
@@ -46,7 +47,7 @@ class Lookout(BrokerConnection):
 
         Raises ``BrokerRefuses`` with the name of the one that our user may not have.
         """
-        app = celery_app()
+        app: Any = celery_app()
         self._open()
         connection = self._connection_of()
         for exchange in (app.control.mailbox.exchange, get_exchange(connection, name=app.conf.event_exchange)):

@@ -131,12 +131,36 @@ MUTANTS = [
     ),
     mutant(
         "who is missing is told by who takes from the control queue",
-        Change("monitoring/causes.py", "seen.takers == 0", "False"),
+        Change("monitoring/causes.py", "Cause.NO_WORKER: seen.takers == 0", "Cause.NO_WORKER: False"),
         red=["monitoring/test_causes::test_of_several_signs_the_one_that_others_rest_upon_is_the_cause"],
     ),
     mutant(
         "a rescan that fails is written down",
         Change("monitoring/causes.py", "        _note(error)\n", ""),
         red=["monitoring/test_causes::test_a_failure_is_the_cause_only_until_a_rescan_succeeds"],
+    ),
+    mutant(
+        "what a policy drops is read from its dead letter",
+        Change(
+            "broker/dead_letters.py",
+            '                self.note(str(headers.get("x-first-death-queue")), reason)\n',
+            "",
+        ),
+        red=["broker/test_dropped_hints::test_a_hint_that_was_dropped_is_named_and_its_dead_letter_taken_off"],
+    ),
+    mutant(
+        "a hint that killed its workers stays among the dead letters",
+        Change("broker/dead_letters.py", "requeue=True", "requeue=False"),
+        red=["broker/test_dropped_hints::test_a_hint_that_killed_its_workers_stays_where_it_is"],
+    ),
+    mutant(
+        "TLS that fails is not a broker that is away",
+        Change("broker/connection.py", "self._without_trust(connection, error) or error", "error"),
+        red=["broker/test_tls::test_a_certificate_of_another_authority_is_named_with_the_file_that_lacks_it"],
+    ),
+    mutant(
+        "the date of a certificate is read although it is over",
+        Change("broker/tls.py", "        context.verify_flags |= NO_CHECK_TIME\n", ""),
+        red=["broker/test_tls::test_an_expired_certificate_is_named_with_its_date"],
     ),
 ]

@@ -88,4 +88,9 @@ MUTANTS = [
         ),
         red=[f"{SORTED}what_was_given_back_keeps_its_place_before_all_that_is_younger"],
     ),
+    mutant(
+        "the desk names what a sleeping message waits for",
+        Change("admin/messages/detail.py", "        head=_head_before(message),\n", ""),
+        red=["admin/messages/test_diagnosis::test_a_message_that_sleeps_behind_another_of_its_key_says_which"],
+    ),
 ]

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from outbox import operate
 from outbox.models import AttemptOutcome, ConsumerState, GroupState, HandledAs, Message, MinuteStat, Status
+from outbox.policy import Reason
 from tests.harness.browsing import PHONE, Open, violations
 from tests.harness.desk import ISSUE, ORDER, failure_group, wins
 from tests.harness.rows import attempt
@@ -33,7 +34,13 @@ def story(lead: User) -> dict[str, str]:
     operate.mark_handled(handled.pk, revision=0, actor=lead, reason="R", outcome=HandledAs.ISSUED, evidence="E-1")
     discarded = wins.failed("A-3")
     operate.discard(discarded.pk, revision=0, actor=lead, reason="R")
+    wins.failed("head", ordering_key="till 1")
+    asleep = wins.pending("asleep", ordering_key="till 1")
+    Message.objects.filter(pk=asleep.pk).put_to_sleep()
     made = {
+        "asleep": asleep,
+        "timed out": wins.failed("A-4", reason=Reason.TIMED_OUT, error=""),
+        "ended the transaction": wins.failed("A-5", reason=Reason.ENDED_TRANSACTION),
         "failed": order,
         "handled": handled,
         "discarded": discarded,
