@@ -112,7 +112,7 @@ def test_a_policy_over_our_queue_costs_time_and_no_message_and_is_named(on_node,
         with on_node.the_worker.frozen():
             client.publish("shop.queue.short", [f"{name} {number}" for number in range(20)], every=0.02)
             client.publish("shop.sold", [f"{name}, another {number}" for number in range(5)])
-            eventually(lambda: dropped(on_node) == {queue: reason}, within=15, what="the rescan has seen it")
+            eventually(lambda: dropped(on_node) == {queue: reason}, within=30, what="the rescan has seen it")
         on_node.wait_until_finished(name, count=25, within=30)
     finally:
         node.control("clear_policy", "short")
