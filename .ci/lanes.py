@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -198,15 +199,16 @@ def run_cell(cell: Cell, tree: Path | None, outcome: Outcome) -> None:
     python = lane.make_virtualenv(folder, str(lane.find_python([cell.python])), wanted)
     outcome.tests = [path for path in cell.tests if (ROOT / path).exists()]
     run.STATE_DIR.mkdir(parents=True, exist_ok=True)
+    environment = {key: value for key, value in os.environ.items() if key not in ("EMBEDDED", "CI")}
     with ExitStack() as services:
         database = os.environ.get("TEST_DATABASE_URL") or run.DATABASE
         broker = os.environ.get("CELERY_BROKER_URL") or run.BROKER
         if tree and cell.postgresql:
             database = services.enter_context(debian_tree.postgresql(tree))
         if tree and cell.rabbitmq:
-            broker = services.enter_context(debian_tree.rabbitmq(tree, denied=cell.denied))
+            broker, control = services.enter_context(debian_tree.rabbitmq(tree, denied=cell.denied))
+            environment["RABBITMQCTL"] = shlex.join(control)
         name = run.RUN.replace("-", "_")
-        environment = {key: value for key, value in os.environ.items() if key not in ("EMBEDDED", "CI")}
         environment |= {"DATABASE_URL": run.with_name(database, name) + ("?pool=true" if cell.pool else "")}
         environment |= {"CELERY_BROKER_URL": broker, "OUTBOX_PREFIX": run.RUN, "STATE_DIR": str(run.STATE_DIR)}
         for question in (VERSIONS, SERVERS):
