@@ -15,8 +15,8 @@ from outbox.errors import BrokerAway, BrokerRefuses
 from tests.harness.ports import free_port, mute_port
 from tests.harness.proxy import MUTE, REFUSING, Proxy
 from tests.harness.tls import make_certificate, tls_port
-from tests.run import RABBITMQCTL
 from tests.outbox.broker.hints import bodies, hint
+from tests.run import RABBITMQCTL
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("rabbit")]
 
