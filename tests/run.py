@@ -24,13 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "postgres://postgres@127.0.0.1:5432/test"
 BROKER = "amqp://guest:guest@127.0.0.1:5672//"
 RABBITMQCTL = shlex.split(os.environ.get("RABBITMQCTL", "rabbitmqctl"))
-"""The tool of the broker that is tested; of one that is not this machine's own, whoever starts it says how to call it."""
+"""The tool of the broker that is tested; who starts one that is not this machine's own says how to call its tool."""
 PATIENCE_SECONDS = 3
 NO_TESTS_COLLECTED = 5
 LEFT_TO_A_LANE = "psycopg 3 is not installed here; make lane runs it"
 """The one reason for which tests may be skipped on the services with CI=true, as .ci/run has them run elsewhere."""
-SIDE_BY_SIDE = ["-n", "3", "--dist", "loadfile"]
-"""Three files at a time: much of the suite waits for processes, and the tests of a file may share one."""
+SIDE_BY_SIDE = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""Three files at a time: much of the suite waits for processes, and the tests of a file may share one. The order is
+conftest.py's, by which those come first."""
 
 KNOWN_QUEUES = "import django; django.setup(); from config import celery_app; print(*celery_app.amqp.queues)"
 
