@@ -1,8 +1,8 @@
 """``make lanes``: run a table of versions, one cell after another, and write down in docs/lanes.json what came out.
 
 A cell that this commit has run already is left out, so a run that was cut off goes on where it was; ``--again`` runs it
-anew. ``--tree DIR`` names a Debian with newer services (see debian_tree.py); ``--only 3.12`` takes the cells of whose
-names that is a part; ``--table`` only writes the README's table from the file.
+anew, ``--failed`` only what failed of it. ``--tree DIR`` names a Debian with newer services (see debian_tree.py);
+``--only 3.12`` takes the cells of whose names that is a part; ``--table`` only writes the README's table from the file.
 """
 
 import argparse
@@ -34,12 +34,8 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- lanes: written by make lanes -->\n", "<!-- /lanes -->"
 WHOLE = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
 
-ENGINE = ["delivery", "checks", "broker", "worker", "models", "maintenance", "test_publishing.py", "test_costs.py"]
-CORE = [f"tests/outbox/{name}" for name in ENGINE]
-BRIEF = [f"tests/outbox/{name}" for name in ["delivery", "broker", "worker", "checks", "test_publishing.py"]]
-SHORT = [f"tests/outbox/{name}" for name in ["broker", "worker", "checks", "test_publishing.py"]]
-HOSTS = ["tests/system/hosts/test_hosts.py", "tests/system/hosts/test_guest.py"]
-POOLS = ["tests/system/faults/test_pools.py"]
+TWO_AT_A_TIME = ["-n", "2"]
+"""Slower than three; but what fails then fails of the versions, and seldom of the machine's load."""
 STRICT = ["transient_nonexcl_queues", "global_qos"]
 
 VERSIONS = """
@@ -68,7 +64,6 @@ class Cell:
     django: str
     celery: str
     driver: str
-    tests: Sequence[str]
     beat: bool = True
     postgresql: str = ""
     rabbitmq: str = ""
@@ -87,20 +82,19 @@ class Cell:
 
 
 CELLS = [
-    Cell("3.11", "5.2.19", "5.4.0", "psycopg2", [*CORE, *HOSTS]),
-    Cell("3.12", "6.0.10", "5.6.3", "psycopg3", [*BRIEF, *HOSTS, *POOLS], postgresql="17", rabbitmq="4.0"),
+    Cell("3.11", "5.2.19", "5.4.0", "psycopg2"),
+    Cell("3.12", "6.0.10", "5.6.3", "psycopg3", postgresql="17", rabbitmq="4.0"),
     Cell(
         *("3.13", "6.1.3", "5.7.0", "psycopg3"),
-        [*SHORT, "tests/outbox/monitoring/test_alerts.py", "tests/system/hosts/test_beat_of_files.py"],
         beat=False,
         postgresql="17",
         rabbitmq="4.0",
         denied=STRICT,
         pool=True,
     ),
-    Cell("3.14", "6.1.3", "5.7.0", "psycopg3", CORE, beat=False, why_not="no Python 3.14 was at hand"),
+    Cell("3.14", "6.1.3", "5.7.0", "psycopg3", beat=False, why_not="no Python 3.14 was at hand"),
     Cell(
-        *("3.13", "5.2.19", "5.7.0", "psycopg3", CORE),
+        *("3.13", "5.2.19", "5.7.0", "psycopg3"),
         postgresql="18",
         rabbitmq="4.3",
         why_not="Debian 13 has PostgreSQL 17 and RabbitMQ 4.0; newer ones were not looked for elsewhere",
@@ -116,7 +110,7 @@ class Outcome:
     commit: str
     date: str
     versions: dict[str, str] = field(default_factory=dict)
-    tests: Sequence[str] = ()
+    tests: Sequence[str] = ("tests",)
     denied: Sequence[str] = ()
     pool: bool = False
     passed: int = 0
@@ -126,6 +120,8 @@ class Outcome:
     stopped: bool = False
     failures: list[str] = field(default_factory=list)
     not_run: str = ""
+    mended: list[dict[str, Any]] = field(default_factory=list)
+    """Where what failed has passed when it was run again by itself: the commits, and how many tests passed at each."""
 
 
 def main(arguments: list[str]) -> int:
@@ -134,10 +130,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tree", type=Path, help=f"a Debian with newer services: {debian_tree.HOW_TO_MAKE}")
     parser.add_argument("--only", default="", help="a part of the names of the cells")
     parser.add_argument("--again", action="store_true", help="run what this commit has run already, too")
+    parser.add_argument("--failed", action="store_true", help="run only what failed, on this commit")
     parser.add_argument("--table", action="store_true", help="only write the README's table")
     options = parser.parse_args(arguments)
     for cell in CELLS:
-        if not options.table and options.only in cell.name:
+        if options.table or options.only not in cell.name:
+            continue
+        if options.failed:
+            run_what_failed(cell, options.tree)
+        else:
             run_unless_recorded(cell, options.tree, again=options.again)
     README.write_text(WHOLE.sub(lambda _: block(recorded()), README.read_text()))
     return int(any(outcome["failed"] or outcome["stopped"] for outcome in recorded()))
@@ -146,16 +147,39 @@ def main(arguments: list[str]) -> int:
 def run_unless_recorded(cell: Cell, tree: Path | None, *, again: bool) -> None:
     """Run the cell and add what it came to to the record, where it is not there for this commit yet."""
     commit = revision()
-    old = {outcome["cell"]: outcome for outcome in recorded()}.get(cell.name)
+    old = recorded_of(cell)
     if old and not again and old["commit"] == commit and not old["not_run"]:
         return
     sys.stdout.write(f"\n== {cell.name}\n")
-    outcome = Outcome(cell.name, commit, datetime.now(UTC).strftime("%Y-%m-%d"), denied=cell.denied, pool=cell.pool)
+    outcome = Outcome(cell.name, commit, today(), denied=cell.denied, pool=cell.pool)
     outcome.not_run = cell.why_not or why_not(cell, tree)
     if not outcome.not_run:
         run_cell(cell, tree, outcome)
     if not (outcome.not_run and old and not old["not_run"]):
         write_down(outcome)
+
+
+def run_what_failed(cell: Cell, tree: Path | None) -> None:
+    """Run the failed tests of a cell that was run to its end, and write down what they come to now."""
+    old = recorded_of(cell)
+    if not old or old["not_run"] or old["stopped"] or not old["failures"] or why_not(cell, tree):
+        return
+    whole = Outcome(**old)
+    part = Outcome(cell.name, revision(), today(), tests=[node_id(failure) for failure in whole.failures])
+    run_cell(cell, tree, part)
+    whole.passed, whole.skipped = whole.passed + part.passed, whole.skipped + part.skipped
+    whole.failed, whole.failures = part.failed, part.failures
+    whole.mended = [*whole.mended, {"commit": part.commit, "date": part.date, "passed": part.passed}]
+    write_down(whole)
+
+
+def node_id(failure: str) -> str:
+    """Return what pytest calls the test that its report names with dots."""
+    dotted, bracket, parameters = failure.partition("[")
+    words = dotted.split(".")
+    files = ["/".join(words[:end]) + ".py" for end in range(1, len(words))]
+    end, path = next((end, path) for end, path in enumerate(files, 1) if (ROOT / path).is_file())
+    return "::".join([path, *words[end:]]) + bracket + parameters
 
 
 def write_down(outcome: Outcome) -> None:
@@ -169,6 +193,16 @@ def write_down(outcome: Outcome) -> None:
 def recorded() -> list[dict[str, Any]]:
     """Return what is written down, one entry a cell."""
     return json.loads(RECORD.read_text()) if RECORD.exists() else []
+
+
+def recorded_of(cell: Cell) -> dict[str, Any] | None:
+    """Return what is written down of the cell."""
+    return {outcome["cell"]: outcome for outcome in recorded()}.get(cell.name)
+
+
+def today() -> str:
+    """Return the date as it is written down."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 def revision() -> str:
@@ -197,7 +231,6 @@ def run_cell(cell: Cell, tree: Path | None, outcome: Outcome) -> None:
     wanted = [line for line in wanted if cell.beat or not line.startswith("django-celery-beat==")]
     folder = lane.LANES / "-".join([cell.python, cell.driver, cell.django, cell.celery])
     python = lane.make_virtualenv(folder, str(lane.find_python([cell.python])), wanted)
-    outcome.tests = [path for path in cell.tests if (ROOT / path).exists()]
     run.STATE_DIR.mkdir(parents=True, exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if key not in ("EMBEDDED", "CI")}
     with ExitStack() as services:
@@ -226,8 +259,9 @@ def run_cell(cell: Cell, tree: Path | None, outcome: Outcome) -> None:
 def run_tests(python: str, environment: dict[str, str], outcome: Outcome) -> None:
     """Run pytest and count its report into the outcome."""
     report, began = run.STATE_DIR / "lane.xml", time.monotonic()
-    chosen = ["-q", "-p", "no:warnings", "--tb=short", "-m", "not browser", *run.SIDE_BY_SIDE, *outcome.tests]
-    status = subprocess.call([python, "-m", "pytest", f"--junitxml={report}", *chosen], cwd=ROOT, env=environment)
+    chosen = ["-m", "not browser", *run.SIDE_BY_SIDE, *TWO_AT_A_TIME, *outcome.tests]
+    pytest = [python, "-m", "pytest", f"--junitxml={report}", "-q", "-p", "no:warnings", "--tb=short"]
+    status = subprocess.call([*pytest, *chosen], cwd=ROOT, env=environment)
     outcome.seconds = round(time.monotonic() - began)
     result = run.Result(outcome.cell, status)
     for case in _cases(report):
@@ -268,9 +302,14 @@ def row(outcome: dict[str, Any]) -> str:
         versions["PostgreSQL"],
         versions["RabbitMQ"] + "".join(f", no `{feature}`" for feature in outcome["denied"]),
         counts,
-        f"{outcome['commit']}, {outcome['date']}",
+        "; ".join([f"{outcome['commit']}, {outcome['date']}", *(again(part) for part in outcome["mended"])]),
     ]
     return f"| {' | '.join(cells)} |\n"
+
+
+def again(part: dict[str, Any]) -> str:
+    """Return how many of the tests were run again, and where."""
+    return f"{part['passed']} of these only at {part['commit']}, {part['date']}"
 
 
 if __name__ == "__main__":

@@ -71,10 +71,37 @@ def test_a_cell_that_cannot_be_run_here_keeps_what_it_came_to_elsewhere(lanes, t
     assert [one["passed"] for one in lanes.recorded()] == [5]
 
 
+def test_what_failed_is_run_again_by_itself_and_written_down_with_both_commits(lanes, tmp_path, monkeypatch):
+    cell, mended = lanes.CELLS[0], "tests.test_lanes.test_the_readme_has_the_table_of_the_record"
+    failures = [mended, "tests.outbox.maintenance.test_rescan_on_rabbitmq.TestX.test_y[a.b-[1]"]
+    monkeypatch.setattr(lanes, "RECORD", tmp_path / "lanes.json")
+    monkeypatch.setattr(lanes, "revision", lambda: "later")
+    monkeypatch.setattr(lanes, "why_not", lambda *_: "")
+    asked = []
+
+    def run_cell(_cell, _tree, part):
+        asked.extend(part.tests)
+        part.passed, part.failed, part.failures = 1, 1, failures[1:]
+
+    monkeypatch.setattr(lanes, "run_cell", run_cell)
+    lanes.write_down(lanes.Outcome(cell.name, "abc", "2026-11-28", passed=7, failed=2, failures=failures))
+
+    lanes.run_what_failed(cell, None)
+
+    [whole] = lanes.recorded()
+    assert asked == [
+        "tests/test_lanes.py::test_the_readme_has_the_table_of_the_record",
+        "tests/outbox/maintenance/test_rescan_on_rabbitmq.py::TestX::test_y[a.b-[1]",
+    ]
+    assert (whole["passed"], whole["failed"], whole["failures"]) == (8, 1, failures[1:])
+    assert (whole["commit"], [part["commit"] for part in whole["mended"]]) == ("abc", ["later"])
+
+
 def test_the_table_tells_what_was_run_and_what_was_not(lanes):
-    outcomes = [outcome(lanes, "one", failed=1), outcome(lanes, "two", not_run="no such server")]
+    mended = [{"commit": "def", "date": "2026-11-29", "passed": 2}]
+    outcomes = [outcome(lanes, "one", failed=1, mended=mended), outcome(lanes, "two", not_run="no such server")]
 
     table = lanes.block(outcomes)
 
-    assert "| 7 passed, 1 failed, 0 skipped | abc, 2026-11-28 |" in table
+    assert "| 7 passed, 1 failed, 0 skipped | abc, 2026-11-28; 2 of these only at def, 2026-11-29 |" in table
     assert "Not run: two: no such server." in table
