@@ -177,7 +177,7 @@ def node_id(failure: str) -> str:
     """Return what pytest calls the test that its report names with dots."""
     dotted, bracket, parameters = failure.partition("[")
     words = dotted.split(".")
-    files = ["/".join(words[:end]) + ".py" for end in range(1, len(words))]
+    files = ["/".join(words[:end]) + ".py" for end in range(1, len(words) + 1)]
     end, path = next((end, path) for end, path in enumerate(files, 1) if (ROOT / path).is_file())
     return "::".join([path, *words[end:]]) + bracket + parameters
 
@@ -265,9 +265,9 @@ def run_tests(python: str, environment: dict[str, str], outcome: Outcome) -> Non
     outcome.seconds = round(time.monotonic() - began)
     result = run.Result(outcome.cell, status)
     for case in _cases(report):
-        failed = result.failed
+        failed, name = result.failed, f"{case.get('classname')}.{case.get('name')}"
         run.count(case, result)
-        outcome.failures += [f"{case.get('classname')}.{case.get('name')}"] if result.failed > failed else []
+        outcome.failures += [name.lstrip(".")] if result.failed > failed else []
     outcome.stopped = status > 1
     outcome.passed, outcome.failed, outcome.skipped = result.passed, result.failed, result.skipped.total()
 

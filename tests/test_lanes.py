@@ -72,8 +72,12 @@ def test_a_cell_that_cannot_be_run_here_keeps_what_it_came_to_elsewhere(lanes, t
 
 
 def test_what_failed_is_run_again_by_itself_and_written_down_with_both_commits(lanes, tmp_path, monkeypatch):
-    cell, mended = lanes.CELLS[0], "tests.test_lanes.test_the_readme_has_the_table_of_the_record"
-    failures = [mended, "tests.outbox.maintenance.test_rescan_on_rabbitmq.TestX.test_y[a.b-[1]"]
+    cell = lanes.CELLS[0]
+    failures = [
+        "tests.test_lanes.test_the_readme_has_the_table_of_the_record",
+        "tests.test_environment",
+        "tests.outbox.maintenance.test_rescan_on_rabbitmq.TestX.test_y[a.b-[1]",
+    ]
     monkeypatch.setattr(lanes, "RECORD", tmp_path / "lanes.json")
     monkeypatch.setattr(lanes, "revision", lambda: "later")
     monkeypatch.setattr(lanes, "why_not", lambda *_: "")
@@ -81,19 +85,20 @@ def test_what_failed_is_run_again_by_itself_and_written_down_with_both_commits(l
 
     def run_cell(_cell, _tree, part):
         asked.extend(part.tests)
-        part.passed, part.failed, part.failures = 1, 1, failures[1:]
+        part.passed, part.failed, part.failures = 2, 1, failures[2:]
 
     monkeypatch.setattr(lanes, "run_cell", run_cell)
-    lanes.write_down(lanes.Outcome(cell.name, "abc", "2026-11-28", passed=7, failed=2, failures=failures))
+    lanes.write_down(lanes.Outcome(cell.name, "abc", "2026-11-28", passed=7, failed=3, failures=failures))
 
     lanes.run_what_failed(cell, None)
 
     [whole] = lanes.recorded()
     assert asked == [
         "tests/test_lanes.py::test_the_readme_has_the_table_of_the_record",
+        "tests/test_environment.py",
         "tests/outbox/maintenance/test_rescan_on_rabbitmq.py::TestX::test_y[a.b-[1]",
     ]
-    assert (whole["passed"], whole["failed"], whole["failures"]) == (8, 1, failures[1:])
+    assert (whole["passed"], whole["failed"], whole["failures"]) == (9, 1, failures[2:])
     assert (whole["commit"], [part["commit"] for part in whole["mended"]]) == ("abc", ["later"])
 
 
