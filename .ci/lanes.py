@@ -1,7 +1,7 @@
 """``make lanes``: run a table of versions, one cell after another, and write down in docs/lanes.json what came out.
 
 A cell that this commit has run already is left out, so a run that was cut off goes on where it was; ``--again`` runs it
-anew, ``--failed`` only what failed of it. ``--tree DIR`` names a Debian with newer services (see debian_tree.py);
+anew, ``--failed`` only what failed of it, ``--part PATH`` only that. ``--tree DIR`` names a Debian with newer services (see debian_tree.py);
 ``--only 3.12`` takes the cells of whose names that is a part; ``--table`` only writes the README's table from the file.
 """
 
@@ -120,8 +120,8 @@ class Outcome:
     stopped: bool = False
     failures: list[str] = field(default_factory=list)
     not_run: str = ""
-    mended: list[dict[str, Any]] = field(default_factory=list)
-    """Where what failed has passed when it was run again by itself: the commits, and how many tests passed at each."""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """What was run by itself later, as it had failed or there was no time for it: which tests, at which commits."""
 
 
 def main(arguments: list[str]) -> int:
@@ -131,13 +131,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", help="a part of the names of the cells")
     parser.add_argument("--again", action="store_true", help="run what this commit has run already, too")
     parser.add_argument("--failed", action="store_true", help="run only what failed, on this commit")
+    parser.add_argument("--part", nargs="+", help="run only these paths, on this commit, and add them to the cell")
     parser.add_argument("--table", action="store_true", help="only write the README's table")
     options = parser.parse_args(arguments)
     for cell in CELLS:
         if options.table or options.only not in cell.name:
             continue
-        if options.failed:
-            run_what_failed(cell, options.tree)
+        if options.failed or options.part:
+            run_part(cell, options.tree, options.part or [])
         else:
             run_unless_recorded(cell, options.tree, again=options.again)
     README.write_text(WHOLE.sub(lambda _: block(recorded()), README.read_text()))
@@ -159,17 +160,22 @@ def run_unless_recorded(cell: Cell, tree: Path | None, *, again: bool) -> None:
         write_down(outcome)
 
 
-def run_what_failed(cell: Cell, tree: Path | None) -> None:
-    """Run the failed tests of a cell that was run to its end, and write down what they come to now."""
+def run_part(cell: Cell, tree: Path | None, paths: Sequence[str]) -> None:
+    """Run some tests of a cell on this commit and add them to what it came to; without paths those that failed."""
     old = recorded_of(cell)
-    if not old or old["not_run"] or old["stopped"] or not old["failures"] or why_not(cell, tree):
+    whole = Outcome(cell.name, revision(), today(), tests=[], denied=cell.denied, pool=cell.pool)
+    whole = Outcome(**old) if old and not old["not_run"] else whole
+    tests = list(paths) or [node_id(failure) for failure in whole.failures]
+    if not tests or cell.why_not or why_not(cell, tree):
         return
-    whole = Outcome(**old)
-    part = Outcome(cell.name, revision(), today(), tests=[node_id(failure) for failure in whole.failures])
+    part = Outcome(cell.name, revision(), today(), tests=tests)
     run_cell(cell, tree, part)
+    whole.versions, whole.tests = part.versions, [*whole.tests, *paths]
     whole.passed, whole.skipped = whole.passed + part.passed, whole.skipped + part.skipped
-    whole.failed, whole.failures = part.failed, part.failures
-    whole.mended = [*whole.mended, {"commit": part.commit, "date": part.date, "passed": part.passed}]
+    whole.failures = [*(whole.failures if paths else []), *part.failures]
+    whole.failed, whole.stopped = len(whole.failures), whole.stopped or part.stopped
+    whole.seconds += part.seconds
+    whole.parts = [*whole.parts, {"tests": tests, "commit": part.commit, "date": part.date, "passed": part.passed}]
     write_down(whole)
 
 
@@ -302,14 +308,14 @@ def row(outcome: dict[str, Any]) -> str:
         versions["PostgreSQL"],
         versions["RabbitMQ"] + "".join(f", no `{feature}`" for feature in outcome["denied"]),
         counts,
-        "; ".join([f"{outcome['commit']}, {outcome['date']}", *(again(part) for part in outcome["mended"])]),
+        "; ".join([f"{outcome['commit']}, {outcome['date']}", *(again(part) for part in outcome["parts"])]),
     ]
     return f"| {' | '.join(cells)} |\n"
 
 
 def again(part: dict[str, Any]) -> str:
-    """Return how many of the tests were run again, and where."""
-    return f"{part['passed']} of these only at {part['commit']}, {part['date']}"
+    """Return how many of the tests were run by themselves, and where."""
+    return f"{part['passed']} of these at {part['commit']}, {part['date']}"
 
 
 if __name__ == "__main__":
