@@ -1,8 +1,9 @@
 """``make lanes``: run a table of versions, one cell after another, and write down in docs/lanes.json what came out.
 
 A cell that this commit has run already is left out, so a run that was cut off goes on where it was; ``--again`` runs it
-anew, ``--failed`` only what failed of it, ``--part PATH`` only that. ``--tree DIR`` names a Debian with newer services (see debian_tree.py);
-``--only 3.12`` takes the cells of whose names that is a part; ``--table`` only writes the README's table from the file.
+anew, ``--failed`` only what failed of it, ``--part PATH`` only that. ``--tree DIR`` names a Debian with newer services
+(see debian_tree.py); ``--only 3.12`` takes the cells of whose names that is a part; ``--table`` only writes the
+README's table from the file.
 """
 
 import argparse
