@@ -78,7 +78,7 @@ def test_a_database_that_does_not_answer_is_named(state, command):
 @pytest.mark.services
 @pytest.mark.processes
 def test_the_demo_needs_its_database(state):
-    port, url = free_port(), os.environ.get("DATABASE_URL", "").rpartition("/")[0]
+    port, url = free_port(), os.environ.get("DATABASE_URL", "").partition("?")[0].rpartition("/")[0]
 
     away = run(state, "demo", "--exit", DATABASE_URL=f"postgres://127.0.0.1:{port}/shop", CELERY_BROKER_URL=broker())
     missing = run(state, "demo", "--exit", DATABASE_URL=f"{url}/nosuch", CELERY_BROKER_URL=broker())
@@ -171,6 +171,11 @@ CORRECT = "Correct user and password in DATABASE_URL."
         (
             f'{ELSEWHERE}{AT}FATAL:  database "shop" does not exist\n',
             'has no database "shop". Make it (createdb), or name another in DATABASE_URL.',
+        ),
+        (f"connection failed: {ELSEWHERE}", "does not answer: Connection refused. Start it, or correct DATABASE_URL."),
+        (
+            f"Multiple connection attempts failed. All failures were:\n- host: 'db': connection failed: {ELSEWHERE}",
+            "does not answer: Connection refused. Start it, or correct DATABASE_URL.",
         ),
         (f"{UNKNOWN}\n", f"does not answer: {UNKNOWN}. Start it, or correct DATABASE_URL."),
     ],
