@@ -45,8 +45,11 @@ def postgresql(tree: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def rabbitmq(tree: Path, *, denied: Sequence[str]) -> Iterator[str]:
-    """Run the tree's RabbitMQ, which does not permit the deprecated features that are ``denied``; yield its address."""
+def rabbitmq(tree: Path, *, denied: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Run the tree's RabbitMQ, which does not permit the deprecated features that are ``denied``.
+
+    Yield its address and the command that is its ``rabbitmqctl``.
+    """
     port, distribution_port = free_port(), free_port()
     with _folder(tree, "rabbitmq") as folder:
         settings = [f"listeners.tcp.local = 127.0.0.1:{port}"]
@@ -57,6 +60,7 @@ def rabbitmq(tree: Path, *, denied: Sequence[str]) -> Iterator[str]:
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": folder,
+            "LANG": "C.UTF-8",
             "RABBITMQ_NODENAME": f"lane{port}@localhost",
             "RABBITMQ_DIST_PORT": distribution_port,
             "RABBITMQ_MNESIA_BASE": folder / "database",
@@ -66,9 +70,12 @@ def rabbitmq(tree: Path, *, denied: Sequence[str]) -> Iterator[str]:
             "RABBITMQ_CONF_ENV_FILE": folder / "none.conf",
         }
         pairs = [f"{name}={value}" for name, value in environment.items()]
-        server = ["/usr/bin/env", "-i", *pairs, "/usr/lib/rabbitmq/bin/rabbitmq-server"]
-        with _running(_as("rabbitmq", tree, server), tree, folder, port):
-            yield f"amqp://guest:guest@127.0.0.1:{port}//"
+        server, control = (
+            _as("rabbitmq", tree, ["/usr/bin/env", "-i", *pairs, f"/usr/lib/rabbitmq/bin/{program}"])
+            for program in ("rabbitmq-server", "rabbitmqctl")
+        )
+        with _running(server, tree, folder, port):
+            yield f"amqp://guest:guest@127.0.0.1:{port}//", control
 
 
 def _as(user: str, tree: Path, command: Sequence[str]) -> list[str]:

@@ -1,14 +1,16 @@
 """``make lanes``: run a table of versions, one cell after another, and write down in docs/lanes.json what came out.
 
 A cell that this commit has run already is left out, so a run that was cut off goes on where it was; ``--again`` runs it
-anew. ``--tree DIR`` names a Debian with newer services (see debian_tree.py); ``--only 3.12`` takes the cells of whose
-names that is a part; ``--table`` only writes the README's table from the file.
+anew, ``--failed`` only what failed of it, ``--part PATH`` only that. ``--tree DIR`` names a Debian with newer services
+(see debian_tree.py); ``--only 3.12`` takes the cells of whose names that is a part; ``--table`` only writes the
+README's table from the file.
 """
 
 import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -33,12 +35,8 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- lanes: written by make lanes -->\n", "<!-- /lanes -->"
 WHOLE = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
 
-ENGINE = ["delivery", "checks", "broker", "worker", "models", "maintenance", "test_publishing.py", "test_costs.py"]
-CORE = [f"tests/outbox/{name}" for name in ENGINE]
-BRIEF = [f"tests/outbox/{name}" for name in ["delivery", "broker", "worker", "checks", "test_publishing.py"]]
-SHORT = [f"tests/outbox/{name}" for name in ["broker", "worker", "checks", "test_publishing.py"]]
-HOSTS = ["tests/system/hosts/test_hosts.py", "tests/system/hosts/test_guest.py"]
-POOLS = ["tests/system/faults/test_pools.py"]
+TWO_AT_A_TIME = ["-n", "2"]
+"""Slower than three; but what fails then fails of the versions, and seldom of the machine's load."""
 STRICT = ["transient_nonexcl_queues", "global_qos"]
 
 VERSIONS = """
@@ -67,7 +65,6 @@ class Cell:
     django: str
     celery: str
     driver: str
-    tests: Sequence[str]
     beat: bool = True
     postgresql: str = ""
     rabbitmq: str = ""
@@ -86,20 +83,19 @@ class Cell:
 
 
 CELLS = [
-    Cell("3.11", "5.2.19", "5.4.0", "psycopg2", [*CORE, *HOSTS]),
-    Cell("3.12", "6.0.10", "5.6.3", "psycopg3", [*BRIEF, *HOSTS, *POOLS], postgresql="17", rabbitmq="4.0"),
+    Cell("3.11", "5.2.19", "5.4.0", "psycopg2"),
+    Cell("3.12", "6.0.10", "5.6.3", "psycopg3", postgresql="17", rabbitmq="4.0"),
     Cell(
         *("3.13", "6.1.3", "5.7.0", "psycopg3"),
-        [*SHORT, "tests/outbox/monitoring/test_alerts.py", "tests/system/hosts/test_beat_of_files.py"],
         beat=False,
         postgresql="17",
         rabbitmq="4.0",
         denied=STRICT,
         pool=True,
     ),
-    Cell("3.14", "6.1.3", "5.7.0", "psycopg3", CORE, beat=False, why_not="no Python 3.14 was at hand"),
+    Cell("3.14", "6.1.3", "5.7.0", "psycopg3", beat=False, why_not="no Python 3.14 was at hand"),
     Cell(
-        *("3.13", "5.2.19", "5.7.0", "psycopg3", CORE),
+        *("3.13", "5.2.19", "5.7.0", "psycopg3"),
         postgresql="18",
         rabbitmq="4.3",
         why_not="Debian 13 has PostgreSQL 17 and RabbitMQ 4.0; newer ones were not looked for elsewhere",
@@ -115,7 +111,7 @@ class Outcome:
     commit: str
     date: str
     versions: dict[str, str] = field(default_factory=dict)
-    tests: Sequence[str] = ()
+    tests: Sequence[str] = ("tests",)
     denied: Sequence[str] = ()
     pool: bool = False
     passed: int = 0
@@ -125,6 +121,8 @@ class Outcome:
     stopped: bool = False
     failures: list[str] = field(default_factory=list)
     not_run: str = ""
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    """What was run by itself later, as it had failed or there was no time for it: which tests, at which commits."""
 
 
 def main(arguments: list[str]) -> int:
@@ -133,10 +131,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tree", type=Path, help=f"a Debian with newer services: {debian_tree.HOW_TO_MAKE}")
     parser.add_argument("--only", default="", help="a part of the names of the cells")
     parser.add_argument("--again", action="store_true", help="run what this commit has run already, too")
+    parser.add_argument("--failed", action="store_true", help="run only what failed, on this commit")
+    parser.add_argument("--part", nargs="+", help="run only these paths, on this commit, and add them to the cell")
     parser.add_argument("--table", action="store_true", help="only write the README's table")
     options = parser.parse_args(arguments)
     for cell in CELLS:
-        if not options.table and options.only in cell.name:
+        if options.table or options.only not in cell.name:
+            continue
+        if options.failed or options.part:
+            run_part(cell, options.tree, options.part or [])
+        else:
             run_unless_recorded(cell, options.tree, again=options.again)
     README.write_text(WHOLE.sub(lambda _: block(recorded()), README.read_text()))
     return int(any(outcome["failed"] or outcome["stopped"] for outcome in recorded()))
@@ -145,16 +149,44 @@ def main(arguments: list[str]) -> int:
 def run_unless_recorded(cell: Cell, tree: Path | None, *, again: bool) -> None:
     """Run the cell and add what it came to to the record, where it is not there for this commit yet."""
     commit = revision()
-    old = {outcome["cell"]: outcome for outcome in recorded()}.get(cell.name)
+    old = recorded_of(cell)
     if old and not again and old["commit"] == commit and not old["not_run"]:
         return
     sys.stdout.write(f"\n== {cell.name}\n")
-    outcome = Outcome(cell.name, commit, datetime.now(UTC).strftime("%Y-%m-%d"), denied=cell.denied, pool=cell.pool)
+    outcome = Outcome(cell.name, commit, today(), denied=cell.denied, pool=cell.pool)
     outcome.not_run = cell.why_not or why_not(cell, tree)
     if not outcome.not_run:
         run_cell(cell, tree, outcome)
     if not (outcome.not_run and old and not old["not_run"]):
         write_down(outcome)
+
+
+def run_part(cell: Cell, tree: Path | None, paths: Sequence[str]) -> None:
+    """Run some tests of a cell on this commit and add them to what it came to; without paths those that failed."""
+    old = recorded_of(cell)
+    whole = Outcome(cell.name, revision(), today(), tests=[], denied=cell.denied, pool=cell.pool)
+    whole = Outcome(**old) if old and not old["not_run"] else whole
+    tests = list(paths) or [node_id(failure) for failure in whole.failures]
+    if not tests or cell.why_not or why_not(cell, tree):
+        return
+    part = Outcome(cell.name, revision(), today(), tests=tests)
+    run_cell(cell, tree, part)
+    whole.versions, whole.tests = part.versions, [*whole.tests, *paths]
+    whole.passed, whole.skipped = whole.passed + part.passed, whole.skipped + part.skipped
+    whole.failures = [*(whole.failures if paths else []), *part.failures]
+    whole.failed, whole.stopped = len(whole.failures), whole.stopped or part.stopped
+    whole.seconds += part.seconds
+    whole.parts = [*whole.parts, {"tests": tests, "commit": part.commit, "date": part.date, "passed": part.passed}]
+    write_down(whole)
+
+
+def node_id(failure: str) -> str:
+    """Return what pytest calls the test that its report names with dots."""
+    dotted, bracket, parameters = failure.partition("[")
+    words = dotted.split(".")
+    files = ["/".join(words[:end]) + ".py" for end in range(1, len(words) + 1)]
+    end, path = next((end, path) for end, path in enumerate(files, 1) if (ROOT / path).is_file())
+    return "::".join([path, *words[end:]]) + bracket + parameters
 
 
 def write_down(outcome: Outcome) -> None:
@@ -168,6 +200,16 @@ def write_down(outcome: Outcome) -> None:
 def recorded() -> list[dict[str, Any]]:
     """Return what is written down, one entry a cell."""
     return json.loads(RECORD.read_text()) if RECORD.exists() else []
+
+
+def recorded_of(cell: Cell) -> dict[str, Any] | None:
+    """Return what is written down of the cell."""
+    return {outcome["cell"]: outcome for outcome in recorded()}.get(cell.name)
+
+
+def today() -> str:
+    """Return the date as it is written down."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
 
 
 def revision() -> str:
@@ -196,17 +238,17 @@ def run_cell(cell: Cell, tree: Path | None, outcome: Outcome) -> None:
     wanted = [line for line in wanted if cell.beat or not line.startswith("django-celery-beat==")]
     folder = lane.LANES / "-".join([cell.python, cell.driver, cell.django, cell.celery])
     python = lane.make_virtualenv(folder, str(lane.find_python([cell.python])), wanted)
-    outcome.tests = [path for path in cell.tests if (ROOT / path).exists()]
     run.STATE_DIR.mkdir(parents=True, exist_ok=True)
+    environment = {key: value for key, value in os.environ.items() if key not in ("EMBEDDED", "CI")}
     with ExitStack() as services:
         database = os.environ.get("TEST_DATABASE_URL") or run.DATABASE
         broker = os.environ.get("CELERY_BROKER_URL") or run.BROKER
         if tree and cell.postgresql:
             database = services.enter_context(debian_tree.postgresql(tree))
         if tree and cell.rabbitmq:
-            broker = services.enter_context(debian_tree.rabbitmq(tree, denied=cell.denied))
+            broker, control = services.enter_context(debian_tree.rabbitmq(tree, denied=cell.denied))
+            environment["RABBITMQCTL"] = shlex.join(control)
         name = run.RUN.replace("-", "_")
-        environment = {key: value for key, value in os.environ.items() if key not in ("EMBEDDED", "CI")}
         environment |= {"DATABASE_URL": run.with_name(database, name) + ("?pool=true" if cell.pool else "")}
         environment |= {"CELERY_BROKER_URL": broker, "OUTBOX_PREFIX": run.RUN, "STATE_DIR": str(run.STATE_DIR)}
         for question in (VERSIONS, SERVERS):
@@ -224,14 +266,15 @@ def run_cell(cell: Cell, tree: Path | None, outcome: Outcome) -> None:
 def run_tests(python: str, environment: dict[str, str], outcome: Outcome) -> None:
     """Run pytest and count its report into the outcome."""
     report, began = run.STATE_DIR / "lane.xml", time.monotonic()
-    chosen = ["-q", "-p", "no:warnings", "--tb=short", "-m", "not browser", *run.SIDE_BY_SIDE, *outcome.tests]
-    status = subprocess.call([python, "-m", "pytest", f"--junitxml={report}", *chosen], cwd=ROOT, env=environment)
+    chosen = ["-m", "not browser", *run.SIDE_BY_SIDE, *TWO_AT_A_TIME, *outcome.tests]
+    pytest = [python, "-m", "pytest", f"--junitxml={report}", "-q", "-p", "no:warnings", "--tb=short"]
+    status = subprocess.call([*pytest, *chosen], cwd=ROOT, env=environment)
     outcome.seconds = round(time.monotonic() - began)
     result = run.Result(outcome.cell, status)
     for case in _cases(report):
-        failed = result.failed
+        failed, name = result.failed, f"{case.get('classname')}.{case.get('name')}"
         run.count(case, result)
-        outcome.failures += [f"{case.get('classname')}.{case.get('name')}"] if result.failed > failed else []
+        outcome.failures += [name.lstrip(".")] if result.failed > failed else []
     outcome.stopped = status > 1
     outcome.passed, outcome.failed, outcome.skipped = result.passed, result.failed, result.skipped.total()
 
@@ -266,9 +309,14 @@ def row(outcome: dict[str, Any]) -> str:
         versions["PostgreSQL"],
         versions["RabbitMQ"] + "".join(f", no `{feature}`" for feature in outcome["denied"]),
         counts,
-        f"{outcome['commit']}, {outcome['date']}",
+        "; ".join([f"{outcome['commit']}, {outcome['date']}", *(again(part) for part in outcome["parts"])]),
     ]
     return f"| {' | '.join(cells)} |\n"
+
+
+def again(part: dict[str, Any]) -> str:
+    """Return how many of the tests were run by themselves, and where."""
+    return f"{part['passed']} of these at {part['commit']}, {part['date']}"
 
 
 if __name__ == "__main__":

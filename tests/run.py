@@ -7,6 +7,7 @@ With CI=true the services must answer and nothing may be skipped on them.
 
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from kombu import Connection
 ROOT = Path(__file__).resolve().parent.parent
 DATABASE = "postgres://postgres@127.0.0.1:5432/test"
 BROKER = "amqp://guest:guest@127.0.0.1:5672//"
+RABBITMQCTL = shlex.split(os.environ.get("RABBITMQCTL", "rabbitmqctl"))
+"""The tool of the broker that is tested; who starts one that is not this machine's own says how to call its tool."""
 PATIENCE_SECONDS = 3
 NO_TESTS_COLLECTED = 5
 LEFT_TO_A_LANE = "psycopg 3 is not installed here; make lane runs it"
@@ -41,8 +44,9 @@ ON_SECOND_ALIAS = [
     "tests/awards/test_draw.py",
 ]
 """What stands for the whole there. The whole is run by ENGINE_ALIAS=engine, pytest and tests/outbox tests/awards."""
-SIDE_BY_SIDE = ["-n", "3", "--dist", "loadfile"]
-"""Three files at a time: much of the suite waits for processes, and the tests of a file may share one."""
+SIDE_BY_SIDE = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""Three files at a time: much of the suite waits for processes, and the tests of a file may share one. The order is
+conftest.py's, by which those come first."""
 
 KNOWN_QUEUES = "import django; django.setup(); from config import celery_app; print(*celery_app.amqp.queues)"
 
@@ -214,10 +218,10 @@ def names_on_the_broker(kind: str, prefix: str) -> list[str]:
     AMQP cannot tell, so the broker's own tool is asked; a broker elsewhere is left with the names of the queues that
     the code knows, which have exchanges of the same names only in tests of other projects.
     """
-    ask_broker = ["rabbitmqctl", "--quiet", f"list_{kind}", "--no-table-headers", "name"]
+    ask_broker = [*RABBITMQCTL, "--quiet", f"list_{kind}", "--no-table-headers", "name"]
     ask_code = [sys.executable, "-c", KNOWN_QUEUES]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "EMBEDDED": "1", "OUTBOX_PREFIX": prefix}
-    for command in [ask_broker, ask_code] if shutil.which("rabbitmqctl") else [ask_code]:
+    for command in [ask_broker, ask_code] if shutil.which(RABBITMQCTL[0]) else [ask_code]:
         listed = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
         )

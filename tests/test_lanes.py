@@ -71,10 +71,46 @@ def test_a_cell_that_cannot_be_run_here_keeps_what_it_came_to_elsewhere(lanes, t
     assert [one["passed"] for one in lanes.recorded()] == [5]
 
 
+def test_what_failed_and_what_there_was_no_time_for_is_run_by_itself_and_written_down_with_both_commits(
+    lanes, tmp_path, monkeypatch
+):
+    cell = lanes.CELLS[0]
+    failures = [
+        "tests.test_lanes.test_the_readme_has_the_table_of_the_record",
+        "tests.test_environment",
+        "tests.outbox.maintenance.test_rescan_on_rabbitmq.TestX.test_y[a.b-[1]",
+    ]
+    monkeypatch.setattr(lanes, "RECORD", tmp_path / "lanes.json")
+    monkeypatch.setattr(lanes, "revision", lambda: "later")
+    monkeypatch.setattr(lanes, "why_not", lambda *_: "")
+    asked = []
+
+    def run_cell(_cell, _tree, part):
+        asked.extend(part.tests)
+        part.passed, part.failed, part.failures = 2, 1, failures[2:]
+
+    monkeypatch.setattr(lanes, "run_cell", run_cell)
+    lanes.write_down(lanes.Outcome(cell.name, "abc", "2026-11-28", passed=7, failed=3, failures=failures))
+
+    lanes.run_part(cell, None, [])
+    lanes.run_part(cell, None, ["tests/awards"])
+
+    [whole] = lanes.recorded()
+    assert asked == [
+        "tests/test_lanes.py::test_the_readme_has_the_table_of_the_record",
+        "tests/test_environment.py",
+        "tests/outbox/maintenance/test_rescan_on_rabbitmq.py::TestX::test_y[a.b-[1]",
+        "tests/awards",
+    ]
+    assert (whole["passed"], whole["failed"], whole["failures"]) == (11, 2, [failures[2]] * 2)
+    assert (whole["commit"], [part["commit"] for part in whole["parts"]]) == ("abc", ["later"] * 2)
+
+
 def test_the_table_tells_what_was_run_and_what_was_not(lanes):
-    outcomes = [outcome(lanes, "one", failed=1), outcome(lanes, "two", not_run="no such server")]
+    parts = [{"commit": "def", "date": "2026-11-29", "passed": 2}]
+    outcomes = [outcome(lanes, "one", failed=1, parts=parts), outcome(lanes, "two", not_run="no such server")]
 
     table = lanes.block(outcomes)
 
-    assert "| 7 passed, 1 failed, 0 skipped | abc, 2026-11-28 |" in table
+    assert "| 7 passed, 1 failed, 0 skipped | abc, 2026-11-28; 2 of these at def, 2026-11-29 |" in table
     assert "Not run: two: no such server." in table

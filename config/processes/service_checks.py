@@ -36,7 +36,8 @@ def database_trouble(said: str, settings: dict[str, Any]) -> str:
     if not settings["ENGINE"].endswith("postgresql"):
         return f"The database file {name} cannot be used: {said}."
     where = f"PostgreSQL at {host or 'the local socket'}:{port or 5432}"
-    lines = [line.partition("failed: ")[2] or line for line in said.splitlines() if line.strip()]
+    told = [line for line in said.splitlines() if line.strip()]
+    lines = [line.rpartition("failed: ")[2] for line in told if "failed: " in line] or told
     reason = (lines[0] if len(lines) == 1 else next((line for line in lines if "FATAL" in line), lines[0])).strip()
     reason = reason.removeprefix("FATAL:").strip()
     if reason.startswith("database ") and reason.endswith("does not exist"):

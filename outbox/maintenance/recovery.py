@@ -38,6 +38,7 @@ FAIL_BATCH = 1000
 """Rows failed by one transaction at most."""
 LOST_BATCH = 100
 """Rows taken back by one transaction at most; each takes some statements of its own."""
+SERVER_SINCE = "SELECT pg_postmaster_start_time()"
 RESTARTED = "the database server was started again in the meantime"
 DUTY = 20
 """A long backlog is searched at most a 20th of the time ..."""
@@ -193,7 +194,7 @@ def _server_started_at() -> datetime | None:
     if connection.vendor != "postgresql":
         return None
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_postmaster_start_time()")
+        cursor.execute(SERVER_SINCE)
         (since,) = cursor.fetchone()
     return datetime.fromisoformat(str(since))
 

@@ -31,6 +31,7 @@ log = getLogger("outbox.causes")
 FAILURE = "rescan that failed"
 """The heartbeat of the last rescan that raised an error."""
 NOT_FOUND = 404
+SERVER_UP = "SELECT clock_timestamp() - pg_postmaster_start_time()"
 
 
 class Cause(Enum):
@@ -142,7 +143,7 @@ def _look_at_server(last_success: timedelta | None) -> dict[str, Any]:
     if connection.vendor != "postgresql" or last_success is None:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp() - pg_postmaster_start_time()")
+        cursor.execute(SERVER_UP)
         (up,) = cursor.fetchone()
     return {"server_up": up} if up < last_success else {}
 

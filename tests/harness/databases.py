@@ -14,11 +14,12 @@ Row = tuple[Any, ...]
 
 
 class Database:
-    """A PostgreSQL database of our own."""
+    """A PostgreSQL database of our own; ``outside`` is its address without the options that only Django reads."""
 
     def __init__(self, server: str, name: str, *, template: str = "") -> None:
         self.server, self.name = server, name
         self.url = with_name(server, name)
+        self.outside = without_options(self.url)
         self._drop()
         self._on_server(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
         self._connection: Any = None
@@ -26,7 +27,7 @@ class Database:
     def rows(self, sql: str, *parameters: Any) -> list[Row]:
         """Ask the database itself, past the engine; each question in a transaction of its own."""
         if self._connection is None:
-            self._connection = psycopg2.connect(self.url)
+            self._connection = psycopg2.connect(self.outside)
             self._connection.autocommit = True
         with self._connection.cursor() as cursor:
             cursor.execute(sql, parameters)
@@ -46,7 +47,7 @@ class Database:
         self._on_server(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
 
     def _on_server(self, sql: str) -> None:
-        connection = psycopg2.connect(with_name(self.server, "postgres"))
+        connection = psycopg2.connect(with_name(without_options(self.server), "postgres"))
         connection.autocommit = True
         try:
             with connection.cursor() as cursor:
@@ -74,6 +75,11 @@ class EmbeddedDatabase:
 def with_name(url: str, name: str) -> str:
     """Return the address of another database on the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def without_options(url: str) -> str:
+    """Return the address without its query, as ``?pool=true`` is Django's."""
+    return urlunsplit(urlsplit(url)._replace(query=""))
 
 
 def name_of_run() -> str:

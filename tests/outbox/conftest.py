@@ -14,9 +14,10 @@ from kombu.transport.pyamqp import Channel
 from outbox import Backoff, consumer, registry
 from outbox.broker import dispatcher
 from outbox.broker.queues import celery_app, queue_name
-from outbox.maintenance import rescan
+from outbox.maintenance import recovery, rescan
 from outbox.memory import forget_all
 from outbox.models import ConsumerState, Message
+from outbox.monitoring import causes
 from outbox.registry import Consumer
 from tests.harness.messages import empty_tables, publish_messages
 from tests.harness.plans import query
@@ -63,6 +64,13 @@ def link(monkeypatch: pytest.MonkeyPatch) -> RecordingLink:
 def _as_in_a_new_process() -> None:
     """Forget what a process remembers of the table."""
     forget_all()
+
+
+@pytest.fixture(autouse=True)
+def _a_server_that_has_run_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the server be older than all that tests let pass in a moment; a lane has just started its own."""
+    monkeypatch.setattr(recovery, "SERVER_SINCE", f"{recovery.SERVER_SINCE} - interval '30 days'")
+    monkeypatch.setattr(causes, "SERVER_UP", f"{causes.SERVER_UP} + interval '30 days'")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def template() -> Iterator[Database]:
     database = Database(SERVER, f"{name_of_run()}_template")
     try:
         migrate({**os.environ, "DATABASE_URL": database.url, "DJANGO_SETTINGS_MODULE": "tests.settings"})
-        connection = psycopg2.connect(database.url)
+        connection = psycopg2.connect(database.outside)
         with connection, connection.cursor() as cursor:
             cursor.execute(HISTORY)
         connection.close()

@@ -2,8 +2,9 @@
 
 from tests.mutants.mutant import Change, mutant
 
-PLANNED, SET_BACK, LOCAL = (
-    f"maintenance/{name}::" for name in ("test_planned_in_the_admin", "test_clock_set_back", "test_beat_in_local_time")
+PLANNED, COVERING, SET_BACK, LOCAL = (
+    f"maintenance/test_{name}::"
+    for name in ("planned_in_the_admin", "covering", "clock_set_back", "beat_in_local_time")
 )
 
 MUTANTS = [
@@ -44,12 +45,12 @@ MUTANTS = [
     mutant(
         "workers cover for pruning",
         Change("tasks.py", '    _take_over("prune", pruning.prune_if_overdue)\n', ""),
-        red=[f"{PLANNED}test_every_chore_that_is_overdue_is_done_by_one_look_of_a_worker"],
+        red=[f"{COVERING}test_every_chore_that_is_overdue_is_done_by_one_look_of_a_worker"],
     ),
     mutant(
         "workers cover for the roll-up",
         Change("tasks.py", '    _take_over("rollup", rollup.roll_up_if_overdue)\n', ""),
-        red=[f"{PLANNED}test_every_chore_that_is_overdue_is_done_by_one_look_of_a_worker"],
+        red=[f"{COVERING}test_every_chore_that_is_overdue_is_done_by_one_look_of_a_worker"],
     ),
     mutant(
         "a turn in the future is over",

@@ -16,6 +16,7 @@ from tests.harness.ports import free_port, mute_port
 from tests.harness.proxy import MUTE, REFUSING, Proxy
 from tests.harness.tls import make_certificate, tls_port
 from tests.outbox.broker.hints import bodies, hint
+from tests.run import RABBITMQCTL
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("rabbit")]
 
@@ -42,7 +43,7 @@ def proxies():
 
 
 def rabbitmqctl(*arguments: str) -> None:
-    subprocess.run(["rabbitmqctl", "--quiet", *arguments], check=True, capture_output=True, timeout=60)
+    subprocess.run([*RABBITMQCTL, "--quiet", *arguments], check=True, capture_output=True, timeout=60)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from outbox.checks import database as database_checks
 from outbox.checks.celery import WHY_NEEDED
 from outbox.maintenance.schedule import ENTRIES
 from outbox.worker.integration import NEEDED, QUEUES_OF_CELERY, REUSE
+from tests.harness.beat import BEAT_TABLES, needs_beat_tables
 
 SESSION = "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s"
 POSTGRESQL = {
@@ -36,7 +36,6 @@ SQLITE = {
 }
 RABBITMQ = {"broker_url": "amqp://broker//"}
 OUTBOX = {"PREFIX": "checked"}
-BEAT_TABLES = [name for name in ["django_celery_beat"] if find_spec(name)]
 APPS = ["django.contrib.auth", "django.contrib.contenttypes", *BEAT_TABLES, "outbox"]
 KNOWN_TO_CELERY = [*NEEDED, *(f"{kind}_queue_{how}" for kind in QUEUES_OF_CELERY for how in ("durable", "exclusive"))]
 
@@ -147,7 +146,7 @@ UNSAFE = [
     pytest.param(
         "W017",
         {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}},
-        marks=pytest.mark.skipif(not BEAT_TABLES, reason="django-celery-beat is not installed here"),
+        marks=needs_beat_tables,
     ),
     ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
     ("E006", {"outbox_settings": {"ALERT_HOOK": "nobody.there"}}),
@@ -241,8 +240,12 @@ def test_a_needed_setting_that_the_host_has_turned_off_is_found(look: Any, name:
     assert look(celery={name: off}) == {"W003"}
 
 
+@needs_beat_tables
 def test_local_times_that_beat_would_read_as_utc_are_found(look: Any) -> None:
     assert look(USE_TZ=False) == {"W010", "W047"}
+
+
+def test_without_beat_s_tables_local_times_are_read_by_nobody(look: Any) -> None:
     assert look(USE_TZ=False, INSTALLED_APPS=[name for name in APPS if name != "django_celery_beat"]) == {"W010"}
 
 

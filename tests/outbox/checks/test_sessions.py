@@ -64,6 +64,7 @@ def test_threads_that_need_more_sessions_than_the_server_has_are_found(
 ):
     only(timeout=timedelta(seconds=15))
     on_session()
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", None)  # it has a limit of its own
     monkeypatch.setitem(queues.celery_app().conf, "worker_pool", pool)
     monkeypatch.setitem(queues.celery_app().conf, "worker_concurrency", concurrency)
 

@@ -3,14 +3,17 @@
 from datetime import UTC, datetime
 
 import pytest
-from django_celery_beat.models import PeriodicTask, PeriodicTasks
-from django_celery_beat.schedulers import ModelEntry
 
 from outbox import tasks
 from outbox.broker.queues import celery_app
 from outbox.maintenance.schedule import ENTRIES, ensure_entries, wake_beat
+from tests.harness import beat
 from tests.harness.clock import HOUR
 from tests.harness.rows import all_is_well, rescanned
+
+tables = pytest.importorskip("django_celery_beat.models", reason=beat.WHY_NOT)
+PeriodicTask, PeriodicTasks = tables.PeriodicTask, tables.PeriodicTasks
+ModelEntry = pytest.importorskip("django_celery_beat.schedulers", reason=beat.WHY_NOT).ModelEntry
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched", "link")
 

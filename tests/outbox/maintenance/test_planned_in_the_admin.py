@@ -1,34 +1,30 @@
 """What a person sets for the chores in the admin holds: workers wait as long, and cover for nothing switched off."""
 
-from datetime import timedelta
-
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, router
 from django.utils import timezone
-from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from outbox import tasks
-from outbox.maintenance import pruning, rescan, rollup
-from outbox.maintenance.schedule import ENTRIES, ensure_entries
+from outbox.maintenance import rescan
+from outbox.maintenance.schedule import ensure_entries
 from outbox.models import ConsumerState, Heartbeat
 from outbox.monitoring import alerts, planned
 from outbox.monitoring.finding import What
 from outbox.monitoring.health import health, unready
 from outbox.monitoring.measurements import Planned
+from tests.harness import beat
 from tests.harness.clock import HOUR, MINUTE, SECOND, database_time, let_pass
 from tests.harness.rows import all_is_well, rescanned
+from tests.outbox.maintenance.covering import COVERS
+
+tables = pytest.importorskip("django_celery_beat.models", reason=beat.WHY_NOT)
+CrontabSchedule, IntervalSchedule = tables.CrontabSchedule, tables.IntervalSchedule
+PeriodicTask = tables.PeriodicTask
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched", "link")
-
-COVERS = {
-    "rescan": rescan.rescan_if_overdue,
-    "alerts": alerts.watch_if_overdue,
-    "rollup": rollup.roll_up_if_overdue,
-    "prune": pruning.prune_if_overdue,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -58,12 +54,6 @@ def findings_about(what: What) -> list[tuple[str, str]]:
     return [(one.level.word, one.sentence) for one in health().findings if one.what is what]
 
 
-def test_the_chores_are_those_that_migrate_makes_entries_for():
-    made = {entry.task: timedelta(seconds=entry.every_seconds) for entry in ENTRIES}
-
-    assert {chore.task: chore.every for chore in planned.CHORES.values()} == made
-
-
 def test_a_rescan_every_thirty_seconds_is_overdue_thirty_seconds_later_than_one_every_second():
     set_entry("outbox.rescan", interval=seconds(30))
     rescan.rescan()
@@ -84,25 +74,6 @@ def test_a_rescan_every_thirty_seconds_is_in_order_for_as_much_longer():
     assert (in_time, ready) == ([("ok", "The rescan last succeeded 43 s ago (limit 44 s).")], [])
     assert [level for level, _sentence in findings_about(What.RESCAN)] == ["critical"]
     assert unready()[0] == "The rescan last succeeded 45 s ago, limit 44 s."
-
-
-@pytest.mark.parametrize("name", COVERS)
-def test_a_worker_does_every_chore_that_beat_has_not_had_done_for_too_long(name):
-    all_is_well()
-    before = COVERS[name]()
-    Heartbeat.objects.update(at=database_time() - 10 * MINUTE)
-
-    assert (before, COVERS[name](), COVERS[name]()) == (False, True, False)
-    assert Heartbeat.objects.ran_within(name, MINUTE)
-
-
-def test_every_chore_that_is_overdue_is_done_by_one_look_of_a_worker():
-    all_is_well()
-    Heartbeat.objects.update(at=database_time() - HOUR)
-
-    tasks.run_overdue_jobs()
-
-    assert [name for name in COVERS if not Heartbeat.objects.ran_within(name, MINUTE)] == []
 
 
 @pytest.mark.parametrize(("name", "task"), [(name, chore.task) for name, chore in planned.CHORES.items()])

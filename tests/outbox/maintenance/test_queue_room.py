@@ -74,8 +74,12 @@ def test_a_queue_that_workers_empty_is_filled_again_in_the_same_pass_when_half_o
     assert link.batches == [4, 3, 3, 3, 3, 3, 1]
 
 
-def test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over(listen, link, configure):
-    configure(RESCAN_BUDGET=timedelta(seconds=20))
+def test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over(
+    listen, link, configure, monkeypatch
+):
+    # Long enough for a few looks on a machine that is busy with other tests.
+    configure(RESCAN_BUDGET=timedelta(seconds=60))
+    monkeypatch.setattr(rescan, "STAYS_FULL", 3.0)
     listen(chunk=2, high_water=4)
     ids = publish_messages(40)
     let_pass(timedelta(seconds=5))
@@ -86,7 +90,7 @@ def test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_i
 
     assert sweep == RescanResult(sent=8)
     assert link.looks["test.till"] > 2
-    assert monotonic() - began < 10
+    assert monotonic() - began < 30
     assert [entry.sends for entry in states_of(ids[8:])] == [0] * 32
 
 

@@ -280,7 +280,7 @@ def test_losses_in_which_the_server_was_started_again_spend_no_try_and_are_told_
     listen(retry=Backoff(limit=1))
     id = publish_message()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_postmaster_start_time() - interval '1 minute'")
+        cursor.execute(f"{recovery.SERVER_SINCE} - interval '1 minute'")
         (before,) = cursor.fetchone()
 
     for _ in range(2):

@@ -2,10 +2,11 @@
 
 import pytest
 
+from tests.harness.beat import needs_beat_tables
 from tests.harness.oracle import broken
 from tests.harness.program import eventually
 
-pytestmark = [pytest.mark.processes, pytest.mark.services]
+pytestmark = [pytest.mark.processes, pytest.mark.services, needs_beat_tables]
 
 SWITCH = "UPDATE django_celery_beat_periodictask SET enabled = %s WHERE task = 'outbox.rescan' RETURNING enabled"
 

@@ -105,7 +105,6 @@ def test_the_host_s_settings_of_tasks_and_prefetch_are_celery_s_own(host):
     given = host.python(
         """
         from celery.app.defaults import DEFAULTS
-        from celery.utils.quorum_queues import detect_quorum_queues
         from myproject.celery import app
         from orders.tasks import note
         names = ["task_acks_late", "task_reject_on_worker_lost", "task_ignore_result", "task_serializer",
@@ -114,7 +113,7 @@ def test_the_host_s_settings_of_tasks_and_prefetch_are_celery_s_own(host):
         answer({
             "changed": [name for name in names if app.conf[name] != DEFAULTS[name]],
             "note": [note.acks_late, note.reject_on_worker_lost, note.ignore_result],
-            "sees quorum queues": detect_quorum_queues(app, "amqp")[0],
+            "sees quorum queues": any("x-queue-type" in (q.queue_arguments or {}) for q in app.amqp.queues.values()),
         })
         """
     )
@@ -135,6 +134,9 @@ def test_the_message_of_a_killed_host_task_is_gone_as_early_acks_have_it(host):
 
 
 def test_the_host_s_tasks_with_an_eta_hold_up_no_others(host):
+    with Connection(ours.CELERY_BROKER_URL) as connection:
+        if connection.ensure_connection() and connection.qos_semantics_matches_spec:
+            pytest.skip("kombu 5.7.0 has the prefetch of every app fixed on RabbitMQ 4, with us or without")
     host.python(
         """
         from orders.tasks import note
@@ -149,6 +151,9 @@ def test_the_host_s_tasks_with_an_eta_hold_up_no_others(host):
     assert float(at_once) < sent
     later = eventually(lambda: len(rows := entries(host, "later%")) == 12 and rows, within=10)
     assert all(float(at) > float(at_once) for at, _queue in later)
+
+
+def test_celery_has_seen_no_quorum_queue_and_changes_nothing_for_one(host):
     assert "delayed delivery" not in host.the_worker.said()
     assert "Global QoS is disabled" not in host.the_worker.said()
 

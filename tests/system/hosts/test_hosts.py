@@ -3,6 +3,7 @@
 import pytest
 from django.conf import settings as ours
 
+from tests.harness.beat import BEAT_TABLES, needs_beat_tables
 from tests.harness.program import eventually
 from tests.system.hosts.conftest import django_database, project
 from tests.system.hosts.host import Host
@@ -22,7 +23,7 @@ DATABASE_ROUTERS = ["myproject.routers.EverythingOfOurs"]
 USE_TZ = False
 TIME_ZONE = "Asia/Shanghai"
 DJANGO_CELERY_BEAT_TZ_AWARE = False
-INSTALLED_APPS += ["django.contrib.admin", "django.contrib.sessions", "django.contrib.messages", "django_celery_beat"]
+INSTALLED_APPS += ["django.contrib.admin", "django.contrib.sessions", "django.contrib.messages", *{beat_tables!r}]
 MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware",
               "django.contrib.auth.middleware.AuthenticationMiddleware",
               "django.contrib.messages.middleware.MessageMiddleware"]
@@ -72,6 +73,7 @@ def unusual(database, prefix, tmp_path_factory):
         other=django_database(other),
         broker=ours.CELERY_BROKER_URL,
         prefix=prefix,
+        beat_tables=BEAT_TABLES,
     )
     replace = {
         "myproject/__init__.py": "from myproject.background import warehouse",
@@ -148,6 +150,7 @@ def test_the_admin_shows_the_rows_of_the_engine_s_alias(unusual):
     assert answers == {"pages": [200, 200], "shown": True, "elsewhere": []}
 
 
+@needs_beat_tables
 @pytest.mark.services
 @pytest.mark.processes
 def test_beat_s_entries_are_made_where_django_celery_beat_has_its_tables(unusual):
@@ -161,6 +164,7 @@ def test_beat_s_entries_are_made_where_django_celery_beat_has_its_tables(unusual
     assert {"outbox.prune", "outbox.rescan"} <= set(entries)
 
 
+@needs_beat_tables
 @pytest.mark.services
 @pytest.mark.processes
 def test_beat_calls_the_chores_at_once_where_its_times_are_local_and_east_of_greenwich(unusual):

@@ -35,11 +35,12 @@ def environment(tmp_path):
     if os.environ.get("EMBEDDED"):
         yield own
         return
-    url, _slash, name = os.environ["DATABASE_URL"].rpartition("/")
+    address, mark, options = os.environ["DATABASE_URL"].partition("?")
+    url, _slash, name = address.rpartition("/")
     name = f"test_{name}_demo"
     administer(f"{url}/postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     administer(f"{url}/postgres", f'CREATE DATABASE "{name}"')
-    yield {**own, "DATABASE_URL": f"{url}/{name}", "CELERY_BROKER_URL": os.environ.get("CELERY_BROKER_URL", "")}
+    yield {**own, "DATABASE_URL": f"{url}/{name}{mark}{options}", "CELERY_BROKER_URL": os.environ["CELERY_BROKER_URL"]}
     administer(f"{url}/postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
 
 

@@ -66,7 +66,7 @@ def manage(installation: Installation, *arguments: str) -> None:
 @contextlib.contextmanager
 def holding(installation: Installation, lock: str) -> Iterator[Any]:
     """Hold a lock in the database for as long as the block takes."""
-    connection = psycopg2.connect(installation.database.url)
+    connection = psycopg2.connect(installation.database.outside)
     try:
         with connection.cursor() as cursor:
             cursor.execute(lock)
