@@ -130,6 +130,9 @@ class Process:
 def in_a_process(work: Callable[[], dict[str, Any]], answers: Path) -> Process:
     """Do the work in a fork that shares no session with this process; end it and all that it started."""
     connections.close_all()
+    for connection in connections.all(initialized_only=True):
+        if connection.vendor == "postgresql":
+            connection.close_pool()  # it has kept them open for whoever is next
     answers.unlink(missing_ok=True)
     pid = os.fork()
     if not pid:
