@@ -166,7 +166,7 @@ def run_part(cell: Cell, tree: Path | None, paths: Sequence[str]) -> None:
     old = recorded_of(cell)
     whole = Outcome(cell.name, revision(), today(), tests=[], denied=cell.denied, pool=cell.pool)
     whole = Outcome(**old) if old and not old["not_run"] else whole
-    tests = list(paths) or [node_id(failure) for failure in whole.failures]
+    tests = list(paths) or list(dict.fromkeys(node_id(failure) for failure in whole.failures))
     if not tests or cell.why_not or why_not(cell, tree):
         return
     part = Outcome(cell.name, revision(), today(), tests=tests)

@@ -52,7 +52,7 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
-    def wait_for(self, text: str, *, within: float = 30.0) -> None:
+    def wait_for(self, text: str, *, within: float = 60.0) -> None:
         """Wait until this start of the program has written ``text``."""
 
         def said() -> bool:

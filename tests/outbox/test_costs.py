@@ -84,6 +84,7 @@ def _tell_counts() -> None:
     connection.ensure_connection()
     pid = connection.connection.info.backend_pid
     connection.close()
+    connection.close_pool()
     eventually(lambda: not query("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid), within=5)
 
 

@@ -43,6 +43,7 @@ def snapshot_held() -> Iterator[None]:
     session = connection.copy("report")
     try:
         with session.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("SELECT 1")
             yield

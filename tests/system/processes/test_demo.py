@@ -157,7 +157,7 @@ def test_a_process_that_does_not_come_up_ends_the_demo_with_the_end_of_its_log(e
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
         demo = start({**environment, "VENDOR_URL": address}, "demo", "--exit", "--port", "0")
-        _output, errors = demo.communicate(timeout=60)
+        _output, errors = demo.communicate(timeout=150)
 
     assert demo.returncode == 1
     assert "vendor ended 4 times before it was up" in errors

@@ -153,6 +153,10 @@ class Process:
 
 def in_a_process(work: Callable[[], dict[str, Any]], answers: Path) -> Process:
     """Do the work in a fork that shares no session with this process; end it and all that it started."""
+    for connection in connections.all(initialized_only=True):
+        if getattr(connection, "pool", None):
+            connection.close()
+            connection.close_pool()  # it has kept sessions open for whoever is next
     answers.unlink(missing_ok=True)
     pid = os.fork()
     if not pid:
