@@ -38,30 +38,29 @@ def run_deliver(consumer: str, ids: list[int]) -> None:
 @shared_task(name=RESCAN_TASK, base=MaintenanceTask, ignore_result=True)
 def run_rescan() -> None:
     """Make one pass of the rescan; celery-beat calls this every second."""
-    sessions.restore()
-    with causes.noting_failure():
+    with sessions.in_known_state(), causes.noting_failure():
         rescan.rescan()
 
 
 @shared_task(name=PRUNE_TASK, base=MaintenanceTask, ignore_result=True)
 def run_prune() -> None:
     """Delete finished messages that are old enough; celery-beat calls this every minute."""
-    sessions.restore()
-    pruning.prune()
+    with sessions.in_known_state():
+        pruning.prune()
 
 
 @shared_task(name=ROLL_UP_TASK, base=MaintenanceTask, ignore_result=True)
 def run_roll_up() -> None:
     """Count the last minutes for charts and metrics; celery-beat calls this every minute."""
-    sessions.restore()
-    rollup.roll_up()
+    with sessions.in_known_state():
+        rollup.roll_up()
 
 
 @shared_task(name=ALERT_TASK, base=MaintenanceTask, ignore_result=True)
 def run_alerts() -> None:
     """Tell people what is newly wrong, or over; celery-beat calls this every 30 s."""
-    sessions.restore()
-    alerts.watch()
+    with sessions.in_known_state():
+        alerts.watch()
 
 
 def run_overdue_jobs() -> None:
@@ -83,9 +82,10 @@ def _rescan_for_beat() -> bool:
 
 def _take_over(name: str, do_if_overdue: Callable[[], bool]) -> None:
     try:
-        sessions.restore()
-        if do_if_overdue():
-            log.info("the chore %s was overdue and was done by a worker: %s", name, causes.sentence(causes.look(ZERO)))
+        with sessions.in_known_state():
+            if do_if_overdue():
+                because = causes.sentence(causes.look(ZERO))
+                log.info("the chore %s was overdue and was done by a worker: %s", name, because)
     except Exception:
         # The worker has other work to do, and this one comes round again in a moment.
         log.exception("covering for the chore %s", name)

@@ -28,11 +28,11 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
     if consumer is None:
         log.warning("a hint for %s, which is not in this worker's code, was left to the rescan", consumer_name)
         return
-    sessions.restore()
-    if consumer.atomic:
-        deliver_atomic(consumer, ids)
-    else:
-        deliver_one_by_one(consumer, ids)
+    with sessions.in_known_state():
+        if consumer.atomic:
+            deliver_atomic(consumer, ids)
+        else:
+            deliver_one_by_one(consumer, ids)
 
 
 def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:

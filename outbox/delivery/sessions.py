@@ -5,6 +5,8 @@ from those of a new one is closed, and so is one that broke or has grown old.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -38,6 +40,21 @@ def restore() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             _restore(connection)
+
+
+@contextmanager
+def in_known_state() -> Iterator[None]:
+    """Begin the block with every session restored; after it, give each that is a pool's back.
+
+    A greenlet ends with its hint, and a session that it keeps would never come back.
+    """
+    restore()
+    try:
+        yield
+    finally:
+        for connection in connections.all(initialized_only=True):
+            if getattr(connection, "pool", None) and not connection.in_atomic_block:
+                connection.close()
 
 
 def restore_after_errors() -> None:
