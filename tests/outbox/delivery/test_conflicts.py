@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from outbox.delivery import chunks
+from outbox.delivery import chunks, sessions
 from outbox.models import Attempt
 from tests.harness.messages import (
     MessageState,
@@ -172,14 +172,14 @@ def test_a_serialization_failure_is_redone_and_spends_nothing(listen, faults):
     with connection.cursor() as cursor:
         name = connection.ops.quote_name(connection.settings_dict["NAME"])
         cursor.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
-    connection.close()
+    sessions.drop(connection)
 
     try:
         chunks.deliver("test.till", [id])
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER DATABASE {name} RESET default_transaction_isolation")
-        connection.close()
+        sessions.drop(connection)
 
     assert faults == ["40001"]
     assert state_of(id) == DONE

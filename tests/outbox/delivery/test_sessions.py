@@ -187,13 +187,13 @@ def test_a_role_that_gets_other_settings_from_its_administrator_costs_one_sessio
         name = connection.ops.quote_name(connection.settings_dict["NAME"])
         cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = 'local'")
     try:
-        connection.close()
+        sessions.drop(connection)
         for _ in range(3):
             tasks.run_deliver("test.till", [publish_message()])
     finally:
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
-        connection.close()
+        sessions.drop(connection)
 
     assert [value for _pid, value in backends] == ["on", "local", "local", "local"]
     assert backends[1] == backends[2] == backends[3]

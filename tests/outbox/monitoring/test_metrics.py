@@ -41,6 +41,7 @@ def test_what_waits_and_what_holds_it_back_can_be_scraped():
     sales.failed()
     set_consumer(TAKE, paused_at=Now(), breaker="open")
     sales.pending(consumer="shop.gone")
+    set_consumer("shop.gone", gone_since=Now() - 6 * MINUTE)
 
     samples = scrape()
 

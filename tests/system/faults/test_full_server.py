@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def crowded(server, disk, tmp_path_factory):
 
 
 def status(installation) -> str:
-    command = ["python", "manage.py", "outbox_status"]
+    command = [sys.executable, "manage.py", "outbox_status"]
     asked = subprocess.run(command, cwd=ROOT, env=installation.environment, capture_output=True, text=True, timeout=60)
     return asked.stdout + asked.stderr
 
