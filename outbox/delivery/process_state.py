@@ -36,13 +36,14 @@ _here = _Here()
 class ProcessState:
     """What the process had before calls of a consumer, one after another."""
 
-    __slots__ = ("connection", "in_a_call", "limits", "pid", "timer", "wrappers")
+    __slots__ = ("connection", "depth", "in_a_call", "limits", "pid", "timer", "wrappers")
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.in_a_call = _here.in_a_call
         self.timer = signal.getitimer(signal.ITIMER_REAL)[0]
         self.limits = _limits()
+        self.depth = sys.getrecursionlimit()
         self.connection: Any = connections[conf().database]
         self.wrappers: list[Callable[..., Any]] = self.connection.execute_wrappers[:]
 
@@ -52,6 +53,10 @@ class ProcessState:
 
     def put_back(self, name: str) -> None:
         """Have again after a call of the consumer ``name`` what the next would fail by; a forked child ends here."""
+        if sys.getrecursionlimit() != self.depth:
+            # First of all: what comes here needs a deeper stack than the handler's.
+            sys.setrecursionlimit(self.depth)
+            log.warning("%s: the handler left another limit of recursion; it is as before", name)
         if os.getpid() != self.pid:
             _end_forked_child(name, sys.exception())
         _here.in_a_call = self.in_a_call

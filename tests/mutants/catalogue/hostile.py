@@ -53,6 +53,11 @@ MUTANTS = [
         red=[f"{PROCESS}[a low limit of open files-atomic]", f"{PROCESS}[a low limit for files-atomic]"],
     ),
     mutant(
+        "a limit of recursion that a handler has left is put back",
+        Change("delivery/process_state.py", "            sys.setrecursionlimit(self.depth)\n", ""),
+        red=[f"{PROCESS}[a low limit of recursion-{way}]" for way in ("atomic", "bulk")],
+    ),
+    mutant(
         "a wrapper that a handler has left around all statements is taken off",
         Change("delivery/process_state.py", "if self.connection.execute_wrappers != self.wrappers:", "if False:"),
         red=[f"{CONNECTION}[leaves a wrapper that refuses-{way}]" for way in ("atomic", "bulk", "non-atomic")],

@@ -1,6 +1,7 @@
 """Handlers that change their process, damage it, or end it."""
 
 import gc
+import inspect
 import os
 import resource
 import signal
@@ -27,7 +28,7 @@ def closes_the_streams(_message):
 
 
 def has_shallow_stacks(_message):
-    sys.setrecursionlimit(len(sys._current_frames()) + 60)
+    sys.setrecursionlimit(len(inspect.stack(0)) + 20)
 
 
 def recurses(message):
@@ -72,7 +73,7 @@ CASES = [
     Case("process", "another folder and umask", moves),
     Case("process", "an empty environment", changes_the_environment),
     Case("process", "no standard streams", closes_the_streams),
-    Case("process", "a low limit of recursion", has_shallow_stacks, spoils=True),
+    Case("process", "a low limit of recursion", has_shallow_stacks),
     Case("process", "endless recursion", recurses),
     Case("process", "memory that is not there", needs_memory),
     Case("process", "no garbage collection", collects_nothing),
