@@ -5,7 +5,9 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from django.apps import apps
-from django.db import connection, transaction
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db import connection, router, transaction
 
 from outbox import publish
 from outbox.models import Attempt, Message
@@ -84,8 +86,10 @@ def set_message(id: int, **changes: Any) -> None:
 
 
 def empty_tables() -> None:
-    """Take every row of the engine and the shop away; what migrations wrote for others stays."""
+    """Take every row of the engine and the shop away, and every person; what migrations wrote for others stays."""
     models = [model for label in ("outbox", "shop") for model in apps.get_app_config(label).get_models()]
+    if router.db_for_write(User) == connection.alias:
+        models += [LogEntry, User.groups.through, User.user_permissions.through, User]
     deletes = [f'DELETE FROM "{model._meta.db_table}"' for model in models]
     if connection.vendor == "postgresql":
         # Neither foreign keys nor the audit's guard: quicker than TRUNCATE, which syncs a file for each index.

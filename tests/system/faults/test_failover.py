@@ -61,7 +61,7 @@ def test_a_failover_that_leaves_sessions_alive_and_read_only_spends_no_attempt(s
         broker=settings.CELERY_BROKER_URL,
         prefix=f"{settings.OUTBOX['PREFIX']}-failover",
         folder=tmp_path,
-        seconds={**SHORT, "LEASE": 10},
+        seconds={**SHORT, "LEASE": 40},
     ) as installation:
         migrate(installation.environment)
         installation.everything()
