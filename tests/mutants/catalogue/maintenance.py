@@ -12,7 +12,7 @@ MUTANTS = [
     ),
     mutant(
         "a queue that stays full is left to the next pass",
-        Change("maintenance/rescan.py", "STAYS_FULL = 0.1", "STAYS_FULL = 3600.0"),
+        Change("maintenance/rescan.py", "now - had_room.setdefault(consumer.name, now) < STAYS_FULL", "True"),
         red=[
             "maintenance/test_queue_room::test_a_queue_that_stays_full_is_left_to_the_next_pass_long_before_this_one_is_over"
         ],
