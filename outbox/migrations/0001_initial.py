@@ -6,6 +6,7 @@ import django.db.models.functions.datetime
 import outbox.models.sql.drawn
 import outbox.models.stats
 import uuid
+from collections.abc import Callable
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
@@ -31,18 +32,6 @@ ALTER TABLE outbox_message RESET (
 """
 
 
-def store_for_updates(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Set the storage parameters on PostgreSQL; other databases have none."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(STORAGE)
-
-
-def store_as_usual(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Take the storage parameters back."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(DEFAULTS)
-
-
 # Row-level only, so that TRUNCATE still empties test databases. Whoever owns the table can switch it off: the chain
 # then shows what was done. Pruning names the last id that may go in a setting of its transaction. Whoever sets it by
 # hand can delete as well; the chain then lacks the note of it, and its check says so.
@@ -62,18 +51,6 @@ NO_GUARD = """
 DROP TRIGGER outbox_auditentry_append_only ON outbox_auditentry;
 DROP FUNCTION outbox_refuse_audit_change();
 """
-
-
-def guard(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Put the trigger on, where the database is PostgreSQL."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(GUARD, params=None)
-
-
-def unguard(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Take the trigger off."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(NO_GUARD, params=None)
 
 
 # Unlogged, for a row lives no longer than its transaction. A handler may set constraints immediate: the trigger fires
@@ -102,16 +79,14 @@ DROP FUNCTION outbox_refuse_commit();
 """
 
 
-def refuse_commits(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Have PostgreSQL refuse a COMMIT while rows are locked and not settled: a handler's own."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(COMMIT_GUARD, params=None)
+def on_postgresql(sql: str) -> Callable[[StateApps, BaseDatabaseSchemaEditor], None]:
+    """Return what runs ``sql`` where the database is PostgreSQL, and nothing elsewhere."""
 
+    def run(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            schema_editor.execute(sql, params=None)
 
-def allow_commits(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Take the table and its trigger away."""
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(NO_COMMIT_GUARD, params=None)
+    return run
 
 
 class Migration(migrations.Migration):
@@ -676,7 +651,7 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["ended_at"], name="outbox_attempt_ended")],
             },
         ),
-        migrations.RunPython(store_for_updates, store_as_usual),
-        migrations.RunPython(guard, unguard),
-        migrations.RunPython(refuse_commits, allow_commits),
+        migrations.RunPython(on_postgresql(STORAGE), on_postgresql(DEFAULTS)),
+        migrations.RunPython(on_postgresql(GUARD), on_postgresql(NO_GUARD)),
+        migrations.RunPython(on_postgresql(COMMIT_GUARD), on_postgresql(NO_COMMIT_GUARD)),
     ]
