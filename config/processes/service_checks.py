@@ -76,7 +76,7 @@ def _why_not_this_broker(connection: Connection) -> str:
             "set_permissions), or name another in CELERY_BROKER_URL."
         )
     except away as error:
-        if isinstance(error, OSError) and (said := why_no_tls(error, connection, seconds=PROBE_SECONDS)):
+        if said := why_no_tls(error, connection, seconds=PROBE_SECONDS):
             return f"There is no TLS with RabbitMQ: {said}."
         return f"{where} does not answer: {error}. Start it, or correct CELERY_BROKER_URL."
     return ""

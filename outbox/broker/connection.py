@@ -278,9 +278,7 @@ class BrokerConnection:
 
     def _without_trust(self, connection: Connection, error: BaseException) -> BrokerDistrusted | None:
         """Return what is to be said if it was TLS that failed."""
-        said = ""
-        if isinstance(error, OSError):
-            said = why_no_tls(error, connection, seconds=conf().connect_timeout.total_seconds())
+        said = why_no_tls(error, connection, seconds=conf().connect_timeout.total_seconds())
         return BrokerDistrusted(said) if said else None
 
     def _publish(self, hint: Hint) -> None:

@@ -17,7 +17,7 @@ NO_CHECK_TIME = 0x200000
 FILES = ("ca_certs", "certfile", "keyfile")
 
 
-def why_no_tls(error: OSError, connection: Connection, *, seconds: float) -> str:
+def why_no_tls(error: BaseException, connection: Connection, *, seconds: float) -> str:
     """Return what was in the way; empty if it was not TLS. To learn a date, it connects once more, for ``seconds``."""
     options: Mapping[str, Any] = connection.ssl if isinstance(connection.ssl, dict) else {}
     if not connection.ssl:
