@@ -94,8 +94,7 @@ MUTANTS = [
     mutant(
         "only the process that was called opens the settlement",
         Change("delivery/non_atomic.py", "        if os.getpid() != self._pid:", "        if False:"),
-        SHARED,
-        red=[f"{FORK}[the child returns and nobody waits-non-atomic]"],
+        red=[f"{FORK}[the child settles and its parent fails-non-atomic]"],
     ),
     mutant(
         "nothing is settled in another transaction than the one that has locked",

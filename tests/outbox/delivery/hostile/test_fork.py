@@ -8,7 +8,7 @@ import sys
 import pytest
 from django.db import connection, connections
 
-from tests.outbox.delivery.hostile.oracle import Case, effect, pairs
+from tests.outbox.delivery.hostile.oracle import OUTSIDE, Case, effect, pairs
 
 pytestmark = pytest.mark.services
 
@@ -104,6 +104,16 @@ def child_has_a_session_of_its_own(_message):
         os._exit(0)
 
 
+def child_settles_and_its_parent_fails(message):
+    if pid := os.fork():
+        wait_for_child(pid)
+        raise ValueError("only the child has settled")
+    connection.close()  # its parent's leads nowhere here; what comes next opens one of its own
+    with message.settling():
+        effect(message)
+    os._exit(0)
+
+
 CASES = [
     Case("fork/exec", "the child returns from the handler", child_returns),
     Case("fork/exec", "the child raises", child_raises),
@@ -115,6 +125,11 @@ CASES = [
     Case("fork/exec", "the child closes our session", child_closes),
     Case("fork/exec", "the child commits on our session", child_commits),
     Case("fork/exec", "the child has a session of its own", child_has_a_session_of_its_own, reason=""),
+    Case(
+        *("fork/exec", "the child settles and its parent fails", child_settles_and_its_parent_fails),
+        ways=[OUTSIDE],
+        reason="no_tries_left",
+    ),
     Case("fork/exec", "a process of multiprocessing", a_process_of_multiprocessing),
     Case("fork/exec", "a program with our socket", a_program_with_our_socket),
     Case("fork/exec", "a program that is left", a_program_that_is_left),
