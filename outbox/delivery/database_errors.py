@@ -96,6 +96,7 @@ def once_back(call: Callable[[], T], *, within: timedelta | None = None) -> T:
             log.info("the database is away, the call is made again: %s", error)
         sessions.drop(connections[conf().database])
         sleep(PAUSE)
+        sessions.end_pool(connections[conf().database])
 
 
 def _alias_of(error: BaseException) -> str | None:
@@ -110,14 +111,10 @@ def _alias_of(error: BaseException) -> str | None:
 
 
 def _fresh_one_takes_writes(error: BaseException | None) -> bool:
-    fresh: Any = connections[conf().database].copy()
-    options = fresh.settings_dict["OPTIONS"]
-    options.pop("pool", None)  # a pool may be used up, which says nothing about the database
-    options.setdefault("connect_timeout", CONNECT_SECONDS)
-    try:
+    # A pool may be used up, which says nothing about the database.
+    with sessions.beside_the_pool(connections[conf().database]) as fresh:
+        fresh.settings_dict["OPTIONS"].setdefault("connect_timeout", CONNECT_SECONDS)
         return _takes_writes(fresh, error)
-    finally:
-        fresh.close()
 
 
 def _takes_writes(connection: Any, error: BaseException | None) -> bool:

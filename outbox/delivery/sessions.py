@@ -2,11 +2,14 @@
 
 A handler may ``SET`` a role, a search path or a time limit that outlives its message. A session whose settings differ
 from those of a new one is closed, and so is one that broke or has grown old.
+
+A pool has spare sessions. What it gives is not new, so how a new one begins is learned beside it.
 """
 
 import logging
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -46,15 +49,29 @@ def restore() -> None:
 def in_known_state() -> Iterator[None]:
     """Begin the block with every session restored; after it, give each that is a pool's back.
 
-    A greenlet ends with its hint, and a session that it keeps would never come back.
+    A greenlet ends with its hint, and a session that it keeps would never come back. One that a pool gives was others'
+    before, so the engine's is taken at once and restored as well.
     """
+    _take_from_pool(connections[conf().database])
     restore()
     try:
         yield
     finally:
         for connection in connections.all(initialized_only=True):
-            if getattr(connection, "pool", None) and not connection.in_atomic_block:
+            if is_pooled(connection) and not connection.in_atomic_block:
                 connection.close()
+
+
+def is_pooled(connection: Any) -> bool:
+    """Tell whether the connection has its sessions from Django's pool."""
+    return bool(getattr(connection, "pool", None))
+
+
+def _take_from_pool(connection: Any) -> None:
+    if is_pooled(connection):
+        # Without one the block's first statement meets the same, and is judged by it.
+        with suppress(Error):
+            connection.ensure_connection()
 
 
 def restore_after_errors() -> None:
@@ -100,10 +117,33 @@ def _refuse_other_settings(connection: Any, expected: str) -> None:
 
 
 def _renew(connection: Any) -> None:
-    """Open a new session and learn from it how one begins."""
+    """Have a new session and learn from it how one begins."""
     drop(connection)
     connection.ensure_connection()
-    _sessions.value[connection.alias] = _Session(connection.connection, monotonic(), read_settings(connection))
+    settings = _take_one_as_new(connection) if is_pooled(connection) else read_settings(connection)
+    _sessions.value[connection.alias] = _Session(connection.connection, monotonic(), settings)
+
+
+def _take_one_as_new(connection: Any) -> str:
+    """Take a session from the pool whose settings are a new one's, and return these; others are closed on the way."""
+    with beside_the_pool(connection) as new:
+        settings = read_settings(new)
+    for _spare in range(connection.pool.max_size):
+        if read_settings(connection) == settings:
+            return settings
+        drop(connection)
+    return read_settings(connection)  # in this pool all begin otherwise
+
+
+@contextmanager
+def beside_the_pool(connection: Any) -> Iterator[Any]:
+    """Have a new session of the same kind for the block, whatever a pool has; it is closed afterwards."""
+    new = connection.copy()
+    new.settings_dict["OPTIONS"].pop("pool", None)
+    try:
+        yield new
+    finally:
+        new.close()
 
 
 def what_changed() -> str:
@@ -111,6 +151,20 @@ def what_changed() -> str:
     connection = connections[conf().database]
     known = _sessions.value.get(conf().database)
     return differences(known.settings if known else "", read_settings(connection))
+
+
+_ending_a_pool = threading.Lock()
+
+
+def end_pool(connection: Any) -> None:
+    """Have the pool, if there is one, begin anew: its spare sessions are of the time before the database was back.
+
+    While the database is away a pool tries it ever more seldom, too. A session that another thread holds stays, and is
+    closed when it is given back.
+    """
+    if is_pooled(connection):
+        with _ending_a_pool:
+            connection.close_pool()
 
 
 def drop(connection: Any) -> None:

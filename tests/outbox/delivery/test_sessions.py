@@ -1,6 +1,7 @@
 """What a handler does to its session reaches no other message: not of its chunk, and not of a later hint."""
 
 from collections import Counter
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from outbox import tasks
 from outbox.delivery import chunks, sessions
 from outbox.models import Attempt
 from tests.harness.messages import publish_message, publish_messages, state_of, states_of
+from tests.harness.pools import no_spare_sessions, pool_of
 from tests.shop.consumers import leave_effect
 from tests.shop.models import Effect
 
@@ -26,6 +28,8 @@ SETTINGS = [
     ("TimeZone", "Asia/Tokyo"),
     ("row_security", "off"),
 ]
+SPARES = 3
+"""How many sessions a pool keeps."""
 SPOILS_ITS_OWN_SETTLE = {"search_path", "role"}
 """Under these nobody can write the message's success, so the message itself has failed."""
 
@@ -33,8 +37,9 @@ SPOILS_ITS_OWN_SETTLE = {"search_path", "role"}
 @pytest.fixture(autouse=True)
 def _session_of_its_own():
     """Leave nothing of a test that failed on the session of the next."""
-    yield
-    connection.close()
+    with no_spare_sessions():
+        yield
+        connection.close()
 
 
 def setting(name):
@@ -179,24 +184,64 @@ def test_a_session_that_has_grown_old_is_closed_between_two_hints(listen, monkey
     assert backends[4] == backends[3]
 
 
+@contextmanager
+def administrator_sets(name, value):
+    """Have new sessions of this database begin with another value; those that are open keep theirs."""
+    with connection.cursor() as cursor:
+        database = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {database} SET {name} = '{value}'")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {database} RESET {name}")
+        sessions.drop(connection)
+
+
 def test_a_role_that_gets_other_settings_from_its_administrator_costs_one_session_and_no_more(listen):
     backends = []
     listen(lambda _message: backends.append((backend(), setting("synchronous_commit"))))
     tasks.run_deliver("test.till", [publish_message()])
-    with connection.cursor() as cursor:
-        name = connection.ops.quote_name(connection.settings_dict["NAME"])
-        cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = 'local'")
-    try:
+    with administrator_sets("synchronous_commit", "local"):
         sessions.drop(connection)
         for _ in range(3):
             tasks.run_deliver("test.till", [publish_message()])
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"ALTER DATABASE {name} RESET synchronous_commit")
-        sessions.drop(connection)
 
     assert [value for _pid, value in backends] == ["on", "local", "local", "local"]
     assert backends[1] == backends[2] == backends[3]
+
+
+def test_a_role_that_gets_other_settings_costs_every_session_of_a_pool_once(listen):
+    backends = []
+    listen(lambda _message: backends.append((backend(), setting("synchronous_commit"))))
+    with pool_of(SPARES):
+        for _ in range(SPARES):
+            tasks.run_deliver("test.till", [publish_message()])
+        with administrator_sets("synchronous_commit", "local"):
+            sessions.drop(connection)
+            for _ in range(4 * SPARES):
+                tasks.run_deliver("test.till", [publish_message()])
+
+    after = backends[SPARES:]
+    values = [value for _pid, value in after]
+    assert values == sorted(values, reverse=True), "an old session came after a new one"
+    assert values[SPARES:] == ["local"] * 3 * SPARES
+    assert set(after[2 * SPARES : 3 * SPARES]) == set(after[3 * SPARES :])
+
+
+def test_a_setting_that_others_leave_on_a_session_of_a_pool_reaches_no_message(listen):
+    seen = []
+    listen(lambda _message: seen.append(setting("TimeZone")))
+    with pool_of(SPARES):
+        tasks.run_deliver("test.till", [publish_message()])
+        for _ in range(2 * SPARES):
+            change("TimeZone", "Asia/Tokyo")
+            id = publish_message()
+            connection.close()
+            tasks.run_deliver("test.till", [id])
+
+    assert set(seen) == {"UTC"}
+    assert len(seen) == 2 * SPARES + 1
 
 
 @pytest.mark.parametrize("other", [{"bulk": True}, {"atomic": False}], ids=str)

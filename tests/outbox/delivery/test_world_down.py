@@ -22,6 +22,7 @@ from tests.harness.messages import (
     state_of,
     states_of,
 )
+from tests.harness.pools import no_spare_sessions
 from tests.harness.threads import backend, in_thread, terminate
 from tests.shop import consumers as shop
 from tests.shop.models import Tag
@@ -106,8 +107,9 @@ def away(waits):
         todo.append(lambda: run_sql(*back))
         terminate_from_outside(backend())
 
-    yield go
-    run_sql(*back)
+    with no_spare_sessions():
+        yield go
+        run_sql(*back)
 
 
 def terminate_from_outside(pid):
