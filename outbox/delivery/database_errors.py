@@ -89,14 +89,16 @@ def once_back(call: Callable[[], T], *, within: timedelta | None = None) -> T:
         try:
             return call()
         except DRIVER_ERRORS as error:
-            if not (isinstance(error, OperationalError | InterfaceError) or may_be_the_worlds(error)):
+            is_away = may_be_the_worlds(error)
+            if not (is_away or isinstance(error, OperationalError | InterfaceError)):
                 raise
             if monotonic() >= until:
                 raise
             log.info("the database is away, the call is made again: %s", error)
         sessions.drop(connections[conf().database])
         sleep(PAUSE)
-        sessions.end_pool(connections[conf().database])
+        if is_away:
+            sessions.end_pool(connections[conf().database])
 
 
 def _alias_of(error: BaseException) -> str | None:
