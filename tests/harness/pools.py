@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
-from django.db import connection
+from django import db
+
+connection: Any = db.connection
 
 PATIENCE = 3.0
 """Seconds that a test's pool waits for a session while the database is away."""

@@ -3,7 +3,7 @@
 Benchmarks wobble with the machine; these figures do not, so that whatever makes the engine slower shows here first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -18,6 +18,7 @@ from outbox.delivery import chunks, sessions, starting
 from outbox.maintenance import rescan
 from tests.harness.messages import publish_message, publish_messages, states_of
 from tests.harness.plans import plan, query
+from tests.harness.pools import no_spare_sessions
 from tests.harness.program import eventually
 from tests.shop.models import Effect, Stock
 
@@ -27,6 +28,13 @@ ALL_AT_ONCE = "success"
 """The tab of what is finished: here a hundred thousand rows have finished at one moment, which no index tells apart."""
 PAGE = "/admin/outbox/message/"
 PAYLOAD = {"note": "x" * 390}
+
+
+@pytest.fixture(autouse=True)
+def _one_session() -> Iterator[None]:
+    """Have all be written on the session whose counts are told."""
+    with no_spare_sessions():
+        yield
 
 
 def published(many: int) -> list[int]:
