@@ -99,7 +99,7 @@ def run_suite(python: str, pytest_args: list[str]) -> int:
     name = run.RUN.replace("-", "_")
     run.STATE_DIR.mkdir(parents=True)
     environment = {
-        **{key: value for key, value in os.environ.items() if key != "EMBEDDED"},
+        **{key: value for key, value in run.compiling_once().items() if key != "EMBEDDED"},
         "DATABASE_URL": run.with_name(database, name),
         "CELERY_BROKER_URL": broker,
         "OUTBOX_PREFIX": run.RUN,

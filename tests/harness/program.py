@@ -16,14 +16,27 @@ ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], *, within: float, what: str = "") -> T:
+def eventually(condition: Callable[[], T], *, within: float, what: str = "", every: float = 0.05) -> T:
     """Return the first true answer of ``condition``; fail after ``within`` seconds with its last one."""
     deadline = time.monotonic() + within
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {what or condition}; the last answer was {answer!r}")
-        time.sleep(0.05)
+        time.sleep(every)
     return answer
+
+
+def wait_until_ended(processes: Sequence[psutil.Process], *, within: float = 10.0) -> None:
+    """Wait until they do nothing more, as zombies do: whoever adopts those may take seconds to ask after them."""
+    eventually(lambda: all(map(has_ended, processes)), within=within, what="all have ended", every=0.01)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Tell whether the process is gone, or a zombie."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Program:
@@ -85,7 +98,7 @@ class Program:
         family = self.family()
         self._signal_all(signal.SIGKILL)
         assert self._process.wait(10) == -signal.SIGKILL, f"{self.name} had ended before it was killed"
-        psutil.wait_procs(family, timeout=10)
+        wait_until_ended(family)
         self.suffered["killed"] += 1
 
     def freeze(self) -> None:
@@ -121,7 +134,7 @@ class Program:
             family = self.family()
             self._signal_all(signal.SIGKILL)
             self._process.wait(10)
-            psutil.wait_procs(family, timeout=10)
+            wait_until_ended(family)
 
     def _signal_all(self, number: signal.Signals) -> None:
         for process in self.family():

@@ -1,4 +1,7 @@
-"""Databases, brokers and installations for the tests with real processes; nothing of them is left behind."""
+"""Databases, brokers and installations for the tests with real processes; nothing of them is left behind.
+
+What works all the time ends with this folder's tests: what it does would cost those that follow a part of a core.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -54,14 +57,14 @@ def install(template, tmp_path_factory) -> Iterator[Callable[..., Installation]]
     return open_one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def busy(install) -> Iterator[Installation]:
     """An installation in full: a worker, a worker for the chores, beat, and a client. Tests use keys of their own."""
     with install() as installation:
         yield installation.everything()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node(tmp_path_factory) -> Iterator[Node]:
     """A RabbitMQ node of our own, to be killed and starved."""
     if not installed_here():
@@ -71,7 +74,7 @@ def node(tmp_path_factory) -> Iterator[Node]:
     own.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def on_node(install, node) -> Iterator[Installation]:
     """An installation in full on the node of our own."""
     with install(broker=node.url) as installation:

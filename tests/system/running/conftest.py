@@ -12,7 +12,6 @@ from kombu import Connection
 
 from tests.harness.databases import Database, EmbeddedDatabase, name_of_run
 from tests.harness.installation import SHORT, Installation, installed, migrate
-from tests.harness.oracle import HISTORY
 from tests.system.running.processes import manage
 
 SERVER = os.environ.get("DATABASE_URL", "")
@@ -23,14 +22,14 @@ _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Return a function that opens an installation with all tables: ``with install() as installation``."""
+def install(template: Database, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Return a function that opens an installation with all tables, of which by default nothing is in use yet."""
 
     @contextmanager
-    def open_one() -> Iterator[Installation]:
+    def open_one(tables: Database = template) -> Iterator[Installation]:
         number = next(_numbers)
         with installed(
-            Database(SERVER, f"{name_of_run()}_running_{number}"),
+            Database(SERVER, f"{name_of_run()}_running_{number}", template=tables.name),
             broker=settings.CELERY_BROKER_URL,
             prefix=f"{settings.OUTBOX['PREFIX']}-running{number}",
             folder=tmp_path_factory.mktemp(f"installation{number}"),
@@ -50,8 +49,6 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
 def site(install: Callable[..., Any]) -> Iterator[Installation]:
     """An installation with its tables and a history of every status change; nothing runs yet."""
     with install() as installation:
-        migrate(installation.environment)
-        installation.rows(HISTORY)
         yield installation
 
 
@@ -71,15 +68,24 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]
         yield installation
 
 
+@pytest.fixture(scope="module")
+def prizes(template: Database) -> Iterator[Database]:
+    """A database with a raffle in which everybody wins, points or a coupon; it is copied for each raffle."""
+    database = Database(SERVER, f"{name_of_run()}_prizes", template=template.name)
+    try:
+        manage({**os.environ, **SETTINGS, "DATABASE_URL": database.url}, "seed_awards")
+        database.rows("UPDATE awards_campaign SET losing_weight = 0")
+        database.rows("DELETE FROM awards_prize WHERE kind = 'gift'")
+        database.close()  # no copy is made of what somebody is connected to
+        yield database
+    finally:
+        database.drop()
+
+
 @pytest.fixture
-def raffle(install: Callable[..., Any]) -> Iterator[Installation]:
-    """An installation with a raffle in which everybody wins, points or a coupon; nothing runs yet."""
-    with install() as installation:
-        migrate(installation.environment)
-        installation.rows(HISTORY)
-        manage(installation, "seed_awards")
-        installation.rows("UPDATE awards_campaign SET losing_weight = 0")
-        installation.rows("DELETE FROM awards_prize WHERE kind = 'gift'")
+def raffle(install: Callable[..., Any], prizes: Database) -> Iterator[Installation]:
+    """An installation with that raffle; nothing runs yet."""
+    with install(prizes) as installation:
         yield installation
 
 

@@ -16,6 +16,9 @@ from outbox import registry
 from tests.harness.installation import Installation
 from tests.harness.program import ROOT, Program, eventually
 
+NO_TLS = False
+"""For ``verify``, as nothing here is served over TLS: else every request reads all certificates there are."""
+
 
 class Web(Program):
     """A program that serves, ``manage.py start web`` or all of ``up``, and a client that draws."""
@@ -38,7 +41,7 @@ class Web(Program):
 
     def serves(self) -> bool:
         try:
-            return httpx.get(f"{self.address}/healthz").is_success
+            return httpx.get(f"{self.address}/healthz", verify=NO_TLS).is_success
         except httpx.TransportError:
             return False
 
@@ -49,18 +52,14 @@ class Web(Program):
             json={"person": f"{key}@example.org"},
             headers={"Idempotency-Key": key},
             timeout=30,
+            verify=NO_TLS,
         )
 
 
-def manage(installation: Installation, *arguments: str) -> None:
-    """Run a command of ``manage.py`` in the installation's environment."""
-    subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=installation.environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+def manage(environment: dict[str, str], *arguments: str) -> None:
+    """Run a command of ``manage.py`` in this environment."""
+    command = [sys.executable, "manage.py", *arguments]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from outbox.logs import MessageFilter, at_work_on
 from outbox.models import Message
 from tests.harness.program import Program, eventually
 from tests.system.running.lines import NOTHING, about, strange
+from tests.system.running.processes import NO_TLS
 
 WAYS = ["logging", "task logger", "print", "two lines", "ERROR forged", "still", "failure"]
 
@@ -106,8 +107,8 @@ def test_beat_the_control_worker_and_web_write_the_same_lines(site, tmp_path):
     eventually(lambda: "Sending due task outbox: rescan" in beat.said(), within=20)
     eventually(lambda: "Task outbox.rescan" in control.said(), within=20)
 
-    assert httpx.get(f"http://{address}/healthz?person=anna").status_code == 200
-    assert httpx.get(f"http://{address}/nowhere%0Anew%20line").status_code == 404
+    assert httpx.get(f"http://{address}/healthz?person=anna", verify=NO_TLS).status_code == 200
+    assert httpx.get(f"http://{address}/nowhere%0Anew%20line", verify=NO_TLS).status_code == 404
     eventually(lambda: '"GET /nowhere' in web.said(), within=5)
 
     assert strange(control.said(), after="ready.") == []
