@@ -39,16 +39,20 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
     """Deliver what is named, and then what else is due: to look for that first would keep what is named waiting.
 
     Under load a hint names a whole chunk. What others have taken of it by now is made up for, and the hint has the time
-    of a hint; at rest it has that of a chunk. A row that a worker was lost over stays alone.
+    of a hint; at rest it has that of a chunk. What stands behind the head of an ordering key goes with it. A row that a
+    worker was lost over stays alone.
     """
     began, under_load = monotonic(), len(ids) >= consumer.chunk
     named = starting.start_named(consumer, ids)
-    alone = any(row.lost for row in named)
-    if under_load and named and not alone:
-        named += starting.start_due(consumer, beside=len(named))
-    deliver_together(consumer, named)
-    if alone:
+    if any(row.lost for row in named):
+        deliver_together(consumer, named)
+        if any(row.ordering_key for row in named):
+            send_another_hint(consumer)
         return
+    named += starting.start_behind(consumer, named, room=consumer.chunk - len(named))
+    if under_load and named:
+        named += start_due_with_runs(consumer, beside=len(named))
+    deliver_together(consumer, named)
     time = conf().hint_time if under_load else atomic.chunk_time()
     if monotonic() - began < time.total_seconds():
         drain(consumer, deadline=monotonic() + conf().hint_time.total_seconds())
@@ -58,11 +62,17 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
 
 def drain(consumer: Consumer, deadline: float) -> None:
     """Deliver chunk after chunk of what is due, until nothing is or the ``deadline`` has passed."""
-    while due := starting.start_due(consumer):
+    while due := start_due_with_runs(consumer):
         deliver_together(consumer, due)
         if monotonic() >= deadline:
             send_another_hint(consumer)
             return
+
+
+def start_due_with_runs(consumer: Consumer, *, beside: int = 0) -> list[Started]:
+    """Start a chunk of what is due, ``beside`` so many rows, and fill it with what stands behind that."""
+    due = starting.start_due(consumer, beside=beside)
+    return due + starting.start_behind(consumer, due, room=consumer.chunk - beside - len(due))
 
 
 def deliver_together(consumer: Consumer, rows: Sequence[Started]) -> None:

@@ -13,10 +13,15 @@ from outbox.registry import Consumer
 
 
 def follow_up(consumer: Consumer, reports: Sequence[Report]) -> None:
-    """Tell the breaker, count the failures by kind, and have the next of ordered messages sent."""
+    """Tell the breaker, count the failures by kind, and wake the next of ordered messages.
+
+    A worker that has handled a chunk looks for what is due, and so finds what it has woken. Hints name only what it
+    does not look for: the rows of other consumers than atomic ones, and those that must be started alone.
+    """
     breaker.record_outcomes(consumer, reports)
     counting.count_failures(Counter(report.failure for report in reports if report.failure))
     succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
     keys = {OrderOfKey(consumer.name, message.ordering_key) for message in succeeded if message.ordering_key}
-    if keys and (ids := wake_heads(keys)):
+    woken = wake_heads(keys) if keys else []
+    if ids := [message.id for message in woken if message.lost or not consumer.atomic]:
         dispatcher.dispatch({consumer.name: ids})

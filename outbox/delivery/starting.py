@@ -18,6 +18,7 @@ from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.conditions import Named
 from outbox.models.sql.low_water import LowWater
+from outbox.models.sql.runs import StartBehind
 from outbox.models.sql.statements import Start, Started
 from outbox.registry import Consumer
 
@@ -61,6 +62,22 @@ def start_due(consumer: Consumer, *, beside: int = 0) -> list[Started]:
         return []
 
 
+def start_behind(consumer: Consumer, heads: Sequence[Started], *, room: int) -> list[Started]:
+    """Start what stands directly behind those of ``heads`` that have an ordering key, at most ``room`` rows.
+
+    It is in good hands if that fails: nobody else starts any of it before its head is settled.
+    """
+    ordered = [head.fence for head in heads if head.ordering_key and not head.lost]
+    if room <= 0 or not ordered:
+        return []
+    try:
+        return _behind(consumer.name).run(ordered, room=room, worker=worker_name(), lease=consumer.lease)
+    except DRIVER_ERRORS as error:
+        log.warning("%s: nothing was started behind the heads of keys: %s", consumer.name, error)
+        sessions.drop(connections[conf().database])
+        return []
+
+
 def worker_name() -> str:
     """Return who we are in the table: host, process id, and the thread or greenlet where a process has several."""
     thread = threading.current_thread()
@@ -80,6 +97,13 @@ def _named(consumer_name: str, *, alone: bool) -> Start:
 def _due(consumer_name: str, grace: timedelta) -> Start:
     """Return the start of what else of a consumer is due within ``grace``, the oldest first."""
     return Start(_ready(consumer_name, canary=False).filter(lost=0).due(within=grace).due_since())
+
+
+@cache
+def _behind(consumer_name: str) -> StartBehind:
+    """Return the start of what stands behind heads; never beside a canary, and never what a worker was lost over."""
+    ready = Message.objects.filter(consumer=consumer_name, lost=0).pending()
+    return StartBehind(ready.admitted(consumer_name, canary=False))
 
 
 def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:

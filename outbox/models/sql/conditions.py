@@ -40,11 +40,11 @@ class Named(Func):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for PostgreSQL."""
-        return _filled("%s = ANY(%s)", self, compiler, connection)
+        return filled("%s = ANY(%s)", self, compiler, connection)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for SQLite."""
-        return _filled("%s IN (SELECT value FROM json_each(%s))", self, compiler, connection)
+        return filled("%s IN (SELECT value FROM json_each(%s))", self, compiler, connection)
 
 
 class Ours(Func):
@@ -58,12 +58,12 @@ class Ours(Func):
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for PostgreSQL."""
         pairs = "SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
-        return _filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
+        return filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for SQLite."""
         pairs = "SELECT id.value, attempt.value FROM json_each(%s) AS id JOIN json_each(%s) AS attempt USING (key)"
-        return _filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
+        return filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
 
 
 UNSETTLED = "NOT (ordering_key = '') AND (finished_at IS NULL OR exhausted_at IS NOT NULL)"
@@ -96,7 +96,7 @@ class HeadOfKey(Func):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the subquery for either database."""
-        return _filled(f"({head_of_key(connection.vendor, '%s', '%s')})", self, compiler, connection)
+        return filled(f"({head_of_key(connection.vendor, '%s', '%s')})", self, compiler, connection)
 
 
 class KeyHeld(Func):
@@ -112,7 +112,8 @@ class KeyHeld(Func):
         super().__init__(F("consumer"), F("ordering_key"))
 
 
-def _filled(template: str, condition: Func, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+def filled(template: str, condition: Func, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+    """Return the template with the SQL of the condition's parts in its places, and their parameters."""
     parts = [compiler.compile(part) for part in condition.get_source_expressions()]
     params = [param for _sql, params in parts for param in params]
     lists = tuple(as_parameter(param, connection) if isinstance(param, list) else param for param in params)

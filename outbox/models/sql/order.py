@@ -27,8 +27,18 @@ class OrderOfKey(NamedTuple):
     ordering_key: str
 
 
+class Woken(NamedTuple):
+    """A message that may be started now, and how often in a row a worker was lost over it."""
+
+    id: int
+    lost: int
+
+
 class Head(NamedTuple):
-    """The first unsettled message of a key, and whether it sleeps although its time has come."""
+    """The first unsettled message of a key, and whether it sleeps although its time has come.
+
+    So does one that was started behind another, by a worker that is gone, and was not taken back together with that.
+    """
 
     key: OrderOfKey
     id: int
@@ -50,11 +60,13 @@ FROM {keys} JOIN outbox_message AS message ON message.consumer = wanted_consumer
 """The heads of the keys that have one."""
 
 WAKE = """
-WITH head (head_id) AS MATERIALIZED (SELECT message.id {heads} WHERE message.status = %s {lock})
+WITH head (head_id) AS MATERIALIZED (
+    SELECT message.id {heads} WHERE message.status = %s OR message.lease_until < {now} {lock}
+)
 UPDATE outbox_message AS message
 SET due_at = {least}({greatest}(not_before, {now}), expires_at)
 FROM head WHERE message.id = head_id
-RETURNING id, not_before <= due_at AND due_at < expires_at
+RETURNING id, lost, lease_until IS NULL AND not_before <= due_at AND due_at < expires_at
 """
 
 WALK = f"""
@@ -74,14 +86,15 @@ WITH RECURSIVE head (head_id, number) AS (
     )), number + 1
     FROM head JOIN outbox_message AS last ON last.id = head_id WHERE number < %s
 )
-SELECT consumer, ordering_key, id, status = %s AND due_at >= expires_at AND not_before <= {{now}}
+SELECT consumer, ordering_key, id,
+    due_at >= expires_at AND (status = %s AND not_before <= {{now}} OR COALESCE(lease_until < {{now}}, FALSE))
 FROM head JOIN outbox_message ON id = head_id ORDER BY number
 """  # noqa: S608  # made of constants
 """From key to key, without reading what stands behind the heads."""
 
 
-def wake_heads(keys: Collection[OrderOfKey]) -> list[int]:
-    """Make the heads of these keys due, unless others hold them; return the ids of those that may be started now.
+def wake_heads(keys: Collection[OrderOfKey]) -> list[Woken]:
+    """Make the heads of these keys due, unless others hold them; return those that may be started now.
 
     Whoever holds a head is about to start it, or has put it to sleep and wakes it afterwards.
     """
@@ -96,7 +109,7 @@ def wake_heads(keys: Collection[OrderOfKey]) -> list[int]:
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*_as_parameters(keys, connection), Status.PENDING.value])
-        return [id for id, ready in cursor.fetchall() if ready]
+        return [Woken(id, lost) for id, lost, ready in cursor.fetchall() if ready]
 
 
 def keys_with_unsettled(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:

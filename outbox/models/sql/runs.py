@@ -1,0 +1,137 @@
+"""Runs: what stands directly behind the heads of ordering keys is started together with them.
+
+A worker that has started the head of a key holds that key: nobody else starts any message of it. So the worker may
+start the next ones, too, without a gap and in their order, and handle them all in one transaction. Only the head holds
+the key, for the database lets one row do so; see ``outbox.delivery.runs`` for who holds it afterwards.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BooleanField, F, Func
+from django.db.models.sql.compiler import SQLCompiler
+
+from outbox.conf import conf
+from outbox.models.message import Message
+from outbox.models.queryset import Fence, MessageQuerySet
+from outbox.models.sql.clock import clock_of
+from outbox.models.sql.conditions import UNSETTLED, Sql, as_parameter, filled
+from outbox.models.sql.statements import Started, lists_of, with_values
+from outbox.models.status import Status
+
+NEXT = {
+    # Between two bounds of all three columns, so that no other index can give this order (see ``head_of_key``).
+    "postgresql": f"""
+        SELECT behind.id, head_id, place
+        FROM head CROSS JOIN LATERAL (
+            SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
+            FROM (
+                SELECT id FROM outbox_message
+                WHERE {UNSETTLED} AND (consumer, ordering_key, id) > (head_consumer, head_key, head_id)
+                    AND (consumer, ordering_key) <= (head_consumer, head_key)
+                ORDER BY consumer, ordering_key, id LIMIT %s
+            ) AS waiting
+        ) AS behind
+        ORDER BY place, head_id LIMIT %s
+    """,  # noqa: S608  # made of constants
+    "sqlite": f"""
+        WITH RECURSIVE walk (id, consumer, ordering_key, head_id, place) AS (
+            SELECT head_id, head_consumer, head_key, head_id, 0 FROM head
+            UNION ALL
+            SELECT (
+                SELECT id FROM outbox_message AS waiting
+                WHERE {UNSETTLED} AND waiting.consumer = walk.consumer AND waiting.ordering_key = walk.ordering_key
+                    AND waiting.id > walk.id
+                ORDER BY consumer, ordering_key, id LIMIT 1
+            ), consumer, ordering_key, head_id, place + 1
+            FROM walk WHERE id IS NOT NULL AND place < %s
+        )
+        SELECT id, head_id, place FROM walk WHERE place > 0 AND id IS NOT NULL ORDER BY place, head_id LIMIT %s
+    """,  # noqa: S608  # made of constants
+}
+"""The unsettled messages behind each head, whatever they are: one step into the index of the order for each head."""
+
+
+class AmongNext(Func):
+    """Whether a row is one of those that stand behind the heads."""
+
+    output_field = BooleanField()
+
+    def __init__(self) -> None:
+        super().__init__(F("id"))
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
+        """Return the condition for PostgreSQL."""
+        return filled("%s = ANY(ARRAY(SELECT next_id FROM next))", self, compiler, connection)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
+        """Return the condition for SQLite."""
+        return filled("%s IN (SELECT next_id FROM next)", self, compiler, connection)
+
+
+class StartBehind:
+    """Pending → started, for what stands directly behind heads that are ours: up to the first that may not be.
+
+    That one is not among ``rows``, or somebody else has locked it: it ends the run there, so that there is no gap. A
+    head that has not succeeded at its last attempt goes alone, for what is behind it would only be given back again.
+    One statement, which touches no indexed column.
+    """
+
+    def __init__(self, rows: MessageQuerySet) -> None:
+        self._using = rows.db
+        connection = connections[self._using]
+        self._clock = clock_of(connection)
+        heads = Message.objects.using(self._using).still_ours().filter(holds_key=True, last_error="")
+        head, self._head_params = (
+            heads.values("pk", "consumer", "ordering_key").query.get_compiler(self._using).as_sql()
+        )
+        fit, self._fit_params = rows.filter(AmongNext()).values("pk").query.get_compiler(self._using).as_sql()
+        lock = "FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+        self._sql = f"""
+            WITH head (head_id, head_consumer, head_key) AS MATERIALIZED ({head}),
+            next (next_id, head_id, place) AS MATERIALIZED ({NEXT[connection.vendor]}),
+            fit (fit_id) AS MATERIALIZED ({fit} {lock}),
+            run (run_id) AS MATERIALIZED (
+                SELECT next_id FROM (
+                    SELECT next_id, place, COUNT(fit_id) OVER (PARTITION BY head_id ORDER BY place) AS fit_so_far
+                    FROM next LEFT JOIN fit ON fit_id = next_id
+                ) AS counted
+                WHERE fit_so_far = place
+            )
+            UPDATE outbox_message AS message
+            SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
+                started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
+            FROM run WHERE message.id = run_id
+            RETURNING id, attempts, lost, due_at, ordering_key
+        """  # noqa: S608  # the parts are the ORM's, constants and the clock's, every value is a parameter
+
+    def run(self, heads: Sequence[Fence], *, room: int, worker: str, lease: timedelta) -> list[Started]:
+        """Start at most ``room`` rows behind ``heads``, of every key the next before of any the one after."""
+        connection = connections[self._using]
+        now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
+        head_params = with_values(connection, self._head_params, lists_of(heads))
+        fit_params = with_values(connection, self._fit_params, {})
+        values = [Status.STARTED.value, worker, now, lease_end]
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, [*head_params, room, room, *fit_params, *values])
+            return sorted(Started(*row) for row in cursor.fetchall())
+
+
+BEHIND = """
+WITH head (head_id, head_consumer, head_key) AS (SELECT id, consumer, ordering_key FROM outbox_message WHERE {named}),
+next (next_id, head_id, place) AS ({next})
+SELECT next_id FROM next
+"""
+
+
+def ids_behind(heads: Sequence[int], *, limit: int) -> list[int]:
+    """Return the unsettled messages that stand directly behind these in the order of their keys, ``limit`` of each."""
+    connection = connections[conf().database]
+    named = "id = ANY(%s)" if connection.vendor == "postgresql" else "id IN (SELECT value FROM json_each(%s))"
+    sql = BEHIND.format(named=named, next=NEXT[connection.vendor])
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [as_parameter(heads, connection), limit, limit * len(heads)])
+        return [id for (id,) in cursor.fetchall()]
