@@ -66,8 +66,10 @@ WITH head (head_id) AS MATERIALIZED (
 UPDATE outbox_message AS message
 SET due_at = {least}({greatest}(not_before, {now}), expires_at)
 FROM head WHERE message.id = head_id
-RETURNING id, lost, lease_until IS NULL AND not_before <= due_at AND due_at < expires_at
+RETURNING id, lost, status = %s AND not_before <= due_at AND due_at < expires_at
 """
+
+TAKE_TURN = "SELECT of_consumer, of_key FROM outbox_take_turn(%s, %s)"
 
 WALK = f"""
 WITH RECURSIVE head (head_id, number) AS (
@@ -108,14 +110,19 @@ def wake_heads(keys: Collection[OrderOfKey]) -> list[Woken]:
         greatest="GREATEST" if postgresql else "MAX",
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*_as_parameters(keys, connection), Status.PENDING.value])
+        cursor.execute(sql, [*_as_parameters(keys, connection), Status.PENDING.value, Status.PENDING.value])
         return [Woken(id, lost) for id, lost, ready in cursor.fetchall() if ready]
 
 
-def keys_with_unsettled(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:
-    """Return those of the keys of which a message is not settled yet."""
+def take_turn(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:
+    """Let publishers of one key commit one after the other; return the keys of which a message is not settled yet.
+
+    Ids do not follow the order of commits by themselves. On PostgreSQL each key is locked until the transaction is
+    over, all those of a call in one order, and then it is asked what those have committed who were before us. SQLite
+    has one writer at a time anyway.
+    """
     connection = connections[conf().database]
-    sql = f"SELECT wanted_consumer, wanted_key {_heads(connection)}"
+    sql = TAKE_TURN if connection.vendor == "postgresql" else f"SELECT wanted_consumer, wanted_key {_heads(connection)}"
     with connection.cursor() as cursor:
         cursor.execute(sql, _as_parameters(keys, connection))
         return {OrderOfKey(*row) for row in cursor.fetchall()}
