@@ -51,7 +51,7 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
         return
     named += starting.start_behind(consumer, named, room=consumer.chunk - len(named))
     if under_load and named:
-        named += start_due_with_runs(consumer, beside=len(named))
+        named += starting.start_chunk(consumer, beside=len(named))
     deliver_together(consumer, named)
     time = conf().hint_time if under_load else atomic.chunk_time()
     if monotonic() - began < time.total_seconds():
@@ -62,17 +62,11 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
 
 def drain(consumer: Consumer, deadline: float) -> None:
     """Deliver chunk after chunk of what is due, until nothing is or the ``deadline`` has passed."""
-    while due := start_due_with_runs(consumer):
+    while due := starting.start_chunk(consumer):
         deliver_together(consumer, due)
         if monotonic() >= deadline:
             send_another_hint(consumer)
             return
-
-
-def start_due_with_runs(consumer: Consumer, *, beside: int = 0) -> list[Started]:
-    """Start a chunk of what is due, ``beside`` so many rows, and fill it with what stands behind that."""
-    due = starting.start_due(consumer, beside=beside)
-    return due + starting.start_behind(consumer, due, room=consumer.chunk - beside - len(due))
 
 
 def deliver_together(consumer: Consumer, rows: Sequence[Started]) -> None:

@@ -4,9 +4,13 @@ import logging
 import os
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from math import ceil
+from time import monotonic
 
 from django.db import connections
 
@@ -23,6 +27,11 @@ from outbox.models.sql.statements import Start, Started
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
+
+LONG_RUN = 4
+"""Rows of a chunk to one head, where runs are long."""
+SHALLOW_SECONDS = 1.0
+"""For how long no long runs are looked for after few were found."""
 
 _low_water = Memory(LowWater)
 """Where the searches for due rows begin."""
@@ -60,6 +69,42 @@ def start_due(consumer: Consumer, *, beside: int = 0) -> list[Started]:
         log.warning("%s: no more rows were started: %s", consumer.name, error)
         sessions.drop(connections[conf().database])
         return []
+
+
+def start_chunk(consumer: Consumer, *, beside: int = 0) -> list[Started]:
+    """Start a chunk of what is due soon, ``beside`` so many rows, and of what stands behind that.
+
+    Where much waits behind the heads of keys, few of them are started, and long runs with them: each head that is
+    settled costs a statement that wakes the next, while the rest of a run costs nothing.
+    """
+    depth, room = _depths.value[consumer.name], consumer.chunk - beside
+    heads = ceil(room / LONG_RUN) if depth.is_expected() else room
+    rows = start_due(consumer, beside=consumer.chunk - heads)
+    behind = start_behind(consumer, rows, room=room - len(rows))
+    depth.learn(rows, behind, cut=heads < room)
+    if len(rows) == heads:
+        behind += start_due(consumer, beside=beside + len(rows) + len(behind))
+    return rows + behind
+
+
+@dataclass(slots=True)
+class _Depth:
+    """Whether much waits behind the heads of a consumer's keys, as far as this process has seen."""
+
+    ordered: bool = False
+    shallow_until: float = 0.0
+
+    def is_expected(self) -> bool:
+        return self.ordered and monotonic() >= self.shallow_until
+
+    def learn(self, heads: Sequence[Started], behind: Sequence[Started], *, cut: bool) -> None:
+        """Note what a start has found; ``cut`` if it has left room for what is behind the heads."""
+        self.ordered = any(head.ordering_key for head in heads)
+        if cut and len(behind) < len(heads):
+            self.shallow_until = monotonic() + SHALLOW_SECONDS
+
+
+_depths: Memory[defaultdict[str, _Depth]] = Memory(lambda: defaultdict(_Depth))
 
 
 def start_behind(consumer: Consumer, heads: Sequence[Started], *, room: int) -> list[Started]:

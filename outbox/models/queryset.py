@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from django.db.models import Case, Exists, F, Q, Value, When
 from django.db.models.functions import Least, Now
 
-from outbox.models.sql.conditions import Given, HeadOfKey, Ints, KeyHeld, Ours
+from outbox.models.sql.conditions import Given, Ints, IsHeadOfKey, KeyHeld, Ours
 from outbox.models.state import ConsumerState, EngineQuerySet
 from outbox.models.status import Status
 from outbox.policy import Reason
@@ -46,7 +46,7 @@ class MessageQuerySet(EngineQuerySet["Message"]):
 
     def at_head(self) -> Self:
         """Keep what has no ordering key, or stands first among the unsettled of its consumer and key."""
-        return self.filter(Q(ordering_key="") | Q(pk=HeadOfKey()))
+        return self.filter(Q(ordering_key="") | Q(IsHeadOfKey()))
 
     def with_key_free(self) -> Self:
         """Keep what has no ordering key, or one of which no message is started: not even a later one."""

@@ -106,7 +106,8 @@ def keys_of_two_hashes() -> tuple[tuple[str, str], tuple[str, str]]:
     """Return two pairs of keys with the same two hashes; sorted as words, the hashes of one come in opposite order."""
     pairs = query(
         "SELECT array_agg(word ORDER BY word)"
-        " FROM generate_series(1, 400000) n, LATERAL (SELECT 'till ' || n AS word) words GROUP BY hashtext(word) HAVING count(*) = 2"
+        " FROM generate_series(1, 400000) n, LATERAL (SELECT 'till ' || n AS word) words"
+        " GROUP BY hashtext(word) HAVING count(*) = 2"
     )
     return next(
         ((one[0], other[1]), (other[0], one[1]))

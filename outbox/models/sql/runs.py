@@ -18,41 +18,25 @@ from outbox.conf import conf
 from outbox.models.message import Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
-from outbox.models.sql.conditions import UNSETTLED, Sql, as_parameter, filled
+from outbox.models.sql.conditions import Sql, as_parameter, filled, next_of_key
 from outbox.models.sql.statements import Started, lists_of, with_values
 from outbox.models.status import Status
 
-NEXT = {
-    # Between two bounds of all three columns, so that no other index can give this order (see ``head_of_key``).
-    "postgresql": f"""
-        SELECT behind.id, head_id, place
-        FROM head CROSS JOIN LATERAL (
-            SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place
-            FROM (
-                SELECT id FROM outbox_message
-                WHERE {UNSETTLED} AND (consumer, ordering_key, id) > (head_consumer, head_key, head_id)
-                    AND (consumer, ordering_key) <= (head_consumer, head_key)
-                ORDER BY consumer, ordering_key, id LIMIT %s
-            ) AS waiting
-        ) AS behind
-        ORDER BY place, head_id LIMIT %s
-    """,  # noqa: S608  # made of constants
-    "sqlite": f"""
-        WITH RECURSIVE walk (id, consumer, ordering_key, head_id, place) AS (
-            SELECT head_id, head_consumer, head_key, head_id, 0 FROM head
-            UNION ALL
-            SELECT (
-                SELECT id FROM outbox_message AS waiting
-                WHERE {UNSETTLED} AND waiting.consumer = walk.consumer AND waiting.ordering_key = walk.ordering_key
-                    AND waiting.id > walk.id
-                ORDER BY consumer, ordering_key, id LIMIT 1
-            ), consumer, ordering_key, head_id, place + 1
-            FROM walk WHERE id IS NOT NULL AND place < %s
-        )
-        SELECT id, head_id, place FROM walk WHERE place > 0 AND id IS NOT NULL ORDER BY place, head_id LIMIT %s
-    """,  # noqa: S608  # made of constants
-}
-"""The unsettled messages behind each head, whatever they are: one step into the index of the order for each head."""
+NEXT = """
+    WITH RECURSIVE walk (id, of_consumer, of_key, head_id, place) AS (
+        SELECT head_id, head_consumer, head_key, head_id, 0 FROM head
+        UNION ALL
+        SELECT behind.id, of_consumer, of_key, head_id, place + 1
+        FROM walk JOIN outbox_message AS behind
+            ON behind.id = ({next}) AND behind.consumer = of_consumer AND behind.ordering_key = of_key
+        WHERE place < %s
+    )
+    SELECT id, head_id, place FROM walk WHERE place > 0 LIMIT %s
+"""
+"""The unsettled messages behind each head, whatever they are: first the next of every key, then all the next but one.
+
+One step into the index of the order for each: of a plain range the planner may read all that waits, and sort it.
+"""
 
 
 class AmongNext(Func):
@@ -92,7 +76,7 @@ class StartBehind:
         lock = "FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
         self._sql = f"""
             WITH head (head_id, head_consumer, head_key) AS MATERIALIZED ({head}),
-            next (next_id, head_id, place) AS MATERIALIZED ({NEXT[connection.vendor]}),
+            next (next_id, head_id, place) AS MATERIALIZED ({_next(connection)}),
             fit (fit_id) AS MATERIALIZED ({fit} {lock}),
             run (run_id) AS MATERIALIZED (
                 SELECT next_id FROM (
@@ -131,7 +115,11 @@ def ids_behind(heads: Sequence[int], *, limit: int) -> list[int]:
     """Return the unsettled messages that stand directly behind these in the order of their keys, ``limit`` of each."""
     connection = connections[conf().database]
     named = "id = ANY(%s)" if connection.vendor == "postgresql" else "id IN (SELECT value FROM json_each(%s))"
-    sql = BEHIND.format(named=named, next=NEXT[connection.vendor])
+    sql = BEHIND.format(named=named, next=_next(connection))
     with connection.cursor() as cursor:
         cursor.execute(sql, [as_parameter(heads, connection), limit, limit * len(heads)])
         return [id for (id,) in cursor.fetchall()]
+
+
+def _next(connection: BaseDatabaseWrapper) -> str:
+    return NEXT.format(next=next_of_key(connection.vendor, "of_consumer", "of_key", "walk.id"))
