@@ -486,6 +486,11 @@ class Migration(migrations.Migration):
                         name="outbox_message_stuck_at",
                     ),
                     models.Index(
+                        condition=models.Q(("exhausted_at__isnull", False), models.Q(("ordering_key", ""), _negated=True)),
+                        fields=["exhausted_at"],
+                        name="outbox_message_held",
+                    ),
+                    models.Index(
                         condition=models.Q(
                             models.Q(("ordering_key", ""), _negated=True),
                             models.Q(("finished_at__isnull", True), ("exhausted_at__isnull", False), _connector="OR"),

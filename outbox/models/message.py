@@ -147,6 +147,11 @@ class Message(models.Model):
                 fields=["exhausted_at"], condition=Q(exhausted_at__isnull=False), name="outbox_message_stuck_at"
             ),
             models.Index(
+                fields=["exhausted_at"],
+                condition=Q(exhausted_at__isnull=False) & ~Q(ordering_key=""),
+                name="outbox_message_held",
+            ),
+            models.Index(
                 fields=["consumer", "ordering_key", "id"],
                 condition=~Q(ordering_key="") & (Q(finished_at__isnull=True) | Q(exhausted_at__isnull=False)),
                 name="outbox_message_order",

@@ -67,7 +67,11 @@ class MessageAdmin(DeskAdmin):
             "query": text,
             "consumer": consumer,
             "consumers": sorted({*(entry.name for entry in registry.all_consumers()), consumer} - {""}),
-            "rows": [(message, _subject(message, described.get(message.pk))) for message in found.rows],
+            "rows": [
+                (message, _subject(message, described.get(message.pk)), heads.get(message.pk))
+                for heads in [listing.heads_before(found.rows)]
+                for message in found.rows
+            ],
             "page": found,
             "newer_url": self._page_url(request, before=found.newer),
             "older_url": self._page_url(request, after=found.older),

@@ -128,6 +128,15 @@ def take_turn(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:
         return {OrderOfKey(*row) for row in cursor.fetchall()}
 
 
+def heads_of(keys: Collection[OrderOfKey]) -> dict[OrderOfKey, int]:
+    """Return the first unsettled message of each of these keys that has one."""
+    connection = connections[conf().database]
+    sql = f"SELECT wanted_consumer, wanted_key, message.id {_heads(connection)}"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, _as_parameters(keys, connection))
+        return {OrderOfKey(consumer, key): id for consumer, key, id in cursor.fetchall()}
+
+
 def heads_after(key: OrderOfKey, *, limit: int) -> list[Head]:
     """Return the heads of the next ``limit`` keys behind ``key``, in the order of the keys."""
     connection = connections[conf().database]
