@@ -13,7 +13,16 @@ from time import monotonic
 from django.db import connections, transaction
 
 from outbox.conf import conf
-from outbox.delivery import database_errors, ended_transactions, execution, follow_up, runs, sessions, settling
+from outbox.delivery import (
+    database_errors,
+    ended_transactions,
+    execution,
+    follow_up,
+    runs,
+    sessions,
+    settling,
+    starting,
+)
 from outbox.delivery.database_errors import DRIVER_ERRORS, DatabaseDown, Fault
 from outbox.delivery.ended_transactions import Ended
 from outbox.delivery.execution import Redo, Report
@@ -23,6 +32,7 @@ from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.memory import Memory
 from outbox.models import Fence, Message
 from outbox.models.sql import statements
+from outbox.models.sql.statements import Started
 from outbox.policy import ZERO, Succeeded
 from outbox.registry import Consumer
 
@@ -32,13 +42,17 @@ CONFLICT_TRIES = 3
 """How often one row is tried alone against deadlocks and serialization failures, within the same attempt."""
 
 
-def handle(consumer: Consumer, fences: Sequence[Fence]) -> None:
+def handle(consumer: Consumer, fences: Sequence[Fence], *, go_on_until: float = 0.0) -> list[Started]:
     """Handle and settle rows that were started: together, and one by one what cannot be.
 
     While the database is away nothing can be said about a row. It is given back when that is over, and spends nothing.
+    Up to ``go_on_until``, a chunk full of runs starts what comes next of their keys when it is settled: return that.
     """
+    following: list[Started] = []
     try:
-        left = fences if consumer.isolated else handle_together(consumer, fences)
+        left = fences
+        if not consumer.isolated:
+            left, following = handle_together(consumer, fences, go_on_until=go_on_until)
         if left:
             handle_one_by_one(consumer, left)
         if left or len(fences) == 1:
@@ -50,21 +64,25 @@ def handle(consumer: Consumer, fences: Sequence[Fence]) -> None:
         if database_errors.judge(error) is Fault.HANDLER:
             raise
         give_back_once_back(consumer, fences, error)
+    return following
 
 
-def handle_together(consumer: Consumer, fences: Sequence[Fence]) -> Sequence[Fence]:
-    """Handle and settle a chunk in one transaction; return the rows that must be redone alone."""
+def handle_together(
+    consumer: Consumer, fences: Sequence[Fence], *, go_on_until: float = 0.0
+) -> tuple[Sequence[Fence], list[Started]]:
+    """Handle and settle a chunk in one transaction; return the rows that must be redone alone, and what was started."""
     try:
-        return _in_one_transaction(consumer, fences, wait=_patience(consumer))
+        chunk = _in_one_transaction(consumer, fences, wait=_patience(consumer), go_on_until=go_on_until)
     except Ended as ended:
-        return ended_transactions.go_on_after(consumer, ended)
+        return ended_transactions.go_on_after(consumer, ended), []
     except SettingsChanged as error:
         log.warning("%s: %s; %d rows are redone one by one", consumer.name, error, len(fences))
-        return fences
+        return fences, []
     except (*DRIVER_ERRORS, Redo, Superseded) as error:
         log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
         sessions.restore_after_errors()
-        return fences
+        return fences, []
+    return chunk.left, chunk.following
 
 
 def handle_one_by_one(consumer: Consumer, fences: Sequence[Fence]) -> None:
@@ -91,7 +109,7 @@ def _handle_alone(consumer: Consumer, fence: Fence, rest: Sequence[Fence]) -> Se
         if turn and monotonic() >= until:
             break
         try:
-            return _in_one_transaction(consumer, [fence], rest, wait=consumer.timeout)
+            return _in_one_transaction(consumer, [fence], rest, wait=consumer.timeout).left
         except Superseded:
             return rest
         except Ended as ended:
@@ -117,6 +135,10 @@ class _Chunk:
     reports: list[Report] = field(default_factory=list)
     at_once: bool = False
     """Whether one call was made for all messages, and so all of them have done what it did."""
+    left: Sequence[Fence] = ()
+    """Of what nothing has come, and what was to follow it, without what must not."""
+    following: list[Started] = field(default_factory=list)
+    """What was started of the same keys when the rows were settled."""
 
     def ended_by(self, cause: TransactionEnded) -> Ended:
         """Return what to go on with after a handler has ended the transaction."""
@@ -128,12 +150,16 @@ class _Chunk:
 
 
 def _in_one_transaction(
-    consumer: Consumer, fences: Sequence[Fence], rest: Sequence[Fence] = (), *, wait: timedelta
-) -> Sequence[Fence]:
-    """Lock the rows, call the consumer for them, settle them; return those of which nothing came, and the ``rest``.
+    consumer: Consumer,
+    fences: Sequence[Fence],
+    rest: Sequence[Fence] = (),
+    *,
+    wait: timedelta,
+    go_on_until: float = 0.0,
+) -> _Chunk:
+    """Lock the rows, call the consumer for them, settle them; up to ``go_on_until``, start what comes next.
 
-    Both without what must not follow those that were settled. Raises ``Redo`` or a database's error for a transaction
-    that came to nothing, and ``Ended``.
+    Raises ``Redo`` or a database's error for a transaction that came to nothing, and ``Ended``.
     """
     chunk = _Chunk()
     try:
@@ -150,14 +176,16 @@ def _in_one_transaction(
             savepoints.refuse_another_transaction()
             settling.settle(consumer, [*chunk.reports, *execution.give_back(overtaken)])
             undone = [message.fence for message in chunk.messages[len(chunk.reports) :]]
-            left = runs.hand_on(chunk.reports, [*undone, *rest])
+            chunk.left = runs.hand_on(chunk.reports, [*undone, *rest])
+            if monotonic() < go_on_until and (keys := runs.keys_to_go_on_with(consumer, chunk.reports)):
+                chunk.following = starting.start_next(consumer, keys)
             has_hooks = bool(connections[conf().database].run_on_commit)
     except TransactionEnded as error:
         raise chunk.ended_by(error) from error
     if has_hooks:
         sessions.restore()
-    follow_up.follow_up(consumer, chunk.reports)
-    return left
+    follow_up.follow_up(consumer, chunk.reports, going_on={row.ordering_key for row in chunk.following})
+    return chunk
 
 
 def _call_at_once(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints, *, wait: timedelta) -> None:

@@ -52,27 +52,31 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
     named += starting.start_behind(consumer, named, room=consumer.chunk - len(named))
     if under_load and named:
         named += starting.start_chunk(consumer, beside=len(named))
-    deliver_together(consumer, named)
     time = conf().hint_time if under_load else atomic.chunk_time()
-    if monotonic() - began < time.total_seconds():
-        drain(consumer, deadline=monotonic() + conf().hint_time.total_seconds())
+    following = deliver_together(consumer, named, go_on_until=began + time.total_seconds())
+    if following or monotonic() - began < time.total_seconds():
+        drain(consumer, following, deadline=monotonic() + conf().hint_time.total_seconds())
     else:
         send_another_hint(consumer)
 
 
-def drain(consumer: Consumer, deadline: float) -> None:
-    """Deliver chunk after chunk of what is due, until nothing is or the ``deadline`` has passed."""
-    while due := starting.start_chunk(consumer):
-        deliver_together(consumer, due)
-        if monotonic() >= deadline:
+def drain(consumer: Consumer, rows: Sequence[Started], *, deadline: float) -> None:
+    """Deliver ``rows`` and chunk after chunk of what is due, until nothing is or the ``deadline`` has passed.
+
+    A chunk that was full of runs has started what comes next of their keys; until the deadline, that is gone on with.
+    """
+    rows = rows or starting.start_chunk(consumer)
+    while rows:
+        following = deliver_together(consumer, rows, go_on_until=deadline)
+        if not following and monotonic() >= deadline:
             send_another_hint(consumer)
             return
+        rows = following or starting.start_chunk(consumer)
 
 
-def deliver_together(consumer: Consumer, rows: Sequence[Started]) -> None:
-    """Handle and settle a chunk of rows that were started."""
-    if rows:
-        atomic.handle(consumer, [row.fence for row in rows])
+def deliver_together(consumer: Consumer, rows: Sequence[Started], *, go_on_until: float = 0.0) -> list[Started]:
+    """Handle and settle a chunk of rows that were started; return what was started after them, if there was time."""
+    return atomic.handle(consumer, [row.fence for row in rows], go_on_until=go_on_until) if rows else []
 
 
 def send_another_hint(consumer: Consumer) -> None:

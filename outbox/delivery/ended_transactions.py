@@ -53,16 +53,12 @@ def go_on_after(consumer: Consumer, ended: Ended, rest: Sequence[Fence] = ()) ->
     settled = {report.message.fence for report in done}
     undone = [report.message.fence for report in ended.before if report.message.fence not in settled]
     left = [*undone, *(message.fence for message in ended.after), *rest]
-    waiting = [*done, *guilty]
-    while waiting:
-        report, *waiting = waiting
-        behind = [*(report.message.fence for report in waiting), *left]
-        behind = once_back(partial(_settle_alone, consumer, report, behind), within=AWAY_LIMIT)
-        left = [fence for fence in left if fence in behind]
+    for report in [*done, *guilty]:
+        left = once_back(partial(_settle_alone, consumer, report, left), within=AWAY_LIMIT)
     return left
 
 
-def _settle_alone(consumer: Consumer, report: Report, rest: Sequence[Fence]) -> Sequence[Fence]:
+def _settle_alone(consumer: Consumer, report: Report, rest: list[Fence]) -> list[Fence]:
     """Settle one report in a transaction of its own, if the row is still ours; return what may follow of the rest."""
     report = replace(report, message=execution.without_transaction(report.message))
     try:

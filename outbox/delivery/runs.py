@@ -10,8 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from outbox.delivery.execution import Report
+from outbox.delivery.starting import LONG_RUN
 from outbox.models import Fence, Message
 from outbox.policy import ZERO, Succeeded
+from outbox.registry import Consumer
 
 
 def part(fences: Sequence[Fence], messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
@@ -70,3 +72,10 @@ def hand_on(reports: Iterable[Report], rest: Sequence[Fence]) -> list[Fence]:
     if given_back:
         Message.objects.held(given_back).mark_pending(wait=ZERO, free=True, lost=0, error=None)
     return [fence for fence in rest if succeeded.get(fence.ordering_key) is not False]
+
+
+def keys_to_go_on_with(consumer: Consumer, reports: Sequence[Report]) -> set[str]:
+    """Return the ordering keys of a chunk that was full of long runs, all of which have succeeded; else none."""
+    keys = {report.message.ordering_key for report in reports}
+    is_full = len(reports) == consumer.chunk and len(keys) * LONG_RUN <= consumer.chunk and "" not in keys
+    return keys if is_full and all(isinstance(report.outcome, Succeeded) for report in reports) else set()

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -22,7 +22,8 @@ from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.conditions import Named
 from outbox.models.sql.low_water import LowWater
-from outbox.models.sql.runs import StartBehind
+from outbox.models.sql.order import OrderOfKey
+from outbox.models.sql.runs import StartBehind, StartNext
 from outbox.models.sql.statements import Start, Started
 from outbox.registry import Consumer
 
@@ -123,6 +124,12 @@ def start_behind(consumer: Consumer, heads: Sequence[Started], *, room: int) -> 
         return []
 
 
+def start_next(consumer: Consumer, keys: Collection[str]) -> list[Started]:
+    """Start a chunk of what comes next of ordering keys, in the transaction that settles whoever holds them."""
+    orders = [OrderOfKey(consumer.name, key) for key in keys]
+    return _next(consumer.name).run(orders, room=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+
+
 def worker_name() -> str:
     """Return who we are in the table: host, process id, and the thread or greenlet where a process has several."""
     thread = threading.current_thread()
@@ -149,6 +156,13 @@ def _behind(consumer_name: str) -> StartBehind:
     """Return the start of what stands behind heads; never beside a canary, and never what a worker was lost over."""
     ready = Message.objects.filter(consumer=consumer_name, lost=0).pending()
     return StartBehind(ready.admitted(consumer_name, canary=False))
+
+
+@cache
+def _next(consumer_name: str) -> StartNext:
+    """Return the start of what comes next of keys: only what has not failed, for that goes alone."""
+    ready = Message.objects.filter(consumer=consumer_name, lost=0, last_error="").pending()
+    return StartNext(ready.admitted(consumer_name, canary=False))
 
 
 def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:

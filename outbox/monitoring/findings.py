@@ -354,7 +354,7 @@ def _held_key(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]
         return
     text = _(
         "%(name)s: the ordering key “%(key)s” is held by message %(id)s, which failed %(age)s ago, waiting behind it: "
-        "%(many)s. See to that one at the desk: they go on once it has succeeded, or was marked as handled or discarded."
+        "%(many)s. See to that one at the desk: they go on once it has succeeded, was marked as handled or discarded."
     )
     words = {
         "name": consumer.name,

@@ -110,7 +110,7 @@ def wake_heads(keys: Collection[OrderOfKey]) -> list[Woken]:
         greatest="GREATEST" if postgresql else "MAX",
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*_as_parameters(keys, connection), Status.PENDING.value, Status.PENDING.value])
+        cursor.execute(sql, [*as_parameters(keys, connection), Status.PENDING.value, Status.PENDING.value])
         return [Woken(id, lost) for id, lost, ready in cursor.fetchall() if ready]
 
 
@@ -124,7 +124,7 @@ def take_turn(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:
     connection = connections[conf().database]
     sql = TAKE_TURN if connection.vendor == "postgresql" else f"SELECT wanted_consumer, wanted_key {_heads(connection)}"
     with connection.cursor() as cursor:
-        cursor.execute(sql, _as_parameters(keys, connection))
+        cursor.execute(sql, as_parameters(keys, connection))
         return {OrderOfKey(*row) for row in cursor.fetchall()}
 
 
@@ -133,7 +133,7 @@ def heads_of(keys: Collection[OrderOfKey]) -> dict[OrderOfKey, int]:
     connection = connections[conf().database]
     sql = f"SELECT wanted_consumer, wanted_key, message.id {_heads(connection)}"
     with connection.cursor() as cursor:
-        cursor.execute(sql, _as_parameters(keys, connection))
+        cursor.execute(sql, as_parameters(keys, connection))
         return {OrderOfKey(consumer, key): id for consumer, key, id in cursor.fetchall()}
 
 
@@ -151,6 +151,7 @@ def _heads(connection: BaseDatabaseWrapper) -> str:
     )
 
 
-def _as_parameters(keys: Collection[OrderOfKey], connection: BaseDatabaseWrapper) -> list[Any]:
+def as_parameters(keys: Collection[OrderOfKey], connection: BaseDatabaseWrapper) -> list[Any]:
+    """Return the keys as ``KEYS`` takes them: the consumers in one list, the ordering keys in another."""
     columns = [[key.consumer for key in keys], [key.ordering_key for key in keys]]
     return columns if connection.vendor == "postgresql" else [json.dumps(column) for column in columns]

@@ -5,7 +5,7 @@ start the next ones, too, without a gap and in their order, and handle them all 
 the key, for the database lets one row do so; see ``outbox.delivery.runs`` for who holds it afterwards.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,19 +19,20 @@ from outbox.models.message import Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
 from outbox.models.sql.conditions import Sql, as_parameter, filled, next_of_key
+from outbox.models.sql.order import KEYS, OrderOfKey, as_parameters
 from outbox.models.sql.statements import Started, lists_of, with_values
 from outbox.models.status import Status
 
 NEXT = """
-    WITH RECURSIVE walk (id, of_consumer, of_key, head_id, place) AS (
-        SELECT head_id, head_consumer, head_key, head_id, 0 FROM head
+    WITH RECURSIVE walk (id, of_consumer, of_key, place) AS (
+        SELECT head_id, head_consumer, head_key, 0 FROM head
         UNION ALL
-        SELECT behind.id, of_consumer, of_key, head_id, place + 1
+        SELECT behind.id, of_consumer, of_key, place + 1
         FROM walk JOIN outbox_message AS behind
             ON behind.id = ({next}) AND behind.consumer = of_consumer AND behind.ordering_key = of_key
         WHERE place < %s
     )
-    SELECT id, head_id, place FROM walk WHERE place > 0 LIMIT %s
+    SELECT id, of_key, place FROM walk WHERE place > 0 LIMIT %s
 """
 """The unsettled messages behind each head, whatever they are: first the next of every key, then all the next but one.
 
@@ -56,57 +57,91 @@ class AmongNext(Func):
         return filled("%s IN (SELECT next_id FROM next)", self, compiler, connection)
 
 
-class StartBehind:
-    """Pending → started, for what stands directly behind heads that are ours: up to the first that may not be.
+class StartRun:
+    """Pending → started, for what comes next in the order of keys: without a gap, up to the first that may not start.
 
-    That one is not among ``rows``, or somebody else has locked it: it ends the run there, so that there is no gap. A
-    head that has not succeeded at its last attempt goes alone, for what is behind it would only be given back again.
-    One statement, which touches no indexed column.
+    That one is not among ``rows``, or somebody else has locked it. One statement.
     """
+
+    first_holds_key = False
+    """Whether the first of each run holds its key from now on."""
 
     def __init__(self, rows: MessageQuerySet) -> None:
         self._using = rows.db
         connection = connections[self._using]
         self._clock = clock_of(connection)
-        heads = Message.objects.using(self._using).still_ours().filter(holds_key=True, last_error="")
-        head, self._head_params = (
-            heads.values("pk", "consumer", "ordering_key").query.get_compiler(self._using).as_sql()
-        )
         fit, self._fit_params = rows.filter(AmongNext()).values("pk").query.get_compiler(self._using).as_sql()
         lock = "FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
+        hold = f"holds_key = place = 1, due_at = CASE place WHEN 1 THEN {self._clock.now} ELSE due_at END,"
         self._sql = f"""
-            WITH head (head_id, head_consumer, head_key) AS MATERIALIZED ({head}),
-            next (next_id, head_id, place) AS MATERIALIZED ({_next(connection)}),
+            WITH head (head_id, head_consumer, head_key) AS MATERIALIZED ({self._heads(connection)}),
+            next (next_id, of_key, place) AS MATERIALIZED ({_next(connection)}),
             fit (fit_id) AS MATERIALIZED ({fit} {lock}),
-            run (run_id) AS MATERIALIZED (
-                SELECT next_id FROM (
-                    SELECT next_id, place, COUNT(fit_id) OVER (PARTITION BY head_id ORDER BY place) AS fit_so_far
+            run (run_id, place) AS MATERIALIZED (
+                SELECT next_id, place FROM (
+                    SELECT next_id, place, COUNT(fit_id) OVER (PARTITION BY of_key ORDER BY place) AS fit_so_far
                     FROM next LEFT JOIN fit ON fit_id = next_id
                 ) AS counted
                 WHERE fit_so_far = place
             )
             UPDATE outbox_message AS message
             SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
+                {hold if self.first_holds_key else ""}
                 started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
             FROM run WHERE message.id = run_id
             RETURNING id, attempts, lost, due_at, ordering_key
         """  # noqa: S608  # the parts are the ORM's, constants and the clock's, every value is a parameter
 
-    def run(self, heads: Sequence[Fence], *, room: int, worker: str, lease: timedelta) -> list[Started]:
-        """Start at most ``room`` rows behind ``heads``, of every key the next before of any the one after."""
+    def _heads(self, connection: BaseDatabaseWrapper) -> str:
+        """Return the SELECT of the places behind which the runs begin: an id, the consumer and the key of each."""
+        raise NotImplementedError
+
+    def _start(self, heads: Sequence[Any], *, room: int, worker: str, lease: timedelta) -> list[Started]:
+        """Start at most ``room`` rows, of every key the next before of any the one after."""
         connection = connections[self._using]
         now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
-        head_params = with_values(connection, self._head_params, lists_of(heads))
         fit_params = with_values(connection, self._fit_params, {})
         values = [Status.STARTED.value, worker, now, lease_end]
         with connection.cursor() as cursor:
-            cursor.execute(self._sql, [*head_params, room, room, *fit_params, *values])
+            cursor.execute(self._sql, [*heads, room, room, *fit_params, *values])
             return sorted(Started(*row) for row in cursor.fetchall())
+
+
+class StartBehind(StartRun):
+    """What stands directly behind heads that are ours, and hold their keys.
+
+    A head that has not succeeded at its last attempt goes alone, for what is behind it would only be given back again.
+    Touches no indexed column.
+    """
+
+    def run(self, heads: Sequence[Fence], *, room: int, worker: str, lease: timedelta) -> list[Started]:
+        """Start what stands behind these heads."""
+        params = with_values(connections[self._using], self._head_params, lists_of(heads))
+        return self._start(params, room=room, worker=worker, lease=lease)
+
+    def _heads(self, _connection: BaseDatabaseWrapper) -> str:
+        ours = Message.objects.using(self._using).still_ours().filter(holds_key=True, last_error="")
+        head, self._head_params = ours.values("pk", "consumer", "ordering_key").query.get_compiler(self._using).as_sql()
+        return str(head)
+
+
+class StartNext(StartRun):
+    """What comes first of keys that are free, for this transaction has settled whoever held them."""
+
+    first_holds_key = True
+
+    def run(self, keys: Collection[OrderOfKey], *, room: int, worker: str, lease: timedelta) -> list[Started]:
+        """Start what comes first of these keys."""
+        params = as_parameters(keys, connections[self._using])
+        return self._start(params, room=room, worker=worker, lease=lease)
+
+    def _heads(self, connection: BaseDatabaseWrapper) -> str:
+        return f"SELECT CAST(0 AS bigint), wanted_consumer, wanted_key FROM {KEYS[connection.vendor]}"  # noqa: S608  # a constant
 
 
 BEHIND = """
 WITH head (head_id, head_consumer, head_key) AS (SELECT id, consumer, ordering_key FROM outbox_message WHERE {named}),
-next (next_id, head_id, place) AS ({next})
+next (next_id, of_key, place) AS ({next})
 SELECT next_id FROM next
 """
 
