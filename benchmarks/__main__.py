@@ -16,7 +16,7 @@ from benchmarks.revision import CommitNotFound, resolve_commit
 
 QUIET_LOAD = 0.5
 """Load per processor before the start above which the figures are not to be trusted."""
-PARTS = ["drain", "latency", "producer", "growth", "fan_out", "backlog", "snapshot", "web"]
+PARTS = ["drain", "latency", "producer", "growth", "fan_out", "order", "backlog", "snapshot", "web"]
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[list[str], Options]:

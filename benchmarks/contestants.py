@@ -94,6 +94,12 @@ def makegood_at(commit: str, folder: Path) -> Plan:
     return replace(MAKEGOOD, name=f"{MAKEGOOD.name} at {commit[:7]}", folder=folder)
 
 
+def ordered_by(keys: int) -> Plan:
+    """Return Makegood with messages of so many ordering keys; none: unordered."""
+    name = f"{keys or 'no'} key{'s' * (keys != 1)}"
+    return replace(MAKEGOOD, name=name, environment={**MAKEGOOD.environment, "BENCH_KEYS": str(keys)})
+
+
 def fanned_out(consumers: int) -> Plan:
     """Return Makegood with so many consumers of one topic."""
     return _makegood(f"{consumers} consumer{'s' * (consumers > 1)}", fan_out=consumers)

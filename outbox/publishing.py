@@ -10,7 +10,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.asyncio import async_unsafe
 
@@ -21,13 +21,20 @@ from outbox.errors import InvalidMessage, KeyReused, OutsideTransaction, Unknown
 from outbox.models import Message, Status
 from outbox.models.message import KEY_LENGTH
 from outbox.models.sql.clock import Clock, clock_of
-from outbox.models.sql.order import OrderOfKey, keys_with_unsettled
+from outbox.models.sql.order import OrderOfKey, take_turn
 from outbox.payloads import check_characters, digest_of, encode
 from outbox.registry import Consumer
 
 Key = str | int | uuid.UUID
 
 STORED = ("key", "topic", "consumer", "digest")
+WAITED = frozenset({"40P01", "55P03"})
+"""Deadlock, and a lock that was waited for too long."""
+OPPOSITE_ORDERS = (
+    "publish() waits for the transactions before it that publish with the same ordering key. Two transactions that "
+    "publish by several calls, for several keys in opposite orders, wait for each other: write all by one "
+    "publish_many(), which locks the keys in one order, or do the whole transaction again"
+)
 REUSED_SHOWN = 10
 """Reused keys that an error names."""
 
@@ -60,7 +67,8 @@ def publish(
     key published again with an equal payload is a no-op for the consumers that already have it; another payload is an
     error, so what happens to one thing several times needs a version or an event's id in its key. A key is kept as
     text: ``500`` and ``"500"`` are one. ``payload`` and ``headers`` are JSON. ``delay`` keeps the message back;
-    messages with the same ``ordering_key`` reach a consumer strictly in order.
+    messages with the same ``ordering_key`` reach a consumer strictly in order. A transaction that uses several of them
+    writes all by one ``publish_many``: by several calls it may deadlock with another that uses them in opposite order.
 
     Raises ``OutsideTransaction``, ``UnknownTopic`` or ``InvalidMessage`` before anything is written, and ``KeyReused``
     after what the call wrote was taken back; the caller's transaction can go on.
@@ -85,9 +93,8 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
             "message is committed together with your business row"
         )
     messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)
-    if ordering_keys := {message.draft.ordering_key for message in messages} - {""}:
-        _lock_ordering_keys(connection, ordering_keys)
-        messages = _put_to_sleep(messages)
+    if any(message.draft.ordering_key for message in messages):
+        messages = _take_turn(messages)
     written: list[tuple[int, str, bool]] = []
     reused: set[tuple[str, str]] = set()
     for batch in _batches(connection, messages):
@@ -208,24 +215,17 @@ def _check_delay(draft: Draft, consumers: Sequence[Consumer]) -> None:
             )
 
 
-def _lock_ordering_keys(connection: BaseDatabaseWrapper, ordering_keys: set[str]) -> None:
-    """Let publishers of one ordering key commit one after the other, as ids do not follow commit order.
+def _take_turn(messages: Sequence[_PreparedMessage]) -> list[_PreparedMessage]:
+    """Lock the ordering keys, and put to sleep what finds another of its own, in the table or before it in this call.
 
-    SQLite has one writer at a time anyway.
+    Two transactions that each publish by several calls, for the same keys in opposite orders, wait for each other.
     """
-    if connection.vendor != "postgresql":
-        return
-    with connection.cursor() as cursor:
-        for ordering_key in sorted(ordering_keys):
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('outbox'), hashtext(%s))", [ordering_key])
-
-
-def _put_to_sleep(messages: Sequence[_PreparedMessage]) -> list[_PreparedMessage]:
-    """Mark the messages that find an unsettled one of their ordering key, in the table or before them in this call.
-
-    Asked once the keys are locked, by a statement of its own, which sees what those have committed who held them.
-    """
-    taken = keys_with_unsettled({message.order for message in messages if message.draft.ordering_key})
+    try:
+        taken = take_turn({message.order for message in messages if message.draft.ordering_key})
+    except OperationalError as error:
+        if {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")} & WAITED:  # psycopg 3, psycopg 2
+            error.add_note(OPPOSITE_ORDERS)
+        raise
     marked = []
     for message in messages:
         marked.append(replace(message, asleep=message.order in taken))

@@ -52,6 +52,16 @@ def publish_backlog(adapter: ModuleType, messages: int, behind: int = 0) -> None
             cursor.execute(f"ANALYZE {table}")
 
 
+def publish_live(adapter: ModuleType, messages: int, per_commit: int) -> float:
+    """Commit awards with their messages, a few in a transaction, as fast as it goes; return the seconds it took."""
+    began = time.perf_counter()
+    for _ in range(0, messages, per_commit):
+        with transaction.atomic():
+            for award in Award.objects.bulk_create(Award(person=PERSON) for _ in range(per_commit)):
+                adapter.send(payload_of(award.pk))
+    return time.perf_counter() - began
+
+
 def count_unissued(behind: int = 0) -> int:
     """Return how many awards, of those ``behind`` a number, are not issued yet."""
     return Award.objects.filter(pk__gt=behind, times=0).count()

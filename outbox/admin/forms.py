@@ -5,11 +5,13 @@ from typing import Any
 
 from django import forms
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
 from outbox.models import HandledAs, Message
+from outbox.monitoring.findings import many
 from outbox.operate import Actor, Person
 from outbox.operate.actions import EVIDENCE_LENGTH, PERMISSIONS, Action
 from outbox.operate.text_checks import REASON_LENGTH
@@ -42,6 +44,8 @@ class ActionForm(ReasonedForm):
     """An act on a message, and the revision of the message that the operator was looking at."""
 
     confirm_text: Promise | None = None
+    lets_others_go = False
+    """Whether it lets what waits behind the message by its ordering key go on."""
 
     revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     confirm = forms.BooleanField()
@@ -56,6 +60,12 @@ class ActionForm(ReasonedForm):
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
         """Call ``operate`` with what was entered."""
         raise NotImplementedError
+
+    def tell_of_others(self, behind: int) -> None:
+        """Add what the act means for those that wait ``behind`` the message by its ordering key, if it lets them go."""
+        if behind and self.lets_others_go:
+            text = gettext("Lets what waits behind it go on: %(many)s.") % {"many": many(behind)}
+            self.promise = format_lazy("{} {}", self.promise, text)
 
     def done_to(self, message: Message) -> str:  # noqa: ARG002  # most acts are done with
         """Return what has been done, in words."""
@@ -114,6 +124,7 @@ class HandleForm(ActionForm):
     button = _("Mark as handled")
     promise = _("You have settled the matter outside; the machine will leave it alone. Can be reopened.")
     done = _("Marked as handled.")
+    lets_others_go = True
 
     outcome = forms.ChoiceField(label=_("Outcome"), choices=[("", "---------"), *HandledAs.choices])
     evidence = forms.CharField(
@@ -144,6 +155,7 @@ class DiscardForm(ActionForm):
     button_class = "desk-danger"
     promise = _("The promise will not be kept. Only for what should never have been promised.")
     done = _("Discarded.")
+    lets_others_go = True
     confirm_text = _("I understand that nobody will get what was promised")
 
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:

@@ -13,7 +13,16 @@ from time import monotonic
 from django.db import connections, transaction
 
 from outbox.conf import conf
-from outbox.delivery import database_errors, ended_transactions, execution, follow_up, sessions, settling
+from outbox.delivery import (
+    database_errors,
+    ended_transactions,
+    execution,
+    follow_up,
+    runs,
+    sessions,
+    settling,
+    starting,
+)
 from outbox.delivery.database_errors import DRIVER_ERRORS, DatabaseDown, Fault
 from outbox.delivery.ended_transactions import Ended
 from outbox.delivery.execution import Redo, Report
@@ -23,7 +32,8 @@ from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.memory import Memory
 from outbox.models import Fence, Message
 from outbox.models.sql import statements
-from outbox.policy import ZERO
+from outbox.models.sql.statements import Started
+from outbox.policy import ZERO, Succeeded
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
@@ -32,13 +42,17 @@ CONFLICT_TRIES = 3
 """How often one row is tried alone against deadlocks and serialization failures, within the same attempt."""
 
 
-def handle(consumer: Consumer, fences: Sequence[Fence]) -> None:
+def handle(consumer: Consumer, fences: Sequence[Fence], *, go_on_until: float = 0.0) -> list[Started]:
     """Handle and settle rows that were started: together, and one by one what cannot be.
 
     While the database is away nothing can be said about a row. It is given back when that is over, and spends nothing.
+    Up to ``go_on_until``, a chunk full of runs starts what comes next of their keys when it is settled: return that.
     """
+    following: list[Started] = []
     try:
-        left = fences if consumer.isolated else handle_together(consumer, fences)
+        left = fences
+        if not consumer.isolated:
+            left, following = handle_together(consumer, fences, go_on_until=go_on_until)
         if left:
             handle_one_by_one(consumer, left)
         if left or len(fences) == 1:
@@ -50,40 +64,44 @@ def handle(consumer: Consumer, fences: Sequence[Fence]) -> None:
         if database_errors.judge(error) is Fault.HANDLER:
             raise
         give_back_once_back(consumer, fences, error)
+    return following
 
 
-def handle_together(consumer: Consumer, fences: Sequence[Fence]) -> Sequence[Fence]:
-    """Handle and settle a chunk in one transaction; return the rows that must be redone alone."""
+def handle_together(
+    consumer: Consumer, fences: Sequence[Fence], *, go_on_until: float = 0.0
+) -> tuple[Sequence[Fence], list[Started]]:
+    """Handle and settle a chunk in one transaction; return the rows that must be redone alone, and what was started."""
     try:
-        return _in_one_transaction(consumer, fences, wait=_patience(consumer))
+        chunk = _in_one_transaction(consumer, fences, wait=_patience(consumer), go_on_until=go_on_until)
     except Ended as ended:
-        return ended_transactions.go_on_after(consumer, ended)
+        return ended_transactions.go_on_after(consumer, ended), []
     except SettingsChanged as error:
         log.warning("%s: %s; %d rows are redone one by one", consumer.name, error, len(fences))
-        return fences
+        return fences, []
     except (*DRIVER_ERRORS, Redo, Superseded) as error:
         log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
         sessions.restore_after_errors()
-        return fences
+        return fences, []
+    return chunk.left, chunk.following
 
 
 def handle_one_by_one(consumer: Consumer, fences: Sequence[Fence]) -> None:
     """Handle each row in a transaction of its own, with the lease renewed; give back what time does not allow."""
     Message.objects.held(fences).renew(consumer.lease + consumer.timeout)
     until = monotonic() + chunk_time().total_seconds()
-    for turn, fence in enumerate(fences):
-        if turn:
-            if monotonic() >= until:
-                _give_back(consumer, fences[turn:])
-                return
-            sessions.restore()
-        _handle_alone(consumer, fence)
+    left = _handle_alone(consumer, fences[0], fences[1:])
+    while left:
+        if monotonic() >= until:
+            _give_back(consumer, left)
+            return
+        sessions.restore()
+        left = _handle_alone(consumer, left[0], left[1:])
 
 
-def _handle_alone(consumer: Consumer, fence: Fence) -> None:
+def _handle_alone(consumer: Consumer, fence: Fence, rest: Sequence[Fence]) -> Sequence[Fence]:
     """Handle one row, again where it has only met others or its session ended, and its time is not up.
 
-    It has failed if it goes on to.
+    It has failed if it goes on to. Return the ``rest`` without what must not follow it.
     """
     problem: BaseException
     until = monotonic() + consumer.timeout.total_seconds()
@@ -91,25 +109,22 @@ def _handle_alone(consumer: Consumer, fence: Fence) -> None:
         if turn and monotonic() >= until:
             break
         try:
-            _in_one_transaction(consumer, [fence], wait=consumer.timeout)
+            return _in_one_transaction(consumer, [fence], rest, wait=consumer.timeout).left
         except Superseded:
-            return
+            return rest
         except Ended as ended:
-            ended_transactions.go_on_after(consumer, ended)
-            return
+            return ended_transactions.go_on_after(consumer, ended, rest)
         except Redo as error:
             problem = error.__cause__ or error
         except DRIVER_ERRORS as error:
             # The row's own transaction failed, perhaps only at COMMIT: the effects are gone, the attempt is not.
             problem = error
-        else:
-            return
         fault = database_errors.judge(problem)
         if fault is Fault.DATABASE:
             raise DatabaseDown(str(problem)) from problem
         if fault is Fault.HANDLER and not execution.is_conflict(problem):
             break
-    _fail(consumer, fence, problem)
+    return _fail(consumer, fence, rest, problem)
 
 
 @dataclass(slots=True)
@@ -120,18 +135,29 @@ class _Chunk:
     reports: list[Report] = field(default_factory=list)
     at_once: bool = False
     """Whether one call was made for all messages, and so all of them have done what it did."""
+    left: Sequence[Fence] = ()
+    """Of what nothing has come, and what was to follow it, without what must not."""
+    following: list[Started] = field(default_factory=list)
+    """What was started of the same keys when the rows were settled."""
 
     def ended_by(self, cause: TransactionEnded) -> Ended:
         """Return what to go on with after a handler has ended the transaction."""
         if self.at_once:
             return Ended(cause, [], self.messages, [])
-        called = [report for report in self.reports if report.had_its_turn]
-        guilty = len(called) - 1 if cause.by_the_one_before else len(called)
-        return Ended(cause, called[:guilty], [self.messages[guilty]], self.messages[guilty + 1 :])
+        called = [turn for turn, report in enumerate(self.reports) if report.had_its_turn]
+        guilty = called[-1] if cause.by_the_one_before else len(self.reports)
+        return Ended(cause, self.reports[:guilty], [self.messages[guilty]], self.messages[guilty + 1 :])
 
 
-def _in_one_transaction(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> Sequence[Fence]:
-    """Lock the rows, call the consumer for them, settle them; return those of which nothing came.
+def _in_one_transaction(
+    consumer: Consumer,
+    fences: Sequence[Fence],
+    rest: Sequence[Fence] = (),
+    *,
+    wait: timedelta,
+    go_on_until: float = 0.0,
+) -> _Chunk:
+    """Lock the rows, call the consumer for them, settle them; up to ``go_on_until``, start what comes next.
 
     Raises ``Redo`` or a database's error for a transaction that came to nothing, and ``Ended``.
     """
@@ -139,7 +165,7 @@ def _in_one_transaction(consumer: Consumer, fences: Sequence[Fence], *, wait: ti
     try:
         with transaction.atomic(using=conf().database, durable=True):
             savepoints = Savepoints()
-            chunk.messages = lock(consumer, fences, wait=wait)
+            chunk.messages, overtaken = runs.part(fences, lock(consumer, fences, wait=wait))
             try:
                 if consumer.bulk and len(chunk.messages) > 1:
                     _call_at_once(consumer, chunk, savepoints, wait=wait)
@@ -148,14 +174,18 @@ def _in_one_transaction(consumer: Consumer, fences: Sequence[Fence], *, wait: ti
             finally:
                 savepoints.process.put_back_limits(consumer.name)
             savepoints.refuse_another_transaction()
-            settling.settle(consumer, chunk.reports)
+            settling.settle(consumer, [*chunk.reports, *execution.give_back(overtaken)])
+            undone = [message.fence for message in chunk.messages[len(chunk.reports) :]]
+            chunk.left = runs.hand_on(chunk.reports, [*undone, *rest])
+            if monotonic() < go_on_until and (keys := runs.keys_to_go_on_with(consumer, chunk.reports)):
+                chunk.following = starting.start_next(consumer, keys)
             has_hooks = bool(connections[conf().database].run_on_commit)
     except TransactionEnded as error:
         raise chunk.ended_by(error) from error
     if has_hooks:
         sessions.restore()
-    follow_up.follow_up(consumer, chunk.reports)
-    return [message.fence for message in chunk.messages[len(chunk.reports) :]]
+    follow_up.follow_up(consumer, chunk.reports, going_on={row.ordering_key for row in chunk.following})
+    return chunk
 
 
 def _call_at_once(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints, *, wait: timedelta) -> None:
@@ -172,15 +202,23 @@ def _call_at_once(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints, *, 
 
 
 def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> None:
-    """Call the consumer for one message after the other, up to the first that met others or came too late."""
+    """Call the consumer for one message after the other, up to the first that met others or came too late.
+
+    What stands behind one of its ordering key that did not succeed is given back.
+    """
     # From here on, and never before the first row: a chunk that had to wait for its turn must still get on.
     began, time, room = monotonic(), chunk_time().total_seconds(), _room(consumer)
+    stopped: set[str] = set()
+    failed = False
     for turn, message in enumerate(chunk.messages):
         if turn and (turn >= room or monotonic() - began >= time):
             _seconds_a_row.value[consumer.name] = (monotonic() - began) / turn
             chunk.reports += execution.give_back(chunk.messages[turn:])
             return
-        if turn and chunk.reports[-1].exception:
+        if message.ordering_key in stopped:
+            chunk.reports += execution.give_back([message])
+            continue
+        if failed:
             sessions.restore_after_errors()
         try:
             report = execution.call_handler(consumer, message, savepoints)
@@ -191,6 +229,9 @@ def _call_in_turn(consumer: Consumer, chunk: _Chunk, savepoints: Savepoints) -> 
         if turn and report.exception and execution.met_a_neighbour(report):
             return
         chunk.reports.append(report)
+        failed = report.exception is not None
+        if message.ordering_key and not isinstance(report.outcome, Succeeded):
+            stopped.add(message.ordering_key)
     _seconds_a_row.value[consumer.name] = (monotonic() - began) / max(1, len(chunk.messages))
 
 
@@ -213,16 +254,16 @@ def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> lis
     """Lock the rows that are still ours and return them in the consumer's order. The lock is the lease.
 
     The oldest are sorted, as many as there is room for; the others come behind them. Were all of them sorted, those
-    that are last in the consumer's order would never have their turn.
+    that are last in the consumer's order would never have their turn. Those of one ordering key stay in their own.
     From here on nothing in the transaction waits longer than ``wait`` for a lock, and nobody but us can commit it.
     """
     messages = statements.lock(fences, wait=wait, limit=consumer.timeout + STATEMENT_MARGIN, guarded=True)
     if consumer.sort is None or len(messages) < 2:
         return messages
-    oldest_first, room = sorted(messages, key=lambda message: (message.due_at, message.pk)), _room(consumer)
+    oldest_first, room = runs.oldest_first(messages), _room(consumer)
     try:
         with transaction.atomic(using=conf().database):
-            return [*sorted(oldest_first[:room], key=consumer.sort), *oldest_first[room:]]
+            return runs.in_order([*sorted(oldest_first[:room], key=consumer.sort), *oldest_first[room:]])
     except Exception:
         # The consumer's own code. The order is there against deadlocks, which are redone anyway.
         log.exception("%s: sort failed, so the chunk is handled in the order of publishing", consumer.name)
@@ -239,12 +280,14 @@ def _patience(consumer: Consumer) -> timedelta:
     return conf().chunk_lock_timeout if consumer.sort is None else conf().chunk_time
 
 
-def _fail(consumer: Consumer, fence: Fence, problem: BaseException) -> None:
+def _fail(consumer: Consumer, fence: Fence, rest: Sequence[Fence], problem: BaseException) -> Sequence[Fence]:
     with transaction.atomic(using=conf().database, durable=True):
         messages = lock(consumer, [fence], wait=consumer.timeout)
         reports = [execution.classify(message, problem) for message in messages]
         settling.settle(consumer, reports)
+        left = runs.hand_on(reports, rest)
     follow_up.follow_up(consumer, reports)
+    return left
 
 
 def _give_back(consumer: Consumer, fences: Sequence[Fence], *, after: timedelta = ZERO) -> None:

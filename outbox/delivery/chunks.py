@@ -39,36 +39,44 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
     """Deliver what is named, and then what else is due: to look for that first would keep what is named waiting.
 
     Under load a hint names a whole chunk. What others have taken of it by now is made up for, and the hint has the time
-    of a hint; at rest it has that of a chunk. A row that a worker was lost over stays alone.
+    of a hint; at rest it has that of a chunk. What stands behind the head of an ordering key goes with it. A row that a
+    worker was lost over stays alone.
     """
     began, under_load = monotonic(), len(ids) >= consumer.chunk
     named = starting.start_named(consumer, ids)
-    alone = any(row.lost for row in named)
-    if under_load and named and not alone:
-        named += starting.start_due(consumer, beside=len(named))
-    deliver_together(consumer, named)
-    if alone:
+    if any(row.lost for row in named):
+        deliver_together(consumer, named)
+        if any(row.ordering_key for row in named):
+            send_another_hint(consumer)
         return
+    named += starting.start_behind(consumer, named, room=consumer.chunk - len(named))
+    if under_load and named:
+        named += starting.start_chunk(consumer, beside=len(named))
     time = conf().hint_time if under_load else atomic.chunk_time()
-    if monotonic() - began < time.total_seconds():
-        drain(consumer, deadline=monotonic() + conf().hint_time.total_seconds())
+    following = deliver_together(consumer, named, go_on_until=began + time.total_seconds())
+    if following or monotonic() - began < time.total_seconds():
+        drain(consumer, following, deadline=monotonic() + conf().hint_time.total_seconds())
     else:
         send_another_hint(consumer)
 
 
-def drain(consumer: Consumer, deadline: float) -> None:
-    """Deliver chunk after chunk of what is due, until nothing is or the ``deadline`` has passed."""
-    while due := starting.start_due(consumer):
-        deliver_together(consumer, due)
-        if monotonic() >= deadline:
+def drain(consumer: Consumer, rows: Sequence[Started], *, deadline: float) -> None:
+    """Deliver ``rows`` and chunk after chunk of what is due, until nothing is or the ``deadline`` has passed.
+
+    A chunk that was full of runs has started what comes next of their keys; until the deadline, that is gone on with.
+    """
+    rows = rows or starting.start_chunk(consumer)
+    while rows:
+        following = deliver_together(consumer, rows, go_on_until=deadline)
+        if not following and monotonic() >= deadline:
             send_another_hint(consumer)
             return
+        rows = following or starting.start_chunk(consumer)
 
 
-def deliver_together(consumer: Consumer, rows: Sequence[Started]) -> None:
-    """Handle and settle a chunk of rows that were started."""
-    if rows:
-        atomic.handle(consumer, [row.fence for row in rows])
+def deliver_together(consumer: Consumer, rows: Sequence[Started], *, go_on_until: float = 0.0) -> list[Started]:
+    """Handle and settle a chunk of rows that were started; return what was started after them, if there was time."""
+    return atomic.handle(consumer, [row.fence for row in rows], go_on_until=go_on_until) if rows else []
 
 
 def send_another_hint(consumer: Consumer) -> None:

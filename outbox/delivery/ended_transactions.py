@@ -9,7 +9,7 @@ from functools import partial
 from django.db import connections, transaction
 
 from outbox.conf import conf
-from outbox.delivery import execution, follow_up, settling
+from outbox.delivery import execution, follow_up, runs, settling
 from outbox.delivery.database_errors import once_back
 from outbox.delivery.execution import Report
 from outbox.errors import Superseded, TransactionEnded
@@ -33,8 +33,8 @@ class Ended(Exception):
         self.cause, self.before, self.guilty, self.after = cause, before, guilty, after
 
 
-def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
-    """Settle what the handler has committed, fail its own message, and return what must be redone.
+def go_on_after(consumer: Consumer, ended: Ended, rest: Sequence[Fence] = ()) -> list[Fence]:
+    """Settle what the handler has committed, fail its own message, and return what must be redone, and the ``rest``.
 
     What it has rolled back is redone as if it had not been there. The session goes: nobody knows what is left in it.
     What is committed must not be forgotten for a database that is away: for half a minute, it is tried again.
@@ -48,21 +48,26 @@ def go_on_after(consumer: Consumer, ended: Ended) -> list[Fence]:
         "committed" if committed else "rolled back",
     )
     # After a ROLLBACK, too, what the handler went on to write has been committed, statement by statement.
+    done = [report for report in ended.before if committed and report.had_its_turn]
     guilty = [execution.classify(message, ended.cause) for message in ended.guilty]
-    for report in [*(ended.before if committed else []), *guilty]:
-        once_back(partial(_settle_alone, consumer, report), within=AWAY_LIMIT)
-    redo = [] if committed else [report.message for report in ended.before]
-    return [message.fence for message in [*redo, *ended.after]]
+    settled = {report.message.fence for report in done}
+    undone = [report.message.fence for report in ended.before if report.message.fence not in settled]
+    left = [*undone, *(message.fence for message in ended.after), *rest]
+    for report in [*done, *guilty]:
+        left = once_back(partial(_settle_alone, consumer, report, left), within=AWAY_LIMIT)
+    return left
 
 
-def _settle_alone(consumer: Consumer, report: Report) -> None:
-    """Settle one report in a transaction of its own, if the row is still ours."""
+def _settle_alone(consumer: Consumer, report: Report, rest: list[Fence]) -> list[Fence]:
+    """Settle one report in a transaction of its own, if the row is still ours; return what may follow of the rest."""
     report = replace(report, message=execution.without_transaction(report.message))
     try:
         with transaction.atomic(using=conf().database, durable=True):
             statements.lock([report.message.fence], wait=consumer.timeout)
             settling.settle(consumer, [report])
+            rest = runs.hand_on([report], rest)
     except Superseded as error:
         log.warning("%s", error)
-        return
+        return rest
     follow_up.follow_up(consumer, [report])
+    return rest

@@ -1,7 +1,7 @@
 """What is done once rows are settled but is shared with other workers, and so is no part of their transaction."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from outbox.broker import dispatcher
 from outbox.delivery import breaker
@@ -12,11 +12,17 @@ from outbox.policy import Succeeded
 from outbox.registry import Consumer
 
 
-def follow_up(consumer: Consumer, reports: Sequence[Report]) -> None:
-    """Tell the breaker, count the failures by kind, and have the next of ordered messages sent."""
+def follow_up(consumer: Consumer, reports: Sequence[Report], *, going_on: Collection[str] = ()) -> None:
+    """Tell the breaker, count the failures by kind, and wake the next of ordered messages.
+
+    A worker that has handled a chunk looks for what is due, and so finds what it has woken. Hints name only what it
+    does not look for: the rows of other consumers than atomic ones, and those that must be started alone. Of the keys
+    in ``going_on`` the next is started already.
+    """
     breaker.record_outcomes(consumer, reports)
     counting.count_failures(Counter(report.failure for report in reports if report.failure))
     succeeded = [report.message for report in reports if isinstance(report.outcome, Succeeded)]
-    keys = {OrderOfKey(consumer.name, message.ordering_key) for message in succeeded if message.ordering_key}
-    if keys and (ids := wake_heads(keys)):
+    settled = {message.ordering_key for message in succeeded}.difference(going_on, [""])
+    woken = wake_heads([OrderOfKey(consumer.name, key) for key in settled]) if settled else []
+    if ids := [message.id for message in woken if message.lost or not consumer.atomic]:
         dispatcher.dispatch({consumer.name: ids})

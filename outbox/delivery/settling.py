@@ -3,6 +3,7 @@
 import logging
 import random
 import traceback
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -18,6 +19,7 @@ from outbox.models.sql import commit_guard, statements
 from outbox.policy import (
     Again,
     Counters,
+    Decision,
     Done,
     EndedTransaction,
     Exhausted,
@@ -56,12 +58,25 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
         raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
     if not succeeded:
         _refuse_another(transaction)
-    others = [report for report in reports if not isinstance(report.outcome, Succeeded)]
+    _give_back(consumer, [report for report in reports if isinstance(report.outcome, GivenBack)])
+    others = [report for report in reports if not isinstance(report.outcome, Succeeded | GivenBack)]
     # First the attempt, then what follows from it: people read them in this order.
     times = Attempt.objects.keep([attempt for report in others if (attempt := attempt_of(report))])
     for report in others:
         with logs.at_work_on(report.message):
             _settle_other(consumer, report, times.get(report.message.pk, 1))
+
+
+def _give_back(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Settle those whose turn did not come: those alike take one UPDATE together."""
+    alike: dict[Decision, list[Report]] = defaultdict(list)
+    for report in reports:
+        alike[_decision_on(consumer, report)].append(report)
+    for decision, together in alike.items():
+        _write_down(decision, together)
+        for report in together:
+            with logs.at_work_on(report.message):
+                _log_decision(consumer, report, decision)
 
 
 def _refuse_another(transaction: str) -> None:
@@ -76,14 +91,18 @@ def _refuse_other_settings(settings: str) -> None:
 
 
 def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
-    message = report.message
-    counters = Counters(message.attempts, message.attempt_limit, message.lost)
-    held = Message.objects.held([message.fence])
-    uniform = random.random()  # noqa: S311  # jitter, no secret
-    decision = decide(report.outcome, counters, consumer.retry, uniform=uniform, times=times)
+    decision = _decision_on(consumer, report, times)
+    _write_down(decision, [report])
+    _log_decision(consumer, report, decision)
+
+
+def _write_down(decision: Decision, reports: Sequence[Report]) -> None:
+    """Write what was decided alike on reports that have one error; raise ``Superseded`` if a row is no longer ours."""
+    fences, report = [report.message.fence for report in reports], reports[0]
+    held = Message.objects.held(fences)
     match decision:
         case Done():
-            changed = statements.succeed([message.fence])
+            changed = statements.succeed(fences)
         case Again(wait, free, lost):
             changed = held.mark_pending(wait=wait, free=free, lost=lost, error=report.error or None)
         case Exhausted(reason, lost):
@@ -91,9 +110,16 @@ def _settle_other(consumer: Consumer, report: Report, times: int) -> None:
             changed = held.mark_failed(reason=reason, error=report.error, failure=failure, lost=lost)
         case _:
             assert_never(decision)
-    if not changed:
-        raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
-    _log_decision(consumer, report, decision)
+    if changed != len(reports):
+        overtaken = ", ".join(f"message {fence.id}: attempt {fence.attempts}" for fence in fences)
+        raise Superseded(f"no longer ours, but overtaken by others, is one of {overtaken}")
+
+
+def _decision_on(consumer: Consumer, report: Report, times: int = 1) -> Decision:
+    message = report.message
+    counters = Counters(message.attempts, message.attempt_limit, message.lost)
+    uniform = random.random()  # noqa: S311  # jitter, no secret
+    return decide(report.outcome, counters, consumer.retry, uniform=uniform, times=times)
 
 
 def attempt_of(report: Report) -> Attempt | None:

@@ -4,9 +4,13 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from math import ceil
+from time import monotonic
 
 from django.db import connections
 
@@ -18,10 +22,17 @@ from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.conditions import Named
 from outbox.models.sql.low_water import LowWater
+from outbox.models.sql.order import OrderOfKey
+from outbox.models.sql.runs import StartBehind, StartNext
 from outbox.models.sql.statements import Start, Started
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
+
+LONG_RUN = 4
+"""Rows of a chunk to one head, where runs are long."""
+SHALLOW_SECONDS = 1.0
+"""For how long no long runs are looked for after few were found."""
 
 _low_water = Memory(LowWater)
 """Where the searches for due rows begin."""
@@ -61,6 +72,64 @@ def start_due(consumer: Consumer, *, beside: int = 0) -> list[Started]:
         return []
 
 
+def start_chunk(consumer: Consumer, *, beside: int = 0) -> list[Started]:
+    """Start a chunk of what is due soon, ``beside`` so many rows, and of what stands behind that.
+
+    Where much waits behind the heads of keys, few of them are started, and long runs with them: each head that is
+    settled costs a statement that wakes the next, while the rest of a run costs nothing.
+    """
+    depth, room = _depths.value[consumer.name], consumer.chunk - beside
+    heads = ceil(room / LONG_RUN) if depth.is_expected() else room
+    rows = start_due(consumer, beside=consumer.chunk - heads)
+    behind = start_behind(consumer, rows, room=room - len(rows))
+    depth.learn(rows, behind, cut=heads < room)
+    if len(rows) == heads:
+        behind += start_due(consumer, beside=beside + len(rows) + len(behind))
+    return rows + behind
+
+
+@dataclass(slots=True)
+class _Depth:
+    """Whether much waits behind the heads of a consumer's keys, as far as this process has seen."""
+
+    ordered: bool = False
+    shallow_until: float = 0.0
+
+    def is_expected(self) -> bool:
+        return self.ordered and monotonic() >= self.shallow_until
+
+    def learn(self, heads: Sequence[Started], behind: Sequence[Started], *, cut: bool) -> None:
+        """Note what a start has found; ``cut`` if it has left room for what is behind the heads."""
+        self.ordered = any(head.ordering_key for head in heads)
+        if cut and len(behind) < len(heads):
+            self.shallow_until = monotonic() + SHALLOW_SECONDS
+
+
+_depths: Memory[defaultdict[str, _Depth]] = Memory(lambda: defaultdict(_Depth))
+
+
+def start_behind(consumer: Consumer, heads: Sequence[Started], *, room: int) -> list[Started]:
+    """Start what stands directly behind those of ``heads`` that have an ordering key, at most ``room`` rows.
+
+    It is in good hands if that fails: nobody else starts any of it before its head is settled.
+    """
+    ordered = [head.fence for head in heads if head.ordering_key and not head.lost]
+    if room <= 0 or not ordered:
+        return []
+    try:
+        return _behind(consumer.name).run(ordered, room=room, worker=worker_name(), lease=consumer.lease)
+    except DRIVER_ERRORS as error:
+        log.warning("%s: nothing was started behind the heads of keys: %s", consumer.name, error)
+        sessions.drop(connections[conf().database])
+        return []
+
+
+def start_next(consumer: Consumer, keys: Collection[str]) -> list[Started]:
+    """Start a chunk of what comes next of ordering keys, in the transaction that settles whoever holds them."""
+    orders = [OrderOfKey(consumer.name, key) for key in keys]
+    return _next(consumer.name).run(orders, room=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+
+
 def worker_name() -> str:
     """Return who we are in the table: host, process id, and the thread or greenlet where a process has several."""
     thread = threading.current_thread()
@@ -80,6 +149,20 @@ def _named(consumer_name: str, *, alone: bool) -> Start:
 def _due(consumer_name: str, grace: timedelta) -> Start:
     """Return the start of what else of a consumer is due within ``grace``, the oldest first."""
     return Start(_ready(consumer_name, canary=False).filter(lost=0).due(within=grace).due_since())
+
+
+@cache
+def _behind(consumer_name: str) -> StartBehind:
+    """Return the start of what stands behind heads; never beside a canary, and never what a worker was lost over."""
+    ready = Message.objects.filter(consumer=consumer_name, lost=0).pending()
+    return StartBehind(ready.admitted(consumer_name, canary=False))
+
+
+@cache
+def _next(consumer_name: str) -> StartNext:
+    """Return the start of what comes next of keys: only what has not failed, for that goes alone."""
+    ready = Message.objects.filter(consumer=consumer_name, lost=0, last_error="").pending()
+    return StartNext(ready.admitted(consumer_name, canary=False))
 
 
 def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:

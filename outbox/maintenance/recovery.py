@@ -27,7 +27,9 @@ from outbox.maintenance.alone import alone
 from outbox.memory import Memory
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.queryset import MessageQuerySet
-from outbox.policy import Again, Counters, Done, Exhausted, Reason, WorkerLost, decide
+from outbox.models.sql.order import OrderOfKey, wake_heads
+from outbox.models.sql.runs import ids_behind
+from outbox.policy import Again, Counters, Decision, Done, Exhausted, Reason, WorkerLost, decide
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
@@ -175,17 +177,25 @@ def _recover_lost(batch: Batch) -> Recovered:
     consumer = registry.get(batch.consumer)
     if consumer is None:
         return Recovered()
-    recovered = Recovered()
     with transaction.atomic(using=conf().database):
-        over = Message.objects.filter(pk__in=batch.ids).unfinished().lease_over().defer("payload", "headers")
-        rows = list(over.select_for_update(skip_locked=True, no_key=True).order_by("due_at", "id"))
-        server_since = _server_started_at() if rows else None
-        for message in rows:
-            with logs.at_work_on(message):
-                recovered += _take_back(consumer, message, server_since)
+        rows = _lock_over(batch.ids)
+        if ordered := [row.pk for row in rows if row.ordering_key]:
+            # What was started behind them sleeps, so no search finds it.
+            rows += _lock_over(set(ids_behind(ordered, limit=consumer.chunk)).difference(ordered))
+        recovered = _take_back(consumer, rows) if rows else Recovered()
+    behind = [row for row in rows if row.ordering_key and not row.holds_key]
+    if behind:
+        # They sleep again, but one may come first by now: its head was taken back before it, and settled.
+        wake_heads({OrderOfKey(consumer.name, row.ordering_key) for row in behind})
     if recovered.failed:
         counting.count_failures({without_error(consumer.name, Reason.WORKER_LOST): recovered.failed})
     return recovered
+
+
+def _lock_over(ids: Collection[int]) -> list[Message]:
+    """Lock those whose leases are over and that nobody else holds, the oldest first."""
+    over = Message.objects.filter(pk__in=ids).unfinished().lease_over().defer("payload", "headers")
+    return list(over.select_for_update(skip_locked=True, no_key=True).order_by("due_at", "id")) if ids else []
 
 
 def _server_started_at() -> datetime | None:
@@ -199,18 +209,38 @@ def _server_started_at() -> datetime | None:
     return datetime.fromisoformat(str(since))
 
 
-def _take_back(consumer: Consumer, message: Message, server_since: datetime | None) -> Recovered:
-    """Settle an attempt whose lease is over: pending again, or failed when no tries are left.
+def _take_back(consumer: Consumer, rows: Sequence[Message]) -> Recovered:
+    """Settle attempts whose leases are over: pending again, or failed where no tries are left.
 
-    All that is known is that nobody settled it in time, and whether the server was started again in between.
+    All that is known is that nobody settled them in time, and whether the server was started again in between.
     """
-    counters = Counters(message.attempts, message.attempt_limit, message.lost)
-    restarted = bool(server_since and message.started_at and message.started_at < server_since)
-    outcome, uniform = WorkerLost(with_database=restarted), random.random()  # noqa: S311  # jitter, no secret
-    decision = decide(outcome, counters, consumer.retry, uniform=uniform)
-    held = Message.objects.held([message.fence])
-    # First the attempt, then what follows from it: people read them in this order.
-    Attempt.objects.create(
+    server_since = _server_started_at()
+    restarted = {row.pk for row in rows if server_since and row.started_at and row.started_at < server_since}
+    # First the attempts, then what follows from them: people read them in this order.
+    Attempt.objects.bulk_create([_lost_attempt(row, restarted=row.pk in restarted) for row in rows])
+    alike: dict[Decision, list[Message]] = defaultdict(list)
+    for message in rows:
+        counters = Counters(message.attempts, message.attempt_limit, message.lost)
+        outcome, uniform = WorkerLost(with_database=message.pk in restarted), random.random()  # noqa: S311  # jitter
+        alike[decide(outcome, counters, consumer.retry, uniform=uniform)].append(message)
+    for decision, together in alike.items():
+        _write_down(consumer, decision, together)
+    for message in rows:
+        with logs.at_work_on(message):
+            log.warning(
+                "message %d of %s: the worker %s did not settle attempt %d in time: %s",
+                message.pk,
+                consumer.name,
+                message.worker,
+                message.attempts,
+                RESTARTED if message.pk in restarted else "the process, the database or the network was gone",
+            )
+    failed = sum(len(together) for decision, together in alike.items() if isinstance(decision, Exhausted))
+    return Recovered(lost=len(rows), failed=failed)
+
+
+def _lost_attempt(message: Message, *, restarted: bool) -> Attempt:
+    return Attempt(
         message=message,
         number=message.attempts,
         outcome=AttemptOutcome.LOST,
@@ -218,6 +248,10 @@ def _take_back(consumer: Consumer, message: Message, server_since: datetime | No
         worker=message.worker,
         error=RESTARTED if restarted else "",
     )
+
+
+def _write_down(consumer: Consumer, decision: Decision, rows: Sequence[Message]) -> None:
+    held = Message.objects.held([row.fence for row in rows])
     match decision:
         case Again(wait, free, lost):
             held.mark_pending(wait=wait, free=free, lost=lost, error=None)
@@ -225,15 +259,6 @@ def _take_back(consumer: Consumer, message: Message, server_since: datetime | No
             held.mark_failed(reason=reason, failure=without_error(consumer.name, reason).digest, lost=lost)
         case Done():
             raise AssertionError("a lost worker does not make a success")
-    log.warning(
-        "message %d of %s: the worker %s did not settle attempt %d in time: %s",
-        message.pk,
-        consumer.name,
-        message.worker,
-        message.attempts,
-        RESTARTED if restarted else "the process, the database or the network was gone",
-    )
-    return Recovered(lost=1, failed=isinstance(decision, Exhausted))
 
 
 def _expire(batch: Batch) -> Recovered:

@@ -47,7 +47,8 @@ class Message(models.Model):
     )
     evidence = models.CharField(_("evidence"), max_length=300, default="", blank=True)
     holds_key = models.BooleanField(default=False, db_default=False, editable=False)
-    """It is started and has an ordering key; then it is the only one of its consumer and key that is."""
+    """It is started, and first among those of its ordering key that are. Of a consumer and key only one row can say so:
+    whoever has started it may have started what stands behind it as well, and nobody else starts any."""
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     attempt_limit = models.PositiveIntegerField(_("attempt limit"))
     lost = models.PositiveSmallIntegerField(_("losses in a row"), default=0)
@@ -146,6 +147,11 @@ class Message(models.Model):
                 fields=["exhausted_at"], condition=Q(exhausted_at__isnull=False), name="outbox_message_stuck_at"
             ),
             models.Index(
+                fields=["exhausted_at"],
+                condition=Q(exhausted_at__isnull=False) & ~Q(ordering_key=""),
+                name="outbox_message_held",
+            ),
+            models.Index(
                 fields=["consumer", "ordering_key", "id"],
                 condition=~Q(ordering_key="") & (Q(finished_at__isnull=True) | Q(exhausted_at__isnull=False)),
                 name="outbox_message_order",
@@ -170,7 +176,7 @@ class Message(models.Model):
     @property
     def fence(self) -> Fence:
         """The row and attempt that a settle must still hold."""
-        return Fence(self.id, self.attempts)
+        return Fence(self.id, self.attempts, self.ordering_key)
 
     @property
     def idempotency_key(self) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from django.db.models import Exists, F, Q, Value
+from django.db.models import Case, Exists, F, Q, Value, When
 from django.db.models.functions import Least, Now
 
-from outbox.models.sql.conditions import Given, HeadOfKey, Ints, KeyHeld, Ours
+from outbox.models.sql.conditions import Given, Ints, IsHeadOfKey, KeyHeld, Ours
 from outbox.models.state import ConsumerState, EngineQuerySet
 from outbox.models.status import Status
 from outbox.policy import Reason
@@ -21,6 +21,8 @@ class Fence(NamedTuple):
 
     id: int
     attempts: int
+    ordering_key: str = ""
+    """The key in whose order it stands, so that what stands behind it in a chunk is known without another look."""
 
 
 class MessageQuerySet(EngineQuerySet["Message"]):
@@ -44,7 +46,7 @@ class MessageQuerySet(EngineQuerySet["Message"]):
 
     def at_head(self) -> Self:
         """Keep what has no ordering key, or stands first among the unsettled of its consumer and key."""
-        return self.filter(Q(ordering_key="") | Q(pk=HeadOfKey()))
+        return self.filter(Q(ordering_key="") | Q(IsHeadOfKey()))
 
     def with_key_free(self) -> Self:
         """Keep what has no ordering key, or one of which no message is started: not even a later one."""
@@ -87,6 +89,13 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         """
         return self.filter(status=Status.PENDING).exclude(ordering_key="").update(due_at=F("expires_at"))
 
+    def hold_key(self) -> int:
+        """Let these started rows hold their ordering keys, as those have let go that held them before.
+
+        They are due from now on, so that the rescan finds them, and with them what was started behind them.
+        """
+        return self.filter(status=Status.STARTED).exclude(ordering_key="").update(holds_key=True, due_at=Now())
+
     def renew(self, lease: timedelta) -> int:
         """Let what is started belong to its worker for another ``lease`` from now."""
         return self.filter(status=Status.STARTED).update(lease_until=Now() + lease)
@@ -94,13 +103,18 @@ class MessageQuerySet(EngineQuerySet["Message"]):
     def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
         """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error.
 
-        Without a wait it keeps its place among the others: what was given back is the oldest again.
+        Without a wait it keeps its place among the others: what was given back is the oldest again. What was started
+        behind another of its ordering key goes back to sleep; see ``outbox.models.sql.order``.
         """
         changes: dict[str, object] = {"last_error": error} if error is not None else {}
         # SQLite writes the sum with more digits, so that even now + 0 is later than now until the millisecond is over.
         then = Now() + wait if wait else Now()
         # The rescan must see the deadline pass, however long the wait.
-        due_at = Least(then, F("expires_at")) if wait else Least(F("due_at"), then, F("expires_at"))
+        in_its_place = Case(
+            When(~Q(ordering_key="") & Q(holds_key=False), then=F("expires_at")),
+            default=Least(F("due_at"), then, F("expires_at")),
+        )
+        due_at = Least(then, F("expires_at")) if wait else in_its_place
         return self.filter(status=Status.STARTED).update(
             status=Status.PENDING,
             attempt_limit=F("attempt_limit") + (1 if free else 0),

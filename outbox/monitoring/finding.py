@@ -32,6 +32,7 @@ class What(StrEnum):
     BREAKER = "breaker"
     GONE = "gone"
     EXHAUSTED = "exhausted"
+    HELD = "held"
     BURST = "burst"
     FAILING = "failing"
     SNAPSHOT = "snapshot"

@@ -258,6 +258,7 @@ def _consumer(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]
     yield from _oldest(consumer, limits)
     yield from _held_back_findings(consumer, limits)
     yield from _failed_findings(consumer, limits)
+    yield from _held_key(consumer, limits)
     yield from _failing(consumer, limits)
 
 
@@ -344,6 +345,31 @@ def _failed_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[F
         words |= {"many": many(consumer.new_exhausted), "span": in_words(BURST), "limit": limits.burst_critical}
         measurements = (consumer.new_exhausted, limits.burst_critical)
         yield Finding(Level.CRITICAL, What.BURST, text % words, consumer.name, *measurements)
+
+
+def _held_key(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
+    """Tell which ordering key a failed message has held up for longest, and how to let the others go on."""
+    held = consumer.held
+    if held is None:
+        return
+    text = _(
+        "%(name)s: the ordering key “%(key)s” is held by message %(id)s, which failed %(age)s ago, waiting behind it: "
+        "%(many)s. See to that one at the desk: they go on once it has succeeded, was marked as handled or discarded."
+    )
+    words = {
+        "name": consumer.name,
+        "key": held.key,
+        "id": held.message,
+        "age": in_words(held.held_for),
+        "many": many(held.behind),
+    }
+    sentence = text % words
+    if others := consumer.held_keys - 1:
+        more = ngettext("%(others)d other key is held as well.", "%(others)d other keys are held as well.", others)
+        sentence = f"{sentence} {more % {'others': others}}"
+    level = Level.CRITICAL if held.held_for > limits.oldest_critical else Level.WARNING
+    seconds = (held.held_for.total_seconds(), limits.oldest_critical.total_seconds())
+    yield Finding(level, What.HELD, sentence, consumer.name, *seconds)
 
 
 def _failing(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:

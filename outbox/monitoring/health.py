@@ -4,7 +4,7 @@ Whatever the size of the message table, only its partial indexes are read: unfin
 10,001 of each consumer. Ages are computed by the database. On SQLite there are no sessions to look at.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -22,11 +22,12 @@ from outbox import registry
 from outbox.conf import conf
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat
+from outbox.models.sql import held_keys
 from outbox.models.sql.backlog import measure_backlogs
 from outbox.models.state import FUTURE
 from outbox.monitoring import causes
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
-from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements, Session
+from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, HeldKey, Measurements, Session
 from outbox.monitoring.planned import read_plans
 from outbox.policy import ZERO
 
@@ -173,6 +174,7 @@ def _measure_consumers() -> Iterator[ConsumerMeasurements]:
     burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
     ended = {row["consumer"]: row for row in MinuteStat.objects.within(BURST).per_consumer()}
     known = {entry.name for entry in registry.all_consumers()}
+    held = _held_keys()
     for name, depth in measure_backlogs(known, cap=CAP).items():
         yield ConsumerMeasurements(
             name=name,
@@ -181,7 +183,28 @@ def _measure_consumers() -> Iterator[ConsumerMeasurements]:
             **depth._asdict(),
             **(_ended(ended[name]) if name in ended else {}),
             **(_hold_of(states[name]) if name in states else {}),
+            **held.get(name, {}),
         )
+
+
+def _held_keys() -> dict[str, dict[str, Any]]:
+    """Return, by consumer, the key that a failed message has held for longest, and how many are held."""
+    by_consumer: dict[str, list[held_keys.HeldKey]] = defaultdict(list)
+    for found in held_keys.held_keys():
+        by_consumer[found.order.consumer].append(found)
+    return {
+        name: {
+            "held": HeldKey(
+                first.order.ordering_key,
+                first.head,
+                first.held_for,
+                held_keys.count_behind(first.order, first.head, cap=CAP),
+            ),
+            "held_keys": len(found),
+        }
+        for name, found in by_consumer.items()
+        for first in found[:1]
+    }
 
 
 def _ended(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,21 @@ BURST = timedelta(minutes=10)
 """The span within which messages that failed for good make a burst, and attempts that all fail are told of."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """An ordering key that a failed message holds, for how long, and how many wait behind it (up to ``CAP``)."""
+
+    key: str
+    message: int
+    held_for: timedelta
+    behind: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerMeasurements:
     """One consumer: what waits for it, how long, and what holds it back. Counts end at ``CAP``.
+
+    ``held`` is the ordering key that a failed message has held for longest, ``held_keys`` how many are held.
 
     ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute.
     """
@@ -34,6 +46,8 @@ class ConsumerMeasurements:
     breaker_open: bool = False
     probe_in: timedelta | None = None
     gone_for: timedelta | None = None
+    held: HeldKey | None = None
+    held_keys: int = 0
 
     @property
     def depth(self) -> int:

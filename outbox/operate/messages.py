@@ -200,5 +200,5 @@ def _hint(consumer: str, message_id: int) -> None:
 def _hint_next(message: Message) -> None:
     """Let the next message of the ordering key go, which this one has held up."""
     if message.ordering_key:
-        for next_id in wake_heads([OrderOfKey(message.consumer, message.ordering_key)]):
-            _hint(message.consumer, next_id)
+        for woken in wake_heads([OrderOfKey(message.consumer, message.ordering_key)]):
+            _hint(message.consumer, woken.id)

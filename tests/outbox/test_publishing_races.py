@@ -2,14 +2,18 @@
 
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
+from itertools import permutations
 from time import monotonic, sleep
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
-from outbox import Draft, publish, publish_many
+from outbox import Draft, Message, publish, publish_many
+from outbox.publishing import OPPOSITE_ORDERS
 from tests.harness.messages import fields_of_all
+from tests.harness.plans import query
 from tests.harness.threads import TIMEOUT, at_once, beside
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -96,3 +100,61 @@ def test_publishers_of_different_ordering_keys_or_none_do_not_wait(listen, dispa
         done = at_once(lambda: another(), lambda: another(ordering_key="till 2"))
 
     assert [len(ids) for ids in done] == [1, 1]
+
+
+def keys_of_two_hashes() -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return two pairs of keys with the same two hashes; sorted as words, the hashes of one come in opposite order."""
+    pairs = query(
+        "SELECT array_agg(word ORDER BY word)"
+        " FROM generate_series(1, 400000) n, LATERAL (SELECT 'till ' || n AS word) words"
+        " GROUP BY hashtext(word) HAVING count(*) = 2"
+    )
+    return next(
+        ((one[0], other[1]), (other[0], one[1]))
+        for (one,), (other,) in permutations(pairs, 2)
+        if one[0] < other[1] and other[0] < one[1]
+    )
+
+
+@pytest.mark.services
+def test_two_calls_with_several_ordering_keys_do_not_wait_for_each_other_whatever_keys_share_a_hash(listen, dispatched):
+    listen()
+    one, other = keys_of_two_hashes()
+
+    def publish_for(keys):
+        with transaction.atomic():
+            return publish_many(Draft("test.sold", key=key, payload={}, ordering_key=key) for key in keys)
+
+    waited = []
+    for held in one:
+        with ExitStack() as stack:
+            with transaction.atomic():
+                publish("test.sold", key=f"held {held}", payload={}, ordering_key=held)
+                futures = [stack.enter_context(beside(partial(publish_for, keys))) for keys in (one, other)]
+                waited.append(wait_for(2, "advisory", *futures))
+            assert [len(future.result(TIMEOUT)) for future in futures] == [2, 2]
+        Message.objects.all().delete()
+
+    assert waited == [2, 2]
+
+
+@pytest.mark.services
+def test_transactions_that_publish_for_several_keys_by_several_calls_are_told_of_their_deadlock(listen, dispatched):
+    listen()
+    halfway = threading.Barrier(2)
+
+    def publish_for(*keys):
+        try:
+            with transaction.atomic():
+                for turn, key in enumerate(keys):
+                    if turn:
+                        halfway.wait(TIMEOUT)
+                    publish("test.sold", key=f"{keys} {key}", payload={}, ordering_key=key)
+        except OperationalError as error:
+            return getattr(error, "__notes__", ["nothing"])
+        return []
+
+    notes = at_once(lambda: publish_for("till 1", "till 2"), lambda: publish_for("till 2", "till 1"))
+
+    assert sorted(notes, key=len) == [[], [OPPOSITE_ORDERS]]
+    assert Message.objects.count() == 2

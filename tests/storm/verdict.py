@@ -33,8 +33,8 @@ QUESTIONS = {
             FROM outbox_message m JOIN shop_effect e ON e.message_id = m.id WHERE m.ordering_key <> ''
         ) AS effects WHERE before > id""",
     "two of a key at once": """
-        SELECT ordering_key, consumer, count(*) FROM outbox_message
-        WHERE status = 'started' AND ordering_key <> '' GROUP BY 1, 2 HAVING count(*) > 1""",
+        SELECT ordering_key, consumer, array_agg(DISTINCT worker) FROM outbox_message
+        WHERE status = 'started' AND ordering_key <> '' GROUP BY 1, 2 HAVING count(DISTINCT worker) > 1""",
 }
 
 

@@ -14,6 +14,8 @@ from django.db import connection
 from outbox import Draft, Message, publish, publish_many
 
 AWARDS_PER_MESSAGE = int(os.environ.get("BENCH_FAN_OUT", "1"))
+KEYS = int(os.environ.get("BENCH_KEYS", "0"))
+"""Ordering keys in use, in turns; 0: none."""
 PUBLISHES = True
 """A draw publishes by itself."""
 PLAIN_INSERT = """
@@ -27,9 +29,15 @@ PLAIN_INSERT = """
 TABLES = ("outbox_message", "outbox_attempt")
 
 
+def ordering_key(award: int) -> str:
+    """Return the ordering key of an award's message."""
+    return f"key {award % KEYS}" if KEYS else ""
+
+
 def send(payload: dict[str, Any]) -> None:
     """Write the message of one award in the caller's transaction."""
-    publish("work.won", key=payload["award"], payload=payload)
+    award = payload["award"]
+    publish("work.won", key=award, payload=payload, ordering_key=ordering_key(award))
 
 
 def send_by_sql(payload: dict[str, Any]) -> None:
@@ -41,7 +49,10 @@ def send_by_sql(payload: dict[str, Any]) -> None:
 
 def send_many(payloads: Sequence[dict[str, Any]]) -> None:
     """Write the messages of many awards in the caller's transaction."""
-    publish_many(Draft(topic="work.won", key=payload["award"], payload=payload) for payload in payloads)
+    publish_many(
+        Draft(topic="work.won", key=payload["award"], payload=payload, ordering_key=ordering_key(payload["award"]))
+        for payload in payloads
+    )
 
 
 def progress(awards: Sequence[int]) -> dict[int, tuple[float, float, int]]:

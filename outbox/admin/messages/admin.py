@@ -67,7 +67,11 @@ class MessageAdmin(DeskAdmin):
             "query": text,
             "consumer": consumer,
             "consumers": sorted({*(entry.name for entry in registry.all_consumers()), consumer} - {""}),
-            "rows": [(message, _subject(message, described.get(message.pk))) for message in found.rows],
+            "rows": [
+                (message, _subject(message, described.get(message.pk), heads.get(message.pk)))
+                for heads in [listing.heads_before(found.rows)]
+                for message in found.rows
+            ],
             "page": found,
             "newer_url": self._page_url(request, before=found.newer),
             "older_url": self._page_url(request, after=found.older),
@@ -199,14 +203,17 @@ class Subject:
 
     label: str
     detail: str
+    head: int | None = None
+    """The message of the same ordering key that it waits for."""
 
 
-def _subject(message: Message, described: descriptions.Description | None) -> Subject:
+def _subject(message: Message, described: descriptions.Description | None, head: int | None) -> Subject:
     """Return what the project says a message is about, else its topic and key."""
     named = f"{message.topic} {message.key}"
     if described is None:
-        return Subject(named, f"{_('message')} {message.pk}")
-    return Subject(described.label, " · ".join(f"{fact.label}: {fact.value}" for fact in described.facts) or named)
+        return Subject(named, f"{_('message')} {message.pk}", head)
+    facts = " · ".join(f"{fact.label}: {fact.value}" for fact in described.facts)
+    return Subject(described.label, facts or named, head)
 
 
 def _why_nothing(tab: Tab, query: str, page: listing.Page, *, is_first: bool) -> list[str]:

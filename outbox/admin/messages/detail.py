@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -25,6 +24,9 @@ from outbox.admin.forms import (
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.tabs import Scope
 from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message, Status
+from outbox.models.sql.held_keys import count_behind
+from outbox.models.sql.order import OrderOfKey, heads_of
+from outbox.monitoring.measurements import CAP
 from outbox.operate import Person
 from outbox.operate.actions import Action, why_not
 from outbox.registry import Consumer
@@ -60,24 +62,41 @@ def find_message(message_id: int) -> FoundMessage | None:
     message = Message.objects.filter(pk=message_id).first()
     if message is None:
         return None
+    head = _head_before(message)
     case = diagnosis.Case(
         message=message,
         attempts=timeline.attempts_of(message),
         consumer=registry.get(message.consumer),
         state=ConsumerState.objects.filter(consumer=message.consumer).first(),
         now=timezone.now(),
-        head=_head_before(message),
+        head=head,
+        behind=_count_behind(message, head),
     )
     return FoundMessage(message, case, timeline.acts_on(message))
 
 
-def _head_before(message: Message) -> int | None:
+def _head_before(message: Message) -> Message | None:
     """Return what comes first of the message's ordering key and is not settled, if that is another."""
-    if not message.ordering_key or message.status != Status.PENDING:
+    head = heads_of([_order_of(message)]).get(_order_of(message)) if _takes_part(message) else None
+    if head is None or head >= message.pk:
         return None
-    same = Message.objects.filter(consumer=message.consumer, ordering_key=message.ordering_key)
-    unsettled = same.filter(Q(finished_at__isnull=True) | Q(exhausted_at__isnull=False), pk__lt=message.pk)
-    return unsettled.order_by("pk").values_list("pk", flat=True).first()
+    return Message.objects.filter(pk=head).defer("payload", "headers").first()
+
+
+def _count_behind(message: Message, head: Message | None) -> int:
+    """Count what waits behind the message, if it comes first of its ordering key."""
+    if head is not None or not _takes_part(message):
+        return 0
+    return count_behind(_order_of(message), message.pk, cap=CAP)
+
+
+def _takes_part(message: Message) -> bool:
+    """Tell whether the message has an ordering key and is not settled."""
+    return bool(message.ordering_key) and (message.finished_at is None or message.exhausted_at is not None)
+
+
+def _order_of(message: Message) -> OrderOfKey:
+    return OrderOfKey(message.consumer, message.ordering_key)
 
 
 def revision_of(message_id: int) -> int:
@@ -145,6 +164,8 @@ def _panels(found: FoundMessage, user: Person, bound: ActionForm | None) -> list
     forms: dict[Action, ActionForm] = {} if bound is None else {bound.act: bound}
     for form_class in found.form_classes:
         forms.setdefault(form_class.act, form_class(initial={"revision": found.message.revision}))
+    for form in forms.values():
+        form.tell_of_others(found.case.behind)
     order = list(Action)
     panels: list[Panel] = []
     for form in sorted(forms.values(), key=lambda form: order.index(form.act)):

@@ -1,7 +1,7 @@
 """The verdict on a message in plain words: what happened, what it means, what to do. Pure: nothing is read here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.utils.text import capfirst
@@ -12,6 +12,7 @@ from outbox.admin import formats
 from outbox.admin.tones import Tone
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Resolution, Status
 from outbox.models.state import Breaker
+from outbox.monitoring.findings import many
 from outbox.operate.wording import format_datetime, format_evidence
 from outbox.policy import Reason
 from outbox.registry import Consumer
@@ -39,8 +40,10 @@ class Case:
     consumer: Consumer | None
     state: ConsumerState | None
     now: datetime
-    head: int | None = None
+    head: Message | None = None
     """The first unsettled message of its ordering key, if that is another."""
+    behind: int = 0
+    """How many wait behind it, if it is the first itself; counted up to a limit."""
 
 
 def other_side_may_have_acted(case: Case) -> bool:
@@ -62,7 +65,16 @@ def other_side_may_have_acted(case: Case) -> bool:
 
 
 def diagnose(case: Case) -> Diagnosis:
-    """Return the verdict on a message."""
+    """Return the verdict on a message, and how many wait behind it."""
+    verdict = _diagnose(case)
+    if not case.behind:
+        return verdict
+    text = _("Waiting behind it, by the ordering key “%(key)s”: %(many)s.")
+    words = {"key": case.message.ordering_key, "many": many(case.behind)}
+    return replace(verdict, means=f"{verdict.means} {text % words}")
+
+
+def _diagnose(case: Case) -> Diagnosis:
     match case.message.status, case.message.resolution:
         case Status.SUCCESS, Resolution.HANDLED:
             return _handled(case.message)
@@ -256,12 +268,12 @@ def _pending(case: Case) -> Diagnosis:
     if message.not_before > case.now:
         return Diagnosis(Tone.BUSY, happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
     if case.head is not None:
-        words = {"id": case.head, "key": message.ordering_key}
+        words = {"id": case.head.pk, "key": message.ordering_key}
         return Diagnosis(
             Tone.BUSY,
             happened,
             _("It waits for message %(id)d, which comes first among those of “%(key)s”.") % words,
-            _("Nothing to do here: it is taken up when that one has succeeded or was seen to. Look at that one."),
+            _what_to_do_about(case.head, case.now),
         )
     if message.due_at < case.now - SLOW_START:
         return Diagnosis(
@@ -271,6 +283,21 @@ def _pending(case: Case) -> Diagnosis:
             _("If many messages are pending, it waits its turn. Otherwise make sure that workers are running."),
         )
     return Diagnosis(Tone.BUSY, happened, _("A worker will take it up in a moment."), _("Nothing to do."))
+
+
+def _what_to_do_about(head: Message, now: datetime) -> str:
+    """Return how the message that comes first stands, and what to do about it."""
+    if head.status == Status.FAILED:
+        return _(
+            "That one has failed and waits for a person. Look at it: this one goes on once it has succeeded, or was "
+            "marked as handled or discarded."
+        )
+    if head.status == Status.STARTED:
+        return _("Nothing to do: a worker is at work on that one.")
+    if head.not_before > now:
+        text = _("Nothing to do here: that one is tried at %(at)s. If it cannot succeed, look at that one.")
+        return text % {"at": format_datetime(head.not_before)}
+    return _("Nothing to do here: it is taken up when that one has succeeded or was seen to. Look at that one.")
 
 
 def _is_paused(state: ConsumerState, now: datetime) -> bool:

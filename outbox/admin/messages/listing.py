@@ -21,8 +21,9 @@ from django.db.models.functions import Left
 from django.utils.dateparse import parse_datetime
 
 from outbox.admin.messages.tabs import EVERYTHING, Scope, Tab, stuck
-from outbox.models import Message
+from outbox.models import Message, Status
 from outbox.models.queryset import MessageQuerySet
+from outbox.models.sql.order import OrderOfKey, heads_of
 
 ROWS_PER_PAGE = 50
 ROWS_READ = 10_000
@@ -89,6 +90,17 @@ def count_tab(tab: Tab, scope: Scope = EVERYTHING) -> BoundedCount:
         counted += found["kept"]
         more = more or found["all"] > ROWS_COUNTED
     return BoundedCount(min(counted, ROWS_COUNTED), more or counted > ROWS_COUNTED)
+
+
+def heads_before(rows: Sequence[Message]) -> dict[int, int]:
+    """Return, by the id of each of ``rows`` that waits for another of its ordering key, the id of that."""
+    waiting = {
+        row.pk: OrderOfKey(row.consumer, row.ordering_key)
+        for row in rows
+        if row.ordering_key and row.status == Status.PENDING
+    }
+    heads = heads_of(set(waiting.values())) if waiting else {}
+    return {id: head for id, order in waiting.items() if (head := heads.get(order, id)) < id}
 
 
 def next_failed(message_id: int, scope: Scope = EVERYTHING) -> int | None:

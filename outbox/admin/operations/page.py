@@ -125,7 +125,7 @@ class _Places:
         match finding.what:
             case What.OLDEST:
                 return self.url(QUEUE, tab="pending", consumer=finding.subject), _("Show what waits")
-            case What.EXHAUSTED | What.BURST:
+            case What.EXHAUSTED | What.BURST | What.HELD:
                 return self.url(QUEUE, tab="failed", consumer=finding.subject), _("Show what failed")
             case What.FAILING:
                 return self.url(GROUPS, consumer=finding.subject), _("Show the failure groups")

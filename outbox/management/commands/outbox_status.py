@@ -53,6 +53,7 @@ def _row(consumer: ConsumerMeasurements) -> tuple[str, ...]:
         *(["paused"] if consumer.paused_for is not None else []),
         *(["breaker open"] if consumer.breaker_open else []),
         *([] if consumer.in_code else ["not in the code"]),
+        *([f"keys held: {consumer.held_keys}"] if consumer.held else []),
     ]
     return (
         consumer.name,

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField, BooleanField, F, Func, Value
+from django.db.models import BooleanField, F, Func, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 Sql = tuple[str, tuple[Any, ...]]
@@ -40,11 +40,11 @@ class Named(Func):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for PostgreSQL."""
-        return _filled("%s = ANY(%s)", self, compiler, connection)
+        return filled("%s = ANY(%s)", self, compiler, connection)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for SQLite."""
-        return _filled("%s IN (SELECT value FROM json_each(%s))", self, compiler, connection)
+        return filled("%s IN (SELECT value FROM json_each(%s))", self, compiler, connection)
 
 
 class Ours(Func):
@@ -58,12 +58,12 @@ class Ours(Func):
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for PostgreSQL."""
         pairs = "SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
-        return _filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
+        return filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
         """Return the condition for SQLite."""
         pairs = "SELECT id.value, attempt.value FROM json_each(%s) AS id JOIN json_each(%s) AS attempt USING (key)"
-        return _filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
+        return filled(f"(%s, %s) IN ({pairs})", self, compiler, connection)
 
 
 UNSETTLED = "NOT (ordering_key = '') AND (finished_at IS NULL OR exhausted_at IS NOT NULL)"
@@ -71,32 +71,42 @@ UNSETTLED = "NOT (ordering_key = '') AND (finished_at IS NULL OR exhausted_at IS
 
 
 def head_of_key(vendor: str, consumer: str, ordering_key: str) -> str:
-    """Return the SELECT of the first unsettled row of a key: one step into the index of the order.
+    """Return the SELECT of the first unsettled row of a key: one step into the index of the order."""
+    return next_of_key(vendor, consumer, ordering_key, "0")
+
+
+def next_of_key(vendor: str, consumer: str, ordering_key: str, id: str) -> str:
+    """Return the SELECT of the next unsettled row of a key, behind ``id``: one step into the index of the order.
 
     On PostgreSQL the three columns are compared together, and all of them order. Were the first two compared for
     themselves, an index on the id alone would give the order too, and might be read from the table's first row on;
     there a row of another key may be found. SQLite uses no more than one column of such a comparison.
     """
     from_here_on = (
-        f"(consumer, ordering_key, id) >= ({consumer}, {ordering_key}, 0)"
+        f"(consumer, ordering_key, id) > ({consumer}, {ordering_key}, {id})"
         if vendor == "postgresql"
-        else f"consumer = {consumer} AND ordering_key = {ordering_key}"
+        else f"consumer = {consumer} AND ordering_key = {ordering_key} AND id > {id}"
     )
     rows = f"FROM outbox_message AS first WHERE {UNSETTLED} AND {from_here_on}"
     return f"SELECT id {rows} ORDER BY consumer, ordering_key, id LIMIT 1"
 
 
-class HeadOfKey(Func):
-    """The id of the first unsettled row of this row's consumer and ordering key, itself if none is before it."""
+class IsHeadOfKey(Func):
+    """Whether a row is the first unsettled one of its consumer and ordering key.
 
-    output_field = BigIntegerField()
+    A CASE, for the planner takes one for true of every other row. Of a plain comparison it expects to be true of one in
+    two hundred; then it looks at all that is due before it sorts, where it could follow the index up to a limit.
+    """
+
+    output_field = BooleanField()
 
     def __init__(self) -> None:
-        super().__init__(F("consumer"), F("ordering_key"))
+        super().__init__(F("id"), F("consumer"), F("ordering_key"))
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *_args: Any, **_context: Any) -> Sql:
-        """Return the subquery for either database."""
-        return _filled(f"({head_of_key(connection.vendor, '%s', '%s')})", self, compiler, connection)
+        """Return the condition for either database."""
+        head = head_of_key(connection.vendor, "%s", "%s")
+        return filled(f"CASE WHEN %s = ({head}) THEN TRUE ELSE FALSE END", self, compiler, connection)
 
 
 class KeyHeld(Func):
@@ -112,7 +122,8 @@ class KeyHeld(Func):
         super().__init__(F("consumer"), F("ordering_key"))
 
 
-def _filled(template: str, condition: Func, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+def filled(template: str, condition: Func, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Sql:
+    """Return the template with the SQL of the condition's parts in its places, and their parameters."""
     parts = [compiler.compile(part) for part in condition.get_source_expressions()]
     params = [param for _sql, params in parts for param in params]
     lists = tuple(as_parameter(param, connection) if isinstance(param, list) else param for param in params)

@@ -27,8 +27,18 @@ class OrderOfKey(NamedTuple):
     ordering_key: str
 
 
+class Woken(NamedTuple):
+    """A message that may be started now, and how often in a row a worker was lost over it."""
+
+    id: int
+    lost: int
+
+
 class Head(NamedTuple):
-    """The first unsettled message of a key, and whether it sleeps although its time has come."""
+    """The first unsettled message of a key, and whether it sleeps although its time has come.
+
+    So does one that was started behind another, by a worker that is gone, and was not taken back together with that.
+    """
 
     key: OrderOfKey
     id: int
@@ -50,12 +60,16 @@ FROM {keys} JOIN outbox_message AS message ON message.consumer = wanted_consumer
 """The heads of the keys that have one."""
 
 WAKE = """
-WITH head (head_id) AS MATERIALIZED (SELECT message.id {heads} WHERE message.status = %s {lock})
+WITH head (head_id) AS MATERIALIZED (
+    SELECT message.id {heads} WHERE message.status = %s OR message.lease_until < {now} {lock}
+)
 UPDATE outbox_message AS message
 SET due_at = {least}({greatest}(not_before, {now}), expires_at)
 FROM head WHERE message.id = head_id
-RETURNING id, not_before <= due_at AND due_at < expires_at
+RETURNING id, lost, status = %s AND not_before <= due_at AND due_at < expires_at
 """
+
+TAKE_TURN = "SELECT of_consumer, of_key FROM outbox_take_turn(%s, %s)"
 
 WALK = f"""
 WITH RECURSIVE head (head_id, number) AS (
@@ -74,14 +88,15 @@ WITH RECURSIVE head (head_id, number) AS (
     )), number + 1
     FROM head JOIN outbox_message AS last ON last.id = head_id WHERE number < %s
 )
-SELECT consumer, ordering_key, id, status = %s AND due_at >= expires_at AND not_before <= {{now}}
+SELECT consumer, ordering_key, id,
+    due_at >= expires_at AND (status = %s AND not_before <= {{now}} OR COALESCE(lease_until < {{now}}, FALSE))
 FROM head JOIN outbox_message ON id = head_id ORDER BY number
 """  # noqa: S608  # made of constants
 """From key to key, without reading what stands behind the heads."""
 
 
-def wake_heads(keys: Collection[OrderOfKey]) -> list[int]:
-    """Make the heads of these keys due, unless others hold them; return the ids of those that may be started now.
+def wake_heads(keys: Collection[OrderOfKey]) -> list[Woken]:
+    """Make the heads of these keys due, unless others hold them; return those that may be started now.
 
     Whoever holds a head is about to start it, or has put it to sleep and wakes it afterwards.
     """
@@ -95,17 +110,31 @@ def wake_heads(keys: Collection[OrderOfKey]) -> list[int]:
         greatest="GREATEST" if postgresql else "MAX",
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*_as_parameters(keys, connection), Status.PENDING.value])
-        return [id for id, ready in cursor.fetchall() if ready]
+        cursor.execute(sql, [*as_parameters(keys, connection), Status.PENDING.value, Status.PENDING.value])
+        return [Woken(id, lost) for id, lost, ready in cursor.fetchall() if ready]
 
 
-def keys_with_unsettled(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:
-    """Return those of the keys of which a message is not settled yet."""
+def take_turn(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:
+    """Let publishers of one key commit one after the other; return the keys of which a message is not settled yet.
+
+    Ids do not follow the order of commits by themselves. On PostgreSQL each key is locked until the transaction is
+    over, all those of a call in one order, and then it is asked what those have committed who were before us. SQLite
+    has one writer at a time anyway.
+    """
     connection = connections[conf().database]
-    sql = f"SELECT wanted_consumer, wanted_key {_heads(connection)}"
+    sql = TAKE_TURN if connection.vendor == "postgresql" else f"SELECT wanted_consumer, wanted_key {_heads(connection)}"
     with connection.cursor() as cursor:
-        cursor.execute(sql, _as_parameters(keys, connection))
+        cursor.execute(sql, as_parameters(keys, connection))
         return {OrderOfKey(*row) for row in cursor.fetchall()}
+
+
+def heads_of(keys: Collection[OrderOfKey]) -> dict[OrderOfKey, int]:
+    """Return the first unsettled message of each of these keys that has one."""
+    connection = connections[conf().database]
+    sql = f"SELECT wanted_consumer, wanted_key, message.id {_heads(connection)}"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, as_parameters(keys, connection))
+        return {OrderOfKey(consumer, key): id for consumer, key, id in cursor.fetchall()}
 
 
 def heads_after(key: OrderOfKey, *, limit: int) -> list[Head]:
@@ -122,6 +151,7 @@ def _heads(connection: BaseDatabaseWrapper) -> str:
     )
 
 
-def _as_parameters(keys: Collection[OrderOfKey], connection: BaseDatabaseWrapper) -> list[Any]:
+def as_parameters(keys: Collection[OrderOfKey], connection: BaseDatabaseWrapper) -> list[Any]:
+    """Return the keys as ``KEYS`` takes them: the consumers in one list, the ordering keys in another."""
     columns = [[key.consumer for key in keys], [key.ordering_key for key in keys]]
     return columns if connection.vendor == "postgresql" else [json.dumps(column) for column in columns]

@@ -46,11 +46,12 @@ class Started(NamedTuple):
     attempts: int
     lost: int
     due_at: datetime
+    ordering_key: str
 
     @property
     def fence(self) -> Fence:
         """The row and attempt that a settle must still hold."""
-        return Fence(self.id, self.attempts)
+        return Fence(self.id, self.attempts, self.ordering_key)
 
 
 class Start:
@@ -75,7 +76,7 @@ class Start:
                 holds_key = message.ordering_key <> '',
                 started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
             FROM picked WHERE message.id = picked_id
-            RETURNING id, attempts, lost, due_at
+            RETURNING id, attempts, lost, due_at, ordering_key
         """  # noqa: S608  # the parts are the ORM's and the clock's, every value is a parameter
 
     def run(
@@ -99,7 +100,7 @@ class Start:
     ) -> list[Started]:
         connection = connections[self._using]
         now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
-        params = _given(connection, self._params, lists, {Given.SINCE: since or self._clock.beginning})
+        params = with_values(connection, self._params, lists, {Given.SINCE: since or self._clock.beginning})
         with connection.cursor() as cursor:
             cursor.execute(self._sql, [*params, limit, Status.STARTED.value, worker, now, lease_end])
             return [Started(*row) for row in cursor.fetchall()]
@@ -183,7 +184,7 @@ class Lock:
         """
         connection = connections[self._using]
         times = {Given.WAIT: str(wait // MILLISECOND), Given.LIMIT: f"{limit // MILLISECOND}ms"}
-        params = _given(connection, self._params, _lists(fences), times)
+        params = with_values(connection, self._params, lists_of(fences), times)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, params)
             rows = self._convert(cursor.fetchall(), self._converters)
@@ -216,7 +217,7 @@ class Success:
         There are none in another ``transaction``, or under other ``settings`` of the session, where these are given.
         """
         connection = connections[self._using]
-        sql, params = self._sql, _given(connection, self._params, _lists(fences))
+        sql, params = self._sql, with_values(connection, self._params, lists_of(fences))
         if transaction:
             sql, params = ALLOW + sql + SAME_TRANSACTION, [*params, transaction]
         if settings:
@@ -267,11 +268,12 @@ def was_committed(message: Message) -> bool:
 _locking, _succeeding = cache(Lock), cache(Success)
 
 
-def _lists(fences: Sequence[Fence]) -> dict[Given, Sequence[int]]:
+def lists_of(fences: Sequence[Fence]) -> dict[Given, Sequence[int]]:
+    """Return the ids and the attempts of ``fences``, as ``with_values`` takes them."""
     return {Given.IDS: [fence.id for fence in fences], Given.ATTEMPTS: [fence.attempts for fence in fences]}
 
 
-def _given(
+def with_values(
     connection: BaseDatabaseWrapper,
     params: Sequence[Any],
     lists: Mapping[Given, Sequence[int]],

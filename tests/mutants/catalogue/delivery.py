@@ -10,7 +10,7 @@ MUTANTS = [
     ),
     mutant(
         "a lost row starts alone, without a top-up",
-        Change("delivery/chunks.py", "alone = any(row.lost for row in named)", "alone = False"),
+        Change("delivery/chunks.py", "if any(row.lost for row in named):", "if False:"),
         red=["delivery/test_top_up::test_a_lost_row_starts_alone_without_a_top_up"],
     ),
     mutant(
@@ -20,7 +20,7 @@ MUTANTS = [
     ),
     mutant(
         "a hint leaves its place to others when its time is up",
-        Change("delivery/chunks.py", "        if monotonic() >= deadline:\n", "        if False:\n"),
+        Change("delivery/chunks.py", "if not following and monotonic() >= deadline:\n", "if False:\n"),
         red=["delivery/test_top_up::test_a_hint_whose_time_is_up_sends_another_in_its_place"],
     ),
     mutant(
@@ -50,7 +50,7 @@ MUTANTS = [
     ),
     mutant(
         "a stale failure is refused",
-        Change("delivery/settling.py", "    if not changed:\n", "    if changed is None:\n"),
+        Change("delivery/settling.py", "    if changed != len(reports):\n", "    if changed is None:\n"),
         red=["delivery/test_stale_workers::test_a_stale_failure_is_refused_and_kept_as_late"],
     ),
     mutant(
@@ -93,14 +93,14 @@ MUTANTS = [
         "a chunk that fails is redone row by row",
         Change(
             "delivery/atomic.py",
-            "        sessions.restore_after_errors()\n        return fences\n",
-            "        sessions.restore_after_errors()\n        return []\n",
+            "        sessions.restore_after_errors()\n        return fences, []\n",
+            "        sessions.restore_after_errors()\n        return [], []\n",
         ),
         red=["delivery/test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row"],
     ),
     mutant(
         "a row that fails at COMMIT is settled in a transaction of its own",
-        Change("delivery/atomic.py", "    _fail(consumer, fence, problem)\n", "    pass\n"),
+        Change("delivery/atomic.py", "    return _fail(consumer, fence, rest, problem)\n", "    return rest\n"),
         red=[
             "delivery/test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row",
             "delivery/test_chunks::test_a_constraint_that_fails_at_commit_again_and_again_is_exhausted",

@@ -5,11 +5,7 @@ from tests.mutants.mutant import Change, mutant
 MUTANTS = [
     mutant(
         "publishers of one ordering key go one after the other",
-        Change(
-            "publishing.py",
-            '    if connection.vendor != "postgresql":\n        return\n    with',
-            "    if ordering_keys is not None:\n        return\n    with",
-        ),
+        Change("publishing.py", "if any(message.draft.ordering_key for message in messages):", "if not messages:"),
         red=["test_publishing_races::test_publishers_of_one_ordering_key_commit_one_after_the_other"],
     ),
     mutant(

@@ -41,7 +41,7 @@ MUTANTS = [
         "another alias that broke is healed before the next row",
         Change(
             "delivery/atomic.py",
-            "        if turn and chunk.reports[-1].exception:\n            sessions.restore_after_errors()\n",
+            "        if failed:\n            sessions.restore_after_errors()\n",
             "",
         ),
         red=[f"{HERE}::test_another_alias_that_breaks_in_a_row_fails_no_row_after_it[plain-False]"],
@@ -68,7 +68,7 @@ MUTANTS = [
     ),
     mutant(
         "losses with a server that was started again are free",
-        Change("maintenance/recovery.py", "WorkerLost(with_database=restarted)", "WorkerLost()"),
+        Change("maintenance/recovery.py", "WorkerLost(with_database=message.pk in restarted)", "WorkerLost()"),
         red=[f"maintenance/test_recovery::{RESTARTED}"],
     ),
 ]

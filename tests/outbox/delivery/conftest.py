@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from outbox import Reject, Snooze, Unavailable
 from tests.shop import consumers as shop
+from tests.shop.consumers import leave_effect
 
 
 @pytest.fixture
@@ -17,3 +19,28 @@ def faults():
 def order(listen):
     """Make a consumer that is called outside any transaction."""
     return lambda handler=shop.order, **options: listen(handler, atomic=False, timeout=timedelta(seconds=2), **options)
+
+
+@pytest.fixture
+def called(listen):
+    """The consumer, and the ids of the messages that it was called for."""
+    ids: list[int] = []
+
+    def note(message):
+        ids.append(message.pk)
+        leave_effect(message)
+        match message.payload.get("do"):
+            case "fail":
+                raise ValueError("the till is jammed")
+            case "reject":
+                raise Reject("not for sale")
+            case "snooze":
+                raise Snooze(timedelta(minutes=1))
+            case "unavailable":
+                raise Unavailable("the bank does not answer")
+
+    def register(**options):
+        return listen(note, **options)
+
+    register.ids = ids
+    return register

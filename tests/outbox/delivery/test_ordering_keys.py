@@ -45,16 +45,15 @@ def test_only_the_head_of_a_key_starts_however_the_hint_names_them(listen, dispa
     assert [fence.id for fence in fences] == [ids[0]]
 
 
-def test_a_follower_does_not_start_before_its_head(listen, dispatched, one_chunk):
-    listen()
+def test_a_follower_does_not_start_before_its_head(listen, dispatched):
+    till = listen()
     ids = publish_messages(3, ordering_key="till 1")
 
-    chunks.deliver("test.till", [ids[2]])
-
+    assert starting.start_named(till, [ids[2]]) == []
     assert state_of(ids[2]) == NEW
 
 
-def test_a_chunk_takes_the_head_of_every_key_and_all_that_has_none(listen, dispatched):
+def test_a_hint_starts_the_head_of_every_key_and_all_that_has_none(listen, dispatched):
     till = listen()
     one, two, free = (publish_messages(2, ordering_key=key) for key in ("till 1", "till 2", ""))
 
@@ -72,14 +71,31 @@ def test_a_hint_goes_on_with_the_next_of_a_key_once_its_head_is_done(listen, dis
     assert states_of(ids) == [DONE, DONE]
 
 
-def test_a_head_that_succeeded_hints_the_next(listen, dispatched, one_chunk):
+def test_what_a_head_has_woken_is_found_by_the_hint_that_goes_on(listen, dispatched, one_chunk):
     listen(chunk=1)
     ids = publish_messages(3, ordering_key="till 1")
     dispatched.clear()
 
     chunks.deliver("test.till", [ids[0]])
+    hints = list(dispatched)
+    chunks.deliver("test.till", ())
 
-    assert dispatched[0] == {"test.till": [ids[1]]}
+    assert hints == [{"test.till": ()}]
+    assert states_of(ids) == [DONE, DONE, NEW]
+
+
+def test_a_lost_head_that_succeeded_has_what_is_behind_it_looked_for(listen, dispatched):
+    listen()
+    ids = publish_messages(2, ordering_key="till 1")
+    set_message(ids[0], lost=1)
+    dispatched.clear()
+
+    chunks.deliver("test.till", [ids[0]])
+    hints = list(dispatched)
+    chunks.deliver("test.till", ())
+
+    assert hints == [{"test.till": ()}]
+    assert states_of(ids) == [DONE, DONE]
 
 
 @pytest.mark.parametrize("settle", [True, False])
@@ -111,8 +127,8 @@ def test_a_head_that_backs_off_holds_its_key_back_and_no_other(listen, dispatche
 def test_a_failed_head_holds_its_key_back_until_a_person_has_acted(listen, dispatched):
     listen()
     head = publish_message(do="reject", ordering_key="till 1")
-    follower = publish_message(ordering_key="till 1")
     chunks.deliver("test.till", [head])
+    follower = publish_message(ordering_key="till 1")
     chunks.deliver("test.till", [follower])
     held_back = state_of(follower)
 
@@ -210,7 +226,7 @@ def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, dispatched,
 
 
 def test_a_row_put_back_before_its_followers_goes_first_again(listen, dispatched, one_chunk):
-    listen()
+    listen(chunk=1)
     head, follower = publish_messages(2, ordering_key="till 1")
     set_message(head, status="failed", finished_at="2026-01-01T00:00Z", exhausted_at="2026-01-01T00:00Z")
 

@@ -1,9 +1,12 @@
 """The protocol under whatever may happen, in any order: hypothesis looks for a history that breaks an invariant."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from django.db.models.functions import Now
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -49,6 +52,9 @@ class Protocol(RuleBasedStateMachine):
     rows = Bundle("rows")
     stale = Bundle("stale")
 
+    register_till: Callable[..., object]
+    """How to make the consumer in a transaction anew; given by the test."""
+
     link: RecordingLink
     """The link of the rescan; given by the test."""
 
@@ -64,7 +70,7 @@ class Protocol(RuleBasedStateMachine):
         self.attempts: dict[int, int] = defaultdict(int)
         self.succeeded: dict[int, int] = {}
 
-    @rule(target=rows, name=consumers, ordering_key=st.sampled_from(["", "", "till 1"]), many=st.integers(1, 3))
+    @rule(target=rows, name=consumers, ordering_key=st.sampled_from(["", "till 1", "till 1"]), many=st.integers(1, 3))
     def publish(self, name, ordering_key, many):
         return multiple(*[(name, publish_message(TOPICS[name], ordering_key=ordering_key)) for _ in range(many)])
 
@@ -85,18 +91,19 @@ class Protocol(RuleBasedStateMachine):
             chunks.deliver(hint.consumer, hint.ids)
         self.link.sent.clear()
 
-    @rule(target=stale, hinted=rows)
-    def start_and_stop(self, hinted):
-        return multiple(*self.start(hinted))
+    @rule(target=stale, hinted=rows, room=st.integers(0, 3))
+    def start_and_stop(self, hinted, room):
+        return multiple(*self.start(hinted, room))
 
     @rule(stopped=stale, way=ways)
     def wake_up(self, stopped, way):
         Protocol.way = way
-        name, fence, message = stopped
-        before = self.standing(fence.id)
-        self.go_on(name, fence, message)
-        if before[:2] != ("started", fence.attempts):
-            assert self.standing(fence.id) == before
+        name, fences, message = stopped
+        before = {fence: self.standing(fence.id) for fence in fences}
+        self.go_on(name, fences, message)
+        for fence, was in before.items():
+            if was[:2] != ("started", fence.attempts):
+                assert self.standing(fence.id) == was
 
     @rule(target=stale, hinted=rows, way=ways)
     def stand_still_for_too_long(self, hinted, way):
@@ -110,21 +117,26 @@ class Protocol(RuleBasedStateMachine):
             self.wake_up(stopped, way)
         return multiple(*first, *second)
 
-    def start(self, hinted):
-        """Start a row as a worker does, and return what the worker then knows."""
+    def start(self, hinted, room=2):
+        """Start a row, and what is behind it, as a worker does; return what the worker then knows."""
         name, id = hinted
-        started = starting.start_named(registry.get(name), [id])
-        return [(name, row.fence, Message.objects.get(pk=row.id)) for row in started]
+        consumer = registry.get(name)
+        started = starting.start_named(consumer, [id])
+        if not started:
+            return []
+        if consumer.atomic:
+            started += starting.start_behind(consumer, started, room=room)
+        return [(name, [row.fence for row in started], Message.objects.get(pk=id))]
 
     def standing(self, id):
         """Everything about a row that a worker could have changed."""
         left = Effect.objects.filter(message_id=id).count()
         return *Message.objects.values_list("status", "attempts", "attempt_limit", "lost").get(pk=id), left
 
-    def go_on(self, name, fence, message):
-        """Do what a worker does after it has started a row."""
+    def go_on(self, name, fences, message):
+        """Do what a worker does after it has started rows."""
         if name == TILL:
-            atomic.handle_together(registry.get(name), [fence])
+            atomic.handle(registry.get(name), fences)
         else:
             settlement = non_atomic.Settlement(message)
             message.settlement = settlement.open
@@ -140,6 +152,18 @@ class Protocol(RuleBasedStateMachine):
         before = dict(Message.objects.values_list("pk", "attempts"))
         rescan.rescan()
         assert dict(Message.objects.values_list("pk", "attempts")) == before
+
+    @rule(kept=st.lists(rows, max_size=2))
+    def leases_run_out_but_for(self, kept):
+        """The rescan takes back some rows of a run and not the others, as if those were locked at that moment."""
+        Message.objects.filter(status="started").exclude(pk__in=[id for _name, id in kept]).update(
+            lease_until=Now() - timedelta(seconds=1), due_at=Now()
+        )
+        self.rescan(0, "fine")
+
+    @rule(isolated=st.booleans())
+    def go_row_by_row(self, isolated):
+        self.register_till(isolated=isolated)
 
     @rule(seconds=st.sampled_from([1, 5, 11, 30, 120]))
     def time_passes(self, seconds):
@@ -181,6 +205,13 @@ class Protocol(RuleBasedStateMachine):
         by_machine = Message.objects.filter(status="success", resolution="").order_by("pk")
         expected = list(by_machine.values_list("pk", "attempts"))
         assert sorted(Effect.objects.values_list("message_id", "attempt")) == expected
+
+    @invariant()
+    def of_what_is_started_of_a_key_one_row_holds_it_at_most_and_all_others_are_behind_that(self):
+        started = Message.objects.filter(status="started", lease_until__gt=Now()).exclude(ordering_key="")
+        holders = {(row.consumer, row.ordering_key): row.pk for row in started if row.holds_key}
+        for row in started:
+            assert holders.get((row.consumer, row.ordering_key), 0) <= row.pk
 
     @invariant()
     def effects_of_one_key_are_in_order(self):
@@ -229,7 +260,9 @@ def settle_as_planned(message):
 def test_no_history_breaks_an_invariant(listen, link, configure, monkeypatch):
     monkeypatch.setattr(breaker, "TRUSTED_SECONDS", -1.0)
     configure(RESCAN_BUDGET=timedelta(minutes=1))
-    listen(end_as_planned, name=TILL, topic=TOPICS[TILL], retry=SLOW, chunk=3)
+    till = partial(listen, end_as_planned, name=TILL, topic=TOPICS[TILL], retry=SLOW, chunk=3)
+    till()
+    monkeypatch.setattr(Protocol, "register_till", staticmethod(till), raising=False)
     listen(settle_as_planned, name=CALLER, topic=TOPICS[CALLER], retry=SLOW, atomic=False)
     monkeypatch.setattr(Protocol, "link", link, raising=False)
     examples = 20

@@ -163,3 +163,33 @@ def test_a_message_that_sleeps_behind_another_of_its_key_says_which() -> None:
     assert before is not None
     assert diagnose(behind.case).means == f"It waits for message {head.pk}, which comes first among those of “till 1”."
     assert before.case.head is None
+
+
+@pytest.mark.parametrize(
+    ("make", "state", "word"),
+    [
+        (wins.failed, {}, "has failed and waits for a person"),
+        (wins.started, {}, "a worker is at work on that one"),
+        (wins.pending, {"not_before": timezone.now() + timedelta(hours=1)}, "that one is tried at"),
+        (wins.pending, {}, "it is taken up when that one has succeeded"),
+    ],
+)
+def test_who_waits_is_told_how_the_one_that_it_waits_for_stands(make: Any, state: dict[str, Any], word: str) -> None:
+    make("head", ordering_key="till 1", **state)
+    found = find_message(wins.pending("behind", ordering_key="till 1").pk)
+
+    assert found is not None
+    assert word in diagnose(found.case).do
+
+
+def test_the_head_says_how_many_wait_behind_it() -> None:
+    head = wins.failed("head", ordering_key="till 1")
+    for n in range(3):
+        wins.pending(f"behind {n}", ordering_key="till 1")
+    wins.pending("other", ordering_key="till 2")
+    wins.success("settled", ordering_key="till 1")
+
+    found = find_message(head.pk)
+
+    assert found is not None
+    assert diagnose(found.case).means.endswith("Waiting behind it, by the ordering key “till 1”: 3 messages.")

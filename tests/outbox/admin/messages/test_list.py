@@ -186,3 +186,27 @@ def test_the_audit_is_listed_and_its_chain_checked(desk: Client) -> None:
 @pytest.mark.parametrize("name", ["consumerstate", "heartbeat"])
 def test_consumers_and_heartbeats_are_listed(name: str, desk: Client) -> None:
     assert desk.get(f"/admin/outbox/{name}/").status_code == 200
+
+
+def test_what_waits_for_another_of_its_ordering_key_names_that(desk: Client) -> None:
+    head = wins.failed("head", ordering_key="till 1")
+    wins.pending("behind", ordering_key="till 1")
+    wins.pending("free", ordering_key="till 2")
+
+    page = desk.get(LIST, {"tab": "pending"})
+
+    assert {message.key: subject.head for message, subject in page.context["rows"]} == {"behind": head.pk, "free": None}
+    assert page.text.count(f"behind message {head.pk}") == 1
+
+
+def test_the_buttons_that_let_others_go_say_how_many(desk: Client) -> None:
+    head = wins.failed("head", ordering_key="till 1")
+    wins.pending("behind", ordering_key="till 1")
+
+    page = desk.get(url_of(head))
+
+    told = {panel.form.act: str(panel.form.promise) for panel in page.context["panels"]}
+    assert {act for act, promise in told.items() if "Lets what waits behind it go on: 1 message." in promise} == {
+        "handle",
+        "discard",
+    }
