@@ -104,10 +104,11 @@ class Savepoints:
 
     def _has_ended(self) -> bool:
         raw = self._connection.connection
+        is_ours = connections[self._alias] is self._connection and raw in (None, self._raw)
+        if self._connection.closed_in_transaction and is_ours:
+            return False  # nothing was committed, and the chunk will not get on; a pool has the session back
         if self._is_exchanged():
             return True
-        if self._connection.closed_in_transaction:
-            return False  # nothing was committed, and the chunk will not get on
         if self._connection.vendor == "sqlite":
             return not raw.in_transaction
         # psycopg 3's own block commits and closes. A connection that broke is another matter: nothing was committed.

@@ -144,7 +144,7 @@ def test_a_server_without_a_place_for_a_session_spends_nothing_and_is_named(crow
             connection.close()
     crowded.wait_until_finished("crowd ", count=len(keys), within=60)
 
-    assert said.startswith("CommandError: the database does not answer: connection to server")
+    assert said.startswith("CommandError: the database does not answer: connection ")
     assert "FATAL:  sorry, too many clients already" in said
     assert left_and_done(crowded, "crowd ") == ([(2,)], [(60, 60)])
     assert crowded.statuses("crowd ") == {"success": 60}
