@@ -45,6 +45,10 @@ class Conf:
     """The same on SQLite, where it blocks every other writer."""
     hint_time: timedelta = timedelta(seconds=0.1)
     """How long a hint goes on with chunk after chunk in a backlog, before other consumers may have its place."""
+    places: int = 200
+    """Calls of ``atomic=False`` consumers that a worker process has under way at once, all consumers together."""
+    thread_sessions: int = 8
+    """Database sessions that a worker process has for plain handlers in threads; those that find none free wait."""
     session_age: timedelta = timedelta(minutes=10)
     """Age at which a worker's database session is closed between two hints, whatever ``CONN_MAX_AGE`` says."""
     chunk_lock_timeout: timedelta = timedelta(milliseconds=100)

@@ -10,6 +10,9 @@ SNOOZE_INSTEAD = timedelta(minutes=1)
 """How long a message waits whose handler has raised ``Snooze`` with something else than a span."""
 
 
+LONGEST_RETRY_AFTER = timedelta(hours=1)
+
+
 class OutboxError(Exception):
     """The root: catch it to catch anything the outbox raises."""
 
@@ -130,4 +133,13 @@ class Snooze(HandlerSignal):
 
 
 class Unavailable(HandlerSignal):
-    """The world behind the consumer is down: try again later. No attempt is spent; it counts towards the breaker."""
+    """The world behind the consumer is down: try again later. No attempt is spent; it counts towards the breaker.
+
+    ``after`` is what the other side has said, as by a Retry-After: a timedelta greater than zero, of which an hour at
+    most is waited. Then the breaker opens at once, and nobody asks before that time.
+    """
+
+    def __init__(self, reason: str = "", *, after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        valid = isinstance(after, timedelta) and after > timedelta(0)
+        self.after = min(after, LONGEST_RETRY_AFTER) if valid and after is not None else None

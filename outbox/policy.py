@@ -1,5 +1,6 @@
 """What follows an attempt: pure decisions, without clock, database or chance of their own."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
@@ -70,6 +71,39 @@ class Backoff:
         return timedelta(seconds=seconds * (1 - self.jitter * uniform))
 
 
+_RATE = re.compile(r"(\d+)/(s|min|h)")
+_SPANS = {"s": timedelta(seconds=1), "min": timedelta(minutes=1), "h": timedelta(hours=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often a consumer may be called over all workers together: ``count`` calls in ``per``, evenly spread.
+
+    Of what was not used, so many calls are saved up as ``burst`` says, and no more.
+    """
+
+    count: int
+    per: timedelta
+    burst: int = 1
+
+    @classmethod
+    def parse(cls, text: str, *, burst: int = 1) -> "Rate":
+        """Return the rate that ``"100/s"``, ``"100/min"`` or ``"100/h"`` says; ``ConsumerError`` for anything else."""
+        found = _RATE.fullmatch(text) if isinstance(text, str) else None
+        if found is None or not int(found[1]):
+            raise ConsumerError(f'rate={text!r}: calls per second, minute or hour, as in "100/s", "100/min" or "100/h"')
+        return cls(int(found[1]), _SPANS[found[2]], burst)
+
+    def __str__(self) -> str:
+        word = next(word for word, span in _SPANS.items() if span == self.per)
+        return f"{self.count}/{word}"
+
+    @property
+    def interval(self) -> timedelta:
+        """The time from one call to the next."""
+        return self.per / self.count
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """Where a message stands: times started, how often it may be, and losses in a row."""
@@ -118,6 +152,8 @@ class FoundUnavailable:
     """The handler said that what it needs is down."""
 
     after: timedelta
+    told: bool = False
+    """Whether the other side has said how long to wait, as by a Retry-After; else the wait grows from time to time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +180,10 @@ class WorkerLost:
     """The lease ran out before the worker settled; perhaps the database was started again in between."""
 
     with_database: bool = False
+    among: int = 1
+    """How many may have run beside it and been what the worker was lost over, itself included."""
+    never_again: bool = False
+    """Whether what it may have done must not be done twice."""
 
 
 Outcome = (
@@ -169,6 +209,10 @@ class Reason(TextChoices):
     WORKER_LOST = "worker_lost", _("its worker did not settle it in time, again and again")
     EXPIRED = "expired", _("expired: the deadline passed before it succeeded")
     CONSUMER_GONE = "consumer_gone", _("the consumer is not in the code any more")
+    MAY_HAVE_HAPPENED = (
+        "may_have_happened",
+        _("may have happened: its worker was lost in the call, and it is never called twice"),
+    )
     ENDED_TRANSACTION = "ended_transaction", _("its handler ended the transaction in which it was called")
     NOT_TAKEN = (
         "not_taken",
@@ -226,13 +270,17 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Exhausted(Reason.REJECTED)
         case EndedTransaction():
             return Exhausted(Reason.ENDED_TRANSACTION)
-        case Snoozed(after):
+        case Snoozed(after) | FoundUnavailable(after, told=True):
             return Again(after, free=True)
         case FoundUnavailable(after):
             return Again(min(after * 2 ** min(times - 1, 16), max(after, LONGEST_PROBE)), free=True)
         case GivenBack(after) | Interrupted(after):
             return Again(after, free=True, lost=counters.lost)
-        case WorkerLost(with_database) if counters.lost < (FREE_WITH_DATABASE if with_database else 1):
+        case WorkerLost(never_again=True):
+            return Exhausted(Reason.MAY_HAVE_HAPPENED, lost=counters.lost + 1)
+        case WorkerLost(with_database, among) if among > 1 or counters.lost < (
+            FREE_WITH_DATABASE if with_database else 1
+        ):
             return Again(ZERO, free=True, lost=counters.lost + 1)
         case WorkerLost() if counters.attempts >= counters.attempt_limit:
             return Exhausted(Reason.WORKER_LOST, lost=counters.lost + 1)

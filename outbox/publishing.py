@@ -28,6 +28,7 @@ from outbox.registry import Consumer
 Key = str | int | uuid.UUID
 
 STORED = ("key", "topic", "consumer", "digest")
+LONGEST_SPAN = timedelta(days=3650)
 WAITED = frozenset({"40P01", "55P03"})
 """Deadlock, and a lock that was waited for too long."""
 OPPOSITE_ORDERS = (
@@ -48,6 +49,7 @@ class Draft:
     key: Key
     payload: Any
     delay: timedelta | None = None
+    within: timedelta | None = None
     ordering_key: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
 
@@ -58,6 +60,7 @@ def publish(
     key: Key,
     payload: Any,
     delay: timedelta | None = None,
+    within: timedelta | None = None,
     ordering_key: str = "",
     headers: Mapping[str, Any] | None = None,
 ) -> list[int]:
@@ -67,13 +70,23 @@ def publish(
     key published again with an equal payload is a no-op for the consumers that already have it; another payload is an
     error, so what happens to one thing several times needs a version or an event's id in its key. A key is kept as
     text: ``500`` and ``"500"`` are one. ``payload`` and ``headers`` are JSON. ``delay`` keeps the message back;
-    messages with the same ``ordering_key`` reach a consumer strictly in order. A transaction that uses several of them
-    writes all by one ``publish_many``: by several calls it may deadlock with another that uses them in opposite order.
+    ``within`` is how long from now it is of use, instead of the consumer's deadline, which counts from when it may be
+    started; messages with the same ``ordering_key`` reach a consumer strictly in order. A transaction that uses several
+    of them writes all by one ``publish_many``: by several calls it may deadlock with another that uses them in opposite
+    order.
 
     Raises ``OutsideTransaction``, ``UnknownTopic`` or ``InvalidMessage`` before anything is written, and ``KeyReused``
     after what the call wrote was taken back; the caller's transaction can go on.
     """
-    draft = Draft(topic=topic, key=key, payload=payload, delay=delay, ordering_key=ordering_key, headers=headers or {})
+    draft = Draft(
+        topic=topic,
+        key=key,
+        payload=payload,
+        delay=delay,
+        within=within,
+        ordering_key=ordering_key,
+        headers=headers or {},
+    )
     return publish_many([draft])
 
 
@@ -178,7 +191,7 @@ def _prepare(draft: Draft) -> list[_PreparedMessage]:
             f"payload and headers of {draft.topic} {key} are {size:,} bytes of JSON, the limit is "
             f'{conf().payload_limit:,} (OUTBOX["PAYLOAD_LIMIT"]); store the data and publish its id'
         )
-    _check_delay(draft, consumers)
+    _check_spans(draft)
     return [_PreparedMessage(draft, consumer, key, payload, digest, headers) for consumer in consumers]
 
 
@@ -202,17 +215,18 @@ def _check_text(name: str, value: object) -> str:
     return value
 
 
-def _check_delay(draft: Draft, consumers: Sequence[Consumer]) -> None:
-    if draft.delay is None:
+def _check_spans(draft: Draft) -> None:
+    delay, within = draft.delay, draft.within
+    if delay is not None and (not isinstance(delay, timedelta) or not timedelta(0) <= delay <= LONGEST_SPAN):
+        raise InvalidMessage(f"delay {delay!r}: None or a timedelta from zero to {LONGEST_SPAN.days} days")
+    if within is None:
         return
-    if not isinstance(draft.delay, timedelta) or draft.delay < timedelta(0):
-        raise InvalidMessage(f"delay {draft.delay!r}: None or a timedelta that is not negative")
-    for consumer in consumers:
-        if draft.delay >= consumer.deadline:
-            raise InvalidMessage(
-                f"delay {draft.delay} is not shorter than the deadline of {consumer.name} ({consumer.deadline}); "
-                "the message would expire before it starts. Raise the consumer's deadline"
-            )
+    if not isinstance(within, timedelta) or not timedelta(0) < within <= LONGEST_SPAN:
+        raise InvalidMessage(
+            f"within {within!r}: None or a timedelta greater than zero, up to {LONGEST_SPAN.days} days"
+        )
+    if within <= (delay or timedelta(0)):
+        raise InvalidMessage(f"within {within} is over before the delay of {delay}; the message could never be started")
 
 
 def _take_turn(messages: Sequence[_PreparedMessage]) -> list[_PreparedMessage]:
@@ -304,8 +318,9 @@ def _statement(using: str) -> tuple[str, str]:
 def _row_values(message: _PreparedMessage, clock: Clock) -> list[Any]:
     draft, consumer = message.draft, message.consumer
     delay = draft.delay or timedelta(0)
-    due = consumer.deadline if message.asleep else delay or conf().grace
-    spans = [timedelta(0), delay, due, consumer.deadline]
+    end = draft.within or delay + consumer.deadline
+    due = end if message.asleep else min(delay or conf().grace, end)
+    spans = [timedelta(0), delay, due, end]
     named = [draft.topic, consumer.name, message.key, draft.ordering_key, message.digest, consumer.retry.limit]
     return [*named, message.payload, message.headers, *map(clock.seconds, spans)]
 

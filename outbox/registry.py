@@ -12,7 +12,7 @@ from django.apps import apps
 
 from outbox.conf import conf
 from outbox.errors import ConsumerError
-from outbox.policy import Backoff
+from outbox.policy import Backoff, Rate
 from outbox.topics import NAME_LENGTH, is_pattern, is_topic, matches
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ H = TypeVar("H", bound=Handler)
 SETTLE_MARGIN = timedelta(seconds=10)
 TIMES_IN_A_HINT = 4
 """How often an atomic consumer may use up its timeout in one hint: see ``Consumer.time_limit``."""
+OVERDUE = ("fail", "discard")
 LONGEST_HINT = timedelta(minutes=15)
 """Half of RabbitMQ's default ``consumer_timeout`` (30 min): a hint that runs longer would stop its worker."""
 
@@ -44,11 +45,44 @@ class Consumer:
     bulk: bool
     deadline: timedelta
     high_water: int | None
+    concurrency: int
+    rate: Rate | None
+    at_most_once: bool
+    overdue: str
+
+    @property
+    def is_async(self) -> bool:
+        """Tell whether the handler is ``async def``."""
+        return _is_async(self.handler)
+
+    @property
+    def wide(self) -> bool:
+        """Tell whether the calls are made beside each other, by the process's own pool of places, and not in the hint.
+
+        A rate is one, too: a call that must wait for its time must not hold up a hint.
+        """
+        return not self.atomic and (self.concurrency > 1 or self.is_async or self.bulk or self.rate is not None)
 
     @property
     def lease(self) -> timedelta:
-        """How long a started row belongs to its worker; with ``atomic`` the row lock protects it after that."""
-        return conf().lease if self.atomic else self.timeout + conf().lease
+        """How long a started row belongs to its worker.
+
+        With ``atomic`` the row lock protects it after that. Of calls made beside each other the lease is renewed.
+        """
+        return conf().lease if self.atomic or self.wide else self.timeout + conf().lease
+
+    @property
+    def rows_in_call(self) -> int:
+        """How many messages one call has at most."""
+        return self.chunk if self.bulk else 1
+
+    def suspects_together(self, lost: int) -> int:
+        """Return how many rows run beside each other that ``lost`` workers in a row were lost over.
+
+        Where calls are made beside each other, half as many with each loss: what ends its worker is found among many
+        innocent ones after few losses, and none of those is charged.
+        """
+        return max(1, self.concurrency >> lost) if self.wide else 1
 
     @property
     def time_limit(self) -> timedelta:
@@ -56,8 +90,11 @@ class Consumer:
 
         A chunk takes no more rows when its time is up, so one row is late in it: a list that was called at once may
         be late before that. One row is late among those that are redone: in a first try, which met others, and in a
-        last. Outside a transaction nothing else ends a row yet, so every row of a hint has its time.
+        last. Outside a transaction nothing else ends a row yet, so every row of a hint has its time. Calls beside each
+        other are not made in the hint.
         """
+        if self.wide:
+            return LONGEST_HINT
         times = TIMES_IN_A_HINT if self.atomic else self.chunk
         return max(timedelta(seconds=30), times * (self.timeout + timedelta(seconds=1)) + SETTLE_MARGIN)
 
@@ -88,6 +125,11 @@ def consumer(
     bulk: bool = False,
     deadline: timedelta = timedelta(days=7),
     high_water: int | None = None,
+    concurrency: int = 1,
+    rate: str | None = None,
+    burst: int = 1,
+    at_most_once: bool = False,
+    overdue: str = "fail",
 ) -> Callable[[H], H]:
     """Make the decorated function the consumer of every topic that matches ``pattern``.
 
@@ -107,6 +149,14 @@ def consumer(
     elsewhere holds its place until Celery's limit or a restart, so give a timeout to whatever it calls. Outside a
     transaction nothing is broken off but by Celery's limit for the whole hint.
 
+    With ``atomic=False`` up to ``concurrency`` calls are under way at once in a worker process: plain functions in
+    threads of it, ``async def`` ones on its event loop. A call that takes longer than ``timeout`` is cancelled on the
+    loop; a thread cannot be: the message has timed out all the same, and the thread keeps its place until it ends.
+    ``rate`` ("100/s", "100/min", "100/h") is how often the consumer is called over all workers together; of what was
+    not used, ``burst`` calls are saved up. ``at_most_once=True`` never makes a second call by itself, unless the first
+    was certainly not made, or raised ``Snooze`` or ``Unavailable``. ``overdue="discard"`` closes a message whose
+    deadline has passed, and leaves no work for a person, if no call for it was ever made; ``"fail"`` fails it.
+
     A function may listen to a second pattern by a second decorator: two consumers, of which one needs ``name=``.
 
     Raises ``ConsumerError`` at start-up for a wrong pattern, name, option or function, and for a name taken twice.
@@ -118,8 +168,20 @@ def consumer(
         raise ConsumerError(f"consumer({pattern!r}): retry={retry!r} is no outbox.Backoff")
     if sort is not None and not callable(sort):
         raise ConsumerError(f"consumer({pattern!r}): sort={sort!r} is no function of a message")
-    if bulk and not atomic:
-        raise ConsumerError(f"consumer({pattern!r}): bulk=True needs atomic=True")
+    _check_counts(pattern, concurrency=concurrency, burst=burst)
+    if overdue not in OVERDUE:
+        raise ConsumerError(f"consumer({pattern!r}): overdue={overdue!r} is neither of {OVERDUE}")
+    outside = {"concurrency": concurrency > 1, "rate": rate is not None, "at_most_once": at_most_once}
+    if atomic and any(outside.values()):
+        named = next(option for option, given in outside.items() if given)
+        raise ConsumerError(f"consumer({pattern!r}): {named}= is for calls outside a transaction; give it atomic=False")
+    if rate is None and burst > 1:
+        raise ConsumerError(f"consumer({pattern!r}): burst= is of a rate; give it rate= as well")
+    if at_most_once and (bulk or retry is not None):
+        raise ConsumerError(
+            f"consumer({pattern!r}): at_most_once=True makes one call for one message and never repeats it; it goes "
+            "with neither bulk=True nor retry="
+        )
     if isolated and (bulk or not atomic):
         raise ConsumerError(
             f"consumer({pattern!r}): isolated=True gives each message a transaction of its own; it goes with neither "
@@ -128,22 +190,31 @@ def consumer(
 
     def register(handler: H) -> H:
         _check_handler(pattern, handler)
+        if atomic and _is_async(handler):
+            raise ConsumerError(
+                f"consumer({pattern!r}): {handler!r} is async: no transaction is open across an await. Give it "
+                "atomic=False, or make it a plain function"
+            )
         entry = Consumer(
             name=name or _default_name(handler),
             pattern=pattern,
             handler=handler,
-            retry=retry or Backoff(),
+            retry=Backoff(limit=1) if at_most_once else retry or Backoff(),
             timeout=timeout,
-            chunk=chunk or (50 if atomic else 5),
+            chunk=chunk or _default_chunk(atomic=atomic, bulk=bulk, concurrency=concurrency),
             sort=sort,
             atomic=atomic,
             isolated=isolated,
             bulk=bulk,
             deadline=deadline,
             high_water=high_water,
+            concurrency=concurrency,
+            rate=None if rate is None else Rate.parse(rate, burst=burst),
+            at_most_once=at_most_once,
+            overdue=overdue,
         )
         _check_name(entry)
-        if entry.time_limit > LONGEST_HINT:
+        if not entry.wide and entry.time_limit > LONGEST_HINT:
             raise ConsumerError(
                 f"consumer {entry.name}: a hint may take up to {entry.time_limit}, more than {LONGEST_HINT}; lower "
                 + ("timeout" if entry.atomic else "chunk or timeout")
@@ -229,11 +300,11 @@ def _check_handler(pattern: str, handler: object) -> None:
     """Refuse what would fail on every message, and above all what would seem to succeed without having run."""
     if isinstance(handler, type) or not callable(handler):
         raise ConsumerError(f"consumer({pattern!r}): {handler!r} is no function")
-    for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+    for kind in (inspect.isgeneratorfunction, inspect.isasyncgenfunction):
         if kind(handler):
             raise ConsumerError(
-                f"consumer({pattern!r}): {handler!r} would not run when it is called: a consumer is a plain function, "
-                "neither async (wrap it in asgiref.sync.async_to_sync) nor a generator"
+                f"consumer({pattern!r}): {handler!r} would not run when it is called: a consumer is a function, plain "
+                "or async, and no generator"
             )
     try:
         inspect.signature(handler).bind(None)
@@ -241,6 +312,17 @@ def _check_handler(pattern: str, handler: object) -> None:
         return
     except TypeError as error:
         raise ConsumerError(f"consumer({pattern!r}): {handler!r} is called with one argument: {error}") from error
+
+
+def _is_async(handler: object) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+
+
+def _default_chunk(*, atomic: bool, bulk: bool, concurrency: int) -> int:
+    """Return how many rows are delivered together: those of a transaction, of a list, or of the places of a process."""
+    if atomic or bulk:
+        return 50
+    return max(5, concurrency)
 
 
 def _check_name(entry: Consumer) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 from celery import Task, shared_task
 
+from outbox import registry
 from outbox.broker.queues import DELIVER_TASK, queue_name
 from outbox.delivery import chunks, sessions
+from outbox.delivery.wide import hints
 from outbox.maintenance import pruning, rescan, rollup, schedule
 from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 from outbox.monitoring import alerts, causes
@@ -26,13 +28,17 @@ class MaintenanceTask(Task):  # type: ignore[type-arg]  # generic for the type c
         return super().apply_async(args, kwargs, **{"queue": queue_name("control"), **options})
 
 
-@shared_task(name=DELIVER_TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
-def run_deliver(consumer: str, ids: list[int]) -> None:
+@shared_task(name=DELIVER_TASK, bind=True, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
+def run_deliver(self: Task, consumer: str, ids: list[int]) -> None:  # type: ignore[type-arg]  # as above
     """Deliver the rows a hint names. A hint that is no hint is dropped with a log line; the table has the work."""
     if not _is_hint(consumer, ids):
         log.error("dropped what is no hint: %.200r for %.200r", ids, consumer)
         return
-    chunks.deliver(consumer, ids)
+    entry = registry.get(consumer)
+    if entry is not None and entry.wide and not self.request.is_eager:
+        hints.deliver(entry, ids)
+    else:
+        chunks.deliver(consumer, ids)
 
 
 @shared_task(name=RESCAN_TASK, base=MaintenanceTask, ignore_result=True)

@@ -1,8 +1,9 @@
 """The breaker: when the world behind a consumer is down, ask it with one row at a time instead of with all.
 
-Opens when three different rows in a row say ``Unavailable``. Then one canary, the oldest due row, is sent per probe,
-after 5 s at first and every 30 s at the most; any other outcome of the canary closes the breaker. What is noted here is
-shared by all workers, so it is never written inside a handling transaction.
+Opens when three different rows in a row say ``Unavailable``, or when one says for how long (``after=``). Then one
+canary, the oldest due row, is sent per probe, after 5 s (or what was said) at first and every 30 s at the most; any
+other outcome of the canary closes the breaker. What is noted here is shared by all workers, so it is never written
+inside a handling transaction.
 """
 
 import logging
@@ -39,11 +40,14 @@ class Circuit:
     canary: int | None = None
     probe_after: timedelta = timedelta(0)
 
-    def after(self, row: int, *, down: bool, first_probe: timedelta) -> "Circuit":
+    def after(self, row: int, *, down: bool, first_probe: timedelta, told: timedelta | None = None) -> "Circuit":
         """Return what the breaker is once ``row`` has ended, saying that the world is ``down`` or anything else.
 
-        Rows that were under way when it opened change nothing; only its canary does.
+        Rows that were under way when it opened change nothing; only its canary does. What the world itself has ``told``
+        opens it at once, and nobody asks before that time.
         """
+        if told is not None:
+            return Circuit(open=True, unavailable=(*self.unavailable, row)[-ROWS_TO_OPEN:], probe_after=told)
         if self.open:
             if row != self.canary:
                 return self
@@ -83,8 +87,9 @@ def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
         before = circuit = _circuit_of(state)
         for report in ended:
             down = isinstance(report.outcome, FoundUnavailable)
-            after = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after)
-            if after.open and not circuit.open:
+            told = _told(report)
+            after = circuit.after(report.message.pk, down=down, first_probe=conf().probe_after, told=told)
+            if after.open and not circuit.open and told is None:
                 after = _opened_if_in_a_row(consumer, after, closed=circuit)
             circuit = after
         if circuit != before:
@@ -92,6 +97,14 @@ def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
     last_seen.value.at = float("-inf")
     if circuit.open != before.open:
         log.warning("the breaker of %s is %s", consumer.name, "open" if circuit.open else "closed again")
+
+
+def _told(report: Report) -> timedelta | None:
+    """Return how long the world has said to wait, a second at least; None if it has not."""
+    match report.outcome:
+        case FoundUnavailable(after, told=True):
+            return max(after, timedelta(seconds=1))
+    return None
 
 
 def _opened_if_in_a_row(consumer: Consumer, opened: Circuit, *, closed: Circuit) -> Circuit:

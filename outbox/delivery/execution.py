@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, NoReturn
 
 from outbox import logs
 from outbox.conf import conf
@@ -73,6 +74,48 @@ class Redo(Exception):
     """
 
 
+class OneOfMany:
+    """How a bulk handler reports on one message of its list. Its last word counts."""
+
+    of_many = True
+
+    def __init__(self) -> None:
+        self.reported = False
+        self.error: BaseException | None = None
+
+    def report(self, error: BaseException | None) -> None:
+        """Note what became of the message; what is no error is one of the handler's own."""
+        if error is not None and not isinstance(error, BaseException):
+            raise TypeError(f"message.report() takes an exception, or nothing for a success, not {error!r:.100}")
+        self.reported, self.error = True, error
+
+    def open(self) -> NoReturn:
+        """Refuse what is for one message alone."""
+        raise RuntimeError("a bulk consumer reports on each message by message.report()")
+
+    def call(self, _function: object, /, *_args: object, **_kwargs: object) -> NoReturn:
+        """Refuse the same."""
+        self.open()
+
+
+def hand_out(messages: Sequence[Message]) -> list[Message]:
+    """Return copies of the messages of one call, each with a way to report on it."""
+    for message in messages:
+        message.settlement = OneOfMany()
+    return [copy_of(message) for message in messages]
+
+
+def reports_on(messages: Sequence[Message], error: BaseException | None = None) -> list[Report]:
+    """Return what a call for many came to: what the handler has said of each, else whether the call ended well."""
+    return [_report_on(message, error) for message in messages]
+
+
+def _report_on(message: Message, error: BaseException | None) -> Report:
+    said: Any = message.settlement
+    error = said.error if said.reported else error
+    return Report(message, Succeeded()) if error is None else classify(message, error)
+
+
 def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -> Report:
     """Call the consumer for one message inside a savepoint; what it wrote before failing is rolled back.
 
@@ -80,29 +123,29 @@ def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -
     """
     try:
         with logs.at_work_on(message), savepoints.row():
-            work = copy_of(message)
-            run(consumer, [work] if consumer.bulk else work, [message], savepoints.process)
+            work = hand_out([message]) if consumer.bulk else copy_of(message)
+            run(consumer, work, [message], savepoints.process)
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
         if _is_anothers(error, consumer, savepoints):
             raise Redo(_error_text(error)) from error
         return classify(message, error)
-    return Report(message, Succeeded())
+    return reports_on([message])[0] if consumer.bulk else Report(message, Succeeded())
 
 
 def call_bulk(consumer: Consumer, messages: Sequence[Message], savepoints: Savepoints) -> list[Report] | None:
     """Call a bulk consumer once for all messages; None if it failed, and each must be tried in a list of one."""
     try:
         with logs.at_work_on(*messages), savepoints.row():
-            run(consumer, [copy_of(message) for message in messages], messages, savepoints.process)
+            run(consumer, hand_out(messages), messages, savepoints.process)
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
     except BaseException as error:
         if _is_anothers(error, consumer, savepoints):
             raise Redo(_error_text(error)) from error
         return None
-    return [Report(message, Succeeded()) for message in messages]
+    return reports_on(messages)
 
 
 def _is_anothers(error: BaseException, consumer: Consumer, savepoints: Savepoints) -> bool:
@@ -138,7 +181,8 @@ def run(
         if inspect.iscoroutine(left) or inspect.isgenerator(left):
             left.close()
         raise TypeError(
-            f"{consumer.name} returned a {type(left).__name__}, which has not run; a consumer is a plain function"
+            f"{consumer.name} returned a {type(left).__name__}, which has not run; a consumer is a plain function, or "
+            "is declared with async def"
         )
 
 
@@ -167,7 +211,8 @@ def classify(message: Message, error: BaseException) -> Report:
                 log.warning("message %d of %s: %s", message.pk, message.consumer, error)
             return Report(message, Snoozed(error.after), text)
         case Unavailable():
-            return Report(message, FoundUnavailable(conf().probe_after), text)
+            told = error.after is not None
+            return Report(message, FoundUnavailable(error.after or conf().probe_after, told=told), text)
         case _:
             ended = isinstance(error, TransactionEnded)
             late = isinstance(error, TimeLimitReached)

@@ -11,10 +11,10 @@ right. It is free a number of times in a row and then a failed attempt, so that 
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 
 from django.db import connections, transaction
 
@@ -32,12 +32,33 @@ from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 SETTLED_TWICE = "message.settling() was used before; a message is settled once"
-INTERRUPTED = "interrupted by the database: "
+INTERRUPTED = "interrupted: "
 """How the error of a free attempt begins."""
 FREE_IN_A_ROW = 10
 """How many attempts in a row are free, although the database works, because a session ended or a settle met others."""
+
+
+class CallCancelled(Exception):
+    """Somebody else has cancelled the call, on its event loop; nothing is wrong with its message."""
+
+
+LEFT_OPEN = (
+    "the handler returned with a transaction open on {where}, or with autocommit switched off; "
+    "use transaction.atomic() as a with-block or a decorator"
+)
 FORKED = "message.settling() was used in a process that the handler forked; only the one that was called may settle"
+
+
+class Ended(NamedTuple):
+    """What a call came to for one message, and whether its handler has settled it, or tried to settle it twice."""
+
+    report: Report
+    settled: bool = False
+    twice: bool = False
 
 
 def handle(consumer: Consumer, fence: Fence) -> None:
@@ -45,34 +66,65 @@ def handle(consumer: Consumer, fence: Fence) -> None:
     message = database_errors.once_back(lambda: Message.objects.held([fence]).first())
     if message is not None:
         with logs.at_work_on(message):
-            _handle(consumer, message)
+            [ended] = make_call(consumer, [message])
+            sessions.restore()
+            finish(consumer, ended)
 
 
-def _handle(consumer: Consumer, message: Message) -> None:
-    settlement = Settlement(message)
-    message.settlement = settlement.open
-    report = call_outside(consumer, message)
-    if not settlement.done:
-        report = _as_free_where_the_database_was_in_the_way(report, settlement)
-    sessions.restore()
-    if not settlement.done:
-        settle_outside(consumer, report)
+def make_call(consumer: Consumer, messages: Sequence[Message]) -> list[Ended]:
+    """Call the consumer in no transaction of ours, and judge what it does and what it leaves open.
+
+    For one message, or for the many of a ``bulk`` consumer.
+    """
+    if consumer.bulk:
+        work = execution.hand_out(messages)
+        return [Ended(report) for report in _reports(messages, call_outside(consumer, work))]
+    [message] = messages
+    settlement = message.settlement = Settlement(message)
+    error = call_outside(consumer, execution.copy_of(message))
+    return [judge(consumer, message, settlement, error)]
+
+
+def _reports(messages: Sequence[Message], error: BaseException | None) -> list[Report]:
+    return [as_free_where_the_database_was_in_the_way(report) for report in execution.reports_on(messages, error)]
+
+
+def judge(consumer: Consumer, message: Message, settlement: "Settlement", error: BaseException | None) -> Ended:
+    """Return what the call for one message came to; asks the database where the error is one of its own."""
+    report = Report(message, Succeeded()) if error is None else execution.classify(message, error)
+    if not settlement.done and not consumer.at_most_once:
+        report = as_free_where_the_database_was_in_the_way(report, settlement)
+    return Ended(report, settlement.done, settlement.refused)
+
+
+def finish(consumer: Consumer, ended: Ended) -> None:
+    """Settle what the call came to, and what follows from it."""
+    if not ended.settled:
+        settle_outside(consumer, ended.report)
         return
+    note_what_came_after_success(ended)
+    follow_up.follow_up(consumer, [Report(ended.report.message, Succeeded())])
+
+
+def note_what_came_after_success(ended: Ended) -> None:
+    """Say what went wrong after the handler had settled its message as a success, which stands."""
+    report = ended.report
     if not isinstance(report.outcome, Succeeded):
-        log.error("message %d was settled as a success, then its handler failed: %s", message.pk, report.error)
-    if settlement.refused:
-        # The success stands; what the handler wanted to write with a second one is lost, and that is shown beside it.
+        log.error("message %d was settled as a success, then its handler failed: %s", report.message.pk, report.error)
+    if ended.twice:
+        # What the handler wanted to write with a second success is lost, and that is shown beside the first.
         settling.record_beside_success(replace(report, error=SETTLED_TWICE))
-    follow_up.follow_up(consumer, [Report(message, Succeeded())])
 
 
 class Settlement:
     """The one transaction in which a handler may commit its result together with the success."""
 
+    of_many = False
+
     def __init__(self, message: Message) -> None:
         self._message = message
         self._pid = os.getpid()
-        self.done = self.refused = False
+        self.done = self.refused = self.is_settling = False
         self.failed: BaseException | None = None
 
     @contextmanager
@@ -87,13 +139,24 @@ class Settlement:
         if self.done:
             self.refused = True
             raise RuntimeError(SETTLED_TWICE)
+        self.is_settling = True
         try:
             with self._in_one_transaction():
                 yield
         except BaseException as error:
             self.failed = error
+            self.is_settling = False
             raise
         self.done = True
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function`` in that transaction and return what it returns."""
+        with self.open():
+            return function(*args, **kwargs)
+
+    def report(self, error: BaseException | None) -> NoReturn:
+        """Refuse what is for one of many."""
+        raise RuntimeError(f"message.report({error!r:.50}) is for consumers with bulk=True; let the handler raise")
 
     @contextmanager
     def _in_one_transaction(self) -> Iterator[None]:
@@ -115,28 +178,24 @@ class Settlement:
             raise TransactionEnded(ENDED)
 
 
-def call_outside(consumer: Consumer, message: Message) -> Report:
-    """Call the consumer in no transaction of ours, and judge what it does and what it leaves open."""
+def call_outside(consumer: Consumer, work: Message | list[Message]) -> BaseException | None:
+    """Call the consumer in no transaction of ours; return what it raised, or that it left one of its own open."""
     found = {alias: _depth(connection) for alias, connection in _open_connections()}
+    error: BaseException | None = None
     try:
-        execution.run(consumer, execution.copy_of(message))
-        report = Report(message, Succeeded())
-    except execution.ENDS_THE_PROCESS:
-        raise
-    except BaseException as error:
-        report = execution.classify(message, error)
+        execution.run(consumer, work)
+    except execution.ENDS_THE_PROCESS as ends:
+        if not consumer.wide:
+            raise
+        error = ends
+    except BaseException as raised:
+        error = raised
     left = [alias for alias, connection in _open_connections() if _depth(connection) != found.get(alias, SHUT)]
     for alias in left:
-        _close(connections[alias])
-    if left and isinstance(report.outcome, Succeeded):
-        return execution.classify(
-            message,
-            LeftOpenError(
-                f"the handler returned with a transaction open on {', '.join(left)}, or with autocommit switched off; "
-                "use transaction.atomic() as a with-block or a decorator"
-            ),
-        )
-    return report
+        close(connections[alias])
+    if left and error is None:
+        return LeftOpenError(LEFT_OPEN.format(where=", ".join(left)))
+    return error
 
 
 def _open_connections() -> list[tuple[str, Any]]:
@@ -157,7 +216,12 @@ SHUT = (True, False, 0, 0)
 """How deep in blocks a connection is that nobody has used."""
 
 
-def _close(connection: Any) -> None:
+def is_left_open(connection: Any) -> bool:
+    """Tell whether the connection is in a block, or without autocommit, where nobody should be at work on it."""
+    return _depth(connection) != SHUT
+
+
+def close(connection: Any) -> None:
     """Close the connection whatever Django believes to be open on it; what was not committed is lost."""
     connection.in_atomic_block = False
     connection.needs_rollback = False
@@ -167,13 +231,15 @@ def _close(connection: Any) -> None:
     connection.close()
 
 
-def _as_free_where_the_database_was_in_the_way(report: Report, settlement: Settlement) -> Report:
+def as_free_where_the_database_was_in_the_way(report: Report, settlement: Settlement | None = None) -> Report:
     """Return the report on a failed call as one that spends nothing, if it failed over the engine's database."""
     error = report.exception
     if error is None or not isinstance(report.outcome, Failed):
         return report
     fault = database_errors.judge(error)
-    met_others = error is settlement.failed and execution.is_conflict(error)
+    met_others = isinstance(error, CallCancelled) or (
+        settlement is not None and error is settlement.failed and execution.is_conflict(error)
+    )
     if fault is Fault.HANDLER and not met_others:
         return report
     if fault is not Fault.DATABASE and _free_before(report.message) >= FREE_IN_A_ROW:

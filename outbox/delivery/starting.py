@@ -141,30 +141,31 @@ def worker_name() -> str:
 @cache
 def _named(consumer_name: str, *, alone: bool) -> Start:
     """Return the start of rows that a hint names; what a worker was lost over is started alone."""
-    ready = _ready(consumer_name, canary=True).filter(Named())
-    return Start(ready if alone else ready.filter(lost=0))
+    named = ready(consumer_name, canary=True).filter(Named())
+    return Start(named if alone else named.filter(lost=0))
 
 
 @cache
 def _due(consumer_name: str, grace: timedelta) -> Start:
     """Return the start of what else of a consumer is due within ``grace``, the oldest first."""
-    return Start(_ready(consumer_name, canary=False).filter(lost=0).due(within=grace).due_since())
+    return Start(ready(consumer_name, canary=False).filter(lost=0).due(within=grace).due_since())
 
 
 @cache
 def _behind(consumer_name: str) -> StartBehind:
     """Return the start of what stands behind heads; never beside a canary, and never what a worker was lost over."""
-    ready = Message.objects.filter(consumer=consumer_name, lost=0).pending()
-    return StartBehind(ready.admitted(consumer_name, canary=False))
+    waiting = Message.objects.filter(consumer=consumer_name, lost=0).pending()
+    return StartBehind(waiting.admitted(consumer_name, canary=False))
 
 
 @cache
 def _next(consumer_name: str) -> StartNext:
     """Return the start of what comes next of keys: only what has not failed, for that goes alone."""
-    ready = Message.objects.filter(consumer=consumer_name, lost=0, last_error="").pending()
-    return StartNext(ready.admitted(consumer_name, canary=False))
+    waiting = Message.objects.filter(consumer=consumer_name, lost=0, last_error="").pending()
+    return StartNext(waiting.admitted(consumer_name, canary=False))
 
 
-def _ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
+def ready(consumer_name: str, *, canary: bool) -> MessageQuerySet:
+    """Return the rows of a consumer that may be started, but for when they are due."""
     first_of_key = Message.objects.filter(consumer=consumer_name).pending().at_head().with_key_free()
     return first_of_key.admitted(consumer_name, canary=canary)

@@ -20,6 +20,7 @@ from time import monotonic, sleep
 from types import FrameType
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.db import Error, connections
 
 from outbox.conf import conf
@@ -45,7 +46,18 @@ ACTIVE = 1
 
 
 class TimeLimitReached(BaseException):
-    """The handler took longer than its consumer's timeout. No ``Exception``, so that handlers let it pass."""
+    """The handler took longer than its consumer's timeout. No ``Exception``, so that handlers let it pass.
+
+    ``may_have_acted`` says whether somebody outside may have done what the handler asked.
+    """
+
+    may_have_acted: bool | None = None
+
+
+class CallTimedOut(TimeLimitReached):
+    """A call outside a transaction was broken off, or given up: the other side may have done what it was asked."""
+
+    may_have_acted = True
 
 
 class Call:
@@ -143,7 +155,7 @@ def call(consumer: Consumer, work: Message | list[Message], messages: Sequence[M
     a transaction is not limited yet: what it has done cannot be taken back.
     """
     if not consumer.atomic:
-        return consumer.handler(work)
+        return async_to_sync(consumer.handler)(work) if consumer.is_async else consumer.handler(work)  # type: ignore[arg-type]  # it is async
     current, watch = Call(consumer, messages), _the_watch()
     try:
         left = consumer.handler(work) if watch is None else _call(watch, current, work)

@@ -13,6 +13,7 @@ TITLES = {
     Reason.EXPIRED: "the deadline passed before it succeeded",
     Reason.CONSUMER_GONE: "the consumer is not in the code any more",
     Reason.NOT_TAKEN: "no worker took it",
+    Reason.MAY_HAVE_HAPPENED: "its worker was lost in the call, and it is never called twice",
     Reason.ENDED_TRANSACTION: "its handler ended the transaction in which it was called",
 }
 """Each reason in English, for log lines and for the names of failure groups. The desk has it in the reader's words."""

@@ -27,7 +27,7 @@ from outbox import audit
 from outbox.conf import FOR_EVER, conf
 from outbox.maintenance import removal
 from outbox.memory import Memory
-from outbox.models import Alert, Attempt, FailureCount, FailureGroup, Heartbeat, Message
+from outbox.models import Alert, Attempt, FailureCount, FailureGroup, Heartbeat, Message, Places
 from outbox.models.queryset import MessageQuerySet
 from outbox.monitoring.planned import must_take_over
 
@@ -44,6 +44,8 @@ MESSAGE_BATCH = 1000
 SMALL_TABLES = "prune small tables"
 SMALL_TABLES_EVERY = timedelta(minutes=1)
 """How often the smaller tables are pruned, which grow by what people do and by kinds, not by messages."""
+LOST_PLACES = timedelta(hours=1)
+"""How long it is kept what a process has said of its places that was killed."""
 GROUP_BATCH = 100
 """Kinds of failure forgotten by one pass at most."""
 REFUSED_AGAIN = timedelta(hours=1)
@@ -166,6 +168,7 @@ def _prune_small_tables() -> None:
     keep = conf().keep_stats
     alerts, _by_model = Alert.objects.resolved(after=keep).delete()
     groups = _prune_failure_groups(keep)
+    Places.objects.filter(at__lt=Now() - LOST_PLACES).delete()
     entries = 0 if conf().keep_audit == FOR_EVER else audit.prune_entries(older_than=conf().keep_audit)
     if alerts or groups or entries:
         log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alerts, groups, entries)

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from django.db import connections, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from outbox import logs, registry
@@ -221,7 +221,12 @@ def _take_back(consumer: Consumer, rows: Sequence[Message]) -> Recovered:
     alike: dict[Decision, list[Message]] = defaultdict(list)
     for message in rows:
         counters = Counters(message.attempts, message.attempt_limit, message.lost)
-        outcome, uniform = WorkerLost(with_database=message.pk in restarted), random.random()  # noqa: S311  # jitter
+        outcome = WorkerLost(
+            with_database=message.pk in restarted,
+            among=consumer.suspects_together(message.lost),
+            never_again=consumer.at_most_once,
+        )
+        uniform = random.random()  # noqa: S311  # jitter
         alike[decide(outcome, counters, consumer.retry, uniform=uniform)].append(message)
     for decision, together in alike.items():
         _write_down(consumer, decision, together)
@@ -262,8 +267,25 @@ def _write_down(consumer: Consumer, decision: Decision, rows: Sequence[Message])
 
 
 def _expire(batch: Batch) -> Recovered:
+    """Fail what is past its deadline; close what nobody needs any more, if no call was ever made for it."""
     rows = Message.objects.filter(pk__in=batch.ids).unfinished().filter(_EXPIRED)
+    consumer = registry.get(batch.consumer)
+    if consumer is not None and consumer.overdue == "discard":
+        called = Attempt.objects.filter(message=OuterRef("pk"))
+        _discard(batch.consumer, rows.filter(~Exists(called), status=Status.PENDING))
     return Recovered(failed=_fail(batch.consumer, rows, Reason.EXPIRED))
+
+
+def _discard(consumer: str, rows: MessageQuerySet) -> None:
+    """Close the first of ``rows`` as overdue, but none that somebody has locked: no work for a person."""
+    with transaction.atomic(using=conf().database):
+        locked = rows.order_by("due_at", "id").select_for_update(skip_locked=True, no_key=True)
+        keys: dict[int, str] = dict(locked.values_list("pk", "ordering_key")[:FAIL_BATCH])
+        if keys:
+            Message.objects.filter(pk__in=keys).close_as_overdue()
+    if keys:
+        log.info("%d messages of %s were overdue and are closed; no call was made for them", len(keys), consumer)
+        wake_heads({OrderOfKey(consumer, ordering_key) for ordering_key in keys.values() if ordering_key})
 
 
 def _fail_gone(names: Collection[str], until: float) -> Recovered:

@@ -7,7 +7,7 @@ network, and neither an attempt nor a send is spent on a broker that is away.
 
 import logging
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +30,7 @@ from outbox.maintenance.alone import alone
 from outbox.maintenance.order import wake_forgotten_heads
 from outbox.maintenance.recovery import recover_all
 from outbox.maintenance.set_back import mend_if_set_back
+from outbox.maintenance.width import width_of
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Heartbeat, Message, Status
 from outbox.models.queryset import MessageQuerySet
@@ -181,11 +182,17 @@ def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn
     room = consumer.hint_limit - depth
     if room <= (consumer.hint_limit // 2 if again else 0):
         return Turn.FULL
-    claim = _claim(consumer, min(room * consumer.chunk, CLAIM), room=room, counted=depth == 0)
+    width = width_of(consumer)
+    if width.calls == 0 or (width.calls is not None and again):
+        return Turn.DONE
+    many = min(room * consumer.chunk, CLAIM, CLAIM if width.calls is None else width.calls)
+    # Where a worker has said that it has places, it is there: its queue is empty because it takes each hint at once.
+    counted = depth == 0 and not width.is_known
+    claim = _claim(consumer, many, room=room, counted=counted)
     if claim.failed:
         result.failed += claim.failed
         counting.count_failures({without_error(consumer.name, Reason.NOT_TAKEN): claim.failed})
-    missing = _send(connection, _hints_for(consumer, claim.rows), room, result, counted=depth == 0)
+    missing = _send(connection, _hints_for(consumer, claim.rows), room, result, counted=counted)
     return Turn.MORE if claim.full and not missing else Turn.DONE
 
 
@@ -275,7 +282,7 @@ def _lock(due: MessageQuerySet, limit: int) -> list[Row]:
 
 
 def _fitting(rows: Iterable[Row], chunk: int, room: int) -> Iterator[Row]:
-    """Yield as many rows as ``room`` hints carry: a row that a worker was lost over takes a hint of its own."""
+    """Yield as many rows as ``room`` hints carry: a row that a worker was lost over may take a hint of its own."""
     places = room * chunk
     for row in rows:
         places -= chunk if row.lost else 1
@@ -293,10 +300,15 @@ def _behind(found: Sequence[Row]) -> set[int]:
 
 
 def _hints_for(consumer: Consumer, rows: Sequence[Row]) -> list[Hint]:
-    """Return the hints for ``rows``: chunks, but each row that a worker was lost over alone."""
-    sound = [row.id for row in rows if not row.lost]
-    chunks = [tuple(sound[start : start + consumer.chunk]) for start in range(0, len(sound), consumer.chunk)]
-    return [Hint(consumer.name, ids) for ids in [*((row.id,) for row in rows if row.lost), *chunks]]
+    """Return the hints for ``rows``: chunks, but what workers were lost over apart, as few as may run together."""
+    by_losses: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        by_losses[row.lost].append(row.id)
+    hints = []
+    for lost, ids in sorted(by_losses.items(), reverse=True):
+        size = consumer.suspects_together(lost) if lost else consumer.chunk
+        hints += [Hint(consumer.name, tuple(ids[at : at + size])) for at in range(0, len(ids), size)]
+    return hints
 
 
 def _make_due_again(missing: Sequence[Hint], *, counted: bool) -> None:

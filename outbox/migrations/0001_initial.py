@@ -176,6 +176,10 @@ class Migration(migrations.Migration):
                     "unavailable",
                     models.JSONField(blank=True, default=list, verbose_name="rows in a row that said unavailable"),
                 ),
+                (
+                    "next_call",
+                    models.DateTimeField(blank=True, null=True, verbose_name="next call that the rate allows"),
+                ),
                 ("gone_since", models.DateTimeField(blank=True, null=True, verbose_name="not in the code since")),
             ],
             options={
@@ -206,6 +210,10 @@ class Migration(migrations.Migration):
                             ("worker_lost", "its worker did not settle it in time, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),
                             ("consumer_gone", "the consumer is not in the code any more"),
+                            (
+                                "may_have_happened",
+                                "may have happened: its worker was lost in the call, and it is never called twice",
+                            ),
                             ("ended_transaction", "its handler ended the transaction in which it was called"),
                             (
                                 "not_taken",
@@ -373,7 +381,12 @@ class Migration(migrations.Migration):
                     "resolution",
                     models.CharField(
                         blank=True,
-                        choices=[("", "unresolved"), ("handled", "handled by hand"), ("discarded", "discarded")],
+                        choices=[
+                            ("", "unresolved"),
+                            ("handled", "handled by hand"),
+                            ("discarded", "discarded"),
+                            ("overdue", "overdue"),
+                        ],
                         default="",
                         max_length=9,
                         verbose_name="resolution",
@@ -421,6 +434,10 @@ class Migration(migrations.Migration):
                             ("worker_lost", "its worker did not settle it in time, again and again"),
                             ("expired", "expired: the deadline passed before it succeeded"),
                             ("consumer_gone", "the consumer is not in the code any more"),
+                            (
+                                "may_have_happened",
+                                "may have happened: its worker was lost in the call, and it is never called twice",
+                            ),
                             ("ended_transaction", "its handler ended the transaction in which it was called"),
                             (
                                 "not_taken",
@@ -522,7 +539,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(
                             ("resolution", ""),
                             models.Q(("resolution", "handled"), ("status", "success")),
-                            models.Q(("resolution", "discarded"), ("status", "failed")),
+                            models.Q(("resolution__in", ["discarded", "overdue"]), ("status", "failed")),
                             _connector="OR",
                         ),
                         name="outbox_message_resolution",
@@ -584,6 +601,24 @@ class Migration(migrations.Migration):
                         name="outbox_message_named",
                     ),
                 ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Places",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("worker", models.CharField(max_length=100, verbose_name="worker")),
+                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
+                ("width", models.PositiveIntegerField(verbose_name="places")),
+                ("taken", models.PositiveIntegerField(verbose_name="places taken")),
+                ("stuck", models.PositiveIntegerField(default=0, verbose_name="calls given up that still run")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="said")),
+            ],
+            options={
+                "verbose_name": "places of a worker",
+                "verbose_name_plural": "places of workers",
+                "default_permissions": ("view",),
+                "constraints": [models.UniqueConstraint(fields=("consumer", "worker"), name="outbox_places_once")],
             },
         ),
         migrations.CreateModel(

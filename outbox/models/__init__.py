@@ -5,6 +5,7 @@ from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
 from outbox.models.failure import FailureCount, FailureGroup, GroupState
 from outbox.models.message import Message
+from outbox.models.places import Places
 from outbox.models.queryset import Fence
 from outbox.models.state import ConsumerState, Heartbeat
 from outbox.models.stats import MinuteStat, TotalStat
@@ -24,6 +25,7 @@ __all__ = [
     "Heartbeat",
     "Message",
     "MinuteStat",
+    "Places",
     "Resolution",
     "Status",
     "TotalStat",

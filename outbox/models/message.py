@@ -3,8 +3,9 @@
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -18,10 +19,33 @@ from outbox.topics import NAME_LENGTH, TOPIC_LENGTH
 if TYPE_CHECKING:
     from outbox.models.attempt import Attempt
 
+P = ParamSpec("P")
+T = TypeVar("T")
+WHERE = {
+    "settling()": "is for plain consumers with atomic=False, while their message is delivered",
+    "settle()": "is for async consumers, while their message is delivered",
+    "report()": "is for consumers with bulk=True, while their messages are delivered",
+}
 KEY_LENGTH = 200
 DIGEST_LENGTH = 32
 ONE_OF_KEY = "outbox_message_one_of_key"
 """The constraint that lets no two messages of one ordering key run at once."""
+
+
+class Settlement(Protocol):
+    """How a handler settles its message, or reports on one of many."""
+
+    of_many: bool
+    """Whether the handler was given a list."""
+
+    def open(self) -> AbstractContextManager[None]:
+        """Open the transaction in which the success is committed."""
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function`` in that transaction."""
+
+    def report(self, error: BaseException | None) -> None:
+        """Note what became of the message."""
 
 
 class Message(models.Model):
@@ -97,7 +121,7 @@ class Message(models.Model):
             models.CheckConstraint(
                 condition=Q(resolution="")
                 | Q(resolution="handled", status="success")
-                | Q(resolution="discarded", status="failed"),
+                | Q(resolution__in=["discarded", "overdue"], status="failed"),
                 name="outbox_message_resolution",
             ),
             models.CheckConstraint(
@@ -164,8 +188,8 @@ class Message(models.Model):
     session_settings: str = ""
     """The settings of the session when the row was locked, in short; given by the delivery loop."""
 
-    settlement: Callable[[], AbstractContextManager[None]] | None = None
-    """How ``settling`` is done; given by the delivery loop while it calls an ``atomic=False`` consumer."""
+    settlement: "Settlement | None" = None
+    """How the message is settled or reported on by its handler; given by the delivery loop while it calls one."""
 
     if TYPE_CHECKING:
         attempt_set: models.Manager["Attempt"]
@@ -196,6 +220,26 @@ class Message(models.Model):
         A deadlock or a serialization failure takes the whole block back. Catch it outside the block and open another,
         or let it pass: then the consumer is called again under the same ``idempotency_key``, and no attempt is spent.
         """
-        if self.settlement is not None:
-            return self.settlement()
-        raise RuntimeError("message.settling() is for consumers with atomic=False, while their message is delivered")
+        return self._settlement("settling()").open()
+
+    async def settle(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do the same in an async consumer: call ``function`` in one transaction with the success; return its result.
+
+        It is a plain function that uses the ORM as usual. It runs in the one thread that has the process's session for
+        async consumers, one after another with what else they have there; no transaction is open across an await.
+        """
+        settlement = self._settlement("settle()")
+        return await sync_to_async(settlement.call, thread_sensitive=True)(function, *args, **kwargs)
+
+    def report(self, error: BaseException | None = None) -> None:
+        """Say in a ``bulk`` consumer what became of this one of the list: a success, or the ``error`` it failed with.
+
+        The error may be ``Reject``, ``Snooze`` or ``Unavailable`` as well. Whatever is not reported on has succeeded
+        when the handler returns, and failed with what the handler raises.
+        """
+        self._settlement("report()").report(error)
+
+    def _settlement(self, method: str) -> "Settlement":
+        if self.settlement is None or (method == "report()") != self.settlement.of_many:
+            raise RuntimeError(f"message.{method} {WHERE[method]}")
+        return self.settlement

@@ -9,7 +9,7 @@ from django.db.models.functions import Least, Now
 
 from outbox.models.sql.conditions import Given, Ints, IsHeadOfKey, KeyHeld, Ours
 from outbox.models.state import ConsumerState, EngineQuerySet
-from outbox.models.status import Status
+from outbox.models.status import Resolution, Status
 from outbox.policy import Reason
 
 if TYPE_CHECKING:
@@ -140,4 +140,10 @@ class MessageQuerySet(EngineQuerySet["Message"]):
             reason=reason,
             failure=failure,
             **changes,
+        )
+
+    def close_as_overdue(self) -> int:
+        """Pending → failed and closed: its deadline has passed, and nobody has anything to do with it."""
+        return self.filter(status=Status.PENDING).update(
+            status=Status.FAILED, finished_at=Now(), reason=Reason.EXPIRED, resolution=Resolution.OVERDUE
         )

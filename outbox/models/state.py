@@ -68,6 +68,7 @@ class ConsumerState(models.Model):
     probe_at = models.DateTimeField(_("next probe"), null=True, blank=True)
     probe_seconds = models.PositiveSmallIntegerField(_("seconds between probes"), default=0)
     unavailable = models.JSONField(_("rows in a row that said unavailable"), default=list, blank=True)
+    next_call = models.DateTimeField(_("next call that the rate allows"), null=True, blank=True)
     gone_since = models.DateTimeField(_("not in the code since"), null=True, blank=True)
 
     objects = ConsumerStateQuerySet.as_manager()

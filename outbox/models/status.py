@@ -14,11 +14,12 @@ class Status(models.TextChoices):
 
 
 class Resolution(models.TextChoices):
-    """What a person did with a failed message."""
+    """What a person did with a failed message, or that it was closed because nobody needs it any more."""
 
     NONE = "", _("unresolved")
     HANDLED = "handled", _("handled by hand")
     DISCARDED = "discarded", _("discarded")
+    OVERDUE = "overdue", _("overdue")
 
 
 class HandledAs(models.TextChoices):

@@ -4,7 +4,7 @@ from typing import Any
 
 from billiard.process import current_process
 from celery import Celery
-from celery.signals import task_postrun, task_prerun, worker_process_init, worker_process_shutdown
+from celery.signals import task_postrun, task_prerun, worker_process_init, worker_process_shutdown, worker_shutdown
 from django.apps import apps
 from django.db import connections
 from kombu.transport import TRANSPORT_ALIASES
@@ -57,10 +57,20 @@ def configure(app: Celery) -> None:
     if app.configured:  # type: ignore[attr-defined]  # missing in the stubs
         _set_defaults(app)
     app.steps["worker"].update(BOOTSTEPS)
-    worker_process_shutdown.connect(dispatcher.drain_celery_child)
+    worker_process_shutdown.connect(_end_process)
+    worker_shutdown.connect(_end_process)
     worker_process_init.connect(_let_hung_processes_end)
     if apps.ready:
         attach_queues()
+
+
+def _end_process(**_kwargs: Any) -> None:
+    """Wait for the calls that a process has under way, and send the hints that wait: it never runs ``atexit``."""
+    # Imported here: settings are not read while the app is being made.
+    from outbox.delivery.wide import hints
+
+    hints.end()
+    dispatcher.drain()
 
 
 def _let_hung_processes_end(**_kwargs: Any) -> None:

@@ -26,7 +26,17 @@ def handle_too(_message):
         ("a.b*", {}, "a pattern is words joined by dots"),
         ("a b", {}, "a pattern is words joined by dots"),
         ("**", {}, "a pattern is words joined by dots"),
-        ("a", {"bulk": True, "atomic": False}, "bulk=True needs atomic=True"),
+        ("a", {"concurrency": 5}, "concurrency= is for calls outside a transaction; give it atomic=False"),
+        ("a", {"rate": "5/s"}, "rate= is for calls outside a transaction"),
+        ("a", {"at_most_once": True}, "at_most_once= is for calls outside a transaction"),
+        ("a", {"atomic": False, "concurrency": 0}, "concurrency=0 is no whole number from 1 on"),
+        ("a", {"atomic": False, "rate": "fast"}, "calls per second, minute or hour"),
+        ("a", {"atomic": False, "rate": "0/s"}, "calls per second, minute or hour"),
+        ("a", {"atomic": False, "rate": 5}, "calls per second, minute or hour"),
+        ("a", {"atomic": False, "burst": 5}, "burst= is of a rate"),
+        ("a", {"atomic": False, "at_most_once": True, "bulk": True}, "with neither bulk=True nor retry="),
+        ("a", {"atomic": False, "at_most_once": True, "retry": Backoff()}, "with neither bulk=True nor retry="),
+        ("a", {"overdue": "ignore"}, "overdue='ignore' is neither of"),
         ("a", {"deadline": timedelta(0)}, "is no timedelta greater than zero"),
         ("a", {"timeout": timedelta(seconds=-1)}, "is no timedelta greater than zero"),
         ("a", {"timeout": 5}, "timeout=5 is no timedelta greater than zero"),
@@ -67,7 +77,14 @@ async def bit_by_bit_later(message):
     yield message
 
 
-@pytest.mark.parametrize("handler", [later, bit_by_bit, bit_by_bit_later])
+def test_an_async_function_is_no_consumer_inside_a_transaction():
+    with pytest.raises(ConsumerError, match="no transaction is open across an await"):
+        consumer("a", name="test.late")(later)
+
+    assert registry.get("test.late") is None
+
+
+@pytest.mark.parametrize("handler", [bit_by_bit, bit_by_bit_later])
 def test_a_function_that_would_not_run_when_it_is_called_is_refused(handler):
     with pytest.raises(ConsumerError, match="would not run when it is called"):
         consumer("a", name="test.late")(handler)

@@ -1,9 +1,11 @@
 """Consumers that do on demand what consumers do: write, fail, wait, kill their process."""
 
+import asyncio
 import os
 import signal
 import time
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -77,6 +79,35 @@ def order(message: Message) -> None:
     if message.payload.get("settle"):
         with message.settling():
             Tag.objects.create(name=f"order {message.key}")
+
+
+def call_vendor(message: Message) -> None:
+    """Write the call into the vendor's book, outside any transaction; it knows an order by its key."""
+    with Path(os.environ.get("VENDOR_BOOK", os.devnull)).open("a") as book:
+        book.write(f"{message.key} {os.getpid()}\n")
+
+
+@consumer("shop.called", name="shop.call", atomic=False, concurrency=50, timeout=timedelta(seconds=5), retry=QUICK)
+def call(message: Message) -> None:
+    """Call a vendor that takes its time, beside many other calls."""
+    call_vendor(message)
+    time.sleep(message.payload.get("seconds", 0))
+    if message.payload.get("do") == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if message.payload.get("settle"):
+        with message.settling():
+            leave_effect(message)
+
+
+@consumer("shop.awaited", name="shop.await", atomic=False, concurrency=50, timeout=timedelta(seconds=5), retry=QUICK)
+async def call_async(message: Message) -> None:
+    """The same on the event loop."""
+    call_vendor(message)
+    await asyncio.sleep(message.payload.get("seconds", 0))
+    if message.payload.get("do") == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if message.payload.get("settle"):
+        await message.settle(leave_effect, message)
 
 
 @consumer("shop.counted", name="shop.count", bulk=True, chunk=100, retry=QUICK)

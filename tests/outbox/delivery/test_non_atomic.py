@@ -175,7 +175,9 @@ def test_settling_outside_a_delivery_is_an_error(listen, atomic):
     listen(atomic=atomic, timeout=TIMEOUT)
     message = Message.objects.get(pk=publish_message())
 
-    with pytest.raises(RuntimeError, match="is for consumers with atomic=False, while their message is delivered"):
+    with pytest.raises(
+        RuntimeError, match="is for plain consumers with atomic=False, while their message is delivered"
+    ):
         message.settling()
 
 

@@ -138,11 +138,9 @@ class Protocol(RuleBasedStateMachine):
         if name == TILL:
             atomic.handle(registry.get(name), fences)
         else:
-            settlement = non_atomic.Settlement(message)
-            message.settlement = settlement.open
-            report = non_atomic.call_outside(registry.get(name), message)
-            if not settlement.done:
-                non_atomic.settle_outside(registry.get(name), report)
+            [ended] = non_atomic.make_call(registry.get(name), [message])
+            if not ended.settled:
+                non_atomic.settle_outside(registry.get(name), ended.report)
 
     @rule(depth=st.sampled_from([0, 0, 3, 50]), weather=st.sampled_from(["fine", "fine", "away", "refusing"]))
     def rescan(self, depth, weather):

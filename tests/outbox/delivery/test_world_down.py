@@ -299,7 +299,7 @@ def test_outside_a_session_that_is_ended_over_and_over_spends_tries_in_the_end(o
         (2, "unavailable"),
         (3, "failed"),
     ]
-    assert kept_attempts(id)[0][2].startswith("interrupted by the database: ")
+    assert kept_attempts(id)[0][2].startswith("interrupted: ")
 
 
 @pytest.mark.parametrize("code", ["40P01", "40001"])

@@ -1,0 +1,72 @@
+"""A hint for a consumer whose calls are made beside each other wakes the process's pool, and is over soon."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from billiard.process import current_process
+
+from outbox.delivery.wide.pool import Pool
+from outbox.registry import LONGEST_HINT, Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+MARGIN_SECONDS = 30
+"""How much earlier than Celery's limit a hint ends that waits for rows which run alone."""
+
+_lock = threading.Lock()
+_pool: Pool | None = None
+_inherited: list[Pool] = []
+
+
+def deliver(consumer: Consumer, ids: Sequence[int]) -> None:
+    """Wake the pool, and wait until it has looked at the rows that the hint names.
+
+    Of rows that a worker was lost over it waits for the end: their process runs nothing else meanwhile. A process in
+    which too many calls hang is replaced.
+    """
+    pool = _of_this_process()
+    ticket = pool.wake(consumer, ids)
+    ticket.done.wait(LONGEST_HINT.total_seconds() - MARGIN_SECONDS)
+    if pool.is_spoilt:
+        _replace_this_process(pool)
+
+
+def end(**_kwargs: Any) -> None:
+    """End the pool with its process: nothing more is started, and what is under way is waited for."""
+    pool = _pool
+    if pool is not None:
+        pool.end()
+
+
+def _replace_this_process(pool: Pool) -> None:
+    log.error("so many calls hang in this process that it ends; another takes its place")
+    pool.end()
+    if current_process().name == "MainProcess":
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        raise SystemExit
+
+
+def _of_this_process() -> Pool:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = Pool()
+        return _pool
+
+
+def _after_fork() -> None:
+    """Start afresh in a forked child, which has none of the threads. What the parent has is kept from the collector."""
+    global _pool, _lock
+    _lock = threading.Lock()
+    if _pool is not None:
+        _inherited.append(_pool)
+        _pool = None
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)

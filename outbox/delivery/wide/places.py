@@ -1,0 +1,29 @@
+"""Saying how many places a process has and how many are taken: to the rescan, to health and to the desk."""
+
+from time import monotonic
+
+from outbox.broker import dispatcher
+from outbox.delivery.wide.lanes import Lane
+from outbox.models import Places
+
+EVERY = 1.0
+"""Seconds between two reports, while anything is under way."""
+
+
+def say(worker: str, lane: Lane) -> None:
+    """Say it once a second while any is taken, and once more when none is.
+
+    While all are taken and more is due, a hint goes round, so that a process that has just begun takes its part.
+    """
+    said = len(lane.calls), lane.stuck
+    if monotonic() - lane.said_at < EVERY or (said == lane.said == (0, 0)):
+        return
+    lane.said_at, lane.said = monotonic(), said
+    Places.objects.say(lane.consumer.name, worker, width=lane.consumer.concurrency, taken=said[0], stuck=said[1])
+    if lane.is_awake and not lane.room:
+        dispatcher.dispatch({lane.consumer.name: ()})
+
+
+def take_back(worker: str) -> None:
+    """Take back what a process has said that ends."""
+    Places.objects.filter(worker=worker).delete()

@@ -1,0 +1,98 @@
+"""Settling calls that were made beside each other: each row is judged alone, and one that was overtaken harms none."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence, Set
+
+from outbox.delivery import database_errors, execution, follow_up, non_atomic, settling
+from outbox.delivery.execution import Report
+from outbox.delivery.non_atomic import Ended
+from outbox.delivery.time_limits import CallTimedOut
+from outbox.delivery.wide.calls import Call
+from outbox.models import Fence, Message, Status
+from outbox.models.sql import calls as statements
+from outbox.policy import ZERO, Succeeded
+from outbox.registry import Consumer
+
+log = logging.getLogger("outbox.delivery")
+
+
+def settle(calls: Sequence[Call]) -> None:
+    """Settle what the calls came to: the successes of a consumer by one statement, everything else row by row."""
+    by_consumer: dict[Consumer, list[Ended]] = defaultdict(list)
+    for call in calls:
+        by_consumer[call.consumer].extend(call.ended)
+    for consumer, ended in by_consumer.items():
+        try:
+            _settle_some(consumer, ended)
+        except Exception:
+            # The database was away for longer than a lease, or worse: the rows are taken back as of a lost worker.
+            log.exception("%s: it could not be written down what %d calls came to", consumer.name, len(ended))
+
+
+def settle_as_timed_out(call: Call) -> None:
+    """Settle a call as timed out that still runs; the other side may have done what it was asked."""
+    text = f"the handler took longer than its timeout of {call.consumer.timeout.total_seconds():g} s, and still runs"
+    reports = [execution.classify(message, CallTimedOut(text)) for message in call.messages]
+    for report in reports:
+        non_atomic.settle_outside(call.consumer, report)
+
+
+def note_late(calls: Sequence[Call]) -> None:
+    """Keep what calls came to that were given up before."""
+    for call in calls:
+        for ended in call.ended:
+            if not ended.settled:
+                settling.record_late(ended.report)
+
+
+def _settle_some(consumer: Consumer, ended: Sequence[Ended]) -> None:
+    succeeded = [each.report for each in ended if not each.settled and isinstance(each.report.outcome, Succeeded)]
+    done = [Report(each.report.message, Succeeded()) for each in ended if each.settled]
+    for each in ended:
+        if each.settled:
+            non_atomic.note_what_came_after_success(each)
+    if succeeded:
+        done += _settle_successes(succeeded)
+    if done:
+        follow_up.follow_up(consumer, done)
+    for each in ended:
+        if not each.settled and not isinstance(each.report.outcome, Succeeded):
+            non_atomic.settle_outside(consumer, each.report)
+
+
+def _settle_successes(reports: Sequence[Report]) -> list[Report]:
+    """Mark the successes, again while the database is away; return those that were still ours."""
+    fences = [report.message.fence for report in reports]
+    ours: set[int] = set()
+    tries = 0
+
+    def settle_once_more() -> None:
+        nonlocal tries
+        tries += 1
+        ours.update(statements.succeed_each(fences))
+        if tries > 1:
+            ours.update(_settled_before(fences))
+
+    database_errors.once_back(settle_once_more)
+    for report in reports:
+        if report.message.pk not in ours:
+            settling.record_late(report)
+    return [report for report in reports if report.message.pk in ours]
+
+
+def _settled_before(fences: Sequence[Fence]) -> set[int]:
+    """Return which of the rows an earlier try has settled, whose answer was lost."""
+    rows = Message.objects.filter(pk__in=[fence.id for fence in fences], status=Status.SUCCESS)
+    found = dict(rows.values_list("pk", "attempts"))
+    return {fence.id for fence in fences if found.get(fence.id) == fence.attempts}
+
+
+def give_back_strays(worker: str, held: Set[int]) -> None:
+    """Give back what this process has started without knowing: the answer to the statement that did so was lost.
+
+    No call was made for it.
+    """
+    for row in Message.objects.unfinished().filter(status=Status.STARTED, worker=worker).exclude(pk__in=held):
+        log.warning("message %d was started without a call for it, and is given back", row.pk)
+        Message.objects.held([row.fence]).mark_pending(wait=ZERO, free=True, lost=row.lost, error=None)

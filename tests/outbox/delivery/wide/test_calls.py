@@ -1,0 +1,150 @@
+"""Calls beside each other, in threads and on the event loop."""
+
+import asyncio
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from tests.harness.messages import (
+    MessageState,
+    effects,
+    kept_attempts,
+    publish_message,
+    publish_messages,
+    state_of,
+    states_of,
+)
+from tests.outbox.delivery.wide.conftest import all_are, wait_for
+from tests.shop.models import Effect
+
+DONE = MessageState("success", attempts=1, attempt_limit=3)
+
+
+class Meeting:
+    """Notes how many calls are under way, and lets them go when so many have met."""
+
+    def __init__(self, many):
+        self.barrier = threading.Barrier(many, timeout=10)
+
+    def plain(self, _message):
+        self.barrier.wait()
+
+    async def on_the_loop(self, _message):
+        self.here = getattr(self, "here", 0) + 1
+        while self.here % self.barrier.parties:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", ["plain", "on_the_loop"])
+def test_as_many_calls_are_under_way_at_once_as_there_are_places(listen, deliver, way):
+    till = listen(getattr(Meeting(10), way), atomic=False, concurrency=10)
+    ids = publish_messages(10)
+
+    deliver(till, ids)
+
+    wait_for(all_are("success", ids))
+    assert states_of(ids) == [DONE] * 10
+
+
+def test_a_place_that_is_free_is_filled_while_another_call_goes_on(listen, deliver):
+    go_on = threading.Event()
+    first = []
+
+    def handler(message):
+        if message.pk == first[0]:
+            go_on.wait(10)
+
+    till = listen(handler, atomic=False, concurrency=3)
+    ids = publish_messages(30)
+    first.append(ids[0])
+
+    deliver(till, ids[:3])
+
+    wait_for(all_are("success", ids[1:]))
+    assert state_of(ids[0]).status == "started"
+    go_on.set()
+    wait_for(all_are("success", ids))
+
+
+def test_no_row_is_started_before_its_call_has_a_place(listen, deliver):
+    go_on = threading.Event()
+    till = listen(lambda _message: go_on.wait(10), atomic=False, concurrency=2)
+    ids = publish_messages(5)
+
+    deliver(till, ids)
+    time.sleep(0.3)
+
+    assert [entry.status for entry in states_of(ids)].count("started") == 2
+    go_on.set()
+    wait_for(all_are("success", ids))
+
+
+def test_one_failure_is_no_harm_to_the_others(listen, deliver):
+    def handler(message):
+        if message.payload.get("do") == "fail":
+            raise ValueError("the vendor is confused")
+
+    till = listen(handler, atomic=False, concurrency=5)
+    ids = [*publish_messages(4), publish_message(do="fail")]
+
+    deliver(till, ids)
+
+    wait_for(all_are("success", ids[:4]))
+    wait_for(lambda: kept_attempts(ids[4]))
+    assert kept_attempts(ids[4]) == [(1, "failed", "ValueError: the vendor is confused")]
+    assert states_of(ids[:4]) == [DONE] * 4
+
+
+def test_an_async_handler_settles_with_what_it_writes(listen, deliver):
+    def write(message):
+        Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=0)
+
+    async def handler(message):
+        await asyncio.sleep(0.01)
+        await message.settle(write, message)
+
+    till = listen(handler, atomic=False, concurrency=5)
+    ids = publish_messages(5)
+
+    deliver(till, ids)
+
+    wait_for(all_are("success", ids))
+    assert sorted(effects()) == sorted((id, 1) for id in ids)
+
+
+def test_an_async_handler_is_cancelled_at_its_timeout(listen, deliver):
+    cancelled = []
+
+    async def handler(message):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(message.pk)
+            raise
+
+    till = listen(handler, atomic=False, concurrency=5, timeout=timedelta(seconds=0.3))
+    id = publish_message()
+
+    deliver(till, [id])
+
+    wait_for(lambda: kept_attempts(id))
+    assert cancelled == [id]
+    assert kept_attempts(id) == [(1, "failed", "CallTimedOut: the handler took longer than its timeout of 0.3 s")]
+
+
+def test_a_thread_that_hangs_is_given_up_and_keeps_its_place(listen, deliver, pool):
+    go_on = threading.Event()
+    till = listen(lambda _message: go_on.wait(20), atomic=False, concurrency=5, timeout=timedelta(seconds=0.3))
+    id = publish_message()
+
+    deliver(till, [id])
+
+    wait_for(lambda: kept_attempts(id))
+    assert kept_attempts(id)[0][2].endswith("timeout of 0.3 s, and still runs")
+    assert [call.given_up for call in pool.under_way()] == [True]
+    go_on.set()
+    wait_for(lambda: not pool.under_way())
+    wait_for(lambda: len(kept_attempts(id)) == 2)
+    assert kept_attempts(id)[1][1] == "late"
