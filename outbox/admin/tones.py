@@ -54,6 +54,7 @@ _OF_STATUS: Mapping[str, Tone] = {
     Status.FAILED: Tone.BAD,
     Resolution.HANDLED: Tone.GOOD,
     Resolution.DISCARDED: Tone.CLOSED,
+    Resolution.OVERDUE: Tone.CLOSED,
 }
 
 

@@ -35,6 +35,7 @@ class What(StrEnum):
     HELD = "held"
     BURST = "burst"
     FAILING = "failing"
+    STUCK = "stuck"
     SNAPSHOT = "snapshot"
     IDLE = "idle_in_transaction"
     MAINTENANCE = "maintenance"

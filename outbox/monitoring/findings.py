@@ -260,6 +260,7 @@ def _consumer(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]
     yield from _failed_findings(consumer, limits)
     yield from _held_key(consumer, limits)
     yield from _failing(consumer, limits)
+    yield from _stuck(consumer)
 
 
 def _oldest(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
@@ -382,6 +383,21 @@ def _failing(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
     )
     words = {"name": consumer.name, "span": in_words(BURST), "many": failed, "limit": limit}
     yield Finding(Level.WARNING, What.FAILING, text % words, consumer.name, failed, limit)
+
+
+def _stuck(consumer: ConsumerMeasurements) -> Iterator[Finding]:
+    if not consumer.stuck:
+        return
+    text = ngettext(
+        "%(name)s: %(many)d call was given up at its timeout and still runs; it keeps one of %(places)d places. Give "
+        "what the handler calls a timeout of its own. A process in which half of its calls hang is replaced.",
+        "%(name)s: %(many)d calls were given up at their timeout and still run; they keep as many of %(places)d "
+        "places. Give what the handler calls a timeout of its own. A process in which half of its calls hang is "
+        "replaced.",
+        consumer.stuck,
+    )
+    words = {"name": consumer.name, "many": consumer.stuck, "places": consumer.places}
+    yield Finding(Level.WARNING, What.STUCK, text % words, consumer.name, consumer.stuck, 0)
 
 
 def _level(*, warn: bool, alarm: bool) -> Level:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.conf import conf
 from outbox.memory import Memory
-from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat
+from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat, Places
 from outbox.models.sql import held_keys
 from outbox.models.sql.backlog import measure_backlogs
 from outbox.models.state import FUTURE
@@ -174,6 +174,8 @@ def _measure_consumers() -> Iterator[ConsumerMeasurements]:
     burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
     ended = {row["consumer"]: row for row in MinuteStat.objects.within(BURST).per_consumer()}
     known = {entry.name for entry in registry.all_consumers()}
+    wide = any(entry.wide for entry in registry.all_consumers())
+    places = Places.objects.per_consumer() if wide else {}
     held = _held_keys()
     for name, depth in measure_backlogs(known, cap=CAP).items():
         yield ConsumerMeasurements(
@@ -183,6 +185,7 @@ def _measure_consumers() -> Iterator[ConsumerMeasurements]:
             **depth._asdict(),
             **(_ended(ended[name]) if name in ended else {}),
             **(_hold_of(states[name]) if name in states else {}),
+            **places.get(name, {}),
             **held.get(name, {}),
         )
 
@@ -217,7 +220,11 @@ def _states() -> Iterable[Any]:
     on = Q(paused_until__isnull=True) | Q(paused_until__gt=Now())
     pause = Case(When(on, then=_ago(F("paused_at"))), default=None, output_field=DurationField())
     return ConsumerState.objects.annotate(
-        pause=pause, resumes=_ago(F("paused_until")), probe=_ago(F("probe_at")), gone=_ago(F("gone_since"))
+        pause=pause,
+        resumes=_ago(F("paused_until")),
+        probe=_ago(F("probe_at")),
+        gone=_ago(F("gone_since")),
+        call=_ago(F("next_call")),
     )
 
 
@@ -230,6 +237,7 @@ def _hold_of(state: Any) -> dict[str, Any]:
         "breaker_open": state.breaker == "open",
         "probe_in": -state.probe if state.probe is not None else None,
         "gone_for": state.gone,
+        "next_call_in": -state.call if state.call is not None and state.call < ZERO else None,
     }
 
 

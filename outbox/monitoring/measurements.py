@@ -27,7 +27,8 @@ class ConsumerMeasurements:
 
     ``held`` is the ordering key that a failed message has held for longest, ``held_keys`` how many are held.
 
-    ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute.
+    ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute. ``places``,
+    ``taken`` and ``stuck`` are of all worker processes that have lately said how many calls they make at once.
     """
 
     name: str
@@ -46,6 +47,10 @@ class ConsumerMeasurements:
     breaker_open: bool = False
     probe_in: timedelta | None = None
     gone_for: timedelta | None = None
+    places: int = 0
+    taken: int = 0
+    stuck: int = 0
+    next_call_in: timedelta | None = None
     held: HeldKey | None = None
     held_keys: int = 0
 

@@ -4,7 +4,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from outbox.models import Message, Status
+from outbox.models import Message, Resolution, Status
 
 EVIDENCE_LENGTH = 250
 
@@ -42,9 +42,12 @@ def why_not(action: Action, message: Message) -> str:
     if action is Action.REVEAL:
         return ""
     if action is Action.REOPEN:
-        return "" if message.resolution else _("Only what was handled or discarded by hand can be reopened.")
+        by_hand = message.resolution in (Resolution.HANDLED, Resolution.DISCARDED)
+        return "" if by_hand else _("Only what was handled or discarded by hand can be reopened.")
     if message.exhausted_at is not None:
         return ""
+    if message.resolution == Resolution.OVERDUE:
+        return _("The message was closed by itself: its time was over before it was ever called.")
     if message.resolution:
         return _("The message was already closed by hand. Reopen it first.")
     if message.status == Status.SUCCESS:

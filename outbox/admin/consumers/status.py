@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from outbox import registry
 from outbox.admin import formats
+from outbox.admin.messages.diagnosis import SLOW_RATE
 from outbox.admin.messages.listing import BoundedCount
 from outbox.admin.tones import Tone
 from outbox.conf import conf
@@ -55,11 +56,32 @@ class ConsumerStatus:
         return _("atomic") if self.entry.atomic else _("talks to another system")
 
     @property
+    def width(self) -> str:
+        """How many calls are made at once, how many are made now, and how often; empty if one after another."""
+        if self.entry is None or not self.entry.wide:
+            return ""
+        words = [_("up to %(many)d calls at once in a process") % {"many": self.entry.concurrency}]
+        if self.measurements.places:
+            now = _("%(taken)d of %(places)d places taken now")
+            words.append(now % {"taken": self.measurements.taken, "places": self.measurements.places})
+        if self.measurements.stuck:
+            words.append(_("%(many)d given up that still run") % {"many": self.measurements.stuck})
+        if self.entry.rate is not None:
+            words.append(_("at most %(rate)s, all workers together") % {"rate": self.entry.rate})
+        return ", ".join(words)
+
+    @property
     def tone(self) -> Tone:
         """How bad it is that it does not simply run."""
         if self.entry is None:
             return Tone.BAD
         return Tone.WAIT if self.is_paused or self.measurements.breaker_open else Tone.GOOD
+
+    @property
+    def waits_for_rate(self) -> bool:
+        """Tell whether messages wait because the next call may only be made seconds from now."""
+        wait = self.measurements.next_call_in
+        return bool(self.entry and self.entry.rate and self.measurements.pending and wait and wait > SLOW_RATE)
 
     @property
     def held(self) -> str:
@@ -68,6 +90,7 @@ class ConsumerStatus:
             *([_("not in the code")] if self.entry is None else []),
             *([_("paused by hand")] if self.is_paused else []),
             *([_("breaker open")] if self.measurements.breaker_open else []),
+            *([_("waits for its rate")] if self.waits_for_rate else []),
         ]
         return ", ".join(words) or _("runs")
 
@@ -93,6 +116,8 @@ class ConsumerStatus:
                 if until
                 else format_html("{}, {}", by, _("until somebody resumes it"))
             )
+        if self.waits_for_rate:
+            lines.append(format_html("{} {}", _("next call"), formats.format_moment(self.state.next_call)))
         if self.measurements.breaker_open:
             lines.append(format_html("{} {}", _("next probe"), formats.format_moment(self.state.probe_at)))
         return lines

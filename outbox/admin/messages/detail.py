@@ -23,7 +23,7 @@ from outbox.admin.forms import (
 )
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.tabs import Scope
-from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message, Status
+from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message, Resolution, Status
 from outbox.models.sql.held_keys import count_behind
 from outbox.models.sql.order import OrderOfKey, heads_of
 from outbox.monitoring.measurements import CAP
@@ -46,6 +46,8 @@ class FoundMessage:
     @property
     def form_classes(self) -> list[type[ActionForm]]:
         """The acts that belong to the message's state."""
+        if self.message.resolution == Resolution.OVERDUE:
+            return []
         if self.message.resolution:
             return [ReopenForm]
         retry = AskedRetryForm if diagnosis.other_side_may_have_acted(self.case) else RetryForm

@@ -21,6 +21,10 @@ SLOW_START = timedelta(minutes=1)
 """How long after it was due a message may lie before the desk suspects that no worker is there."""
 
 
+SLOW_RATE = timedelta(seconds=5)
+"""How long before the next call of its consumer a message is said to wait for that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Three sentences and a tone."""
@@ -53,7 +57,7 @@ def other_side_may_have_acted(case: Case) -> bool:
     other side when an attempt was cut off: by a timeout, by a broken connection, or because its worker died or came
     too late.
     """
-    if case.message.reason == Reason.ENDED_TRANSACTION:
+    if case.message.reason in (Reason.ENDED_TRANSACTION, Reason.MAY_HAVE_HAPPENED):
         return True
     if case.consumer is not None and case.consumer.atomic:
         return False
@@ -91,6 +95,13 @@ def _diagnose(case: Case) -> Diagnosis:
                 _("Discarded by hand."),
                 _("The promise was not kept and will not be; nobody is asked about it again."),
                 _("If that was a mistake, reopen it."),
+            )
+        case Status.FAILED, Resolution.OVERDUE:
+            return Diagnosis(
+                Tone.CLOSED,
+                _("Closed by itself: its time was over."),
+                _("No call was ever made for it, so nothing was done; its consumer has said that nobody minds."),
+                _("Nothing to do."),
             )
         case Status.FAILED, _resolution:
             return _diagnose_failed(case)
@@ -179,6 +190,11 @@ def _why_failed(case: Case) -> tuple[str, str]:
                     "worker. What was half done was rolled back."
                 ),
             )
+        case Reason.MAY_HAVE_HAPPENED:
+            return (
+                _("Its worker was lost in the call, and the machine never calls this consumer twice."),
+                _("Nobody knows whether the other side has acted."),
+            )
         case Reason.NO_TRIES_LEFT if case.attempts:
             return _("All tries are used up: %(attempts)d attempts, none succeeded.") % {
                 "attempts": message.attempts
@@ -265,14 +281,20 @@ def _pending(case: Case) -> Diagnosis:
             _("What the consumer needs is down; one message at a time is tried until it is back."),
             _("Nothing to do here. Look into the system that is down."),
         )
+    if (next_call := _waits_for_rate(case)) is not None:
+        words = {"rate": str(case.consumer.rate), "then": format_datetime(next_call)}
+        text = _(
+            "The consumer is called at most %(rate)s, all workers together; the next call may be made at %(then)s."
+        )
+        return Diagnosis(Tone.BUSY, happened, text % words, _("Nothing to do: it has its turn, the oldest first."))
     if message.not_before > case.now:
         return Diagnosis(Tone.BUSY, happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
     if case.head is not None:
-        words = {"id": case.head.pk, "key": message.ordering_key}
+        of_head = {"id": case.head.pk, "key": message.ordering_key}
         return Diagnosis(
             Tone.BUSY,
             happened,
-            _("It waits for message %(id)d, which comes first among those of “%(key)s”.") % words,
+            _("It waits for message %(id)d, which comes first among those of “%(key)s”.") % of_head,
             _what_to_do_about(case.head, case.now),
         )
     if message.due_at < case.now - SLOW_START:
@@ -283,6 +305,14 @@ def _pending(case: Case) -> Diagnosis:
             _("If many messages are pending, it waits its turn. Otherwise make sure that workers are running."),
         )
     return Diagnosis(Tone.BUSY, happened, _("A worker will take it up in a moment."), _("Nothing to do."))
+
+
+def _waits_for_rate(case: Case) -> datetime | None:
+    """Return when the rate allows the next call, if that is so far away that people would wonder."""
+    if case.consumer is None or case.consumer.rate is None or case.state is None or case.state.next_call is None:
+        return None
+    waits = case.message.not_before <= case.now and case.now + SLOW_RATE < case.state.next_call
+    return case.state.next_call if waits else None
 
 
 def _what_to_do_about(head: Message, now: datetime) -> str:

@@ -123,6 +123,14 @@ TABS = [
     Tab(
         "discarded", _("Discarded"), _("Nobody has discarded a message."), ("-id",), _closed(Resolution.DISCARDED), Q()
     ),
+    Tab(
+        "overdue",
+        _("Overdue"),
+        _("No message was closed because its time was over before it was ever called."),
+        ("-id",),
+        _closed(Resolution.OVERDUE),
+        Q(),
+    ),
     Tab("all", _("All"), _("There are no messages yet."), ("-id",), _everything, Q()),
 ]
 

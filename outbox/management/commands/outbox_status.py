@@ -13,6 +13,7 @@ from outbox.monitoring.health import Health, health
 from outbox.monitoring.measurements import CAP, ConsumerMeasurements
 
 HEADER = ("consumer", "pending", "started", "oldest", "failed", "held back")
+PLACES = "places"
 
 
 class Command(BaseCommand):
@@ -39,7 +40,12 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _print(self, seen: Health, *, everything: bool) -> None:
-        for line in _aligned([HEADER, *map(_row, seen.measurements.consumers)]):
+        consumers = seen.measurements.consumers
+        rows = [HEADER, *map(_row, consumers)]
+        if any(consumer.places for consumer in consumers):
+            columns = [PLACES, *map(_places, consumers)]
+            rows = [(*row[:3], column, *row[3:]) for row, column in zip(rows, columns, strict=True)]
+        for line in _aligned(rows):
             self.stdout.write(line)
         self.stdout.write("")
         styles = {Level.OK: self.style.SUCCESS, Level.WARNING: self.style.WARNING, Level.CRITICAL: self.style.ERROR}
@@ -63,6 +69,11 @@ def _row(consumer: ConsumerMeasurements) -> tuple[str, ...]:
         _describe_count(consumer.exhausted),
         ", ".join(held) or "-",
     )
+
+
+def _places(consumer: ConsumerMeasurements) -> str:
+    """Return how many calls are under way at once, of how many that may be."""
+    return f"{consumer.taken} of {consumer.places}" if consumer.places else "-"
 
 
 def _describe_count(number: int) -> str:
