@@ -12,6 +12,10 @@ BAD = ["fail", "reject", "kill"]
 """What ends with a message that has failed, or may."""
 
 
+WIDE = ("shop.called", "shop.awaited")
+"""Topics whose messages are called beside each other, in threads and on an event loop."""
+
+
 class Traffic:
     """Publishes through a client, which the storm may kill, and remembers how many there must be."""
 
@@ -22,7 +26,7 @@ class Traffic:
 
     def publish(self, many: int) -> None:
         """Publish a mixture, some in order of a key, several a commit."""
-        for topic in ("shop.sold", "shop.sold", "shop.sold_slowly", "shop.ordered", "shop.counted"):
+        for topic in ("shop.sold", "shop.sold", "shop.sold_slowly", "shop.ordered", "shop.counted", *WIDE):
             each = {self._key(topic): self._payload(topic) for _ in range(many)}
             self._send(topic, each)
         self._publish_in_order(many)
@@ -31,7 +35,9 @@ class Traffic:
         guilty = topic in ("shop.sold", "shop.sold_slowly") and self._rng.random() < 0.05
         return f"{GUILTY if guilty else ''}{next(self._numbers)}"
 
-    def _payload(self, _topic: str) -> dict[str, object]:
+    def _payload(self, topic: str) -> dict[str, object]:
+        if topic in WIDE:
+            return {"seconds": self._rng.uniform(0, 0.5), "settle": True}
         if self._rng.random() < 0.1:
             return {"do": "sleep", "seconds": self._rng.uniform(0, 0.2)}
         return {"do": "fail once"} if self._rng.random() < 0.03 else {}

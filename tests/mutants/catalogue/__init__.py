@@ -12,6 +12,7 @@ from tests.mutants.catalogue import (
     publishing,
     registry,
     time_limits,
+    wide,
     world_down,
 )
 
@@ -29,6 +30,7 @@ MUTANTS = [
     *publishing.MUTANTS,
     *registry.MUTANTS,
     *time_limits.MUTANTS,
+    *wide.MUTANTS,
     *world_down.MUTANTS,
 ]
 """All of them; each breaks one rule of the engine."""

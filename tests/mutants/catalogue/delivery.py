@@ -5,7 +5,7 @@ from tests.mutants.mutant import Change, mutant
 MUTANTS = [
     mutant(
         "a lost row starts only if the hint names it alone",
-        Change("delivery/starting.py", "Start(ready if alone else ready.filter(lost=0))", "Start(ready)"),
+        Change("delivery/starting.py", "Start(named if alone else named.filter(lost=0))", "Start(named)"),
         red=["delivery/test_top_up::test_a_lost_row_is_not_started_by_a_hint_of_several"],
     ),
     mutant(

@@ -21,10 +21,9 @@ MUTANTS = [
         "a lost row travels alone",
         Change(
             "maintenance/rescan.py",
-            "sound = [row.id for row in rows if not row.lost]",
-            "sound = [row.id for row in rows]",
+            "by_losses[row.lost].append(row.id)",
+            "by_losses[0].append(row.id)",
         ),
-        Change("maintenance/rescan.py", "[*((row.id,) for row in rows if row.lost), *chunks]", "chunks"),
         red=["maintenance/test_rescan::test_lost_rows_travel_alone"],
     ),
     mutant(

@@ -143,8 +143,8 @@ MUTANTS = [
         "a canary goes alone",
         Change(
             "delivery/starting.py",
-            "return StartBehind(ready.admitted(consumer_name, canary=False))",
-            "return StartBehind(ready)",
+            "return StartBehind(waiting.admitted(consumer_name, canary=False))",
+            "return StartBehind(waiting)",
         ),
         red=[f"{RUNS}nothing_is_started_behind_a_canary_or_of_a_consumer_that_was_paused_meanwhile"],
     ),

@@ -14,7 +14,7 @@ MUTANTS = [
     ),
     mutant(
         "later losses count",
-        Change("policy.py", "(FREE_WITH_DATABASE if with_database else 1):", "99:"),
+        Change("policy.py", "            FREE_WITH_DATABASE if with_database else 1\n", "            99\n"),
         red=["maintenance/test_recovery::test_losses_in_a_row_count_from_the_second_and_are_exhausted_at_the_limit"],
     ),
     mutant(

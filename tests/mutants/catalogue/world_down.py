@@ -58,17 +58,17 @@ MUTANTS = [
     ),
     mutant(
         "a conflict in the settling block spends no try",
-        Change("delivery/non_atomic.py", "met_others = error is settlement.failed and", "met_others = False and"),
+        Change("delivery/non_atomic.py", "error is settlement.failed and execution.is_conflict(error)", "False"),
         red=[f"{HERE}::test_a_conflict_in_the_settling_block_spends_nothing_and_the_key_stays"],
     ),
     mutant(
         "a conflict outside the settling block is the handler's",
-        Change("delivery/non_atomic.py", "met_others = error is settlement.failed and ", "met_others = "),
+        Change("delivery/non_atomic.py", "error is settlement.failed and ", ""),
         red=[f"{HERE}::test_a_conflict_outside_the_settling_block_is_a_failed_attempt"],
     ),
     mutant(
         "losses with a server that was started again are free",
-        Change("maintenance/recovery.py", "WorkerLost(with_database=message.pk in restarted)", "WorkerLost()"),
+        Change("maintenance/recovery.py", "            with_database=message.pk in restarted,\n", ""),
         red=[f"maintenance/test_recovery::{RESTARTED}"],
     ),
 ]

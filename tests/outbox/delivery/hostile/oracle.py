@@ -19,8 +19,9 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.models.functions import Now
 
-from outbox import Draft, Message, memory, publish_many
+from outbox import Draft, Message, memory, publish_many, registry
 from outbox.delivery import chunks
+from outbox.delivery.wide import hints
 from outbox.maintenance import rescan
 from outbox.models import Status
 from tests.harness.messages import MessageState, publish_message, state_of
@@ -28,8 +29,16 @@ from tests.shop.models import Effect
 
 Act = Callable[[Message], object]
 
-ATOMIC, BULK, OUTSIDE = "atomic", "bulk", "non-atomic"
-WAYS: dict[str, dict[str, bool]] = {ATOMIC: {}, BULK: {"bulk": True}, OUTSIDE: {"atomic": False}}
+ATOMIC, BULK, OUTSIDE, THREADS, LOOP = "atomic", "bulk", "non-atomic", "threads", "loop"
+WAYS: dict[str, dict[str, Any]] = {
+    ATOMIC: {},
+    BULK: {"bulk": True},
+    OUTSIDE: {"atomic": False},
+    THREADS: {"atomic": False, "concurrency": 8},
+    LOOP: {"atomic": False, "concurrency": 8},
+}
+BESIDE = (THREADS, LOOP)
+"""The ways in which calls are made beside each other."""
 NEIGHBOURS = 20
 POSITION = 9
 ROUNDS = 6
@@ -46,7 +55,7 @@ class Case:
     act: Act
     spoils: bool = False
     """Whether its process may be of no use afterwards."""
-    ways: Sequence[str] = tuple(WAYS)
+    ways: Sequence[str] = (ATOMIC, BULK, OUTSIDE)
     settling: bool = False
     """Whether it is done in the block in which a non-atomic handler settles; else before that."""
     reason: str | None = None
@@ -105,7 +114,7 @@ def effect(message: Message) -> None:
     Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=os.getpid())
 
 
-def handler_for(guilty: int, case: Case, book: Book, *, atomic: bool) -> Callable[[Any], object]:
+def handler_for(guilty: int, case: Case, book: Book, way: str) -> Callable[[Any], object]:
     """Return the handler of all messages, which does the act for one of them after it has left its effect."""
 
     def act(message: Message) -> object:
@@ -126,8 +135,20 @@ def handler_for(guilty: int, case: Case, book: Book, *, atomic: bool) -> Callabl
         effect(message)
         return act(message)
 
+    async def on_the_loop(message: Message) -> object:
+        book.pay(message.key)
+        left = None if case.settling else act(message)
+        await message.settle(lambda: (effect(message), act(message) if case.settling else None))
+        return left
+
+    if way == LOOP:
+        return on_the_loop
+
     def handler(work: Message | list[Message]) -> object:
-        left = [(inside if atomic else outside)(each) for each in (work if isinstance(work, list) else [work])]
+        left = [
+            (inside if way in (ATOMIC, BULK) else outside)(each)
+            for each in (work if isinstance(work, list) else [work])
+        ]
         return next((each for each in left if each is not None), None)
 
     return handler
@@ -218,7 +239,7 @@ class Trial:
             self.ids = publish_many(drafts)
         self.guilty = self.ids[POSITION]
         self.key = Message.objects.get(pk=self.guilty).key
-        self.listen(handler_for(self.guilty, self.case, self.book, atomic=self.way != OUTSIDE), **options)
+        self.listen(handler_for(self.guilty, self.case, self.book, self.way), **options)
         self.process = in_a_process(self._first, self.folder / "first")
         for _round in range(ROUNDS):
             if self.process.hung or not self._unfinished():
@@ -228,15 +249,28 @@ class Trial:
     def _first(self) -> dict[str, Any]:
         error = ""
         try:
-            chunks.deliver("test.till", self.ids)
+            self._deliver(self.ids)
         except BaseException as raised:
             error = repr(raised)
         try:
             later = publish_message()
-            chunks.deliver("test.till", [later])
+            self._deliver([later])
             return {"error": error, "later": state_of(later).status}
         except BaseException as raised:
             return {"error": f"{error} {raised!r}"}
+
+    def _deliver(self, ids: Sequence[int]) -> None:
+        entry = registry.get("test.till")
+        if entry is None or not entry.wide:
+            chunks.deliver("test.till", ids)
+            return
+        hints.deliver(entry, ids)
+        ready = (
+            Message.objects.filter(pk__in=ids).exclude(status__in=("success", "failed")).filter(not_before__lte=Now())
+        )
+        until = time.monotonic() + self.case.timeout.total_seconds() + 3
+        while ready.exists() and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _again(self) -> dict[str, Any]:
         for _round in range(1 if self.case.spoils else ROUNDS):
@@ -296,7 +330,7 @@ class Trial:
             found.append(f"the neighbour {id} is {state.status}, {table[id]} effects, {self.book.paid(key)} paid")
         if state.attempts != 1 + (state.attempt_limit - 3):
             found.append(f"the neighbour {id} was charged: {state.attempts} of {state.attempt_limit}")
-        if self.way == OUTSIDE and self.book.calls(key) != 1:
+        if self.way in (OUTSIDE, *BESIDE) and not self.case.spoils and self.book.calls(key) != 1:
             found.append(f"the neighbour {id} was called {self.book.calls(key)} times")
         return found
 

@@ -1,0 +1,131 @@
+"""Calls beside each other: places, leases, rates, suspects."""
+
+from tests.mutants.mutant import Change, mutant
+
+WIDE = "delivery/wide/"
+CALLS, PLACES, RATES = f"{WIDE}test_calls::", f"{WIDE}test_places::", f"{WIDE}test_rates::"
+SESSIONS, ONCE, LISTS = f"{WIDE}test_sessions::", f"{WIDE}test_at_most_once::", f"{WIDE}test_lists::"
+
+MUTANTS = [
+    mutant(
+        "a free place is filled while other calls go on",
+        Change(
+            "delivery/wide/pool.py",
+            "while lane.wants_to_look() and",
+            "while not self.under_way() and lane.wants_to_look() and",
+        ),
+        red=[f"{CALLS}test_a_place_that_is_free_is_filled_while_another_call_goes_on"],
+    ),
+    mutant(
+        "no row is started before its call has a place",
+        Change("delivery/wide/pool.py", "room = min(lane.room, conf()", "room = min(1000, conf()"),
+        red=[f"{CALLS}test_no_row_is_started_before_its_call_has_a_place"],
+    ),
+    mutant(
+        "the lease of a call is renewed while it lives",
+        Change("delivery/wide/leases.py", "        if alive:\n", "        if False:\n"),
+        red=[f"{PLACES}test_the_lease_of_a_call_is_renewed_as_long_as_it_lives"],
+    ),
+    mutant(
+        "a call that is no longer ours is broken off",
+        Change("delivery/wide/leases.py", "                    call.cancel()\n", "                    pass\n"),
+        red=[f"{PLACES}test_a_call_that_was_taken_from_us_is_broken_off"],
+    ),
+    mutant(
+        "a message is not called again while its last call still runs",
+        Change("delivery/wide/leases.py", "statements.hold_back(stuck, conf().lease)", "pass"),
+        red=[f"{PLACES}test_a_message_is_not_called_again_while_the_thread_of_its_last_call_runs"],
+    ),
+    mutant(
+        "a process in which half of the calls hang starts no more",
+        Change("delivery/wide/pool.py", "if self._is_ending or self.is_spoilt:", "if self._is_ending:"),
+        red=[f"{PLACES}test_a_process_in_which_half_of_the_places_hang_starts_no_more_and_is_replaced"],
+    ),
+    mutant(
+        "nothing is sent for which there is no place",
+        Change("maintenance/width.py", 'Sum(F("width") - F("taken"))', 'Sum(F("width"))'),
+        red=[f"{PLACES}test_while_all_places_are_taken_the_rescan_neither_sends_nor_counts"],
+    ),
+    mutant(
+        "nothing is sent that the rate does not allow",
+        Change("maintenance/width.py", "allowed = None if consumer.rate is None else", "allowed = None if True else"),
+        red=[f"{PLACES}test_what_waits_for_its_rate_is_neither_sent_nor_counted"],
+    ),
+    mutant(
+        "of what workers were lost over, fewer run together with each loss",
+        Change("registry.py", "self.concurrency >> lost", "self.concurrency"),
+        red=[f"{PLACES}test_suspects_share_hints_that_halve_with_each_loss"],
+    ),
+    mutant(
+        "what workers were lost over runs beside nobody else",
+        Change(
+            "delivery/wide/pool.py",
+            "        if any(not call.given_up for call in self.under_way()):\n            return\n"
+            "        if self._alone",
+            "        if self._alone",
+        ),
+        red=[f"{PLACES}test_suspects_run_beside_nobody_else"],
+    ),
+    mutant(
+        "a loss among others is never charged",
+        Change("policy.py", "if among > 1 or counters.lost", "if counters.lost"),
+        red=[f"{PLACES}test_a_loss_among_others_is_free_however_often"],
+    ),
+    mutant(
+        "what may have happened is not done again",
+        Change("policy.py", "case WorkerLost(never_again=True):", "case WorkerLost(never_again=True) if False:"),
+        red=[f"{ONCE}test_a_lost_worker_is_the_end_and_it_may_have_happened"],
+    ),
+    mutant(
+        "what was started without a call is given back",
+        Change("delivery/wide/pool.py", "        if self._has_strays:\n", "        if False:\n"),
+        red=[f"{ONCE}test_what_was_started_without_a_call_because_the_answer_was_lost_is_given_back"],
+    ),
+    mutant(
+        "calls that were started are taken from the rate",
+        Change("models/sql/calls.py", "(SELECT CEIL(COUNT(*)", "(SELECT 0 * CEIL(COUNT(*)"),
+        red=[f"{RATES}test_a_burst_is_called_at_once"],
+    ),
+    mutant(
+        "a reservation further ahead than one call is void",
+        Change("models/sql/calls.py", "THEN {now}\n", "THEN next_call\n"),
+        red=[f"{RATES}test_a_clock_that_was_set_back_holds_up_no_more_than_one_call"],
+    ),
+    mutant(
+        "what is reported of one message of a list touches no other",
+        Change(
+            "delivery/execution.py", "error = said.error if said.reported else error", "error = error or said.error"
+        ),
+        red=[f"{LISTS}test_what_was_reported_as_done_stands_when_the_handler_fails_later"],
+    ),
+    mutant(
+        "what an async handler leaves open is its own failure",
+        Change(
+            "delivery/wide/loop.py",
+            "result = function(*args, **kwargs)\n            left = self._close_what_is_left_open()",
+            "result, left = function(*args, **kwargs), []",
+        ),
+        red=[f"{SESSIONS}test_a_transaction_that_an_async_handler_leaves_open_is_its_own_failure"],
+    ),
+    mutant(
+        "threads have no more sessions than were set",
+        Change(
+            "delivery/wide/thread_sessions.py", "BoundedSemaphore(conf().thread_sessions)", "BoundedSemaphore(1000)"
+        ),
+        red=[f"{SESSIONS}test_a_handler_that_finds_no_session_in_its_time_fails_with_a_sentence"],
+    ),
+    mutant(
+        "a thread takes over no session that another has changed",
+        Change("delivery/wide/thread_sessions.py", "elif held.settings != found:", "elif False:"),
+        red=[f"{SESSIONS}test_what_one_handler_sets_on_its_session_reaches_no_other"],
+    ),
+    mutant(
+        "what is overdue is closed quietly only if no call was ever made for it",
+        Change(
+            "maintenance/recovery.py",
+            "rows.filter(~Exists(called), status=Status.PENDING)",
+            "rows.filter(status=Status.PENDING)",
+        ),
+        red=["test_deadlines::test_what_is_overdue_and_was_tried_before_is_work_for_a_person"],
+    ),
+]
