@@ -17,12 +17,14 @@ from benchmarks.revision import CommitNotFound, resolve_commit
 QUIET_LOAD = 0.5
 """Load per processor before the start above which the figures are not to be trusted."""
 PARTS = ["drain", "latency", "producer", "growth", "fan_out", "order", "backlog", "snapshot", "web"]
+NAMED_ONLY = ["outside"]
+"""Parts that run only when they are named: their time is that of calls that wait."""
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> tuple[list[str], Options]:
     """Return the parts to run and their options; raises ``CommitNotFound`` if there is no commit to compare with."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure Makegood beside its peers.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"which ones: {', '.join(PARTS)} (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=_which_parts())
     parser.add_argument("--quick", action="store_true", help="little work and few rounds, for CI: under 3 minutes")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each contestant (default 5, quick 1)")
     parser.add_argument("--rows", type=int, default=0, help="finished rows of the largest table in growth")
@@ -30,7 +32,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[list[str], Optio
     parser.add_argument("--against", metavar="COMMIT", default="", help="let drain measure this commit beside today's")
     given = parser.parse_args(argv)
     parts = given.parts or PARTS
-    if unknown := sorted(set(parts) - set(PARTS)):
+    if unknown := sorted(set(parts) - {*PARTS, *NAMED_ONLY}):
         parser.error(f"no such part: {', '.join(unknown)}")
     if given.against and "drain" not in parts:
         parser.error("--against is an option of the part drain")
@@ -41,6 +43,10 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[list[str], Optio
         chart=given.chart,
         against=resolve_commit(given.against) if given.against else "",
     )
+
+
+def _which_parts() -> str:
+    return f"which ones: {', '.join(PARTS)} (default: all of these), {', '.join(NAMED_ONLY)}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

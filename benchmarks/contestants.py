@@ -62,6 +62,36 @@ def _procrastinate() -> Plan:
     )
 
 
+def _makegood_outside(name: str, how: str) -> Plan:
+    plan = _makegood(name)
+    return replace(plan, queues=[*plan.queues, "bench.order"], environment={**plan.environment, "BENCH_OUTSIDE": how})
+
+
+def _bare_calls(name: str, how: str) -> Plan:
+    loop = ["{python}", "-m", "benchmarks.peers.bare_calls.loop", how]
+    services = [Service(f"worker-{place + 1}", [*loop, str(place)], NO_READY_LINE) for place in range(2)]
+    return Plan(name, peer="bare_calls", services=services)
+
+
+def _procrastinate_outside(name: str) -> Plan:
+    # One process of a hundred was slower than two of fifty (80 and 135 calls a second at 200 ms).
+    worker = ["{python}", "-m", "django", "procrastinate", "worker", "--concurrency", "50"]
+    return Plan(
+        name,
+        peer="procrastinate",
+        services=[Service(f"worker-{place + 1}", worker, NO_READY_LINE) for place in range(2)],
+        environment={"BENCH_TUNED": "1", "BENCH_OUTSIDE": "async"},
+    )
+
+
+def _celery_outside(name: str, pool: str) -> Plan:
+    app = "benchmarks.peers.celery_outside.project"
+    # With heartbeats a worker of greenlets waits a tenth of a second behind each task that it receives (Celery 5.7).
+    width = ("-P", pool, "-c", "50", "--without-heartbeat")
+    services = [_celery(app, f"worker-{place + 1}", *width) for place in range(2)]
+    return Plan(name, peer="celery_outside", services=services, queues=["tasks"])
+
+
 def _plain_sql(name: str, *arguments: str) -> Plan:
     loop = ["{python}", "-m", "benchmarks.peers.plain_sql.loop", *arguments]
     return Plan(
@@ -87,6 +117,13 @@ CELERY_TUNED = _celery_peer("Celery tuned", "celery", tuned=True)
 PLAIN_SQL = _plain_sql("plain SQL")
 PLAIN_SQL_WITH_ORM = _plain_sql("plain SQL and ORM", "orm")
 """The same work by the same ORM call with nothing around it but SQL: what the handler itself leaves possible."""
+MAKEGOOD_ASYNC = _makegood_outside("Makegood async", "async")
+MAKEGOOD_THREADS = _makegood_outside("Makegood threads", "threads")
+BARE_ASYNC = _bare_calls("bare asyncio loop", "async")
+BARE_THREADS = _bare_calls("bare thread pool", "threads")
+PROCRASTINATE_ASYNC = _procrastinate_outside("procrastinate async")
+CELERY_THREADS = _celery_outside("Celery threads", "threads")
+CELERY_GEVENT = _celery_outside("Celery gevent", "gevent")
 
 
 def makegood_at(commit: str, folder: Path) -> Plan:

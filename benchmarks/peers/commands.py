@@ -1,6 +1,7 @@
 """The commands of every contestant: publish, as a backlog or at an even rate, and count what was done with it."""
 
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -65,6 +66,12 @@ def publish_live(adapter: ModuleType, messages: int, per_commit: int) -> float:
 def count_unissued(behind: int = 0) -> int:
     """Return how many awards, of those ``behind`` a number, are not issued yet."""
     return Award.objects.filter(pk__gt=behind, times=0).count()
+
+
+def count_unsettled(adapter: ModuleType) -> int:
+    """Return how many messages are not written down as done, as far as the contestant writes that down."""
+    count: Callable[[], int] = getattr(adapter, "count_unsettled", lambda: 0)
+    return count()
 
 
 def count_issued(behind: int = 0) -> dict[str, Any]:

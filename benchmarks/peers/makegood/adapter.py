@@ -65,6 +65,11 @@ def progress(awards: Sequence[int]) -> dict[int, tuple[float, float, int]]:
     return {int(key): (_seconds(start), _seconds(end), attempts) for key, start, end, attempts in times}
 
 
+def count_unsettled() -> int:
+    """Return how many messages are not successes yet."""
+    return Message.objects.exclude(status="success").count()
+
+
 def _seconds(moment: datetime | None) -> float:
     """Return seconds since the epoch; a message that was not started or not finished ends the round."""
     assert moment is not None

@@ -1,13 +1,18 @@
-"""The work as consumers: one by one, in bulk (``BENCH_BULK``), or by several of one topic (``BENCH_FAN_OUT``)."""
+"""The work as consumers: one by one, in bulk (``BENCH_BULK``), or by several of one topic (``BENCH_FAN_OUT``).
+
+With ``BENCH_OUTSIDE`` the work is a call to the vendor instead, by an ``async def`` or in ``threads``.
+"""
 
 import os
 from collections.abc import Callable, Sequence
 
+from benchmarks.peers.ordering import WIDTH, order, order_async
 from benchmarks.peers.work.models import Award
 from outbox import Message, consumer
 
 FAN_OUT = int(os.environ.get("BENCH_FAN_OUT", "1"))
 BULK = os.environ.get("BENCH_BULK") == "1"
+OUTSIDE = os.environ.get("BENCH_OUTSIDE", "")
 
 
 def issuing(place: int) -> Callable[[Message], None]:
@@ -24,7 +29,20 @@ def issue_many(messages: Sequence[Message]) -> None:
     Award.objects.filter(pk__in=[message.payload["award"] for message in messages]).issue()
 
 
-if BULK:
+def order_in_thread(message: Message) -> None:
+    """Call the vendor from a thread."""
+    order(message.payload)
+
+
+async def order_on_loop(message: Message) -> None:
+    """Call the vendor from the event loop."""
+    await order_async(message.payload)
+
+
+if OUTSIDE:
+    handlers = {"async": order_on_loop, "threads": order_in_thread}
+    consumer("work.won", name="bench.order", atomic=False, concurrency=WIDTH)(handlers[OUTSIDE])
+elif BULK:
     consumer("work.won", name="bench.issue_many", bulk=True, chunk=500)(issue_many)
 else:
     for place in range(FAN_OUT):
