@@ -4,7 +4,14 @@ from typing import Any
 
 from billiard.process import current_process
 from celery import Celery
-from celery.signals import task_postrun, task_prerun, worker_process_init, worker_process_shutdown, worker_shutdown
+from celery.signals import (
+    task_postrun,
+    task_prerun,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from django.apps import apps
 from django.db import connections
 from kombu.transport import TRANSPORT_ALIASES
@@ -57,11 +64,20 @@ def configure(app: Celery) -> None:
     if app.configured:  # type: ignore[attr-defined]  # missing in the stubs
         _set_defaults(app)
     app.steps["worker"].update(BOOTSTEPS)
+    worker_shutting_down.connect(_begin_to_end)
     worker_process_shutdown.connect(_end_process)
     worker_shutdown.connect(_end_process)
     worker_process_init.connect(_let_hung_processes_end)
     if apps.ready:
         attach_queues()
+
+
+def _begin_to_end(**_kwargs: Any) -> None:
+    """Start no more calls, where a worker that was told to end makes them itself: in threads, or as the only one."""
+    # Imported here: settings are not read while the app is being made.
+    from outbox.delivery.wide import hints
+
+    hints.begin_to_end()
 
 
 def _end_process(**_kwargs: Any) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from billiard.process import current_process
 
@@ -35,11 +34,16 @@ def deliver(consumer: Consumer, ids: Sequence[int]) -> None:
         _replace_this_process(pool)
 
 
-def end(**_kwargs: Any) -> None:
+def begin_to_end() -> None:
+    """Start nothing more in this process, which was told to end."""
+    if _pool is not None:
+        _pool.begin_to_end()
+
+
+def end() -> None:
     """End the pool with its process: nothing more is started, and what is under way is waited for."""
-    pool = _pool
-    if pool is not None:
-        pool.end()
+    if _pool is not None:
+        _pool.end()
 
 
 def _replace_this_process(pool: Pool) -> None:

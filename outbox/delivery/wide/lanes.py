@@ -44,6 +44,11 @@ class Lane:
         return max(0, self.consumer.concurrency - len(self.calls))
 
     @property
+    def starts_in_a_round(self) -> int:
+        """How often rows are started before others have their turn: what is named and what is due, or one by one."""
+        return self.consumer.concurrency if self.consumer.at_most_once else 2
+
+    @property
     def stuck(self) -> int:
         """How many of its calls were given up and still run."""
         return sum(call.given_up for call in self.calls)

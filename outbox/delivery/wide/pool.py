@@ -50,6 +50,7 @@ class Pool:
         self._has_strays = False
         """A round broke off: rows may have been started of which we do not know."""
         self._alone: Lane | None = None
+        self._turn = 0
         self._threads = Threads(self._take_ended)
         self._loop: Loop | None = None
         self._leases = Leases(self.unsettled)
@@ -59,6 +60,9 @@ class Pool:
     def wake(self, consumer: Consumer, ids: Sequence[int]) -> Ticket:
         """Have a hint looked at: its rows first, then whatever else of the consumer is due."""
         ticket = Ticket(ids)
+        if self._is_ending:
+            ticket.done.set()
+            return ticket
         with self._changed:
             lane = self._lanes.setdefault(consumer.name, Lane(consumer))
             lane.consumer = consumer
@@ -80,6 +84,10 @@ class Pool:
     def is_spoilt(self) -> bool:
         """Tell whether so many calls hang that the process should be replaced: half of a consumer's places."""
         return any(lane.stuck * 2 >= lane.consumer.concurrency for lane in list(self._lanes.values()) if lane.stuck)
+
+    def begin_to_end(self) -> None:
+        """Start nothing more. Called by a signal's handler, which may wait for no lock."""
+        self._is_ending = True
 
     def end(self) -> bool:
         """Start nothing more, wait for the calls under way as long as they may take; tell whether all have ended."""
@@ -177,9 +185,17 @@ class Pool:
         if self._alone or any(lane.suspects for lane in self._lanes.values()):
             self._run_alone()
             return
-        for lane in list(self._lanes.values()):
-            while lane.wants_to_look() and (room := self._room(lane)):
-                self._begin(lane, self._start_some(lane, room))
+        for lane in self._in_turns():
+            for _start in range(lane.starts_in_a_round):
+                if lane.wants_to_look() and (room := self._room(lane)):
+                    self._begin(lane, self._start_some(lane, room))
+
+    def _in_turns(self) -> list[Lane]:
+        """Return the lanes, each time another first: all of them share the places of the process."""
+        self._turn += 1
+        lanes = list(self._lanes.values())
+        first = self._turn % max(1, len(lanes))
+        return [*lanes[first:], *lanes[:first]]
 
     def _room(self, lane: Lane) -> int:
         """Return how many calls of the consumer may be begun now."""

@@ -11,8 +11,8 @@ MUTANTS = [
         "a free place is filled while other calls go on",
         Change(
             "delivery/wide/pool.py",
-            "while lane.wants_to_look() and",
-            "while not self.under_way() and lane.wants_to_look() and",
+            "if lane.wants_to_look() and",
+            "if not self.under_way() and lane.wants_to_look() and",
         ),
         red=[f"{CALLS}test_a_place_that_is_free_is_filled_while_another_call_goes_on"],
     ),

@@ -213,3 +213,29 @@ def test_a_hint_does_not_wait_for_a_database_that_is_away(listen, deliver, monke
     deliver(till, [id])
 
     wait_for(all_are("success", [id]))
+
+
+def test_consumers_share_the_places_of_a_process_in_turns(listen, deliver, pool, configure):
+    configure(PLACES=2)
+    done = []
+    consumers = [
+        listen(lambda message: done.append(message.consumer), name=name, atomic=False, concurrency=10)
+        for name in ("test.a", "test.b")
+    ]
+    publish_messages(20)
+
+    for consumer in consumers:
+        deliver(consumer, [])
+
+    wait_for(lambda: len(done) == 40)
+    assert set(done[:20]) == {"test.a", "test.b"}
+
+
+def test_a_process_that_was_told_to_end_starts_no_more_and_keeps_no_hint_waiting(listen, deliver, pool):
+    till = listen(lambda _message: None, atomic=False, concurrency=2)
+    id = publish_message()
+
+    pool.begin_to_end()
+    deliver(till, [id])
+
+    assert state_of(id).attempts == 0
