@@ -67,9 +67,10 @@ class Consumer:
     def lease(self) -> timedelta:
         """How long a started row belongs to its worker.
 
-        With ``atomic`` the row lock protects it after that. Of calls made beside each other the lease is renewed.
+        With ``atomic`` the row lock protects it after that. Calls made beside each other have a shorter one, which is
+        renewed.
         """
-        return conf().lease if self.atomic or self.wide else self.timeout + conf().lease
+        return conf().lease if self.atomic else self.timeout + conf().lease
 
     @property
     def rows_in_call(self) -> int:

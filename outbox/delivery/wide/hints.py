@@ -3,11 +3,13 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 
 from billiard.process import current_process
 
+from outbox.delivery import chunks
 from outbox.delivery.wide.pool import Pool
 from outbox.registry import LONGEST_HINT, Consumer
 
@@ -21,17 +23,42 @@ _pool: Pool | None = None
 _inherited: list[Pool] = []
 
 
+GREENLETS = (("gevent.monkey", "is_module_patched", "threading"), ("eventlet.patcher", "is_monkey_patched", "thread"))
+"""How the libraries of greenlets tell that threads are none any more."""
+
+
+def in_greenlets() -> bool:
+    """Tell whether this process has greenlets in place of threads: then there is no pool of places."""
+    return any(module in sys.modules and getattr(sys.modules[module], asks)(what) for module, asks, what in GREENLETS)
+
+
 def deliver(consumer: Consumer, ids: Sequence[int]) -> None:
     """Wake the pool, and wait until it has looked at the rows that the hint names.
 
     Of rows that a worker was lost over it waits for the end: their process runs nothing else meanwhile. A process in
-    which too many calls hang is replaced.
+    which too many calls hang is replaced. In greenlets, which are calls beside each other themselves, a hint makes its
+    calls one after another; what needs an event loop or keeps a rate is left to workers of processes or threads.
     """
+    if in_greenlets():
+        deliver_in_a_greenlet(consumer, ids)
+        return
     pool = _of_this_process()
     ticket = pool.wake(consumer, ids)
     ticket.done.wait(LONGEST_HINT.total_seconds() - MARGIN_SECONDS)
     if pool.is_spoilt:
         _replace_this_process(pool)
+
+
+def deliver_in_a_greenlet(consumer: Consumer, ids: Sequence[int]) -> None:
+    """Make the calls for the rows that a hint names here, one after another."""
+    if consumer.is_async or consumer.rate is not None:
+        log.error(
+            "%s needs a worker of processes or threads (-P prefork, -P threads): in greenlets there is neither an "
+            "event loop for async def nor a rate; its messages stay due",
+            consumer.name,
+        )
+        return
+    chunks.deliver(consumer.name, ids)
 
 
 def begin_to_end() -> None:
