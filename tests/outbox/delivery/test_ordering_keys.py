@@ -3,12 +3,14 @@
 import random
 from collections import defaultdict
 from datetime import timedelta
+from itertools import pairwise
+from time import monotonic, sleep
 
 import pytest
 from django.db import connection
 from django.db.models import F
 
-from outbox import operate
+from outbox import Backoff, operate
 from outbox.delivery import chunks, starting
 from outbox.maintenance import rescan
 from outbox.models import Message
@@ -23,6 +25,7 @@ from tests.harness.messages import (
     states_of,
 )
 from tests.harness.threads import at_once
+from tests.shop.consumers import leave_effect
 from tests.shop.models import Effect
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
@@ -209,6 +212,48 @@ def test_four_workers_and_shuffled_hints_keep_every_key_in_order(listen, dispatc
     assert states_of(ids) == [DONE] * 60
     assert list(order.values()) == [sorted(of_key) for of_key in order.values()]
     assert sum(map(len, order.values())) == 60
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("isolated", [False, True], ids=["together", "one by one"])
+def test_four_workers_never_call_two_messages_of_a_key_at_once_though_chunks_fail_and_leases_run_out(
+    listen, dispatched, link, isolated
+):
+    uniform = random.Random(5)
+    called: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    def book(message):
+        began = monotonic()
+        leave_effect(message)
+        sleep(0.001)
+        called[message.ordering_key].append((began, monotonic()))
+        if message.attempts == 1 and message.payload["n"] % 11 == 5:
+            raise ValueError("the till is jammed")
+
+    listen(book, chunk=7, isolated=isolated, retry=Backoff(limit=9, first=timedelta(0)))
+    ids = [publish_message(ordering_key=f"till {n % 3}", n=n) for n in range(90)]
+
+    def work():
+        """Deliver what is named by a hint of several, or of one, as what was lost needs it."""
+        while first := Message.objects.unfinished().order_by("id").values_list("pk", flat=True).first():
+            chunks.deliver("test.till", uniform.choice([[first], uniform.sample(ids, 5)]))
+
+    def take_back():
+        for _time in range(3):
+            sleep(0.1)
+            for id in Message.objects.filter(status="started").values_list("pk", flat=True):
+                Message.objects.filter(pk=id, status="started").update(lease_until="2026-01-01T00:00Z")
+            rescan.rescan()
+
+    at_once(*[work] * 4, take_back)
+
+    order = defaultdict(list)
+    for id in Effect.objects.order_by("id").values_list("message_id", flat=True):
+        order[ids.index(id) % 3].append(id)
+    assert [len(of_key) for of_key in order.values()] == [30] * 3
+    assert list(order.values()) == [sorted(of_key) for of_key in order.values()]
+    for spans in called.values():
+        assert [pair for pair in pairwise(sorted(spans)) if pair[0][1] > pair[1][0]] == []
 
 
 def test_a_lost_head_holds_its_key_back_and_comes_back_first(listen, dispatched, link):

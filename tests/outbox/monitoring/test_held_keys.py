@@ -1,5 +1,6 @@
 """Ordering keys that failed messages hold: which one for longest, and how many wait behind it."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -80,10 +81,13 @@ def test_the_status_in_a_terminal_names_the_key(capsys):
     wait_behind(2, "till 1")
 
     call_command("outbox_status")
-
     said = capsys.readouterr().out
+    call_command("outbox_status", json=True)
+    measured = json.loads(capsys.readouterr().out)["consumers"]
+
     assert "keys held: 1" in said
     assert "the ordering key “till 1” is held by message" in said
+    assert [consumer["held"]["behind"] for consumer in measured if consumer["held"]] == [2]
 
 
 @pytest.mark.services
