@@ -6,9 +6,12 @@ import pytest
 
 from outbox import Reject, Snooze
 from outbox.delivery import chunks
+from outbox.models import Message
 from tests.harness.messages import effects, kept_attempts, publish_message, publish_messages, state_of, states_of
 from tests.outbox.delivery.wide.conftest import all_are, wait_for
 from tests.shop.models import Effect
+
+pytestmark = pytest.mark.usefixtures("dispatched")
 
 
 def test_one_call_is_made_for_many_messages(listen, deliver):
@@ -121,7 +124,5 @@ def test_only_a_bulk_handler_reports(listen, transactional_db):
 def test_a_plain_message_outside_its_delivery_is_neither_settled_nor_reported(listen, transactional_db, atomic):
     listen(atomic=atomic)
     publish_message()
-    from outbox.models import Message
-
     with pytest.raises(RuntimeError, match="is for consumers with bulk=True, while their messages are delivered"):
         Message.objects.get().report()
