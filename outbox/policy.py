@@ -133,6 +133,8 @@ class TimedOut:
 
     ended_its_worker: bool = False
     """Whether the worker process had to be ended for it, so that the row is started alone from now on."""
+    held_for: timedelta = ZERO
+    """How long the row is not started again in any case, because its call may still run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,10 +292,11 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Exhausted(Reason.NO_TRIES_LEFT)
         case Failed():
             return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False)
-        case TimedOut(ended_its_worker):
+        case TimedOut(ended_its_worker, held_for):
             lost = counters.lost + 1 if ended_its_worker else 0
             if counters.attempts >= counters.attempt_limit:
                 return Exhausted(Reason.TIMED_OUT, lost=lost)
-            return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False, lost=lost)
+            wait = max(backoff.wait(counters.counted(backoff), uniform=uniform), held_for)
+            return Again(wait, free=False, lost=lost)
         case _:
             assert_never(outcome)

@@ -78,6 +78,7 @@ class OneOfMany:
     """How a bulk handler reports on one message of its list. Its last word counts."""
 
     of_many = True
+    promised = False
 
     def __init__(self) -> None:
         self.reported = False

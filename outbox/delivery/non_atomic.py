@@ -42,6 +42,11 @@ FREE_IN_A_ROW = 10
 """How many attempts in a row are free, although the database works, because a session ended or a settle met others."""
 
 
+NOT_AWAITED = (
+    "the handler called message.settle() and did not await it, so nothing was written: await message.settle(…)"
+)
+
+
 class CallCancelled(Exception):
     """Somebody else has cancelled the call, on its event loop; nothing is wrong with its message."""
 
@@ -91,6 +96,8 @@ def _reports(messages: Sequence[Message], error: BaseException | None) -> list[R
 
 def judge(consumer: Consumer, message: Message, settlement: "Settlement", error: BaseException | None) -> Ended:
     """Return what the call for one message came to; asks the database where the error is one of its own."""
+    if error is None and settlement.promised and not settlement.done and settlement.failed is None:
+        error = LeftOpenError(NOT_AWAITED)
     report = Report(message, Succeeded()) if error is None else execution.classify(message, error)
     if not settlement.done and not consumer.at_most_once:
         report = as_free_where_the_database_was_in_the_way(report, settlement)
@@ -120,6 +127,7 @@ class Settlement:
     """The one transaction in which a handler may commit its result together with the success."""
 
     of_many = False
+    promised = False
 
     def __init__(self, message: Message) -> None:
         self._message = message
@@ -244,6 +252,11 @@ def as_free_where_the_database_was_in_the_way(report: Report, settlement: Settle
         return report
     if fault is not Fault.DATABASE and _free_before(report.message) >= FREE_IN_A_ROW:
         return report
+    return interrupted(report)
+
+
+def interrupted(report: Report) -> Report:
+    """Return the report as one that spends nothing: the call is made again in a moment."""
     return replace(
         report,
         outcome=Interrupted(conf().probe_after),

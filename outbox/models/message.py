@@ -1,7 +1,7 @@
 """One row is one promise to one consumer, with its own status, tries and handling."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
@@ -37,6 +37,8 @@ class Settlement(Protocol):
 
     of_many: bool
     """Whether the handler was given a list."""
+    promised: bool
+    """Whether ``settle`` was called, which does nothing before it is awaited."""
 
     def open(self) -> AbstractContextManager[None]:
         """Open the transaction in which the success is committed."""
@@ -222,14 +224,15 @@ class Message(models.Model):
         """
         return self._settlement("settling()").open()
 
-    async def settle(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def settle(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Do the same in an async consumer: call ``function`` in one transaction with the success; return its result.
 
         It is a plain function that uses the ORM as usual. It runs in the one thread that has the process's session for
         async consumers, one after another with what else they have there; no transaction is open across an await.
         """
         settlement = self._settlement("settle()")
-        return await sync_to_async(settlement.call, thread_sensitive=True)(function, *args, **kwargs)
+        settlement.promised = True
+        return sync_to_async(settlement.call, thread_sensitive=True)(function, *args, **kwargs)
 
     def report(self, error: BaseException | None = None) -> None:
         """Say in a ``bulk`` consumer what became of this one of the list: a success, or the ``error`` it failed with.
@@ -240,6 +243,8 @@ class Message(models.Model):
         self._settlement("report()").report(error)
 
     def _settlement(self, method: str) -> "Settlement":
+        if self.settlement is not None and self.settlement.of_many and method != "report()":
+            raise RuntimeError(f"message.{method} is for one message alone; a bulk consumer says message.report()")
         if self.settlement is None or (method == "report()") != self.settlement.of_many:
             raise RuntimeError(f"message.{method} {WHERE[method]}")
         return self.settlement

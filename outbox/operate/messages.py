@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Least, Now
 from django.utils.translation import gettext as _
 
 from outbox import audit, registry
@@ -63,8 +63,9 @@ def retry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: 
         attempt_limit=F("attempts") + consumer.retry.limit,
         sends=0,
         reason="",
-        due_at=Now(),
-        not_before=Now(),
+        # Later than now if a call that was given up still runs: see ``hold_back``.
+        due_at=Greatest(Least(F("not_before"), Now() + conf().lease), Now()),
+        not_before=Greatest(Least(F("not_before"), Now() + conf().lease), Now()),
         retried_at=Now(),
         expires_at=Now() + consumer.deadline,
     )

@@ -35,6 +35,7 @@ WORDS: Mapping[str, Promise] = {
     Status.FAILED: gettext_lazy("Failed"),
     Resolution.HANDLED: gettext_lazy("Handled by hand"),
     Resolution.DISCARDED: gettext_lazy("Discarded"),
+    Resolution.OVERDUE: gettext_lazy("Overdue"),
 }
 """What a message's status is called, or what a person has decided about it."""
 

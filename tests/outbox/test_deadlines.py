@@ -120,3 +120,16 @@ def test_what_is_closed_as_overdue_lets_the_next_of_its_key_go_on(listen, link, 
 
     assert Message.objects.get(pk=first).resolution == "overdue"
     assert [hint.ids for hint in link.sent] == [(later,)]
+
+
+@pytest.mark.parametrize("path", ["{id}/change/", "?tab=overdue", "?tab=all"])
+def test_what_is_closed_as_overdue_has_its_place_at_the_desk(listen, link, admin_client, path):
+    listen(overdue="discard")
+    message = publish_within(within=MINUTE)
+    let_pass(2 * MINUTE, message.pk)
+    rescan.rescan()
+
+    page = admin_client.get(f"/admin/outbox/message/{path.format(id=message.pk)}")
+
+    assert page.status_code == 200
+    assert "Overdue" in page.content.decode()

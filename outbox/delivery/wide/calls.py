@@ -14,7 +14,7 @@ class Call:
     ``at`` is when it is to be made and ``until`` when it has taken too long, on this process's monotonic clock.
     """
 
-    __slots__ = ("at", "cancel", "consumer", "ended", "given_up", "is_held", "messages", "until")
+    __slots__ = ("at", "blocks", "cancel", "consumer", "ended", "given_up", "is_held", "messages", "until")
 
     def __init__(self, consumer: Consumer, messages: Sequence[Message], *, wait: float = 0.0) -> None:
         self.consumer, self.messages = consumer, messages
@@ -23,6 +23,8 @@ class Call:
         self.ended: Sequence[Ended] = ()
         self.given_up = False
         """Its messages are settled as timed out; whatever still runs of it keeps its place."""
+        self.blocks = False
+        """It holds up the event loop of its process."""
         self.is_held = True
         """Whether the messages were still ours when the lease was last renewed."""
         self.cancel: Callable[[], None] | None = None

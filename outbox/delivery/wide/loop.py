@@ -29,6 +29,9 @@ log = logging.getLogger("outbox.delivery")
 
 
 CANCELLED = "the call was cancelled by somebody else on its event loop"
+STOOD_STILL = "the event loop stood still for %.0f s: another async handler of this process did not await"
+STANDS_STILL = 1.0
+"""Seconds without a turn after which the loop is taken to stand still."""
 
 
 class OrmThread(ThreadPoolExecutor):
@@ -71,13 +74,45 @@ class Loop:
         self._context = ThreadSensitiveContext()
         SyncToAsync.context_to_thread_executor[self._context] = self._orm
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Call] = {}
+        self._asked_at: float | None = None
+        """Since when the loop has been asked for a turn that it has not taken."""
+        self._stood_still = 0.0
+        """Seconds that the loop has stood still, all in all."""
         threading.Thread(target=self._run_for_ever, name="outbox.loop", daemon=True).start()
 
     def _run_for_ever(self) -> None:
         while True:
             self._loop.run_forever()
             log.error("a handler stopped the event loop that all calls of its process share; it goes on")
+
+    def look(self) -> bool:
+        """Tell whether the loop stands still, and note which call holds it up."""
+        asked_at = self._asked_at
+        if asked_at is None:
+            self._asked_at = monotonic()
+            self._loop.call_soon_threadsafe(self._take_turn)
+            return False
+        if monotonic() - asked_at < STANDS_STILL:
+            return False
+        task = asyncio.current_task(self._loop)
+        if task is not None and (guilty := self._tasks.get(task)) is not None and not guilty.blocks:
+            guilty.blocks = True
+            log.error(
+                "%s holds up the event loop that all async handlers of its process share; it must await, or be a plain "
+                "function",
+                guilty.consumer.name,
+            )
+        return True
+
+    def _take_turn(self) -> None:
+        self._stood_still += self._standing_still()
+        self._asked_at = None
+
+    def _standing_still(self) -> float:
+        """Return for how many seconds the loop stands still now; 0 for less than counts."""
+        span = 0.0 if self._asked_at is None else monotonic() - self._asked_at
+        return span if span > STANDS_STILL else 0.0
 
     def begin(self, calls: Sequence[Call]) -> None:
         """Make the calls, each as soon as its time has come."""
@@ -88,8 +123,12 @@ class Loop:
         for call in calls:
             task = self._loop.create_task(self._run(call))
             call.cancel = partial(self._cancel, task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = call
+            task.add_done_callback(self._tasks.pop)
+
+    def _stood_since(self, before: float) -> float:
+        """Return for how many seconds the loop has stood still since then, up to this moment."""
+        return self._stood_still - before + self._standing_still()
 
     def _cancel(self, task: asyncio.Task[None]) -> None:
         self._loop.call_soon_threadsafe(task.cancel)
@@ -100,6 +139,11 @@ class Loop:
                 await asyncio.sleep(wait)
             with logs.at_work_on(*call.messages):
                 call.ended = await self._make(call)
+        except asyncio.CancelledError as error:
+            # By somebody else, after the handler had ended or before it began.
+            reports = [execution.classify(message, error) for message in call.messages]
+            spent = call.consumer.at_most_once
+            call.ended = [Ended(report if spent else non_atomic.interrupted(report)) for report in reports]
         except BaseException as error:
             # Whatever a handler raises must not end the loop.
             call.ended = [Ended(execution.classify(message, error)) for message in call.messages]
@@ -121,6 +165,7 @@ class Loop:
 
     async def _call(self, call: Call, work: Any) -> BaseException | None:
         """Await the handler within its timeout; return what it raised."""
+        before = self._stood_still
         try:
             async with asyncio.timeout(call.until - monotonic()) as limit:
                 await call.consumer.handler(work)  # type: ignore[misc]  # it is async
@@ -129,6 +174,8 @@ class Loop:
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling() and not limit.expired():
                 task.uncancel()
                 return CallCancelled(CANCELLED) if call.is_held else error
+            if limit.expired() and not call.blocks and (stood := self._stood_since(before)):
+                return CallCancelled(STOOD_STILL % stood)
             if limit.expired():
                 late = CallTimedOut(
                     f"the handler took longer than its timeout of {call.consumer.timeout.total_seconds():g} s"

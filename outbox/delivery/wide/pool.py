@@ -168,7 +168,10 @@ class Pool:
     def _give_up_late(self) -> None:
         """Settle as timed out what does not end. Its place stays taken: something of it still runs."""
         now = monotonic()
+        stands_still = self._loop is not None and self._loop.look()
         for call in self.under_way():
+            if stands_still and call.consumer.is_async and not call.blocks:
+                continue  # it is not its fault, and it is still ours
             grace = CANCEL_SECONDS if call.consumer.is_async else 0.0
             if call.given_up or call.ended or now < call.until + grace:
                 continue

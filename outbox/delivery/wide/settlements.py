@@ -3,7 +3,9 @@
 import logging
 from collections import defaultdict
 from collections.abc import Sequence, Set
+from dataclasses import replace
 
+from outbox.conf import conf
 from outbox.delivery import database_errors, execution, follow_up, non_atomic, settling
 from outbox.delivery.execution import Report
 from outbox.delivery.non_atomic import Ended
@@ -11,7 +13,7 @@ from outbox.delivery.time_limits import CallTimedOut
 from outbox.delivery.wide.calls import Call
 from outbox.models import Fence, Message, Status
 from outbox.models.sql import calls as statements
-from outbox.policy import ZERO, Succeeded
+from outbox.policy import ZERO, Succeeded, TimedOut
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
@@ -33,9 +35,11 @@ def settle(calls: Sequence[Call]) -> None:
 def settle_as_timed_out(call: Call) -> None:
     """Settle a call as timed out that still runs; the other side may have done what it was asked."""
     text = f"the handler took longer than its timeout of {call.consumer.timeout.total_seconds():g} s, and still runs"
-    reports = [execution.classify(message, CallTimedOut(text)) for message in call.messages]
-    for report in reports:
-        non_atomic.settle_outside(call.consumer, report)
+    for message in call.messages:
+        report = execution.classify(message, CallTimedOut(text))
+        # No shorter than until the thread of the leases comes round, which holds it back from then on.
+        non_atomic.settle_outside(call.consumer, replace(report, outcome=TimedOut(held_for=conf().lease)))
+    statements.hold_back(call.fences, conf().lease)
 
 
 def note_late(calls: Sequence[Call]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connections, transaction
 from django.db.models import F
-from django.db.models.functions import Greatest, Now
+from django.db.models.functions import Greatest, Least, Now
 from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
@@ -242,13 +242,14 @@ def renew_each(fences: Sequence[Fence], lease: timedelta) -> set[int]:
 
 
 def hold_back(fences: Sequence[Fence], span: timedelta) -> None:
-    """Start none of these rows before ``span`` from now, which are pending: a call for them still runs."""
+    """Start none of these rows before ``span`` from now: a call for them still runs. A person's retry waits as well."""
     lists: Mapping[Given, Sequence[int]] = lists_of(fences)
     connection = connections[conf().database]
     for id, attempts in zip(lists[Given.IDS], lists[Given.ATTEMPTS], strict=True):
-        waiting = Message.objects.using(connection.alias).filter(pk=id, attempts=attempts, status=Status.PENDING)
-        waiting.filter(not_before__lt=Now() + span).update(
-            not_before=Now() + span, due_at=Greatest(F("due_at"), Now() + span)
+        ended = Message.objects.using(connection.alias).filter(pk=id, attempts=attempts, not_before__lt=Now() + span)
+        ended.filter(status=Status.FAILED).update(not_before=Now() + span)
+        ended.filter(status=Status.PENDING).update(
+            not_before=Now() + span, due_at=Least(Greatest(F("due_at"), Now() + span), F("expires_at"))
         )
 
 

@@ -148,3 +148,44 @@ def test_a_thread_that_hangs_is_given_up_and_keeps_its_place(listen, deliver, po
     wait_for(lambda: not pool.under_way())
     wait_for(lambda: len(kept_attempts(id)) == 2)
     assert kept_attempts(id)[1][1] == "late"
+
+
+def test_a_handler_that_blocks_the_loop_is_charged_and_those_beside_it_are_not(listen, deliver):
+    began = threading.Event()
+
+    async def handler(message):
+        if message.payload.get("do") == "block":
+            began.set()
+            time.sleep(2.5)
+            await asyncio.sleep(10)
+        await asyncio.sleep(0.5)
+
+    till = listen(handler, atomic=False, concurrency=5, timeout=timedelta(seconds=1))
+    ids = publish_messages(3)
+    guilty = publish_message(do="block")
+
+    deliver(till, [*ids, guilty])
+
+    assert began.wait(5)
+    wait_for(lambda: kept_attempts(guilty))
+    wait_for(
+        lambda: all(
+            state.status == "success" or kept_attempts(id) for id, state in zip(ids, states_of(ids), strict=True)
+        )
+    )
+    assert kept_attempts(guilty)[0][1] == "failed"
+    assert {outcome for id in ids for _number, outcome, _error in kept_attempts(id)} <= {"unavailable"}
+    assert all("the event loop stood still" in error for id in ids for _n, _outcome, error in kept_attempts(id))
+
+
+def test_a_settle_that_is_not_awaited_is_a_failed_attempt(listen, deliver):
+    async def handler(message):
+        message.settle(print)
+
+    till = listen(handler, atomic=False, concurrency=5)
+    id = publish_message()
+
+    deliver(till, [id])
+
+    wait_for(lambda: kept_attempts(id))
+    assert "called message.settle() and did not await it" in kept_attempts(id)[0][2]

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.db.models.functions import Now
 
+from outbox import Backoff, operate
 from outbox.delivery.wide import hints, starts
 from outbox.maintenance import rescan
 from outbox.models import ConsumerState, Message, Places
@@ -69,6 +70,7 @@ def test_a_message_is_not_called_again_while_the_thread_of_its_last_call_runs(li
     wait_for(lambda: kept_attempts(id))
     time.sleep(0.5)
 
+    assert called == [1]
     let_pass(timedelta(seconds=10.2), id)
     time.sleep(0.5)
     deliver(till, [id])
@@ -239,3 +241,46 @@ def test_a_process_that_was_told_to_end_starts_no_more_and_keeps_no_hint_waiting
     deliver(till, [id])
 
     assert state_of(id).attempts == 0
+
+
+def test_however_short_the_wait_after_a_failure_a_call_that_still_runs_is_not_made_again(listen, deliver, pool):
+    go_on, called = threading.Event(), []
+
+    def handler(message):
+        called.append(message.attempts)
+        go_on.wait(20)
+
+    quick = Backoff(limit=5, first=timedelta(milliseconds=10), factor=1, cap=timedelta(milliseconds=10), jitter=0)
+    till = listen(handler, atomic=False, concurrency=5, timeout=timedelta(seconds=0.3), retry=quick)
+    id = publish_message()
+    deliver(till, [id])
+    wait_for(lambda: kept_attempts(id))
+
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        deliver(till, [id])
+        time.sleep(0.05)
+
+    assert called == [1]
+    go_on.set()
+
+
+def test_a_retry_by_hand_waits_for_a_call_that_still_runs(listen, deliver, pool):
+    go_on, called = threading.Event(), []
+
+    def handler(message):
+        called.append(message.attempts)
+        go_on.wait(20)
+
+    once = Backoff(limit=1)
+    till = listen(handler, atomic=False, concurrency=5, timeout=timedelta(seconds=0.3), retry=once)
+    id = publish_message()
+    deliver(till, [id])
+    wait_for(lambda: state_of(id).status == "failed")
+
+    operate.retry(id, revision=0, actor="the shell", reason="again")
+    deliver(till, [id])
+    time.sleep(0.5)
+
+    assert called == [1]
+    go_on.set()
