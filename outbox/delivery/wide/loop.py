@@ -124,7 +124,7 @@ class Loop:
             task = self._loop.create_task(self._run(call))
             call.cancel = partial(self._cancel, task)
             self._tasks[task] = call
-            task.add_done_callback(self._tasks.pop)
+            task.add_done_callback(self._finish)
 
     def _stood_since(self, before: float) -> float:
         """Return for how many seconds the loop has stood still since then, up to this moment."""
@@ -139,14 +139,19 @@ class Loop:
                 await asyncio.sleep(wait)
             with logs.at_work_on(*call.messages):
                 call.ended = await self._make(call)
-        except asyncio.CancelledError as error:
-            # By somebody else, after the handler had ended or before it began.
-            reports = [execution.classify(message, error) for message in call.messages]
-            spent = call.consumer.at_most_once
-            call.ended = [Ended(report if spent else non_atomic.interrupted(report)) for report in reports]
+        except asyncio.CancelledError:
+            pass  # by somebody else, after the handler had ended or before it began
         except BaseException as error:
             # Whatever a handler raises must not end the loop.
             call.ended = [Ended(execution.classify(message, error)) for message in call.messages]
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        """Hand a call on whose task has ended; one that was cancelled before its first step never ran."""
+        call = self._tasks.pop(task)
+        if not call.ended:
+            reports = [execution.classify(message, CallCancelled(CANCELLED)) for message in call.messages]
+            spent = call.consumer.at_most_once
+            call.ended = [Ended(report if spent else non_atomic.interrupted(report)) for report in reports]
         self._ended(call)
 
     async def _make(self, call: Call) -> list[Ended]:
