@@ -171,6 +171,9 @@ class Settlement:
         message = self._message
         connection: Any = connections[conf().database]
         hooks_before = len(connection.run_on_commit)
+        if connection.connection is not None and not connection.autocommit and not connection.in_atomic_block:
+            # Its end would commit nothing, and the success would be lost with whatever the handler has left open.
+            raise LeftOpenError(f"the handler switched autocommit off on {conf().database!r}, and settles nothing then")
         with transaction.atomic(using=conf().database, durable=True):
             if not statements.succeed([message.fence]):
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")

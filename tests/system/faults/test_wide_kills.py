@@ -12,9 +12,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.services]
 MANY = 200
 
 
-@pytest.fixture(params=["shop.called", "shop.awaited"], ids=["threads", "loop"])
-def topic(request):
-    return request.param
+BOTH = pytest.mark.parametrize("topic", ["shop.called", "shop.awaited"], ids=["threads", "loop"])
 
 
 @pytest.fixture
@@ -39,6 +37,7 @@ def keys(many):
     return [f"order {number:03}".replace(" ", "-") for number in range(many)]
 
 
+@BOTH
 def test_told_to_end_a_worker_finishes_the_calls_under_way_and_begins_no_other(around, book, topic):
     worker = around.worker()
     client = around.client()
@@ -56,6 +55,7 @@ def test_told_to_end_a_worker_finishes_the_calls_under_way_and_begins_no_other(a
     assert around.count("SELECT count(*) FROM outbox_places") == 0
 
 
+@pytest.mark.parametrize("topic", ["shop.awaited"], ids=["loop"])
 def test_killed_in_the_middle_innocents_are_called_again_within_half_a_minute_and_not_charged(around, book, topic):
     worker = around.worker()
     around.control()
@@ -78,6 +78,7 @@ def test_killed_in_the_middle_innocents_are_called_again_within_half_a_minute_an
     assert sum(calls(book).values()) <= MANY + held
 
 
+@pytest.mark.parametrize("topic", ["shop.called"], ids=["threads"])
 def test_what_ends_its_worker_is_found_among_fifty_and_only_that_is_charged(around, book, topic):
     around.worker()
     around.control()
