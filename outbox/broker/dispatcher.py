@@ -12,7 +12,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from queue import Empty, Full, Queue
-from typing import Any
 
 from django.db import transaction
 
@@ -144,11 +143,6 @@ def drain(seconds: float = DRAIN) -> None:
         dispatcher, _dispatcher = _dispatcher, None
     if dispatcher is not None and not dispatcher.drain(seconds):
         log.warning("hints were still waiting at the end of the process; the rescan will find their rows")
-
-
-def drain_celery_child(**_kwargs: Any) -> None:
-    """Drain at the end of a Celery pool process, which never runs ``atexit``."""
-    drain()
 
 
 def _of_this_process() -> Dispatcher:

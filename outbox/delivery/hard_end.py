@@ -84,7 +84,7 @@ def _reports(call: Call, hung: Sequence[Message], where: str) -> list[Report]:
     """Return what the messages of the call came to. Of several in one call, nobody knows which it hung on."""
     if len(call.messages) > 1:
         return [Report(message, WorkerLost()) for message in hung]
-    text = f"the handler took longer than its timeout of {call.consumer.timeout.total_seconds():g} s, and did not end"
+    text = f"{time_limits.took_longer(call.consumer)}, and did not end"
     failure = without_error(call.consumer.name, Reason.TIMED_OUT)
     stack = storable(where[-execution.TRACEBACK_LENGTH :])
     return [Report(message, TimedOut(ended_its_worker=True), text, stack, failure) for message in hung]

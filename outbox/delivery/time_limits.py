@@ -214,7 +214,12 @@ def _break_off(_number: int, frame: FrameType | None) -> None:
 
 
 def _reached(consumer: Consumer) -> TimeLimitReached:
-    return TimeLimitReached(f"the handler took longer than its timeout of {consumer.timeout.total_seconds():g} s")
+    return TimeLimitReached(took_longer(consumer))
+
+
+def took_longer(consumer: Consumer) -> str:
+    """Return the sentence that says so."""
+    return f"the handler took longer than its timeout of {consumer.timeout.total_seconds():g} s"
 
 
 def _runs_a_statement(raw: Any) -> bool:

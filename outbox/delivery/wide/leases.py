@@ -28,8 +28,7 @@ class Leases:
     def __init__(self, under_way: Callable[[], Sequence[Call]]) -> None:
         self._under_way = under_way
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="outbox.leases", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="outbox.leases", daemon=True).start()
 
     def end(self) -> None:
         """Renew no more."""

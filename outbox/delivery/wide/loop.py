@@ -21,7 +21,7 @@ from outbox import logs
 from outbox.delivery import execution, non_atomic, sessions
 from outbox.delivery.database_errors import DRIVER_ERRORS
 from outbox.delivery.non_atomic import CallCancelled, Ended, Settlement
-from outbox.delivery.time_limits import CallTimedOut
+from outbox.delivery.time_limits import CallTimedOut, took_longer
 from outbox.delivery.wide.calls import Call
 from outbox.errors import LeftOpenError
 
@@ -182,9 +182,7 @@ class Loop:
             if limit.expired() and not call.blocks and (stood := self._stood_since(before)):
                 return CallCancelled(STOOD_STILL % stood)
             if limit.expired():
-                late = CallTimedOut(
-                    f"the handler took longer than its timeout of {call.consumer.timeout.total_seconds():g} s"
-                )
+                late = CallTimedOut(took_longer(call.consumer))
                 late.__cause__ = error
                 return late
             return error

@@ -89,14 +89,13 @@ class Pool:
         """Start nothing more. Called by a signal's handler, which may wait for no lock."""
         self._is_ending = True
 
-    def end(self) -> bool:
-        """Start nothing more, wait for the calls under way as long as they may take; tell whether all have ended."""
+    def end(self) -> None:
+        """Start nothing more, and wait for the calls under way as long as they may take."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()
         self._thread.join()
         self._leases.end()
-        return not self.under_way()
 
     def _take_ended(self, call: Call) -> None:
         with self._changed:

@@ -9,7 +9,7 @@ from outbox.conf import conf
 from outbox.delivery import database_errors, execution, follow_up, non_atomic, settling
 from outbox.delivery.execution import Report
 from outbox.delivery.non_atomic import Ended
-from outbox.delivery.time_limits import CallTimedOut
+from outbox.delivery.time_limits import CallTimedOut, took_longer
 from outbox.delivery.wide.calls import Call
 from outbox.models import Fence, Message, Status
 from outbox.models.sql import calls as statements
@@ -34,7 +34,7 @@ def settle(calls: Sequence[Call]) -> None:
 
 def settle_as_timed_out(call: Call) -> None:
     """Settle a call as timed out that still runs; the other side may have done what it was asked."""
-    text = f"the handler took longer than its timeout of {call.consumer.timeout.total_seconds():g} s, and still runs"
+    text = f"{took_longer(call.consumer)}, and still runs"
     for message in call.messages:
         report = execution.classify(message, CallTimedOut(text))
         # No shorter than until the thread of the leases comes round, which holds it back from then on.

@@ -4,16 +4,15 @@ The rows of one statement have nothing to do with each other. So it says which o
 overtaken is no harm to the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from math import ceil
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connections, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Least, Now
-from django.db.models.sql import UpdateQuery
 from django.utils import timezone
 
 from outbox.conf import conf
@@ -21,7 +20,15 @@ from outbox.models.message import ONE_OF_KEY, Message
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
 from outbox.models.sql.conditions import Given
-from outbox.models.sql.statements import KEY_TRIES, SUCCEEDED, lists_of, with_values
+from outbox.models.sql.statements import (
+    KEY_TRIES,
+    SUCCEEDED,
+    lists_of,
+    set_started,
+    started_values,
+    update_of_ours,
+    with_values,
+)
 from outbox.models.state import ConsumerState
 from outbox.models.status import Status
 from outbox.policy import Rate
@@ -54,10 +61,7 @@ TAKEN = """
 """
 
 START = """
-    UPDATE {table} AS message
-    SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
-        holds_key = message.ordering_key <> '',
-        started_at = {now_plus}, lease_until = {now_plus}
+    UPDATE {table} AS message SET {started}
     FROM picked WHERE message.id = picked_id
     RETURNING {columns}
 """
@@ -83,7 +87,6 @@ class StartCalls:
 
     def __init__(self, rows: MessageQuerySet) -> None:
         self._using = rows.db
-        self._rows = rows
         connection = connections[self._using]
         self._clock = clock_of(connection)
         self._vendor = connection.vendor
@@ -99,7 +102,7 @@ class StartCalls:
         cast = {"drawn_key": "::text"} if self._vendor == "postgresql" else {}
         returned = [quote(column.target.column) + cast.get(column.target.column, "") for column in columns]
         self._start = START.format(
-            table=quote(Message._meta.db_table), now_plus=self._clock.now_plus, columns=", ".join(returned)
+            table=quote(Message._meta.db_table), started=set_started(self._clock), columns=", ".join(returned)
         )
 
     def run(
@@ -136,13 +139,10 @@ class StartCalls:
                     raise
         return StartedCalls([], [], calls)
 
-    def _values(self, take: "_Take") -> list[Any]:
-        return [Status.STARTED.value, take.worker, self._clock.seconds(timedelta(0)), self._clock.seconds(take.lease)]
-
     def _run(self, params: Sequence[Any], take: "_Take", limit: int) -> list[Message]:
         sql = f"WITH picked (picked_id) AS MATERIALIZED ({self._picked} LIMIT %s {self._lock}) {self._start}"
         with connections[self._using].cursor() as cursor:
-            cursor.execute(sql, [*params, limit, *self._values(take)])
+            cursor.execute(sql, [*params, limit, *started_values(self._clock, take.worker, take.lease)])
             return self._read(cursor.fetchall())
 
     def _run_at_rate(self, params: Sequence[Any], take: "_Take", rate: Rate) -> StartedCalls:
@@ -166,8 +166,9 @@ class StartCalls:
             take.consumer,
         ]
         taken: list[Any] = [take.rows_in_call, seconds(interval), take.consumer]
+        started = started_values(self._clock, take.worker, take.lease)
         with connections[self._using].cursor() as cursor:
-            cursor.execute(sql, [*tokens, *params, take.rows_in_call, *taken, *self._values(take)])
+            cursor.execute(sql, [*tokens, *params, take.rows_in_call, *taken, *started])
             rows = cursor.fetchall()
         if not rows:
             raise NoState(take.consumer)
@@ -220,33 +221,23 @@ def _at_their_times(messages: list[Message], allowed: int, first: float, rate: R
     return StartedCalls(messages, waits, allowed, max(0.0, first + calls * interval))
 
 
-@cache
-def _succeeding_each(using: str) -> tuple[str, tuple[Any, ...]]:
-    update: Any = Message.objects.using(using).still_ours().query.chain(UpdateQuery)
-    update.add_update_values(SUCCEEDED)
-    sql, params = update.get_compiler(using).as_sql()
-    return f"{sql} RETURNING id", params
+_succeeding = cache(partial(update_of_ours, values=SUCCEEDED))
 
 
 def succeed_each(fences: Sequence[Fence]) -> set[int]:
     """Mark those of the rows that are still ours as successes; return their ids."""
-    return _ids_of(_succeeding_each(conf().database), fences)
+    return _ids_of(_succeeding(conf().database), fences)
 
 
 def renew_each(fences: Sequence[Fence], lease: timedelta) -> set[int]:
     """Let those of the rows that are still ours be ours for another ``lease`` from now; return their ids."""
-    update: Any = Message.objects.all().still_ours().query.chain(UpdateQuery)
-    update.add_update_values({"lease_until": Now() + lease})
-    sql, params = update.get_compiler(conf().database).as_sql()
-    return _ids_of((f"{sql} RETURNING id", params), fences)
+    return _ids_of(update_of_ours(conf().database, {"lease_until": Now() + lease}), fences)
 
 
 def hold_back(fences: Sequence[Fence], span: timedelta) -> None:
     """Start none of these rows before ``span`` from now: a call for them still runs. A person's retry waits as well."""
-    lists: Mapping[Given, Sequence[int]] = lists_of(fences)
-    connection = connections[conf().database]
-    for id, attempts in zip(lists[Given.IDS], lists[Given.ATTEMPTS], strict=True):
-        ended = Message.objects.using(connection.alias).filter(pk=id, attempts=attempts, not_before__lt=Now() + span)
+    for fence in fences:
+        ended = Message.objects.filter(pk=fence.id, attempts=fence.attempts, not_before__lt=Now() + span)
         ended.filter(status=Status.FAILED).update(not_before=Now() + span)
         ended.filter(status=Status.PENDING).update(
             not_before=Now() + span, due_at=Least(Greatest(F("due_at"), Now() + span), F("expires_at"))
@@ -254,8 +245,9 @@ def hold_back(fences: Sequence[Fence], span: timedelta) -> None:
 
 
 def _ids_of(statement: tuple[str, tuple[Any, ...]], fences: Sequence[Fence]) -> set[int]:
+    """Run an UPDATE of rows that are still ours; return the ids of those that were."""
     connection = connections[conf().database]
     sql, params = statement
     with connection.cursor() as cursor:
-        cursor.execute(sql, with_values(connection, params, lists_of(fences)))
+        cursor.execute(f"{sql} RETURNING id", with_values(connection, params, lists_of(fences)))
         return {id for (id,) in cursor.fetchall()}

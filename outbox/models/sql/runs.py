@@ -20,8 +20,7 @@ from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.clock import clock_of
 from outbox.models.sql.conditions import Sql, as_parameter, filled, next_of_key
 from outbox.models.sql.order import KEYS, OrderOfKey, as_parameters
-from outbox.models.sql.statements import Started, lists_of, with_values
-from outbox.models.status import Status
+from outbox.models.sql.statements import Started, lists_of, set_started, started_values, with_values
 
 NEXT = """
     WITH RECURSIVE walk (id, of_consumer, of_key, place) AS (
@@ -72,7 +71,8 @@ class StartRun:
         self._clock = clock_of(connection)
         fit, self._fit_params = rows.filter(AmongNext()).values("pk").query.get_compiler(self._using).as_sql()
         lock = "FOR NO KEY UPDATE SKIP LOCKED" if connection.features.has_select_for_update_skip_locked else ""
-        hold = f"holds_key = place = 1, due_at = CASE place WHEN 1 THEN {self._clock.now} ELSE due_at END,"
+        hold = f"holds_key = place = 1, due_at = CASE place WHEN 1 THEN {self._clock.now} ELSE due_at END"
+        started = set_started(self._clock, hold=hold if self.first_holds_key else "")
         self._sql = f"""
             WITH head (head_id, head_consumer, head_key) AS MATERIALIZED ({self._heads(connection)}),
             next (next_id, of_key, place) AS MATERIALIZED ({_next(connection)}),
@@ -84,10 +84,7 @@ class StartRun:
                 ) AS counted
                 WHERE fit_so_far = place
             )
-            UPDATE outbox_message AS message
-            SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
-                {hold if self.first_holds_key else ""}
-                started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
+            UPDATE outbox_message AS message SET {started}
             FROM run WHERE message.id = run_id
             RETURNING id, attempts, lost, due_at, ordering_key
         """  # noqa: S608  # the parts are the ORM's, constants and the clock's, every value is a parameter
@@ -99,9 +96,8 @@ class StartRun:
     def _start(self, heads: Sequence[Any], *, room: int, worker: str, lease: timedelta) -> list[Started]:
         """Start at most ``room`` rows, of every key the next before of any the one after."""
         connection = connections[self._using]
-        now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
         fit_params = with_values(connection, self._fit_params, {})
-        values = [Status.STARTED.value, worker, now, lease_end]
+        values = started_values(self._clock, worker, lease)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, [*heads, room, room, *fit_params, *values])
             return sorted(Started(*row) for row in cursor.fetchall())

@@ -18,7 +18,7 @@ from django.db.models.sql import UpdateQuery
 from outbox.conf import conf
 from outbox.models.message import ONE_OF_KEY, Message
 from outbox.models.queryset import Fence, MessageQuerySet
-from outbox.models.sql.clock import clock_of
+from outbox.models.sql.clock import Clock, clock_of
 from outbox.models.sql.commit_guard import ALLOW, REFUSE
 from outbox.models.sql.conditions import Given, as_parameter
 from outbox.models.sql.session_settings import SAME_SETTINGS, SessionSettings, read_short_settings
@@ -54,6 +54,22 @@ class Started(NamedTuple):
         return Fence(self.id, self.attempts, self.ordering_key)
 
 
+HOLDS_KEY = "holds_key = message.ordering_key <> ''"
+"""What has an ordering key holds it from the moment it is started."""
+
+
+def set_started(clock: Clock, *, hold: str = HOLDS_KEY) -> str:
+    """Return what an UPDATE of ``message`` sets when it starts rows; its parameters are the ``started_values``."""
+    times = f"started_at = {clock.now_plus}, lease_until = {clock.now_plus}"
+    counted = "status = %s, attempts = message.attempts + 1, sends = 0, worker = %s"
+    return ", ".join(filter(None, [counted, hold, times]))
+
+
+def started_values(clock: Clock, worker: str, lease: timedelta) -> list[Any]:
+    """Return the parameters of ``set_started``: the row belongs to ``worker`` for a ``lease`` from now."""
+    return [Status.STARTED.value, worker, clock.seconds(timedelta(0)), clock.seconds(lease)]
+
+
 class Start:
     """Pending → started, for the rows of a queryset: one more attempt, leased to a worker.
 
@@ -71,10 +87,7 @@ class Start:
         # MATERIALIZED: joined into the UPDATE, a LIMIT may be run again for every row, and start more than it says.
         self._sql = f"""
             WITH picked (picked_id) AS MATERIALIZED ({picked} LIMIT %s {lock})
-            UPDATE {table} AS message
-            SET status = %s, attempts = message.attempts + 1, sends = 0, worker = %s,
-                holds_key = message.ordering_key <> '',
-                started_at = {self._clock.now_plus}, lease_until = {self._clock.now_plus}
+            UPDATE {table} AS message SET {set_started(self._clock)}
             FROM picked WHERE message.id = picked_id
             RETURNING id, attempts, lost, due_at, ordering_key
         """  # noqa: S608  # the parts are the ORM's and the clock's, every value is a parameter
@@ -99,10 +112,9 @@ class Start:
         self, limit: int, worker: str, lease: timedelta, lists: Mapping[Given, Sequence[int]], since: datetime | None
     ) -> list[Started]:
         connection = connections[self._using]
-        now, lease_end = self._clock.seconds(timedelta(0)), self._clock.seconds(lease)
         params = with_values(connection, self._params, lists, {Given.SINCE: since or self._clock.beginning})
         with connection.cursor() as cursor:
-            cursor.execute(self._sql, [*params, limit, Status.STARTED.value, worker, now, lease_end])
+            cursor.execute(self._sql, [*params, limit, *started_values(self._clock, worker, lease)])
             return [Started(*row) for row in cursor.fetchall()]
 
 
@@ -202,14 +214,20 @@ SAME_TRANSACTION = " AND pg_current_xact_id()::text = %s"
 """The end of a WHERE that nothing passes in another transaction."""
 
 
+def update_of_ours(using: str, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the UPDATE of the rows that are still ours, as SQL that is given their fences when it runs."""
+    update: Any = Message.objects.using(using).still_ours().query.chain(UpdateQuery)
+    update.add_update_values(values)
+    sql, params = update.get_compiler(using).as_sql()
+    return sql, params
+
+
 class Success:
     """Started → success, for the rows that are still ours: consumed, for good."""
 
     def __init__(self, using: str) -> None:
         self._using = using
-        update: Any = Message.objects.using(using).still_ours().query.chain(UpdateQuery)
-        update.add_update_values(SUCCEEDED)
-        self._sql, self._params = update.get_compiler(using).as_sql()
+        self._sql, self._params = update_of_ours(using, SUCCEEDED)
 
     def run(self, fences: Sequence[Fence], *, transaction: str = "", settings: str = "") -> int:
         """Return how many of the rows were still ours, and are successes now.
