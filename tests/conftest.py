@@ -1,11 +1,14 @@
 """What all tests share: which of them need services, and how hypothesis searches."""
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
 from django.conf import settings
+from pytest_django.live_server_helper import LiveServer
 
+from tests.harness.door import Door
 from tests.outbox.delivery.hostile.table import print_cases
 
 hypothesis.settings.register_profile("same every time", deadline=None, derandomize=True)
@@ -33,6 +36,17 @@ def ask_for_every_database(item: pytest.Item) -> None:
     if marker or {"db", "transactional_db", "django_db_setup"} & set(getattr(item, "fixturenames", ())):
         asked = marker.kwargs if marker else {}
         item.add_marker(pytest.mark.django_db(**{**asked, "databases": list(settings.DATABASES)}), append=False)
+
+
+@pytest.fixture
+def live_server(live_server: LiveServer) -> Iterator[LiveServer]:
+    """Let the server answer while the test runs, and have it be still when the database is emptied."""
+    httpd = live_server.thread.httpd
+    application = httpd.get_app()
+    with Door(application) as door:
+        httpd.set_app(door)
+        yield live_server
+    httpd.set_app(application)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
