@@ -1,10 +1,12 @@
 """The audit: who did what and why, appended with the act itself and sealed with the hash of the entry before.
 
 What is older than ``KEEP_AUDIT`` is removed from the beginning of the chain on, and an entry at its end says up to
-which hash. So the chain proves its own beginning: what else is missing there was removed by somebody else.
+which hash. So the chain proves its own beginning: what else is missing there was removed by somebody else. Texts that
+are erased are noted in the same way.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, takewhile
 from typing import Any
@@ -18,6 +20,8 @@ from outbox.models import AuditEntry
 
 PRUNED = "prune"
 """The action under which the engine notes that the oldest entries were removed. Nobody does this by hand."""
+ERASED = "erase"
+"""The action under which it is noted whose texts were erased."""
 GENESIS = "0" * 64
 """What the first entry carries as the hash of the entry before."""
 ENGINE = "outbox"
@@ -60,8 +64,10 @@ def append(
         before=dict(before),
         after=dict(after),
         reason=reason,
+        salt=secrets.token_hex(16),
         previous=last_digest(),
     )
+    entry.texts_digest = entry.texts_sealed()
     entry.digest = entry.sealed()
     entry.save(force_insert=True, using=conf().database)
     return entry
@@ -99,8 +105,9 @@ def verify_chain() -> AuditEntry | None:
     """Read the whole chain and return the first entry that does not fit, or None if every one does.
 
     An entry does not fit if its content no longer gives its hash, or if it does not follow the entry before it (one
-    was changed, removed or put in between). The first must follow what ``prune_entries`` has noted
-    as the last it removed. Entries cut off at the end cannot be seen from the chain alone.
+    was changed, removed or put in between). The first must follow what ``prune_entries`` has noted as the last it
+    removed, and texts that are not there must be noted by ``erase_texts``. Entries cut off at the end cannot be seen
+    from the chain alone.
     """
     beginning = _beginning()
     entries = in_pages(AuditEntry.objects.all())
@@ -109,11 +116,41 @@ def verify_chain() -> AuditEntry | None:
     if first is None or first.previous not in (beginning, _beginning()):
         return first
     previous = first.previous
+    empty: dict[int, AuditEntry] = {}
     for entry in chain([first], entries):
-        if entry.previous != previous or entry.digest != entry.sealed():
+        texts_fit = entry.is_erased or entry.texts_digest == entry.texts_sealed()
+        if entry.previous != previous or entry.digest != entry.sealed() or not texts_fit:
             return entry
         previous = entry.digest
-    return None
+        if entry.is_erased:
+            empty[entry.pk] = entry
+        elif entry.action == ERASED:
+            for id in entry.before["entries"]:
+                empty.pop(id, None)
+    return next(iter(empty.values()), None)
+
+
+def erase_texts(message_ids: Collection[int], *, actor: str, origin: str, subject: str, reason: str) -> None:
+    """Erase reasons and changes of all entries about these messages for good, and note it at the end of the chain.
+
+    Call it inside a transaction.
+    """
+    _wait_for_turn()
+    rows = AuditEntry.objects.filter(message_id__in=message_ids).exclude(salt="")
+    note = {"messages": sorted(message_ids), "entries": sorted(rows.values_list("pk", flat=True))}
+    append(
+        actor=actor,
+        origin=origin,
+        action=ERASED,
+        subject=subject,
+        message_id=None,
+        before=note,
+        after={},
+        reason=reason,
+    )
+    _allow("outbox.erase_audit", "on")
+    AuditEntry.objects.filter(pk__in=note["entries"]).update(salt="", before={}, after={}, reason="")
+    _allow("outbox.erase_audit", "")
 
 
 def prune_entries(*, older_than: timedelta) -> int:
@@ -152,11 +189,16 @@ def _note_removal(going: Sequence[AuditEntry], older_than: timedelta) -> None:
 
 def _remove_up_to(last: AuditEntry) -> None:
     """Remove the beginning of the chain. PostgreSQL's trigger lets go what this transaction has named, nothing else."""
+    _allow("outbox.prune_audit", str(last.pk))
+    AuditEntry.objects.filter(pk__lte=last.pk)._raw_delete(conf().database)
+
+
+def _allow(what: str, value: str) -> None:
+    """Set for this transaction what PostgreSQL's trigger lets pass."""
     connection = connections[conf().database]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('outbox.prune_audit', %s, true)", [str(last.pk)])
-    AuditEntry.objects.filter(pk__lte=last.pk)._raw_delete(conf().database)
+            cursor.execute("SELECT set_config(%s, %s, true)", [what, value])
 
 
 def _beginning() -> str:

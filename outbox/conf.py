@@ -11,8 +11,20 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from outbox.advice import as_timedelta, did_you_mean
+
 FOR_EVER = timedelta.max
 WEBHOOK = re.compile(r"https://[^/\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)")
+PREFIX_LENGTH = 50
+PREFIX = re.compile(rf"[\w-]{{1,{PREFIX_LENGTH}}}")
+INTERNAL = frozenset(
+    {
+        *("grace", "resend_after", "send_limit", "high_water", "rescan_budget", "rescan_overdue"),
+        *("lease", "chunk_time", "chunk_time_sqlite", "hint_time", "session_age", "chunk_lock_timeout", "probe_after"),
+        *("connect_timeout", "confirm_timeout", "dispatch_backlog"),
+    }
+)
+"""Settings that no operator has to decide. They work, ``check`` warns of them, and a release may change them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Conf:
     rescan_budget: timedelta = timedelta(seconds=0.8)
     """How long one pass of the rescan may go on."""
     rescan_overdue: timedelta = timedelta(seconds=5)
-    """Age of the last rescan at which workers run it themselves; as much later as its entry in the admin says."""
+    """Age of the last rescan at which workers run it themselves. A longer interval in the admin adds to it."""
     lease: timedelta = timedelta(seconds=10)
     """How long a started row belongs to its worker (``atomic=False``: its timeout more)."""
     chunk_time: timedelta = timedelta(seconds=2)
@@ -58,15 +70,19 @@ class Conf:
     gone_after: timedelta = timedelta(hours=24)
     """How long a row whose consumer is not in the code waits before it fails (a rolling deploy)."""
     keep_finished: timedelta = timedelta(days=30)
-    """How long settled messages are kept; as long is a topic and key known to have been published."""
+    """How long settled messages are kept. For so long a topic and key cannot be published a second time."""
     keep_stats: timedelta = timedelta(days=90)
-    """How long the figures per minute are kept from which charts are drawn, and kinds of failure that are over."""
+    """How long the charts' figures per minute are kept, and failure groups after their last failure."""
     keep_audit: timedelta = FOR_EVER
     """How long, at least, audit entries are kept. They are removed by the day, and the chain says so."""
+    keep_items: timedelta = timedelta(days=30)
+    """How long after its end it is kept what became of each message of a bulk operation. The operation itself stays."""
+    bulk_approval_above: int = 0
+    """Messages above which a bulk operation waits for a second person's approval. 0: discards alone wait for it."""
     proxies: int = 0
-    """How many proxies of yours stand in front, each adding to X-Forwarded-For; then the audit has who called them."""
+    """How many proxies of yours add to X-Forwarded-For; the audit then has the address that called the first."""
     rescan_limit: timedelta = timedelta(seconds=15)
-    """Age of the last rescan at which health is critical, as much later as its entry in the admin says."""
+    """Age of the last rescan at which health is critical. A longer interval in the admin adds to it."""
     maintenance_limit: timedelta = timedelta(minutes=10)
     """Age of the last success of any other chore (pruning, statistics, alerts) at which health warns."""
     oldest_warning: timedelta = timedelta(minutes=5)
@@ -82,13 +98,13 @@ class Conf:
     burst_critical: int = 20
     """Messages of one consumer that failed for good within ten minutes, at which health is critical."""
     snapshot_warning: timedelta = timedelta(minutes=2)
-    """Age of the oldest snapshot that a session holds (PostgreSQL) at which health warns; vacuum is powerless."""
+    """Age of the oldest snapshot that a session holds (PostgreSQL) at which health warns; it hinders vacuum."""
     snapshot_critical: timedelta = timedelta(minutes=10)
     """The same, at which health is critical."""
     idle_warning: timedelta = timedelta(minutes=1)
     """How long a session may be idle in a transaction (PostgreSQL) before health warns."""
     alert_again: timedelta = timedelta(hours=4)
-    """After how long an alert is sent again that is not over."""
+    """After how long an alert is sent again while its cause lasts."""
     alert_webhook: str = ""
     """Where alerts are posted as JSON: an https address, or http on this machine. Empty: nowhere."""
     alert_hook: str = ""
@@ -112,23 +128,29 @@ class Conf:
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind:
                 wrong.add(field.name)
-                yield f'OUTBOX["{field.name.upper()}"] must be of type {kind.__name__}, not {type(value).__name__}.'
+                refused = f"must be of type {kind.__name__}, not {type(value).__name__}"
+                yield f'OUTBOX["{field.name.upper()}"] {refused}{as_timedelta(value, wanted=kind)}.'
             elif kind is not str and value <= kind(0) and value != field.default:
                 yield f'OUTBOX["{field.name.upper()}"] must be greater than zero.'
         if "alert_webhook" not in wrong and self.alert_webhook and not WEBHOOK.match(self.alert_webhook):
             yield 'OUTBOX["ALERT_WEBHOOK"] must begin with https://, or with http:// and a name of this machine.'
-        if "prefix" not in wrong and not self.prefix.replace("-", "").replace("_", "").isalnum():
-            yield 'OUTBOX["PREFIX"] must be letters, digits, "-" and "_".'
+        if "prefix" not in wrong and not PREFIX.fullmatch(self.prefix):
+            yield f'OUTBOX["PREFIX"] must be 1 to {PREFIX_LENGTH} letters, digits, "-" and "_".'
+        if self.prefix == "amq":
+            yield 'OUTBOX["PREFIX"] must not be "amq": RabbitMQ keeps the names that begin with it for itself.'
 
 
 @cache
 def conf() -> Conf:
     """Return the settings in force; ``ImproperlyConfigured`` names all unknown keys and wrong values, a line each."""
     given: dict[str, Any] = getattr(settings, "OUTBOX", {})
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f'OUTBOX must be a dict, as {{"PREFIX": "myproject"}}, not {type(given).__name__}.')
     known = {field.name.upper() for field in fields(Conf)}
     problems = []
     if unknown := sorted(set(given) - known, key=str):
-        problems.append(f"OUTBOX has unknown keys {unknown}; known are {sorted(known)}.")
+        guess = did_you_mean(str(unknown[0]).upper(), known)
+        problems.append(f"OUTBOX has unknown keys {unknown}{guess}; known are {sorted(known)}.")
     try:
         made = Conf(**{key.lower(): value for key, value in given.items() if key in known})
     except ImproperlyConfigured as error:

@@ -4,6 +4,7 @@ Two branches: what a caller of ``publish`` is told, and what a handler says abou
 """
 
 from datetime import timedelta
+from math import inf
 
 LONGEST_SNOOZE = timedelta(days=365)
 SNOOZE_INSTEAD = timedelta(minutes=1)
@@ -34,9 +35,10 @@ class InvalidMessage(PublishError):
 
 
 class KeyReused(PublishError):
-    """The topic and key were published before with another payload. Put a version or an event's id into the key.
+    """The topic and key were published before with another payload, or were withdrawn after they had been started.
 
-    Nothing of the call is written, no statement has failed: catch it and the caller's transaction can go on.
+    Put a version or an event's id into the key. Nothing of the call is written, no statement has failed: catch it and
+    the caller's transaction can go on.
     """
 
 
@@ -106,6 +108,22 @@ class NotAllowed(OperatorError):
     """The operator lacks the permission, or the message is not in a state that allows the act."""
 
 
+class EvidenceTaken(NotAllowed):
+    """The order number or link proves another message already, which ``message_id`` names. Give this one its own."""
+
+    def __init__(self, text: str, *, message_id: int) -> None:
+        super().__init__(text)
+        self.message_id = message_id
+
+
+class StillInUse(OutboxError):
+    """The outbox cannot be uninstalled yet: messages wait, or workers run. Nothing was changed; try again later."""
+
+
+class NotRehearsable(OutboxError):
+    """A consumer, a set of messages or a place cannot be rehearsed, or a handler did what no rollback undoes."""
+
+
 class HandlerSignal(OutboxError):
     """What a handler raises to say how its message should go on, other than by failing."""
 
@@ -133,13 +151,28 @@ class Snooze(HandlerSignal):
 
 
 class Unavailable(HandlerSignal):
-    """The world behind the consumer is down: try again later. No attempt is spent; it counts towards the breaker.
+    """What the consumer needs is down: try again later. No attempt is spent; it counts towards the breaker.
 
-    ``after`` is what the other side has said, as by a Retry-After: a timedelta greater than zero, of which an hour at
-    most is waited. Then the breaker opens at once, and nobody asks before that time.
+    ``after`` is how long the other side has asked to be left alone, as by a Retry-After: a timedelta greater than zero.
+    At most an hour of it is waited. The breaker then opens at once, and no call is made before that time.
+
+    Anything else is a mistake in the handler's code, and no reason to ask at once again: it is taken for seconds where
+    it is a number greater than zero, and left out where it is none. The sentence that says so stands in the log and at
+    the message.
     """
 
     def __init__(self, reason: str = "", *, after: timedelta | None = None) -> None:
+        self.mistaken = after is not None and not (isinstance(after, timedelta) and after > timedelta(0))
+        span = after if not self.mistaken else _seconds(after)
+        self.after = None if span is None else min(span, LONGEST_RETRY_AFTER)
+        if self.mistaken:
+            taken = "it was left out" if span is None else f"taken for {self.after}"
+            told = f"Unavailable takes after= as a timedelta greater than zero, not {after!r:.100}; {taken}"
+            reason = f"{reason} ({told})" if reason else told
         super().__init__(reason)
-        valid = isinstance(after, timedelta) and after > timedelta(0)
-        self.after = min(after, LONGEST_RETRY_AFTER) if valid and after is not None else None
+
+
+def _seconds(number: object) -> timedelta | None:
+    """Return the span of so many seconds; None for what is no number greater than zero."""
+    usable = isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < inf
+    return timedelta(seconds=min(float(number), LONGEST_RETRY_AFTER.total_seconds())) if usable else None  # type: ignore[arg-type]  # it is one

@@ -1,8 +1,13 @@
 """What may be published as JSON: only what both databases give back as it was."""
 
 import json
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
+from uuid import UUID
+
+from django.db.models import Model, QuerySet
 
 from outbox.errors import InvalidMessage
 
@@ -57,7 +62,28 @@ def _check_json(path: str, value: Any, depth: int) -> None:
             for index, item in enumerate(value):
                 _check_json(f"{path}[{index}]", item, depth + 1)
         case _:
-            raise InvalidMessage(f"{path} is of type {type(value).__name__}, which is not JSON; convert it yourself")
+            raise InvalidMessage(f"{path} is of type {type(value).__name__}, which is not JSON; {_instead_of(value)}")
+
+
+def _instead_of(value: object) -> str:
+    """Return what to publish instead of a value that is not JSON."""
+    match value:
+        case Model():
+            return "publish its id, which is pk, and read the row in the consumer"
+        case QuerySet():
+            return "publish a list of ids, and read the rows in the consumer"
+        case datetime() | date() | time():
+            return "publish its isoformat()"
+        case timedelta():
+            return "publish its total_seconds()"
+        case Decimal() | UUID():
+            return "publish it as text, by str()"
+        case set() | frozenset():
+            return "publish a sorted list"
+        case bytes() | bytearray():
+            return "publish text, such as base64"
+        case _:
+            return "convert it yourself"
 
 
 def check_characters(path: str, text: str) -> None:

@@ -10,12 +10,13 @@ from typing import assert_never
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
+from outbox.advice import as_timedelta
 from outbox.errors import ConsumerError
 
 ZERO = timedelta(0)
 YEAR = timedelta(days=365)
 LONGEST_PROBE = timedelta(seconds=30)
-"""The longest wait between two looks whether the world is back, of one message as of a consumer's breaker."""
+"""The longest wait between two tries while what a consumer needs is down, of one message as of the breaker."""
 
 FREE_WITH_DATABASE = 5
 """How many losses in a row are free if the database was started again in each. A message may be what ends both."""
@@ -34,7 +35,7 @@ _KINDS: dict[str, type | UnionType] = {
 class Backoff:
     """Retry with growing waits: ``first``, ``first × factor``, … up to ``cap``, at most ``limit`` attempts.
 
-    The defaults are those of the README; ``jitter`` is the share of a wait that is left to luck, so that what
+    The defaults are those of the manual; ``jitter`` is the share of a wait that is left to luck, so that what
     failed together does not come back together.
     """
 
@@ -49,7 +50,8 @@ class Backoff:
             value = getattr(self, option)
             if not isinstance(value, kind) or isinstance(value, bool):
                 wanted = "a timedelta" if kind is timedelta else "a whole number" if kind is int else "a number"
-                raise ConsumerError(f"Backoff({option}={value!r}): {option} is {wanted}")
+                instead = as_timedelta(value, wanted=kind)
+                raise ConsumerError(f"Backoff({option}={value!r}): {option} is {wanted}{instead}")
         if not 1 <= self.limit <= 1000:
             raise ConsumerError(f"Backoff(limit={self.limit!r}): between 1 and 1000 attempts")
         if not ZERO <= self.first <= self.cap <= YEAR:
@@ -79,7 +81,7 @@ _SPANS = {"s": timedelta(seconds=1), "min": timedelta(minutes=1), "h": timedelta
 class Rate:
     """How often a consumer may be called over all workers together: ``count`` calls in ``per``, evenly spread.
 
-    Of what was not used, so many calls are saved up as ``burst`` says, and no more.
+    Calls that were not made are saved up, at most ``burst`` of them.
     """
 
     count: int
@@ -106,7 +108,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Where a message stands: times started, how often it may be, and losses in a row."""
+    """How often a message was started, how often it may be, and how many workers in a row were lost over it."""
 
     attempts: int
     attempt_limit: int
@@ -183,7 +185,7 @@ class WorkerLost:
 
     with_database: bool = False
     among: int = 1
-    """How many may have run beside it and been what the worker was lost over, itself included."""
+    """How many messages, itself included, may have run when the worker was lost: any of them may be the cause."""
     never_again: bool = False
     """Whether what it may have done must not be done twice."""
 
@@ -260,7 +262,7 @@ def describe_decision(decision: Decision) -> str:
 
 
 def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: float, times: int = 1) -> Decision:
-    """Return what follows an attempt that ended in ``outcome``, as the last ``times`` of the message did in a row.
+    """Return what follows an attempt that ended in ``outcome``; the last ``times`` attempts in a row have ended so.
 
     ``counters`` are those after the attempt was started, ``uniform`` in [0, 1) is the jitter's. Every wait is relative
     to the database's clock at the time of settling.

@@ -1,33 +1,37 @@
-"""``publish``: write one promise for each consumer of a topic, in the caller's own transaction."""
+"""``publish``: write one message for each consumer of a topic, in the caller's own transaction."""
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import timedelta
-from difflib import get_close_matches
+from decimal import Decimal
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import OperationalError, connections
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.asyncio import async_unsafe
 
 from outbox import registry, topics
+from outbox.advice import as_timedelta, did_you_mean
 from outbox.broker import dispatcher
 from outbox.conf import conf
 from outbox.errors import InvalidMessage, KeyReused, OutsideTransaction, UnknownTopic
-from outbox.models import Message, Status
+from outbox.models import Message, Resolution, Status
 from outbox.models.message import KEY_LENGTH
 from outbox.models.sql.clock import Clock, clock_of
+from outbox.models.sql.errors import advise_to_migrate, is_not_migrated, sqlstate
 from outbox.models.sql.order import OrderOfKey, take_turn
 from outbox.payloads import check_characters, digest_of, encode
 from outbox.registry import Consumer
+from outbox.worth import Worth, check_worth, worth_for
 
 Key = str | int | uuid.UUID
 
-STORED = ("key", "topic", "consumer", "digest")
+STORED = ("key", "topic", "consumer", "digest", "resolution", "attempts")
 LONGEST_SPAN = timedelta(days=3650)
 WAITED = frozenset({"40P01", "55P03"})
 """Deadlock, and a lock that was waited for too long."""
@@ -36,6 +40,7 @@ OPPOSITE_ORDERS = (
     "publish by several calls, for several keys in opposite orders, wait for each other: write all by one "
     "publish_many(), which locks the keys in one order, or do the whole transaction again"
 )
+STARTED_BEFORE = "and withdrawn after it had been started, so it may have had an effect"
 REUSED_SHOWN = 10
 """Reused keys that an error names."""
 
@@ -52,6 +57,8 @@ class Draft:
     within: timedelta | None = None
     ordering_key: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
+    value: Decimal | int | None = None
+    currency: str = ""
 
 
 def publish(
@@ -63,20 +70,30 @@ def publish(
     within: timedelta | None = None,
     ordering_key: str = "",
     headers: Mapping[str, Any] | None = None,
+    value: Decimal | int | None = None,
+    currency: str = "",
 ) -> list[int]:
     """Write a message for every consumer of ``topic`` with one INSERT, and return the ids that are new.
 
-    Call it inside ``transaction.atomic()``, beside the business row. ``key`` is the business id; the same topic and
-    key published again with an equal payload is a no-op for the consumers that already have it; another payload is an
-    error, so what happens to one thing several times needs a version or an event's id in its key. A key is kept as
-    text: ``500`` and ``"500"`` are one. ``payload`` and ``headers`` are JSON. ``delay`` keeps the message back;
-    ``within`` is how long from now it is of use, instead of the consumer's deadline, which counts from when it may be
-    started; messages with the same ``ordering_key`` reach a consumer strictly in order. A transaction that uses several
-    of them writes all by one ``publish_many``: by several calls it may deadlock with another that uses them in opposite
-    order.
+    Call it inside ``transaction.atomic()``, beside the business row.
+
+    - ``key``: the business id, kept as text: ``500`` and ``"500"`` are one. A topic and a key are one event. Published
+      again with an equal payload, it is a no-op for the consumers that have it already; another payload is an error.
+      What happens to one thing several times needs a version or an event's id in its key.
+    - ``payload`` and ``headers``: JSON, together at most ``OUTBOX["PAYLOAD_LIMIT"]`` bytes (256 KiB).
+    - ``delay``: the message is not started before this time is over.
+    - ``within``: of no use after this time from now; by default the consumer's ``deadline``, from the end of the delay.
+    - ``ordering_key``: messages with the same one reach a consumer strictly in order. A transaction that uses several
+      writes all by one ``publish_many``: by several calls it may deadlock with another in opposite order.
+
+    - ``value``: what is at stake until a consumer has acted, in ``currency``: an ISO code, or a unit of your own as
+      ``points``. The desk adds it up by currency; a consumer may know better (``@consumer(value=)``).
+
+    What was withdrawn before it was ever started is written anew, as it is published now.
 
     Raises ``OutsideTransaction``, ``UnknownTopic`` or ``InvalidMessage`` before anything is written, and ``KeyReused``
-    after what the call wrote was taken back; the caller's transaction can go on.
+    after what the call wrote was taken back; the caller's transaction can go on. The latter is raised as well for what
+    was withdrawn after it had been started: that one may have had an effect, and is never done again silently.
     """
     draft = Draft(
         topic=topic,
@@ -86,6 +103,8 @@ def publish(
         within=within,
         ordering_key=ordering_key,
         headers=headers or {},
+        value=value,
+        currency=currency,
     )
     return publish_many([draft])
 
@@ -106,20 +125,39 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
             "message is committed together with your business row"
         )
     messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)
-    if any(message.draft.ordering_key for message in messages):
-        messages = _take_turn(messages)
     written: list[tuple[int, str, bool]] = []
     reused: set[tuple[str, str]] = set()
-    for batch in _batches(connection, messages):
-        new = _insert(connection, batch)
-        written += new
-        if len(new) < len(batch):
-            reused |= _reused(batch)
-    if reused:
+    started: set[tuple[str, str]] = set()
+    anew: list[_PreparedMessage] = []
+    with _missing_tables_named():
+        if any(message.draft.ordering_key for message in messages):
+            messages = _take_turn(messages)
+        for batch in _batches(connection, messages):
+            new = _insert(connection, batch)
+            written += new
+            if len(new) < len(batch):
+                known = _look_up(batch)
+                reused |= known.reused
+                started |= known.started
+                anew += known.withdrawn
+        if anew and not reused | started:
+            written += _write_anew(connection, anew, reused)
+    if reused | started:
         _take_back([id for id, _consumer, _delayed in written])
-        raise KeyReused(_describe_reused(sorted(reused)))
+        raise KeyReused(_describe_reused(reused) if reused else _describe_reused(started, STARTED_BEFORE))
     _dispatch_on_commit(written)
     return [id for id, _consumer, _delayed in written]
+
+
+@contextmanager
+def _missing_tables_named() -> Iterator[None]:
+    """Say what to do where the tables, or what this release has added to them, are not there."""
+    try:
+        yield
+    except DatabaseError as error:
+        if is_not_migrated(error):
+            error.add_note(advise_to_migrate())
+        raise
 
 
 def in_own_transaction(connection: BaseDatabaseWrapper) -> bool:
@@ -139,6 +177,7 @@ class _PreparedMessage:
     payload: str
     digest: str
     headers: str
+    worth: Worth
     asleep: bool = False
     """It stands behind another of its ordering key; see ``outbox.models.sql.order``."""
 
@@ -172,14 +211,13 @@ def _prepare(draft: Draft) -> list[_PreparedMessage]:
         )
     declared = registry.declared_topics()
     if declared and draft.topic not in declared:
-        near = get_close_matches(draft.topic, declared, n=1)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
-        raise UnknownTopic(f"{draft.topic!r} is not among the topics of outbox.declare_topics(){guess}")
+        raise UnknownTopic(
+            f"{draft.topic!r} is not among the topics of outbox.declare_topics(){did_you_mean(draft.topic, declared)}"
+        )
     consumers = registry.consumers_of(draft.topic)
     if not consumers:
-        known = ", ".join(f"{entry.name} ({entry.pattern})" for entry in registry.all_consumers()) or "none"
-        raise UnknownTopic(f"no consumer listens to {draft.topic!r}; consumers found: {known}")
-    key = _check_key(draft.key)
+        raise UnknownTopic(_describe_unheard(draft.topic))
+    key = as_key(draft.key)
     _check_text("ordering_key", draft.ordering_key)
     if not isinstance(draft.headers, Mapping):
         raise InvalidMessage(f"headers {draft.headers!r:.100}: a dict")
@@ -192,10 +230,23 @@ def _prepare(draft: Draft) -> list[_PreparedMessage]:
             f'{conf().payload_limit:,} (OUTBOX["PAYLOAD_LIMIT"]); store the data and publish its id'
         )
     _check_spans(draft)
-    return [_PreparedMessage(draft, consumer, key, payload, digest, headers) for consumer in consumers]
+    worth = check_worth(draft.topic, draft.value, draft.currency)
+    return [
+        _PreparedMessage(draft, consumer, key, payload, digest, headers, worth_for(consumer, draft, worth))
+        for consumer in consumers
+    ]
 
 
-def _check_key(value: object) -> str:
+def _describe_unheard(topic: str) -> str:
+    known = [entry for entry in registry.all_consumers() if not entry.tells_of]
+    found = ", ".join(f"{entry.name} ({entry.pattern})" for entry in known) or "none"
+    return (
+        f"no consumer listens to {topic!r}{did_you_mean(topic, [entry.pattern for entry in known])}; consumers found: "
+        f"{found}. They stand in the consumers.py of apps in INSTALLED_APPS"
+    )
+
+
+def as_key(value: object) -> str:
     """Return the business id as it stands in the table."""
     try:
         key = str(value) if isinstance(value, str | int | uuid.UUID) and not isinstance(value, bool) else ""
@@ -203,7 +254,10 @@ def _check_key(value: object) -> str:
         key = ""
     if not 0 < len(key) <= KEY_LENGTH:
         shown = "an int of thousands of digits" if type(value) is int and not key else f"{value!r:.250}"
-        raise InvalidMessage(f"key {shown}: a str of 1 to {KEY_LENGTH} characters, an int or a UUID")
+        raise InvalidMessage(
+            f"key {shown}: a str of 1 to {KEY_LENGTH} characters, an int or a UUID; it is the business id, as in "
+            "key=order.pk"
+        )
     check_characters("key", key)
     return key
 
@@ -218,12 +272,15 @@ def _check_text(name: str, value: object) -> str:
 def _check_spans(draft: Draft) -> None:
     delay, within = draft.delay, draft.within
     if delay is not None and (not isinstance(delay, timedelta) or not timedelta(0) <= delay <= LONGEST_SPAN):
-        raise InvalidMessage(f"delay {delay!r}: None or a timedelta from zero to {LONGEST_SPAN.days} days")
+        raise InvalidMessage(
+            f"delay {delay!r}: None or a timedelta from zero to {LONGEST_SPAN.days} days{as_timedelta(delay)}"
+        )
     if within is None:
         return
     if not isinstance(within, timedelta) or not timedelta(0) < within <= LONGEST_SPAN:
         raise InvalidMessage(
             f"within {within!r}: None or a timedelta greater than zero, up to {LONGEST_SPAN.days} days"
+            f"{as_timedelta(within)}"
         )
     if within <= (delay or timedelta(0)):
         raise InvalidMessage(f"within {within} is over before the delay of {delay}; the message could never be started")
@@ -237,7 +294,7 @@ def _take_turn(messages: Sequence[_PreparedMessage]) -> list[_PreparedMessage]:
     try:
         taken = take_turn({message.order for message in messages if message.draft.ordering_key})
     except OperationalError as error:
-        if {getattr(error.__cause__, name, None) for name in ("sqlstate", "pgcode")} & WAITED:  # psycopg 3, psycopg 2
+        if sqlstate(error) in WAITED:
             error.add_note(OPPOSITE_ORDERS)
         raise
     marked = []
@@ -258,7 +315,7 @@ def _batches(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessag
 
 
 def _insert(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage]) -> list[tuple[int, str, bool]]:
-    """Write the promises that are new; return id, consumer and whether it is delayed, for each of them."""
+    """Write the messages that are new; return id, consumer and whether it is delayed, for each of them."""
     into, row = _statement(connection.alias)
     clock = clock_of(connection)
     sql = (
@@ -270,17 +327,58 @@ def _insert(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage
         return [(int(id), str(consumer), bool(delayed)) for id, consumer, delayed in cursor.fetchall()]
 
 
-def _reused(messages: Sequence[_PreparedMessage]) -> set[tuple[str, str]]:
-    """Return topic and key of those that stand in the table with another payload than is published now."""
+class _Known(NamedTuple):
+    """What of a call was published before, and what follows from it."""
+
+    reused: set[tuple[str, str]]
+    """Topic and key of what stands in the table with another payload."""
+    started: set[tuple[str, str]]
+    """Topic and key of what was withdrawn after it had been started."""
+    withdrawn: list[_PreparedMessage]
+    """What was withdrawn before anybody had seen it."""
+
+
+def _look_up(messages: Sequence[_PreparedMessage]) -> _Known:
+    """Look at the rows that stand in the table for these."""
     identities = [message.identity for message in messages]
     keys, topics, consumers = (set(column) for column in zip(*identities, strict=True))
-    found = Message.objects.using(conf().database).filter(key__in=keys, topic__in=topics, consumer__in=consumers)
-    stored = {(key, topic, consumer): digest for key, topic, consumer, digest in found.values_list(*STORED)}
-    return {
-        (message.draft.topic, message.key)
-        for message in messages
-        if stored.get(message.identity, "") not in ("", message.digest)
-    }
+    found = Message.objects.using(conf().database).filter(
+        key__in=keys, topic__in=topics, consumer__in=consumers, replay=0
+    )
+    stored = {(key, topic, consumer): rest for key, topic, consumer, *rest in found.values_list(*STORED)}
+    known = _Known(set(), set(), [])
+    for message in messages:
+        digest, resolution, attempts = stored.get(message.identity, ("", "", 0))
+        if resolution == Resolution.WITHDRAWN and not attempts:
+            known.withdrawn.append(message)
+        elif digest not in ("", message.digest):
+            known.reused.add((message.draft.topic, message.key))
+        elif resolution == Resolution.WITHDRAWN:
+            known.started.add((message.draft.topic, message.key))
+    return known
+
+
+def _write_anew(
+    connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage], reused: set[tuple[str, str]]
+) -> list[tuple[int, str, bool]]:
+    """Put new rows in the place of those that were withdrawn, at the end of their ordering keys; return as ``_insert``.
+
+    Nobody has seen the old ones, so neither their payload nor their idempotency key binds anybody. What a publisher who
+    was faster, or this call itself, has written with another payload is added to ``reused``; then nothing is done.
+    """
+    written: list[tuple[int, str, bool]] = []
+    with transaction.atomic(using=connection.alias):
+        for batch in _batches(connection, messages):
+            keys, topics, consumers = (set(column) for column in zip(*(each.identity for each in batch), strict=True))
+            old = Message.objects.using(connection.alias).withdrawn().filter(replay=0)
+            old.filter(key__in=keys, topic__in=topics, consumer__in=consumers).delete()
+            new = _insert(connection, batch)
+            written += new
+            if len(new) < len(batch):
+                reused |= _look_up(batch).reused
+        if reused:
+            transaction.set_rollback(True, using=connection.alias)
+    return [] if reused else written
 
 
 def _take_back(ids: Sequence[int]) -> None:
@@ -289,11 +387,13 @@ def _take_back(ids: Sequence[int]) -> None:
         Message.objects.using(conf().database).filter(pk__in=ids).delete()
 
 
-def _describe_reused(reused: Sequence[tuple[str, str]]) -> str:
-    shown = ", ".join(f"{topic} {key!r}" for topic, key in reused[:REUSED_SHOWN])
-    more = f" and {len(reused) - REUSED_SHOWN} more" if len(reused) > REUSED_SHOWN else ""
+def _describe_reused(reused: Iterable[tuple[str, str]], how: str = "with another payload") -> str:
+    """Return what is wrong with these topics and keys, each of which was published or withdrawn before."""
+    pairs = sorted(reused)
+    shown = ", ".join(f"{topic} {key!r}" for topic, key in pairs[:REUSED_SHOWN])
+    more = f" and {len(pairs) - REUSED_SHOWN} more" if len(pairs) > REUSED_SHOWN else ""
     return (
-        f"published before with another payload: {shown}{more}; nothing of this call was written. A topic and key are "
+        f"published before {how}: {shown}{more}; nothing of this call was written. A topic and key are "
         "one event: where a thing has several, put a version or the event's id into the key, as in "
         'key=f"{order.pk}:{order.version}"'
     )
@@ -301,14 +401,15 @@ def _describe_reused(reused: Sequence[tuple[str, str]]) -> str:
 
 @cache
 def _statement(using: str) -> tuple[str, str]:
-    """Return the INSERT up to its rows, and one row: what is new about every message, and a ``%s`` for ``_values``."""
+    """Return the INSERT up to its rows, and one row: constants, and a ``%s`` for each of ``_row_values``."""
     clock, quoted = clock_of(connections[using]), connections[using].ops.quote_name
     row = {
         **dict.fromkeys(["topic", "consumer", "key", "ordering_key", "digest", "attempt_limit"], "%s"),
+        **dict.fromkeys(["value", "currency"], "%s"),
         **dict.fromkeys(["payload", "headers"], clock.json),
         **dict.fromkeys(["created_at", "not_before", "due_at", "expires_at"], clock.now_plus),
         "status": f"'{Status.PENDING.value}'",
-        **dict.fromkeys(["resolution", "evidence", "worker", "last_error", "failure"], "''"),
+        **dict.fromkeys(["resolution", "worker", "last_error", "failure"], "''"),
         **dict.fromkeys(["attempts", "lost", "sends", "revision"], "0"),
     }
     into = f"INSERT INTO {quoted(Message._meta.db_table)} ({', '.join(map(quoted, row))})"
@@ -322,7 +423,7 @@ def _row_values(message: _PreparedMessage, clock: Clock) -> list[Any]:
     due = end if message.asleep else min(delay or conf().grace, end)
     spans = [timedelta(0), delay, due, end]
     named = [draft.topic, consumer.name, message.key, draft.ordering_key, message.digest, consumer.retry.limit]
-    return [*named, message.payload, message.headers, *map(clock.seconds, spans)]
+    return [*named, *message.worth, message.payload, message.headers, *map(clock.seconds, spans)]
 
 
 def _dispatch_on_commit(written: Sequence[tuple[int, str, bool]]) -> None:

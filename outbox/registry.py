@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.apps import apps
 
+from outbox import options
+from outbox.closings import EXHAUSTED, Hook, handler_of
 from outbox.conf import conf
 from outbox.errors import ConsumerError
+from outbox.options import Handler
 from outbox.policy import Backoff, Rate
-from outbox.topics import NAME_LENGTH, is_pattern, is_topic, matches
+from outbox.topics import NAME_LENGTH, is_topic, matches
 
 if TYPE_CHECKING:
-    from outbox.models import Message
+    from decimal import Decimal
 
-Handler = Callable[..., object]
-H = TypeVar("H", bound=Handler)
+    from outbox.models import Message
+    from outbox.publishing import Draft
+
+H = TypeVar("H", bound="Callable[[Message], object] | Callable[[list[Message]], object]")
+"""A function of a message, or with ``bulk=True`` of a list of them."""
 
 SETTLE_MARGIN = timedelta(seconds=10)
 TIMES_IN_A_HINT = 4
 """How often an atomic consumer may use up its timeout in one hint: see ``Consumer.time_limit``."""
-OVERDUE = ("fail", "discard")
 LONGEST_HINT = timedelta(minutes=15)
 """Half of RabbitMQ's default ``consumer_timeout`` (30 min): a hint that runs longer would stop its worker."""
 
@@ -49,11 +54,29 @@ class Consumer:
     rate: Rate | None
     at_most_once: bool
     overdue: str
+    rehearsable: bool
+    value: "bool | Callable[[Draft], tuple[Decimal | int, str] | None]"
+    on_handled: Hook | None = field(repr=False)
+    on_discarded: Hook | None = field(repr=False)
+    on_reopened: Hook | None = field(repr=False)
+    tells_of: str = ""
+    """The consumer of whose ends this one tells the project, where the engine has made it for ``on_exhausted``."""
+
+    @property
+    def hooks(self) -> list[Hook]:
+        """Return what the project is told by, of all that is given."""
+        told_by = (self.on_handled, self.on_discarded, self.on_reopened, self.handler if self.tells_of else None)
+        return [hook for hook in told_by if hook is not None]
+
+    @property
+    def closes_for_good(self) -> bool:
+        """Tell whether the business follows what closes a message by hand, and has no way to take that back."""
+        return (self.on_handled is not None or self.on_discarded is not None) and self.on_reopened is None
 
     @property
     def is_async(self) -> bool:
         """Tell whether the handler is ``async def``."""
-        return _is_async(self.handler)
+        return options.is_async(self.handler)
 
     @property
     def wide(self) -> bool:
@@ -78,10 +101,10 @@ class Consumer:
         return self.chunk if self.bulk else 1
 
     def suspects_together(self, lost: int) -> int:
-        """Return how many rows run beside each other that ``lost`` workers in a row were lost over.
+        """Return how many rows may run together once ``lost`` workers in a row were lost over them.
 
-        Where calls are made beside each other, half as many with each loss: what ends its worker is found among many
-        innocent ones after few losses, and none of those is charged.
+        Where calls are made beside each other: half as many with each loss. So the row that ends its worker is found
+        among many others after few losses, and none of the others is charged an attempt.
         """
         return max(1, self.concurrency >> lost) if self.wide else 1
 
@@ -89,10 +112,10 @@ class Consumer:
     def time_limit(self) -> timedelta:
         """Celery's hard limit for one hint: the timeout four times, with a margin, at least 30 s.
 
-        A chunk takes no more rows when its time is up, so one row is late in it: a list that was called at once may
-        be late before that. One row is late among those that are redone: in a first try, which met others, and in a
-        last. Outside a transaction nothing else ends a row yet, so every row of a hint has its time. Calls beside each
-        other are not made in the hint.
+        An atomic consumer may use its timeout up four times: in the call for a whole list, in the row that is under way
+        when the chunk's time is up, and in the first and the last try of a row that is redone. Outside a transaction
+        nothing else ends a call, so each row of the chunk may take its timeout. The limit means nothing to calls that
+        are made beside each other: they are not made in the hint.
         """
         if self.wide:
             return LONGEST_HINT
@@ -131,70 +154,109 @@ def consumer(
     burst: int = 1,
     at_most_once: bool = False,
     overdue: str = "fail",
+    rehearsable: bool = False,
+    on_handled: Hook | None = None,
+    on_discarded: Hook | None = None,
+    on_reopened: Hook | None = None,
+    on_exhausted: Hook | None = None,
+    value: "bool | Callable[[Draft], tuple[Decimal | int, str] | None]" = True,
 ) -> Callable[[H], H]:
     """Make the decorated function the consumer of every topic that matches ``pattern``.
 
-    In a pattern, as in a topic exchange, ``*`` is exactly one word and ``#`` any number of words. An atomic consumer
-    (the default) runs inside the transaction that settles its message, so what it writes to the engine's database
-    happens exactly once. Up to ``chunk`` messages share that transaction; with ``isolated=True`` each has one of its
-    own, as ``SET LOCAL``, ``set_config(…, true)``, temporary tables, ``SET CONSTRAINTS`` and advisory locks need. With
-    ``atomic=False`` it runs outside any transaction, row by row, for talking to others; with ``bulk=True`` it is called
-    once with a list of messages. ``chunk`` is how many rows are delivered together
-    (by default 50, with ``atomic=False`` 5), ``timeout`` is per call, ``sort`` orders a chunk, ``deadline`` counts from
-    publishing, ``high_water`` is the number of hints the queue may hold. The name is ``app_label.function`` unless
-    given; it stands in the table, so renaming a function needs ``name=``.
+    In a pattern ``*`` is exactly one word and ``#`` any number of words, as in a topic exchange.
 
-    A handler in a transaction that takes longer than ``timeout`` is broken off by an exception, what it wrote is rolled
-    back, and the attempt has failed. If that cannot stop it, its process is ended. Both need a worker that runs
-    processes (prefork). In threads and greenlets only a statement in the database is broken off: a handler that hangs
-    elsewhere holds its place until Celery's limit or a restart, so give a timeout to whatever it calls. Outside a
-    transaction nothing is broken off but by Celery's limit for the whole hint.
+    - ``name``: its identity in the table and in its queue's name, by default ``app_label.function``. Before you rename
+      or move the function, give it the old name here.
+    - ``retry``: how often, and after which waits, a failed attempt is followed by another.
+    - ``timeout``: the longest time of one call; 15 s.
+    - ``deadline``: the message fails as expired after this time; 7 days, from when it may be started.
+    - ``overdue``: ``"fail"``, or ``"discard"``: a message past its deadline is closed and no work for a person, if no
+      call was ever made for it.
+    - ``atomic``: True runs it in the transaction that settles its message, so what it writes to the engine's database
+      happens exactly once. False runs it outside any transaction, for talking to others.
+    - ``isolated``: each message has a transaction of its own. ``SET LOCAL``, ``set_config(…, true)``, temporary tables,
+      ``SET CONSTRAINTS`` and advisory locks need that.
+    - ``bulk``: it is called once with a list of up to ``chunk`` messages.
+    - ``chunk``: how many messages share a transaction or are delivered together; 50, with ``atomic=False`` 5, or
+      ``concurrency`` if that is more.
+    - ``sort``: a function of a message, by whose result a chunk is ordered, against deadlocks.
+    - ``high_water``: how many hints may wait in its queue, by default ``OUTBOX["HIGH_WATER"]``.
 
-    With ``atomic=False`` up to ``concurrency`` calls are under way at once in a worker process: plain functions in
-    threads of it, ``async def`` ones on its event loop. A call that takes longer than ``timeout`` is cancelled on the
-    loop; a thread cannot be: the message has timed out all the same, and the thread keeps its place until it ends.
-    ``rate`` ("100/s", "100/min", "100/h") is how often the consumer is called over all workers together; of what was
-    not used, ``burst`` calls are saved up. ``at_most_once=True`` never makes a second call by itself, unless the first
-    was certainly not made, or raised ``Snooze`` or ``Unavailable``. ``overdue="discard"`` closes a message whose
-    deadline has passed, and leaves no work for a person, if no call for it was ever made; ``"fail"`` fails it.
+    With ``atomic=False`` only:
+
+    - ``concurrency``: how many calls a worker process makes at once; 1. Plain functions run in threads, ``async def``
+      ones on one event loop.
+    - ``rate``: how often it is called over all workers together: ``"100/s"``, ``"100/min"``, ``"100/h"``.
+    - ``burst``: how many unused calls of the rate are saved up; 1.
+    - ``at_most_once``: the machine makes no second call, unless the first was certainly not made, or raised ``Snooze``
+      or ``Unavailable``.
+
+    A handler in a transaction that takes longer than ``timeout`` is broken off by an exception: what it wrote is rolled
+    back, and the attempt has failed. If that cannot stop it, its process is ended. Both need a worker of processes
+    (prefork). With threads and greenlets only a statement in the database is broken off: a handler that hangs elsewhere
+    keeps its place until Celery's limit or a restart, so give a timeout to whatever it calls.
+
+    Outside a transaction a call is broken off only by Celery's limit for the whole hint. Calls made beside each other
+    (``concurrency``, ``rate``, ``bulk``, ``async def``) have a limit each: on the event loop a call is cancelled at its
+    ``timeout``. A thread cannot be: its message has timed out all the same, and the thread keeps its place until it
+    ends.
+
+    ``rehearsable=True`` is its author's promise that a rollback undoes all that an atomic handler does. Then failed
+    messages can be rehearsed: called by today's code and rolled back, to see what a retry would come to.
+
+    ``on_handled``, ``on_discarded`` and ``on_reopened`` are plain functions of a list of ``Closing``, called in the
+    transaction in which an operator does so to messages of this consumer. What they write to the engine's database is
+    committed with it; what they raise refuses it, and the operator reads why (``Reject`` is for that). Without
+    ``on_reopened`` what the others were told of cannot be reopened. ``on_exhausted`` is given what the machine has
+    closed. It cannot refuse: it is told by a message of a consumer of its own, ``<name>.exhausted``, which is published
+    with the end, and has retries and a place at the desk.
+
+    ``value`` is what is at stake while a message is not kept: by default what ``publish(value=)`` has said, ``False``
+    for nothing at all (a mail that is not sent puts no prize at stake), or a function of the draft that returns amount
+    and currency, or None.
 
     A function may listen to a second pattern by a second decorator: two consumers, of which one needs ``name=``.
 
     Raises ``ConsumerError`` at start-up for a wrong pattern, name, option or function, and for a name taken twice.
     """
-    _check_pattern(pattern)
-    _check_spans(pattern, timeout=timeout, deadline=deadline)
-    _check_counts(pattern, chunk=chunk, high_water=high_water)
-    if retry is not None and not isinstance(retry, Backoff):
-        raise ConsumerError(f"consumer({pattern!r}): retry={retry!r} is no outbox.Backoff")
-    if sort is not None and not callable(sort):
-        raise ConsumerError(f"consumer({pattern!r}): sort={sort!r} is no function of a message")
-    _check_counts(pattern, concurrency=concurrency, burst=burst)
-    if overdue not in OVERDUE:
-        raise ConsumerError(f"consumer({pattern!r}): overdue={overdue!r} is neither of {OVERDUE}")
+    options.check_pattern(pattern)
+    options.check_each(
+        pattern,
+        switches={
+            "atomic": atomic,
+            "isolated": isolated,
+            "bulk": bulk,
+            "at_most_once": at_most_once,
+            "rehearsable": rehearsable,
+        },
+        spans={"timeout": timeout, "deadline": deadline},
+        counts={"chunk": chunk, "high_water": high_water, "concurrency": concurrency, "burst": burst},
+        hooks={
+            "on_handled": on_handled,
+            "on_discarded": on_discarded,
+            "on_reopened": on_reopened,
+            "on_exhausted": on_exhausted,
+        },
+    )
+    options.check_kinds(pattern, retry=retry, sort=sort, overdue=overdue, value=value)
     outside = {"concurrency": concurrency > 1, "rate": rate is not None, "at_most_once": at_most_once}
-    if atomic and any(outside.values()):
-        named = next(option for option, given in outside.items() if given)
-        raise ConsumerError(f"consumer({pattern!r}): {named}= is for calls outside a transaction; give it atomic=False")
-    if rate is None and burst > 1:
-        raise ConsumerError(f"consumer({pattern!r}): burst= is of a rate; give it rate= as well")
-    if at_most_once and (bulk or retry is not None):
-        raise ConsumerError(
-            f"consumer({pattern!r}): at_most_once=True makes one call for one message and never repeats it; it goes "
-            "with neither bulk=True nor retry="
-        )
-    if isolated and (bulk or not atomic):
-        raise ConsumerError(
-            f"consumer({pattern!r}): isolated=True gives each message a transaction of its own; it goes with neither "
-            "bulk=True nor atomic=False"
-        )
+    options.check_together(
+        pattern,
+        atomic=atomic,
+        isolated=isolated,
+        bulk=bulk,
+        rehearsable=rehearsable,
+        outside=[option for option, given in outside.items() if given],
+        burst_of_nothing=rate is None and burst > 1,
+        once_and_more=at_most_once and (bulk or retry is not None),
+    )
 
     def register(handler: H) -> H:
-        _check_handler(pattern, handler)
-        if atomic and _is_async(handler):
+        options.check_handler(pattern, handler)
+        if atomic and options.is_async(handler):
             raise ConsumerError(
-                f"consumer({pattern!r}): {handler!r} is async: no transaction is open across an await. Give it "
-                "atomic=False, or make it a plain function"
+                f"consumer({pattern!r}): {options.name_of(handler)} is async: no transaction is open across an await. "
+                "Give it atomic=False, or make it a plain function"
             )
         entry = Consumer(
             name=name or _default_name(handler),
@@ -213,6 +275,11 @@ def consumer(
             rate=None if rate is None else Rate.parse(rate, burst=burst),
             at_most_once=at_most_once,
             overdue=overdue,
+            rehearsable=rehearsable,
+            on_handled=on_handled,
+            on_discarded=on_discarded,
+            on_reopened=on_reopened,
+            value=value,
         )
         _check_name(entry)
         if not entry.wide and entry.time_limit > LONGEST_HINT:
@@ -220,11 +287,50 @@ def consumer(
                 f"consumer {entry.name}: a hint may take up to {entry.time_limit}, more than {LONGEST_HINT}; lower "
                 + ("timeout" if entry.atomic else "chunk or timeout")
             )
+        teller = None if on_exhausted is None else _teller(entry, on_exhausted)
         _consumers[entry.name] = entry
+        if teller is not None:
+            _consumers[teller.name] = teller
         _listening.cache_clear()
         return handler
 
     return register
+
+
+def _teller(entry: Consumer, hook: Hook) -> Consumer:
+    """Return the consumer whose messages tell ``hook`` what the machine has closed of ``entry``."""
+    teller = Consumer(
+        name=f"{entry.name}.{EXHAUSTED}",
+        pattern=f"{entry.name}.{EXHAUSTED}",
+        handler=handler_of(hook),
+        retry=Backoff(),
+        timeout=timedelta(seconds=15),
+        chunk=_default_chunk(atomic=True, bulk=True, concurrency=1),
+        sort=None,
+        atomic=True,
+        isolated=False,
+        bulk=True,
+        deadline=timedelta(days=7),
+        high_water=None,
+        concurrency=1,
+        rate=None,
+        at_most_once=False,
+        overdue="fail",
+        rehearsable=False,
+        value=False,
+        on_handled=None,
+        on_discarded=None,
+        on_reopened=None,
+        tells_of=entry.name,
+    )
+    _check_name(teller)
+    return teller
+
+
+def teller_of(name: str) -> Consumer | None:
+    """Return the consumer that tells the project what the machine has closed of the one named, if it is to be told."""
+    teller = _consumers.get(f"{name}.{EXHAUSTED}")
+    return teller if teller is not None and teller.tells_of == name else None
 
 
 def get(name: str) -> Consumer | None:
@@ -270,53 +376,13 @@ def forget_topics() -> None:
 def forget_consumer(name: str) -> None:
     """Take a consumer out again; for tests and for code that is unloaded."""
     _consumers.pop(name, None)
+    _consumers.pop(f"{name}.{EXHAUSTED}", None)
     _listening.cache_clear()
 
 
 @lru_cache(maxsize=1024)
 def _listening(topic: str) -> tuple[Consumer, ...]:
     return tuple(entry for entry in all_consumers() if entry.listens_to(topic))
-
-
-def _check_pattern(pattern: object) -> None:
-    if not isinstance(pattern, str):
-        raise ConsumerError(f'consumer({pattern!r:.100}): the topic comes first, as in @consumer("order.paid")')
-    if not is_pattern(pattern):
-        raise ConsumerError(f'consumer({pattern!r}): a pattern is words joined by dots, "*" and "#" among them')
-
-
-def _check_spans(pattern: str, **options: object) -> None:
-    for option, span in options.items():
-        if not isinstance(span, timedelta) or span <= timedelta(0):
-            raise ConsumerError(f"consumer({pattern!r}): {option}={span!r} is no timedelta greater than zero")
-
-
-def _check_counts(pattern: str, **options: object) -> None:
-    for option, count in options.items():
-        if count is not None and (type(count) is not int or count < 1):
-            raise ConsumerError(f"consumer({pattern!r}): {option}={count!r} is no whole number from 1 on")
-
-
-def _check_handler(pattern: str, handler: object) -> None:
-    """Refuse what would fail on every message, and above all what would seem to succeed without having run."""
-    if isinstance(handler, type) or not callable(handler):
-        raise ConsumerError(f"consumer({pattern!r}): {handler!r} is no function")
-    for kind in (inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-        if kind(handler):
-            raise ConsumerError(
-                f"consumer({pattern!r}): {handler!r} would not run when it is called: a consumer is a function, plain "
-                "or async, and no generator"
-            )
-    try:
-        inspect.signature(handler).bind(None)
-    except ValueError:  # built in; nobody can tell
-        return
-    except TypeError as error:
-        raise ConsumerError(f"consumer({pattern!r}): {handler!r} is called with one argument: {error}") from error
-
-
-def _is_async(handler: object) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
 
 
 def _default_chunk(*, atomic: bool, bulk: bool, concurrency: int) -> int:
@@ -365,6 +431,8 @@ def _place_of(handler: Handler) -> str:
 
 
 def _default_name(handler: Handler) -> str:
+    if not hasattr(handler, "__name__"):
+        raise ConsumerError(f"{handler!r:.200} has no name of its own; give its consumer name=")
     config = apps.get_containing_app_config(handler.__module__)
     label = config.label if config else handler.__module__.rpartition(".")[0] or handler.__module__
     return f"{label}.{handler.__name__}"

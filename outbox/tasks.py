@@ -1,4 +1,4 @@
-"""The doors for Celery: a hint to deliver, and the call to rescan."""
+"""The Celery tasks: deliver a hint, and the maintenance jobs that beat calls."""
 
 import logging
 from collections.abc import Callable
@@ -8,10 +8,12 @@ from celery import Task, shared_task
 
 from outbox import registry
 from outbox.broker.queues import DELIVER_TASK, queue_name
+from outbox.bulk import running, telling
 from outbox.delivery import chunks, sessions
 from outbox.delivery.wide import hints
 from outbox.maintenance import pruning, rescan, rollup, schedule
-from outbox.maintenance.schedule import ALERT_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
+from outbox.maintenance.schedule import ALERT_TASK, BULK_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
+from outbox.models.row_ids import BIGGEST_ID
 from outbox.monitoring import alerts, causes
 from outbox.policy import ZERO
 
@@ -64,16 +66,25 @@ def run_roll_up() -> None:
 
 @shared_task(name=ALERT_TASK, base=MaintenanceTask, ignore_result=True)
 def run_alerts() -> None:
-    """Tell people what is newly wrong, or over; celery-beat calls this every 30 s."""
+    """Send alerts on what is newly wrong, and on what is over; celery-beat calls this every 30 s."""
     with sessions.in_known_state():
         alerts.watch()
+        telling.tell()
+
+
+@shared_task(name=BULK_TASK, base=MaintenanceTask, ignore_result=True)
+def run_bulk() -> None:
+    """Go on with the bulk operations that were started; celery-beat calls this every second."""
+    with sessions.in_known_state():
+        running.go_on()
 
 
 def run_overdue_jobs() -> None:
     """Do what beat has not had done for too long. Runs in a worker's pool and must not take it down."""
     # The alerts come early: when the control worker is gone, somebody must say so.
     _take_over("rescan", _rescan_for_beat)
-    _take_over("alerts", alerts.watch_if_overdue)
+    _take_over("alerts", _watch_for_beat)
+    _take_over("bulk", running.go_on_if_overdue)
     _take_over("rollup", rollup.roll_up_if_overdue)
     _take_over("prune", pruning.prune_if_overdue)
 
@@ -84,6 +95,13 @@ def _rescan_for_beat() -> bool:
     if overdue:
         schedule.wake_beat()
     return overdue
+
+
+def _watch_for_beat() -> bool:
+    if not alerts.watch_if_overdue():
+        return False
+    telling.tell()
+    return True
 
 
 def _take_over(name: str, do_if_overdue: Callable[[], bool]) -> None:
@@ -102,5 +120,5 @@ def _is_hint(consumer: Any, ids: Any) -> bool:
         isinstance(consumer, str)
         and isinstance(ids, list)
         and len(ids) <= HINT_LENGTH
-        and all(type(id) is int and 0 < id < 2**63 for id in ids)
+        and all(type(id) is int and 0 < id <= BIGGEST_ID for id in ids)
     )

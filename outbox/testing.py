@@ -45,8 +45,9 @@ from outbox.conf import conf
 from outbox.delivery import chunks
 from outbox.errors import OutboxError
 from outbox.models import Attempt, ConsumerState, Message, Status
+from outbox.options import Handler
 from outbox.publishing import in_own_transaction
-from outbox.registry import Consumer, Handler
+from outbox.registry import Consumer
 
 ROUNDS = 20
 
@@ -160,7 +161,7 @@ def _skip_waits(consumer: Consumer, ids: Sequence[int]) -> None:
 
 
 def _times_tried(before: dict[int, int]) -> dict[int, int]:
-    """Return how often each message has been tried since; being given back unheard is no try."""
+    """Return how often each message has been tried since; one that was given back without a call was not tried."""
     return {id: len(list(attempts)) for id, attempts in groupby(_attempts(before), lambda attempt: attempt.message_id)}
 
 

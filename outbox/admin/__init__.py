@@ -1,4 +1,5 @@
-"""The operators' desk in Django's admin. A project describes its messages to it with ``describe``.
+"""The operators' desk in Django's admin. A project describes its messages to it with ``describe``, and finds
+them by its own words with ``find``.
 
 Without ``django.contrib.admin`` among the apps there is no desk, and its pages are not even imported.
 """
@@ -6,13 +7,22 @@ Without ``django.contrib.admin`` among the apps there is no desk, and its pages 
 from django.apps import apps
 
 from outbox.admin.descriptions import Description, Fact, admin_url, describe
+from outbox.admin.finders import find
 
-__all__ = ["Description", "Fact", "admin_url", "describe"]
+__all__ = ["Description", "Fact", "admin_url", "describe", "find"]
 
 if apps.is_installed("django.contrib.admin"):
     from outbox.admin.audit import AuditEntryAdmin, HeartbeatAdmin
+    from outbox.admin.bulk.admin import BulkOperationAdmin
     from outbox.admin.consumers.admin import ConsumerStateAdmin
     from outbox.admin.failures.admin import FailureGroupAdmin
     from outbox.admin.messages.admin import MessageAdmin
 
-    __all__ += ["AuditEntryAdmin", "ConsumerStateAdmin", "FailureGroupAdmin", "HeartbeatAdmin", "MessageAdmin"]
+    __all__ += [
+        "AuditEntryAdmin",
+        "BulkOperationAdmin",
+        "ConsumerStateAdmin",
+        "FailureGroupAdmin",
+        "HeartbeatAdmin",
+        "MessageAdmin",
+    ]

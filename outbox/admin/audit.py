@@ -18,17 +18,17 @@ from outbox.admin import formats
 from outbox.admin.base import ReadOnlyAdmin
 from outbox.audit import PRUNED
 from outbox.models import AuditEntry, Heartbeat
-from outbox.operate.actions import Action
+from outbox.operate.actions import BULK_STATE, Action
 
 ENTRIES_COUNTED = 10_000
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]  # the same
-    """Pages over the newest rows; it counts no further than ``COUNTED``, so that its cost has an end."""
+    """Pages over the newest rows; it counts no further than ``ENTRIES_COUNTED``, so that its cost has an end."""
 
     @cached_property
     def count(self) -> int:
-        """The number of rows, or ``COUNTED`` if there are more."""
+        """The number of rows, or ``ENTRIES_COUNTED`` if there are more."""
         return int(self.object_list[:ENTRIES_COUNTED].count())  # type: ignore[attr-defined]  # the admin gives a queryset
 
 
@@ -86,6 +86,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         """Name what was done."""
         if entry.action == PRUNED:
             return _("remove old entries")
+        if entry.action == BULK_STATE:
+            return _("bulk operation: a change of state by itself")
         return str(Action(entry.action).label) if entry.action in Action.values else entry.action
 
     def get_urls(self) -> list[URLPattern]:

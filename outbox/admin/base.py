@@ -8,9 +8,11 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 
 from outbox.conf import conf
-from outbox.errors import OperatorError
+from outbox.errors import EvidenceTaken, OperatorError
 
 
 class CarriedOut(Protocol):
@@ -78,13 +80,20 @@ class DeskAdmin(ReadOnlyAdmin):
         try:
             form.carry_out(subject, actor=request.user, origin=origin_of(request))
         except OperatorError as refusal:
-            form.add_error(None, str(refusal))
+            form.add_error(None, self._with_link(refusal))
             form.data = form.data.copy()
             for name, value in seen().items():
                 form.data[name] = value
             return False
         messages.success(request, str(done()))
         return True
+
+    def _with_link(self, refusal: OperatorError) -> str:
+        """Return why it was refused, with a link to the message that stands in the way, if one does."""
+        if not isinstance(refusal, EvidenceTaken):
+            return str(refusal)
+        url = reverse("admin:outbox_message_change", args=[refusal.message_id], current_app=self.admin_site.name)
+        return format_html('{} <a href="{}">{}</a>', str(refusal), url, _("Open that message"))
 
     def page_context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
         """Return what every page shows."""

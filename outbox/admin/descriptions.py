@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
-from outbox import topics
+from outbox import registry, topics
 from outbox.models import Message
 
 log = logging.getLogger("outbox.desk")
@@ -51,6 +52,23 @@ def describe(pattern: str) -> Callable[[Describer], Describer]:
         return describer
 
     return register
+
+
+@describe("#.exhausted")
+def _describe_ends(messages: Sequence[Message]) -> Mapping[int, Description]:
+    """Describe the engine's own messages, by which a project is told what the machine has closed."""
+    tellers = {message.pk: registry.get(message.consumer) for message in messages}
+    return {
+        message.pk: _description_of_end(message.key.partition(".")[0], teller.tells_of)
+        for message in messages
+        if (teller := tellers[message.pk]) is not None and teller.tells_of
+    }
+
+
+def _description_of_end(id: str, consumer: str) -> Description:
+    words = {"id": id, "consumer": consumer}
+    url = admin_url("outbox_message_change", id)
+    return Description(label=_("Tells of the end of message %(id)s to %(consumer)s") % words, url=url)
 
 
 def forget_describer(pattern: str) -> None:

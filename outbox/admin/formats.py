@@ -4,8 +4,12 @@ Failure groups are stored as patterns.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 
+from django.utils import translation
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
@@ -31,6 +35,22 @@ def format_moment(at: datetime | None) -> str:
         f"{utc:%Y-%m-%d %H:%M:%S} UTC",
         format_datetime(at),
     )
+
+
+def format_worth(worth: Mapping[str, Decimal]) -> str:
+    """Return amounts with their currencies in one text, the largest first."""
+    return " + ".join(format_amounts(worth))
+
+
+def format_amounts(worth: Mapping[str, Decimal]) -> list[str]:
+    """Return amounts with their currencies, the largest first; a unit of the project's own in its own translation."""
+    largest = sorted(worth.items(), key=lambda pair: -pair[1])
+    return [f"{_format_amount(amount)} {translation.gettext(currency)}" for currency, amount in largest]
+
+
+def _format_amount(amount: Decimal) -> str:
+    places = 0 if amount == amount.to_integral_value() else 2
+    return number_format(amount, decimal_pos=places, force_grouping=True)
 
 
 def describe_failure(message: Message) -> str:

@@ -1,6 +1,6 @@
 """The story of a message: every attempt that did not simply succeed, and everything a person did, in order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 
 from outbox.admin import formats
 from outbox.admin.tones import OF_ATTEMPT, Tone
-from outbox.models import Attempt, AuditEntry, GroupState, HandledAs, Message, Resolution, Status
+from outbox.models import Attempt, AuditEntry, BulkItem, Evidence, GroupState, HandledAs, Message, Resolution, Status
+from outbox.models.bulk import ItemResult
 from outbox.operate.actions import Action
 from outbox.operate.wording import describe_entry as tell_act
 from outbox.operate.wording import format_datetime
@@ -43,21 +44,58 @@ def acts_on(message: Message) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(message_id=message.pk).order_by("-id")[:SHOWN])[::-1]
 
 
-def build_timeline(message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntry]) -> list[Event]:
-    """Return the story from publishing to now."""
+def bulk_acts_on(message: Message) -> list[Event]:
+    """Return what bulk operations have done to the message; each was started by a person, when it stands here."""
+    if not message.revision:
+        return []
+    done = BulkItem.objects.filter(message_id=message.pk, result=ItemResult.DONE).select_related("operation")
+    return [
+        Event(
+            item.operation.started_at or item.operation.created_at,
+            Tone.PERSON,
+            _("%(actor)s: %(verb)s, in bulk operation %(id)d")
+            % {
+                "actor": item.operation.started_by,
+                "verb": item.operation.get_verb_display(),
+                "id": item.operation_id,
+            },
+            item.operation.reason,
+        )
+        for item in done.order_by("-pk")[:SHOWN]
+    ]
+
+
+def build_timeline(
+    message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntry], evidence: Sequence[Evidence] = ()
+) -> list[Event]:
+    """Return the story from publishing to now. The audit has the seals of the evidence, which has the texts."""
+    texts = {row.seal: row.text for row in evidence if row.text}
     events = [
-        Event(message.created_at, Tone.GOOD, _("Published, in the transaction of the business row")),
+        Event(message.created_at, Tone.GOOD, _written(message)),
         *(_attempt_event(attempt) for attempt in attempts),
-        *(action_event(entry) for entry in acts),
+        *(action_event(entry, texts) for entry in acts),
+        *bulk_acts_on(message),
     ]
     if message.exhausted_at is not None and not any(entry.action == Action.REOPEN for entry in acts[-1:]):
         events.append(Event(message.exhausted_at, Tone.BAD, _("The machine gave up; a person is needed")))
     if message.status == Status.STARTED and message.started_at is not None:
         title = _("Attempt %(number)d: under way") % {"number": message.attempts}
         events.append(Event(message.started_at, Tone.BUSY, title, worker=message.worker))
+    if message.resolution == Resolution.OVERDUE and message.finished_at is not None:
+        events.append(Event(message.finished_at, Tone.CLOSED, _("Closed by the machine: its time was over")))
+    by_a_person = any(entry.action == Action.WITHDRAW for entry in acts)
+    if message.resolution == Resolution.WITHDRAWN and message.finished_at is not None and not by_a_person:
+        title = _("Withdrawn by the code, in the transaction of the business row")
+        events.append(Event(message.finished_at, Tone.CLOSED, title))
     if message.status == Status.SUCCESS and not message.resolution and message.finished_at is not None:
         events.append(_success(message, message.finished_at))
     return sorted(events, key=lambda event: event.at)
+
+
+def _written(message: Message) -> str:
+    if not message.replay:
+        return _("Published, in the transaction of the business row")
+    return _("Written by a replay of the event, number %(number)d") % {"number": message.replay}
 
 
 def _attempt_event(attempt: Attempt) -> Event:
@@ -90,12 +128,14 @@ def _success(message: Message, finished_at: datetime) -> Event:
     )
 
 
-def action_event(entry: AuditEntry) -> Event:
-    """Return what a person did, as one line of a story."""
-    return Event(entry.at, Tone.PERSON, tell_act(entry), entry.reason, changes=_changes(entry.before, entry.after))
+def action_event(entry: AuditEntry, texts: Mapping[str, str] | None = None) -> Event:
+    """Return what a person did, as one line of a story; ``texts`` has those of the evidence by their seals."""
+    reason = _("What was written here was erased.") if entry.is_erased else entry.reason
+    changes = _changes(entry.before, entry.after, texts or {})
+    return Event(entry.at, Tone.PERSON, tell_act(entry), reason, changes=changes)
 
 
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, str]) -> list[str]:
     """Return what an act changed, ``field: before → after``, leaving out what always changes."""
     told = {
         "status": _("status"),
@@ -103,6 +143,10 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         "handled_as": _("handled as"),
         "evidence": _("evidence"),
         "attempt_limit": _("attempt limit"),
+        "not_before": _("not before"),
+        "replayed_as": _("replayed as message"),
+        "consumer": _("consumer"),
+        "idempotency_key": _("idempotency key"),
         "paused_until": _("resumes by itself"),
         "state": _("state"),
         "owner": _("owner"),
@@ -111,15 +155,19 @@ def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         "ignored_up_to": _("ignored up to"),
     }
     return [
-        f"{label}: {_value(name, before.get(name))} → {_value(name, after.get(name))}"
+        f"{label}: {_value(name, before.get(name), texts)} → {_value(name, after.get(name), texts)}"
         for name, label in told.items()
         if before.get(name) != after.get(name)
     ]
 
 
-def _value(name: str, value: object) -> str:
-    if name == "paused_until" and (moment := parse_datetime(str(value))):
+def _value(name: str, value: object, texts: Mapping[str, str]) -> str:
+    if name == "evidence" and value:
+        return texts.get(str(value), _("no longer kept"))
+    if name in ("paused_until", "not_before") and (moment := parse_datetime(str(value))):
         return format_datetime(moment)
+    if name == "idempotency_key" and value:
+        return _("the same") if value == "same" else _("a new one")
     choices = {"status": Status, "resolution": Resolution, "handled_as": HandledAs, "state": GroupState}.get(name)
     if choices is not None and value in choices.values:
         return str(choices(value).label)

@@ -55,6 +55,7 @@ _OF_STATUS: Mapping[str, Tone] = {
     Resolution.HANDLED: Tone.GOOD,
     Resolution.DISCARDED: Tone.CLOSED,
     Resolution.OVERDUE: Tone.CLOSED,
+    Resolution.WITHDRAWN: Tone.CLOSED,
 }
 
 

@@ -1,5 +1,7 @@
 """A look at a queue from outside: what waits in it, and whether anybody takes from it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +29,15 @@ class Lookout(BrokerConnection):
         Raises ``BrokerAway`` or ``BrokerDistrusted``, and ``BrokerRefuses`` if we are not welcome, or the queue is not
         there or not for us.
         """
-        try:
+        with self._asking(queue):
             self._open()
-            if not self._confirms:
-                return None
-            found = self._channel.queue_declare(queue=queue, passive=True)
+            return self._look(queue) if self._confirms else None
+
+    @contextmanager
+    def _asking(self, queue: str) -> Iterator[None]:
+        """Turn what the broker raises over a queue into what ``look_at`` raises; the next call opens a connection."""
+        try:
+            yield
         except (BrokerRefuses, BrokerDistrusted):
             raise
         except self._errors() as error:
@@ -40,6 +46,9 @@ class Lookout(BrokerConnection):
             if connection is not None and isinstance(error, connection.channel_errors):
                 raise refusal_of(queue, connection, error) from error
             raise BrokerAway(f"the broker did not answer for {queue}: {self._why(error)}") from error
+
+    def _look(self, queue: str) -> QueueLook:
+        found = self._channel.queue_declare(queue=queue, passive=True)
         return QueueLook(waiting=int(found.message_count), takers=int(found.consumer_count))
 
     def look_at_exchanges(self) -> None:

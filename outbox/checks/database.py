@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -120,8 +121,7 @@ def too_strict(where: str) -> Warning:
 def _driver(where: str) -> CheckMessages:
     """Yield what Django or the driver refuses, but not before the first connection or statement."""
     options = _options()
-    level = options.get("isolation_level", "")
-    if re.search("repeatable|serializable", str(getattr(level, "name", level)), re.IGNORECASE):
+    if re.search("repeatable|serializable", _name_of(options.get("isolation_level", "")), re.IGNORECASE):
         yield too_strict(where)
     missing = [name for name in ("psycopg", "psycopg_pool") if find_spec(name) is None]
     if options.get("pool") and missing:
@@ -142,6 +142,16 @@ def _driver(where: str) -> CheckMessages:
             hint=f'Set {where}["prepare_threshold"] to 1 or more, or to None.',
             id="outbox.E008",
         )
+
+
+def _name_of(level: Any) -> str:
+    """Return the name of an isolation level, which may be given as the driver's number for it."""
+    with suppress(ImportError, ValueError):
+        # Imported here: on SQLite there may be no driver for PostgreSQL.
+        from django.db.backends.postgresql.psycopg_any import IsolationLevel
+
+        return IsolationLevel(level).name
+    return str(level)
 
 
 def _sqlite(where: str) -> CheckMessages:

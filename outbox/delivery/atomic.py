@@ -22,6 +22,7 @@ from outbox.delivery import (
     sessions,
     settling,
     starting,
+    strays,
 )
 from outbox.delivery.database_errors import DRIVER_ERRORS, DatabaseDown, Fault
 from outbox.delivery.ended_transactions import Ended
@@ -32,6 +33,7 @@ from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.memory import Memory
 from outbox.models import Fence, Message
 from outbox.models.sql import statements
+from outbox.models.sql.errors import is_conflict
 from outbox.models.sql.statements import Started
 from outbox.policy import ZERO, Succeeded
 from outbox.registry import Consumer
@@ -80,6 +82,9 @@ def handle_together(
         return fences, []
     except (*DRIVER_ERRORS, Redo, Superseded) as error:
         log.info("%s: %d rows are redone one by one: %s", consumer.name, len(fences), error)
+        if isinstance(error, DRIVER_ERRORS):
+            # Perhaps it was committed, with what was started next in it.
+            strays.expect()
         sessions.restore_after_errors()
         return fences, []
     return chunk.left, chunk.following
@@ -122,7 +127,7 @@ def _handle_alone(consumer: Consumer, fence: Fence, rest: Sequence[Fence]) -> Se
         fault = database_errors.judge(problem)
         if fault is Fault.DATABASE:
             raise DatabaseDown(str(problem)) from problem
-        if fault is Fault.HANDLER and not execution.is_conflict(problem):
+        if fault is Fault.HANDLER and not is_conflict(problem):
             break
     return _fail(consumer, fence, rest, problem)
 
@@ -240,7 +245,7 @@ _seconds_a_row: Memory[dict[str, float]] = Memory(dict)
 
 
 def _room(consumer: Consumer) -> int:
-    """Return how many rows are called in a chunk: of a sorted one, as many as fit into its time at the last pace.
+    """Return how many rows of a chunk are called. Of a sorted chunk: as many as fit into its time at the last pace.
 
     A bulk consumer is called for all at once.
     """

@@ -1,4 +1,4 @@
-"""The breaker: when the world behind a consumer is down, ask it with one row at a time instead of with all.
+"""The breaker: when what a consumer needs is down, ask it with one row at a time instead of with all.
 
 Opens when three different rows in a row say ``Unavailable``, or when one says for how long (``after=``). Then one
 canary, the oldest due row, is sent per probe, after 5 s (or what was said) at first and every 30 s at the most; any
@@ -41,10 +41,10 @@ class Circuit:
     probe_after: timedelta = timedelta(0)
 
     def after(self, row: int, *, down: bool, first_probe: timedelta, told: timedelta | None = None) -> "Circuit":
-        """Return what the breaker is once ``row`` has ended, saying that the world is ``down`` or anything else.
+        """Return what the breaker is once ``row`` has ended, saying that what it needs is ``down``, or not.
 
-        Rows that were under way when it opened change nothing; only its canary does. What the world itself has ``told``
-        opens it at once, and nobody asks before that time.
+        Rows that were under way when it opened change nothing; only its canary does. A wait that the
+        other side itself has ``told`` opens it at once, and nobody asks before that time.
         """
         if told is not None:
             return Circuit(open=True, unavailable=(*self.unavailable, row)[-ROWS_TO_OPEN:], probe_after=told)
@@ -100,7 +100,7 @@ def record_outcomes(consumer: Consumer, reports: Sequence[Report]) -> None:
 
 
 def _told(report: Report) -> timedelta | None:
-    """Return how long the world has said to wait, a second at least; None if it has not."""
+    """Return how long the other side has said to wait, a second at least; None if it has not."""
     match report.outcome:
         case FoundUnavailable(after, told=True):
             return max(after, timedelta(seconds=1))

@@ -29,6 +29,7 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
         log.warning("a hint for %s, which is not in this worker's code, was left to the rescan", consumer_name)
         return
     with sessions.in_known_state():
+        starting.give_back_strays()
         if consumer.atomic:
             deliver_atomic(consumer, ids)
         else:
@@ -63,7 +64,8 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
 def drain(consumer: Consumer, rows: Sequence[Started], *, deadline: float) -> None:
     """Deliver ``rows`` and chunk after chunk of what is due, until nothing is or the ``deadline`` has passed.
 
-    A chunk that was full of runs has started what comes next of their keys; until the deadline, that is gone on with.
+    A chunk that was full of runs has started the next messages of their keys already; these are delivered next, until
+    the deadline.
     """
     rows = rows or starting.start_chunk(consumer)
     while rows:

@@ -5,18 +5,20 @@ So an error is judged by its SQLSTATE, by the alias it was met on, and by a writ
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from enum import Enum
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, Error, InterfaceError, OperationalError, connections
+from django.db.backends.utils import CursorWrapper
 from django.db.utils import DatabaseErrorWrapper
 
 from outbox.conf import conf
 from outbox.delivery import sessions
 from outbox.models import ConsumerState
+from outbox.models.sql.errors import sqlstate
 
 log = logging.getLogger("outbox.delivery")
 
@@ -46,22 +48,19 @@ class DatabaseDown(Exception):
     """The engine's database is away, or takes no writes: what was started goes back, and nothing is spent."""
 
 
-def sqlstate(error: BaseException | None) -> str | None:
-    """Return the SQLSTATE of a Django error as either driver gives it; None for one that came without."""
-    cause = error.__cause__ if isinstance(error, DRIVER_ERRORS) else None
-    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg 2
-
-
 def may_be_the_worlds(error: BaseException | None) -> bool:
     """Tell whether the engine's own alias met what a database says that goes away. Made-up errors met no alias.
 
-    Drivers have no SQLSTATE for a connection that broke; then the session is looked at.
+    Drivers have no SQLSTATE for a connection that broke; then the session is looked at on which it was met.
     """
     if not isinstance(error, DRIVER_ERRORS) or _alias_of(error) != conf().database:
         return False
     code = sqlstate(error)
     if code is None:
-        return isinstance(error, OperationalError | InterfaceError) and not connections[conf().database].is_usable()
+        met_on = _session_of(error)
+        closed = getattr(met_on, "closed", None)  # SQLite's has no such thing
+        broke = not connections[conf().database].is_usable() if closed is None else bool(closed)
+        return isinstance(error, OperationalError | InterfaceError) and broke
     return code in DOWN or code.startswith(DOWN_CLASSES)
 
 
@@ -70,7 +69,9 @@ def judge(error: BaseException | None) -> Fault:
     connection: Any = connections[conf().database]
     if connection.vendor != "postgresql" or not may_be_the_worlds(error):
         return Fault.HANDLER
-    lives = connection.connection is not None and _takes_writes(connection, error)
+    # Django has opened another at the end of its block, or the thread has had one for another call since.
+    is_same = _session_of(error) in (None, connection.connection)
+    lives = is_same and connection.connection is not None and _takes_writes(connection, error)
     if lives and _fresh_one_takes_writes(error):
         return Fault.HANDLER
     sessions.drop(connection)
@@ -103,13 +104,22 @@ def once_back(call: Callable[[], T], *, within: timedelta | None = None) -> T:
 
 def _alias_of(error: BaseException) -> str | None:
     """Return the alias that an error was met on, which Django does not write on it: its wrapper stands on the way."""
-    step = error.__traceback__
+    return next((str(vars(owner)["wrapper"].alias) for owner in _on_the_way(error, DatabaseErrorWrapper)), None)
+
+
+def _session_of(error: BaseException | None) -> Any:
+    """Return the driver's connection that an error was met on; None where it was met without a statement."""
+    return next((owner.cursor.connection for owner in _on_the_way(error, CursorWrapper)), None)
+
+
+def _on_the_way(error: BaseException | None, kind: type[T]) -> Iterator[T]:
+    """Go through the objects of a kind whose methods an error has come through."""
+    step = error.__traceback__ if error is not None else None
     while step is not None:
         owner = step.tb_frame.f_locals.get("self")
-        if isinstance(owner, DatabaseErrorWrapper):
-            return str(vars(owner)["wrapper"].alias)
+        if isinstance(owner, kind):
+            yield owner
         step = step.tb_next
-    return None
 
 
 def _fresh_one_takes_writes(error: BaseException | None) -> bool:

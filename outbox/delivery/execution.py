@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from outbox import logs
 from outbox.conf import conf
 from outbox.delivery import time_limits
-from outbox.delivery.database_errors import may_be_the_worlds, sqlstate
+from outbox.delivery.database_errors import may_be_the_worlds
 from outbox.delivery.process_state import ProcessState
 from outbox.delivery.savepoints import Savepoints
 from outbox.delivery.time_limits import TimeLimitReached
@@ -19,6 +19,7 @@ from outbox.errors import Reject, Snooze, TransactionEnded, Unavailable
 from outbox.failures.fingerprint import Fingerprint, fingerprint, storable, text_of
 from outbox.failures.reasons import may_have_acted
 from outbox.models import Message
+from outbox.models.sql.errors import is_conflict, sqlstate
 from outbox.policy import (
     ZERO,
     EndedTransaction,
@@ -38,8 +39,6 @@ log = logging.getLogger("outbox.delivery")
 ERROR_LENGTH = 2_000
 TRACEBACK_LENGTH = 20_000
 
-LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION = "55P03", "40P01", "40001"
-CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
 DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_STATEMENT = "42P07", "42710", "42P05"
 LEFT_BY_NEIGHBOURS = frozenset({DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_STATEMENT})
 
@@ -163,8 +162,7 @@ def run(
 ) -> None:
     """Call the consumer's function for ``messages``, within its timeout where that can be kept.
 
-    What it returns is of no account, unless it shows that nothing has run yet. It may be one of several calls in the
-    same ``process``; behind a single one its limits are put back at once.
+    It may be one of several calls in the same ``process``; behind a single one its limits are put back at once.
     """
     found = process or ProcessState()
     found.begin()
@@ -178,13 +176,31 @@ def run(
         found.put_back(consumer.name)
         if process is None:
             found.put_back_limits(consumer.name)
-    if inspect.isawaitable(left) or inspect.isgenerator(left) or inspect.isasyncgen(left):
-        if inspect.iscoroutine(left) or inspect.isgenerator(left):
-            left.close()
+    refuse_what_was_returned(consumer, left)
+
+
+def refuse_what_was_returned(consumer: Consumer, left: object) -> None:
+    """Raise ``TypeError`` where what a handler returned shows that it did not do what it seems to have done.
+
+    It returned something that has not run yet, or an error. Everything else that it returns is of no account.
+    """
+    if isinstance(left, BaseException) or (isinstance(left, type) and issubclass(left, BaseException)):
+        raise TypeError(
+            f"{consumer.name} returned {left!r:.100}, and so succeeded by its own word; it must raise it instead"
+        )
+    if has_not_run(left):
         raise TypeError(
             f"{consumer.name} returned a {type(left).__name__}, which has not run; a consumer is a plain function, or "
             "is declared with async def"
         )
+
+
+def has_not_run(left: object) -> bool:
+    """Tell whether what a function returned has yet to run; if so it is closed, and nobody is warned of it again."""
+    if inspect.iscoroutine(left) or inspect.isgenerator(left):
+        left.close()
+        return True
+    return inspect.isawaitable(left) or inspect.isasyncgen(left)
 
 
 def copy_of(message: Message) -> Message:
@@ -206,12 +222,15 @@ def classify(message: Message, error: BaseException) -> Report:
     text = _error_text(error)
     match error:
         case Reject():
-            return Report(message, Rejected(), text, failure=fingerprint(message.consumer, error), exception=error)
+            failure, acted = fingerprint(message.consumer, error), getattr(error, "may_have_acted", False) is True
+            return Report(message, Rejected(), text, failure=failure, may_have_acted=acted, exception=error)
         case Snooze():
             if error.mistaken:
                 log.warning("message %d of %s: %s", message.pk, message.consumer, error)
             return Report(message, Snoozed(error.after), text)
         case Unavailable():
+            if error.mistaken:
+                log.warning("message %d of %s: %s", message.pk, message.consumer, error)
             told = error.after is not None
             return Report(message, FoundUnavailable(error.after or conf().probe_after, told=told), text)
         case _:
@@ -242,8 +261,3 @@ def _error_text(error: BaseException) -> str:
 def met_a_neighbour(report: Report) -> bool:
     """Tell whether the row failed over what a row before it may have left in their transaction: a temporary table."""
     return sqlstate(report.exception) in LEFT_BY_NEIGHBOURS
-
-
-def is_conflict(error: BaseException) -> bool:
-    """Tell whether the row only met others: waited for a lock, or was the deadlock's victim."""
-    return sqlstate(error) in CONFLICTS

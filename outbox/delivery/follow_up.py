@@ -1,4 +1,4 @@
-"""What is done once rows are settled but is shared with other workers, and so is no part of their transaction."""
+"""What is done after rows are settled. It writes rows that workers share, so it is no part of their transaction."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

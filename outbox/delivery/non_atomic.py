@@ -27,6 +27,7 @@ from outbox.delivery.savepoints import ENDED, let_hooks_stand_alone, refuse_sile
 from outbox.errors import LeftOpenError, Superseded, TransactionEnded
 from outbox.models import Attempt, AttemptOutcome, Fence, Message, Status
 from outbox.models.sql import statements
+from outbox.models.sql.errors import is_conflict
 from outbox.policy import Failed, Interrupted, Succeeded
 from outbox.registry import Consumer
 
@@ -44,6 +45,11 @@ FREE_IN_A_ROW = 10
 
 NOT_AWAITED = (
     "the handler called message.settle() and did not await it, so nothing was written: await message.settle(…)"
+)
+
+NOT_PLAIN = (
+    "message.settle() was given a function that returns a coroutine, which has not run; give it a plain function that "
+    "uses the ORM as usual (create, not acreate)"
 )
 
 
@@ -77,7 +83,7 @@ def handle(consumer: Consumer, fence: Fence) -> None:
 
 
 def make_call(consumer: Consumer, messages: Sequence[Message]) -> list[Ended]:
-    """Call the consumer in no transaction of ours, and judge what it does and what it leaves open.
+    """Call the consumer in no transaction of ours; report what it raised, and what it left open.
 
     For one message, or for the many of a ``bulk`` consumer.
     """
@@ -95,7 +101,7 @@ def _reports(messages: Sequence[Message], error: BaseException | None) -> list[R
 
 
 def judge(consumer: Consumer, message: Message, settlement: "Settlement", error: BaseException | None) -> Ended:
-    """Return what the call for one message came to; asks the database where the error is one of its own."""
+    """Return what the call for one message came to. The database is asked if an error may be its own."""
     if error is None and settlement.promised and not settlement.done and settlement.failed is None:
         error = LeftOpenError(NOT_AWAITED)
     report = Report(message, Succeeded()) if error is None else execution.classify(message, error)
@@ -158,9 +164,12 @@ class Settlement:
         self.done = True
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call ``function`` in that transaction and return what it returns."""
+        """Call ``function`` in that transaction and return what it returns; it must have run by then."""
         with self.open():
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            if execution.has_not_run(result):
+                raise TypeError(NOT_PLAIN)
+            return result
 
     def report(self, error: BaseException | None) -> NoReturn:
         """Refuse what is for one of many."""
@@ -249,7 +258,7 @@ def as_free_where_the_database_was_in_the_way(report: Report, settlement: Settle
         return report
     fault = database_errors.judge(error)
     met_others = isinstance(error, CallCancelled) or (
-        settlement is not None and error is settlement.failed and execution.is_conflict(error)
+        settlement is not None and error is settlement.failed and is_conflict(error)
     )
     if fault is Fault.HANDLER and not met_others:
         return report

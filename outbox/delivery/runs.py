@@ -17,7 +17,7 @@ from outbox.registry import Consumer
 
 
 def part(fences: Sequence[Fence], messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-    """Part what was locked of ``fences`` into what may be called and what must go back.
+    """Divide those of ``fences`` that were locked into what may be called and what must go back.
 
     Of a run that is what goes from its first, which must hold the key, up to the first that is no longer ours.
     """
@@ -37,7 +37,7 @@ def part(fences: Sequence[Fence], messages: Sequence[Message]) -> tuple[list[Mes
 
 
 def oldest_first(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages by age: those of a run, which slept behind its first, are as old as that."""
+    """Return the messages, the oldest first; all messages of a run count as old as its first."""
     heads = {message.ordering_key: message for message in messages if message.holds_key}
     ages = [heads.get(message.ordering_key, message) for message in messages]
     pairs = sorted(zip(ages, messages, strict=True), key=lambda pair: (pair[0].due_at, pair[0].pk, pair[1].pk))
@@ -45,7 +45,7 @@ def oldest_first(messages: Sequence[Message]) -> list[Message]:
 
 
 def in_order(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages as they are sorted, but in the places of each ordering key its own in their order."""
+    """Return the messages as they are sorted, with those of each ordering key put back into their own order."""
     by_key: dict[str, list[Message]] = defaultdict(list)
     for message in messages:
         by_key[message.ordering_key].append(message)

@@ -11,9 +11,9 @@ from django.db import Error, connections
 
 from outbox import logs
 from outbox.conf import conf
-from outbox.delivery.database_errors import sqlstate
 from outbox.delivery.process_state import ProcessState
 from outbox.errors import LeftOpenError, SwallowedError, TransactionEnded
+from outbox.models.sql.errors import sqlstate
 
 log = logging.getLogger("outbox.delivery")
 
@@ -73,6 +73,7 @@ class Savepoints:
             if not ended:
                 self._refuse_what_is_left_open(before)
                 refuse_silent_rollback(connection)
+                self._accept()
         except BaseException as error:
             self._close_what_is_left_open(before)
             connection.savepoint_ids.pop()
@@ -90,6 +91,9 @@ class Savepoints:
         if ended:
             self._say_it_has_ended()
         let_hooks_stand_alone(connection, hooks_before)
+
+    def _accept(self) -> None:
+        """Look at a block that ended well, while what it wrote can still be rolled back."""
 
     def refuse_another_transaction(self) -> None:
         """Raise ``TransactionEnded`` if the last savepoint is gone. PostgreSQL is asked by the settling statement."""

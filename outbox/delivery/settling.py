@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import assert_never
 
+from django.db import transaction
+
 from outbox import logs
 from outbox.conf import conf
-from outbox.delivery import sessions
+from outbox.delivery import ends, sessions
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.failures.fingerprint import storable
-from outbox.models import Attempt, AttemptOutcome, Message
+from outbox.models import Attempt, AttemptOutcome, Evidence, Message
 from outbox.models.sql import commit_guard, statements
 from outbox.policy import (
     Again,
@@ -108,6 +110,7 @@ def _write_down(decision: Decision, reports: Sequence[Report]) -> None:
         case Exhausted(reason, lost):
             failure = report.failure.digest if report.failure else ""
             changed = held.mark_failed(reason=reason, error=report.error, failure=failure, lost=lost)
+            ends.publish_ends(report.message.consumer, [fence.id for fence in fences])
         case _:
             assert_never(decision)
     if changed != len(reports):
@@ -131,10 +134,23 @@ def attempt_of(report: Report) -> Attempt | None:
 def record_late(report: Report) -> None:
     """Keep the refused result of a worker that was overtaken, so that a person can see what it did.
 
-    Without an error the handler had succeeded.
+    Without an error the handler had succeeded. Where a person has closed the message meanwhile, what it was for may
+    have been done twice, and that is said until somebody has seen it.
     """
     log.warning("message %d: the result of attempt %d came too late", report.message.pk, report.message.attempts)
-    _attempt_row(report, AttemptOutcome.LATE).save(force_insert=True, using=conf().database)
+    with transaction.atomic(using=conf().database):
+        _attempt_row(report, AttemptOutcome.LATE).save(force_insert=True, using=conf().database)
+        doubled = Evidence.objects.note_double(report.message.pk) if _has_acted(report) else 0
+    if doubled:
+        log.error("message %d was handled by hand, and then its handler acted as well", report.message.pk)
+
+
+def _has_acted(report: Report) -> bool:
+    """Tell whether the handler did its work, or may have, though its result was refused.
+
+    One that learns by ``Superseded`` that it is late had come so far as to settle.
+    """
+    return isinstance(report.outcome, Succeeded) or report.may_have_acted or isinstance(report.exception, Superseded)
 
 
 def record_beside_success(report: Report) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import socket
 import threading
 from collections import defaultdict
@@ -15,7 +16,7 @@ from time import monotonic
 from django.db import connections
 
 from outbox.conf import conf
-from outbox.delivery import sessions
+from outbox.delivery import sessions, strays
 from outbox.delivery.database_errors import DRIVER_ERRORS
 from outbox.memory import Memory
 from outbox.models import Message
@@ -49,8 +50,9 @@ def start_named(consumer: Consumer, ids: Sequence[int]) -> list[Started]:
     try:
         return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
     except DRIVER_ERRORS:
-        # A session that broke or turned read-only while it was idle is found out here, before anything was started.
-        sessions.drop(connections[conf().database])
+        # A session that broke or turned read-only while it was idle is found out here.
+        _break_off()
+        strays.give_back(worker_name())
         return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
 
 
@@ -68,7 +70,7 @@ def start_due(consumer: Consumer, *, beside: int = 0) -> list[Started]:
     except DRIVER_ERRORS as error:
         # What was named is settled by now, and the rescan sends hints for the rest.
         log.warning("%s: no more rows were started: %s", consumer.name, error)
-        sessions.drop(connections[conf().database])
+        _break_off()
         return []
 
 
@@ -120,7 +122,7 @@ def start_behind(consumer: Consumer, heads: Sequence[Started], *, room: int) -> 
         return _behind(consumer.name).run(ordered, room=room, worker=worker_name(), lease=consumer.lease)
     except DRIVER_ERRORS as error:
         log.warning("%s: nothing was started behind the heads of keys: %s", consumer.name, error)
-        sessions.drop(connections[conf().database])
+        _break_off()
         return []
 
 
@@ -130,12 +132,37 @@ def start_next(consumer: Consumer, keys: Collection[str]) -> list[Started]:
     return _next(consumer.name).run(orders, room=consumer.chunk, worker=worker_name(), lease=consumer.lease)
 
 
+def give_back_strays() -> None:
+    """Give back what an earlier hint has started without knowing; later, if the database is away."""
+    try:
+        strays.give_back(worker_name())
+    except DRIVER_ERRORS:
+        sessions.drop(connections[conf().database])
+
+
+def _break_off() -> None:
+    """Go on with a new session; what the broken statement may have started is found later."""
+    strays.expect()
+    sessions.drop(connections[conf().database])
+
+
 def worker_name() -> str:
-    """Return who we are in the table: host, process id, and the thread or greenlet where a process has several."""
+    """Return who we are in the table: host, process, and the thread or greenlet where a process has several.
+
+    No other process has ever had the name: a process id comes again, in a container after each start.
+    """
     thread = threading.current_thread()
     number = getattr(thread, "native_id", None) or threading.get_ident()  # what gevent and eventlet have has none
     suffix = "" if thread is threading.main_thread() else f":{number}"
-    return f"{socket.gethostname()[:60]}:{os.getpid()}{suffix}"
+    return f"{_process_name(os.getpid())}{suffix}"
+
+
+def new_name(pid: int) -> str:
+    """Return a name for a worker in the process ``pid`` that nobody has had."""
+    return f"{socket.gethostname()[:60]}:{pid}:{secrets.token_hex(3)}"
+
+
+_process_name = cache(new_name)
 
 
 @cache

@@ -28,7 +28,7 @@ _known_at: Memory[dict[str, float]] = Memory(dict)
 
 
 def count_failures(failures: Mapping[Fingerprint, int]) -> None:
-    """Count so many failures of each kind. Statistics only: trouble with them is logged and stops nobody."""
+    """Count the failures of each group. These are statistics only: if that fails, it is logged and stops nobody."""
     try:
         for failure in sorted(failures, key=lambda each: each.digest):
             _ensure_open(failure)

@@ -1,4 +1,4 @@
-"""What goes wrong for one consumer stays with that consumer: the rescan notes it, and serves the others."""
+"""What goes wrong for one consumer harms no other: the rescan notes it, and serves the others."""
 
 import logging
 from collections.abc import Iterator

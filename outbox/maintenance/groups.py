@@ -14,15 +14,25 @@ from django.db.migrations import Migration
 
 FIRST = ("outbox", "0001_initial")
 
-VIEWER = ["view_message", "view_attempt", "view_consumerstate", "view_heartbeat", "view_failuregroup"]
-OPERATOR = [*VIEWER, "view_payload", "retry_message", "resolve_message", "change_failuregroup"]
+VIEWER = [
+    "view_message",
+    "view_attempt",
+    "view_consumerstate",
+    "view_heartbeat",
+    "view_failuregroup",
+    "view_bulkoperation",
+]
+OPERATOR = [*VIEWER, "view_payload", "retry_message", "resolve_message", "hurry_message", "change_failuregroup"]
 LEAD = [
     *OPERATOR,
     "discard_message",
+    "withdraw_message",
+    "replay_message",
     "edit_payload",
     "bulk_message",
     "approve_bulk",
     "export_message",
+    "erase_message",
     "pause_consumer",
     "view_audit",
 ]

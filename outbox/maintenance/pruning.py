@@ -10,6 +10,7 @@ key is known to have been published.
 | kinds of failure, with their counts | ``KEEP_STATS`` after the last; not what somebody is at, or is stuck |
 | alarms that are over and could not be told | ``KEEP_STATS`` |
 | figures per minute | ``KEEP_STATS``, by ``rollup``; the totals stay |
+| previews of bulk operations; items of those that ended | a day; ``KEEP_ITEMS``. The operations stay |
 | the audit | ``KEEP_AUDIT``, for ever unless it is set |
 """
 
@@ -24,10 +25,11 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from outbox import audit
+from outbox.bulk import pruning as bulk_pruning
 from outbox.conf import FOR_EVER, conf
 from outbox.maintenance import removal
 from outbox.memory import Memory
-from outbox.models import Alert, Attempt, FailureCount, FailureGroup, Heartbeat, Message, Places
+from outbox.models import Alert, Attempt, Evidence, FailureCount, FailureGroup, Heartbeat, Message, Places
 from outbox.models.queryset import MessageQuerySet
 from outbox.monitoring.planned import must_take_over
 
@@ -155,12 +157,13 @@ def _prune_batch() -> _Batch | None:
 
 
 def _remove_messages(ids: Sequence[int]) -> list[int]:
-    """Delete the messages with their attempts; return those that were refused."""
-    if removal.host_relations(Message, Attempt):
+    """Delete the messages with their attempts and evidence; return those that were refused."""
+    if removal.host_relations(Message, Attempt, Evidence):
         return removal.remove_by_rules(Message.objects.all(), ids)
     # Not delete(): that reads every row first, payload included, to look for what hangs on it.
-    for rows in (Attempt.objects.filter(message_id__in=ids), Message.objects.filter(pk__in=ids)):
-        rows._raw_delete(conf().database)
+    for hanging in (Attempt, Evidence):
+        hanging._default_manager.filter(message_id__in=ids)._raw_delete(conf().database)
+    Message.objects.filter(pk__in=ids)._raw_delete(conf().database)
     return []
 
 
@@ -168,6 +171,7 @@ def _prune_small_tables() -> None:
     keep = conf().keep_stats
     alerts, _by_model = Alert.objects.resolved(after=keep).delete()
     groups = _prune_failure_groups(keep)
+    bulk_pruning.prune()
     Places.objects.filter(at__lt=Now() - LOST_PLACES).delete()
     entries = 0 if conf().keep_audit == FOR_EVER else audit.prune_entries(older_than=conf().keep_audit)
     if alerts or groups or entries:

@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 
 from outbox import logs, registry
 from outbox.conf import conf
+from outbox.delivery.ends import publish_ends
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.failures.reasons import TITLES
@@ -72,7 +73,7 @@ class Recovered:
 
 
 class Kind(Enum):
-    """Why rows do not move by themselves."""
+    """What keeps rows from going on by themselves: their lease is over, or their deadline has passed."""
 
     LOST = auto()
     EXPIRED = auto()
@@ -262,6 +263,7 @@ def _write_down(consumer: Consumer, decision: Decision, rows: Sequence[Message])
             held.mark_pending(wait=wait, free=free, lost=lost, error=None)
         case Exhausted(reason, lost):
             held.mark_failed(reason=reason, failure=without_error(consumer.name, reason).digest, lost=lost)
+            publish_ends(consumer.name, [row.pk for row in rows])
         case Done():
             raise AssertionError("a lost worker does not make a success")
 
@@ -283,6 +285,7 @@ def _discard(consumer: str, rows: MessageQuerySet) -> None:
         keys: dict[int, str] = dict(locked.values_list("pk", "ordering_key")[:FAIL_BATCH])
         if keys:
             Message.objects.filter(pk__in=keys).close_as_overdue()
+            publish_ends(consumer, keys)
     if keys:
         log.info("%d messages of %s were overdue and are closed; no call was made for them", len(keys), consumer)
         wake_heads({OrderOfKey(consumer, ordering_key) for ordering_key in keys.values() if ordering_key})
@@ -325,6 +328,7 @@ def _fail(consumer: str, rows: MessageQuerySet, reason: Reason) -> int:
         locked = rows.order_by("due_at", "id").select_for_update(skip_locked=True, no_key=True)
         ids = list(locked.values_list("pk", flat=True)[:FAIL_BATCH])
         failed = Message.objects.filter(pk__in=ids).mark_failed(reason=reason, failure=failure.digest) if ids else 0
+        publish_ends(consumer, ids)
     if failed:
         log.error("%d messages of %s failed: %s", failed, consumer, TITLES[reason])
         counting.count_failures({failure: failed})

@@ -9,6 +9,7 @@ import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -23,6 +24,7 @@ from outbox import registry
 from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
 from outbox.delivery import breaker
+from outbox.delivery.ends import publish_ends
 from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
@@ -95,9 +97,10 @@ def rescan() -> RescanResult:
     broken = set(ConsumerState.objects.open().values_list("consumer", flat=True))
     flowing = [entry for name in names if name not in paused and (entry := registry.get(name))]
     due = set(due_consumers()) | broken if flowing else set()
-    # Where nothing is due one of them has its turn all the same, so that each pass says how the broker is.
-    turns = [entry for entry in flowing if entry.name in due] or random.sample(flowing, min(len(flowing), 1))
+    turns = [entry for entry in flowing if entry.name in due]
     _send_due(turns, broken, result)
+    if not turns:
+        _see_the_broker(result)
     result.alarmed = result.broker_away and thread_connection().alarmed
     if (refusal := thread_connection().dead_letters_refused) is not None:
         result.refused[refusal.queue] = refusal.details
@@ -158,12 +161,28 @@ class Turn(Enum):
     FULL = auto()
 
 
+def _see_the_broker(result: RescanResult) -> None:
+    """Ask for one queue where nothing is to be sent, so that each pass says how the broker is."""
+    if consumers := registry.all_consumers():
+        consumer = random.choice(consumers)  # noqa: S311  # so that in time each queue that is refused is found
+        with alone(consumer.name, result.failing), _noting_the_broker(result):
+            thread_connection().depth(consumer.name)
+
+
 def _take_turn(consumer: Consumer, result: RescanResult, *, broken: bool, again: bool) -> Turn:
     """Send what there is to send for one consumer; what the broker says to it is noted."""
-    try:
+    with _noting_the_broker(result):
         if not broken:
             return _send_some(consumer, result, again=again)
         _send_canary(consumer, result)
+    return Turn.DONE
+
+
+@contextmanager
+def _noting_the_broker(result: RescanResult) -> Iterator[None]:
+    """Note what the broker says while the block runs, or that it says nothing; what is due stays due."""
+    try:
+        yield
     except BrokerRefuses as error:
         result.refused[error.queue] = error.details
         result.broker_away |= not error.queue
@@ -172,7 +191,6 @@ def _take_turn(consumer: Consumer, result: RescanResult, *, broken: bool, again:
         result.broker_away = True
         result.distrusted = str(error) if isinstance(error, BrokerDistrusted) else ""
         log.warning("%s; what is due stays due", error)
-    return Turn.DONE
 
 
 def _send_some(consumer: Consumer, result: RescanResult, *, again: bool) -> Turn:
@@ -258,6 +276,7 @@ def _claim(consumer: Consumer, limit: int, *, room: int, counted: bool, due: Mes
         if unwanted:
             failing = Message.objects.filter(pk__in=[row.id for row in unwanted])
             failing.mark_failed(reason=Reason.NOT_TAKEN, failure=without_error(consumer.name, Reason.NOT_TAKEN).digest)
+            publish_ends(consumer.name, [row.id for row in unwanted])
         Message.objects.filter(pk__in=behind).put_to_sleep()
         if rows:
             claimed = Message.objects.filter(pk__in=[row.id for row in rows])

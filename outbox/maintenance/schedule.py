@@ -17,6 +17,7 @@ RESCAN_TASK = "outbox.rescan"
 PRUNE_TASK = "outbox.prune"
 ROLL_UP_TASK = "outbox.roll_up"
 ALERT_TASK = "outbox.alert"
+BULK_TASK = "outbox.bulk"
 
 LONG_AGO = datetime(2000, 1, 1)  # as naive as beat's own times are with USE_TZ = False
 """When a chore was last called, said so that beat calls it at once."""
@@ -58,6 +59,13 @@ ENTRIES = [
         "Workers cover if it stops.",
     ),
     BeatEntry(
+        name="outbox: bulk operations",
+        task=BULK_TASK,
+        every_seconds=1,
+        expire_seconds=10,
+        description="Goes on with the bulk operations that were started. Workers cover if it stops.",
+    ),
+    BeatEntry(
         name="outbox: alerts",
         task=ALERT_TASK,
         every_seconds=30,
@@ -74,17 +82,18 @@ def ensure_entries(*, using: str = "", **_kwargs: Any) -> None:
     if using and using != router.db_for_write(apps.get_model("django_celery_beat", "PeriodicTask")):
         # Another database was migrated; beat's tables may not even exist yet.
         return
-    if using and not _beat_is_migrated(using):
-        # An app alone was migrated; the next migrate that makes beat's tables makes the entries.
+    if using and not _are_migrated(using, "django_celery_beat", "outbox"):
+        # An app alone was migrated, or ours was taken back; the next migrate that makes both makes the entries.
         return
     for entry in ENTRIES:
         _ensure(entry)
 
 
-def _beat_is_migrated(using: str) -> bool:
-    """Tell whether beat's tables are there, as far as its models have come."""
+def _are_migrated(using: str, *labels: str) -> bool:
+    """Tell whether the tables of these apps are there, as far as their models have come."""
     loader = MigrationLoader(connections[using])
-    return set(loader.graph.leaf_nodes("django_celery_beat")) <= loader.applied_migrations.keys()
+    newest = {node for label in labels for node in loader.graph.leaf_nodes(label)}
+    return newest <= loader.applied_migrations.keys()
 
 
 def _ensure(entry: BeatEntry) -> None:

@@ -6,7 +6,7 @@ and a hint that finds no room would be for nothing.
 
 from typing import NamedTuple
 
-from django.db.models import F, Sum
+from django.db.models import F
 from django.db.models.functions import Now
 
 from outbox.models import ConsumerState, Places
@@ -25,7 +25,8 @@ def width_of(consumer: Consumer) -> Width:
     """Return what rate and places leave open."""
     if not consumer.wide:
         return Width(None, is_known=False)
-    free = Places.objects.known().filter(consumer=consumer.name).aggregate(free=Sum(F("width") - F("taken")))["free"]
+    said = Places.objects.filter(consumer=consumer.name).per_consumer().get(consumer.name)
+    free = said["places"] - said["taken"] if said else None
     allowed = None if consumer.rate is None else _allowed(consumer.name, consumer.rate)
     limits = [limit for limit in (free, allowed) if limit is not None]
     return Width(max(0, min(limits)) if limits else None, is_known=free is not None)

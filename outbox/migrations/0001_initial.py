@@ -2,7 +2,9 @@
 """
 
 import django.db.models.deletion
+import django.db.models.expressions
 import django.db.models.functions.datetime
+import outbox.models.evidence
 import outbox.models.sql.drawn
 import outbox.models.stats
 import uuid
@@ -34,12 +36,21 @@ ALTER TABLE outbox_message RESET (
 
 # Row-level only, so that TRUNCATE still empties test databases. Whoever owns the table can switch it off: the chain
 # then shows what was done. Pruning names the last id that may go in a setting of its transaction. Whoever sets it by
-# hand can delete as well; the chain then lacks the note of it, and its check says so.
+# hand can delete as well; the chain then lacks the note of it, and its check says so. The same holds for erasing texts,
+# the one change that is let pass.
 GUARD = """
 CREATE FUNCTION outbox_refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'DELETE' AND OLD.id <= nullif(current_setting('outbox.prune_audit', true), '')::bigint THEN
         RETURN OLD;
+    END IF;
+    IF TG_OP = 'UPDATE' AND current_setting('outbox.erase_audit', true) = 'on'
+        AND (NEW.salt, NEW.reason, NEW.before, NEW.after) = ('', '', '{}'::jsonb, '{}'::jsonb)
+        AND (NEW.id, NEW.at, NEW.actor, NEW.origin, NEW.action, NEW.subject, NEW.texts_digest, NEW.previous, NEW.digest)
+            = (OLD.id, OLD.at, OLD.actor, OLD.origin, OLD.action, OLD.subject, OLD.texts_digest, OLD.previous, OLD.digest)
+        AND NEW.message_id IS NOT DISTINCT FROM OLD.message_id
+    THEN
+        RETURN NEW;
     END IF;
     RAISE EXCEPTION 'outbox_auditentry is append-only: entry % can be neither changed nor deleted', OLD.id
         USING ERRCODE = 'restrict_violation';
@@ -326,6 +337,11 @@ class Migration(migrations.Migration):
                 ("before", models.JSONField(default=dict, verbose_name="before")),
                 ("after", models.JSONField(default=dict, verbose_name="after")),
                 ("reason", models.TextField(verbose_name="reason")),
+                ("salt", models.CharField(editable=False, max_length=32)),
+                (
+                    "texts_digest",
+                    models.CharField(editable=False, max_length=64, verbose_name="hash of the texts"),
+                ),
                 ("previous", models.CharField(max_length=64, unique=True, verbose_name="hash of the entry before")),
                 ("digest", models.CharField(max_length=64, verbose_name="hash")),
             ],
@@ -361,8 +377,29 @@ class Migration(migrations.Migration):
                         verbose_name="idempotency key",
                     ),
                 ),
+                (
+                    "replay",
+                    models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name="replay"),
+                ),
                 ("headers", models.JSONField(default=dict, verbose_name="headers")),
                 ("ordering_key", models.CharField(blank=True, default="", max_length=200, verbose_name="ordering key")),
+                (
+                    "value",
+                    models.DecimalField(
+                        blank=True, decimal_places=4, editable=False, max_digits=15, null=True, verbose_name="value"
+                    ),
+                ),
+                (
+                    "currency",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        editable=False,
+                        max_length=8,
+                        verbose_name="currency",
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(
@@ -386,28 +423,13 @@ class Migration(migrations.Migration):
                             ("handled", "handled by hand"),
                             ("discarded", "discarded"),
                             ("overdue", "overdue"),
+                            ("withdrawn", "withdrawn"),
                         ],
                         default="",
                         max_length=9,
                         verbose_name="resolution",
                     ),
                 ),
-                (
-                    "handled_as",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("issued", "issued outside the system"),
-                            ("compensated", "compensated otherwise"),
-                            ("not_due", "not due"),
-                        ],
-                        db_default="",
-                        default="",
-                        max_length=11,
-                        verbose_name="handled as",
-                    ),
-                ),
-                ("evidence", models.CharField(blank=True, default="", max_length=300, verbose_name="evidence")),
                 ("holds_key", models.BooleanField(db_default=False, default=False, editable=False)),
                 ("attempts", models.PositiveIntegerField(default=0, verbose_name="attempts")),
                 ("attempt_limit", models.PositiveIntegerField(verbose_name="attempt limit")),
@@ -463,9 +485,13 @@ class Migration(migrations.Migration):
                     ("edit_payload", "Can edit a payload and retry"),
                     ("resolve_message", "Can mark messages as handled and reopen them"),
                     ("discard_message", "Can discard messages"),
+                    ("withdraw_message", "Can withdraw messages that wait"),
+                    ("hurry_message", "Can make messages due at once"),
+                    ("replay_message", "Can replay messages"),
                     ("bulk_message", "Can act on many messages at once"),
                     ("approve_bulk", "Can approve bulk operations"),
                     ("export_message", "Can export messages"),
+                    ("erase_message", "Can erase what messages say of persons"),
                 ],
                 "default_permissions": ("view",),
                 "indexes": [
@@ -484,7 +510,7 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(
                         condition=models.Q(("exhausted_at__isnull", False)),
-                        fields=["consumer", "failure", "id"],
+                        fields=["consumer", "failure", "id", "currency", "value", "exhausted_at"],
                         name="outbox_message_groups",
                     ),
                     models.Index(
@@ -517,7 +543,7 @@ class Migration(migrations.Migration):
                     ),
                 ],
                 "constraints": [
-                    models.UniqueConstraint(fields=("key", "topic", "consumer"), name="outbox_message_once"),
+                    models.UniqueConstraint(fields=("key", "topic", "consumer", "replay"), name="outbox_message_once"),
                     models.UniqueConstraint(
                         condition=models.Q(("holds_key", True)),
                         fields=("consumer", "ordering_key"),
@@ -539,7 +565,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(
                             ("resolution", ""),
                             models.Q(("resolution", "handled"), ("status", "success")),
-                            models.Q(("resolution__in", ["discarded", "overdue"]), ("status", "failed")),
+                            models.Q(("resolution__in", ["discarded", "overdue", "withdrawn"]), ("status", "failed")),
                             _connector="OR",
                         ),
                         name="outbox_message_resolution",
@@ -599,6 +625,16 @@ class Migration(migrations.Migration):
                             models.Q(("key", ""), _negated=True),
                         ),
                         name="outbox_message_named",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("currency", ""), ("value__isnull", True)),
+                            models.Q(
+                                ("value__gte", 0), ("value__isnull", False), models.Q(("currency", ""), _negated=True)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="outbox_message_value",
                     ),
                 ],
             },
@@ -715,6 +751,173 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "attempts",
                 "default_permissions": ("view",),
                 "indexes": [models.Index(fields=["ended_at"], name="outbox_attempt_ended")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Evidence",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("order", "vendor's order number"), ("link", "link"), ("note", "note")],
+                        max_length=5,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("text", models.CharField(blank=True, max_length=250, verbose_name="evidence")),
+                ("digest", models.CharField(blank=True, db_index=True, editable=False, max_length=64)),
+                (
+                    "salt",
+                    models.CharField(
+                        blank=True, default=outbox.models.evidence.draw_salt, editable=False, max_length=32
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("issued", "issued outside the system"),
+                            ("compensated", "compensated otherwise"),
+                            ("not_due", "not due"),
+                        ],
+                        max_length=11,
+                        verbose_name="handled as",
+                    ),
+                ),
+                ("actor", models.CharField(max_length=150, verbose_name="who")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when"),
+                ),
+                ("retracted_at", models.DateTimeField(blank=True, null=True, verbose_name="called wrong")),
+                ("retried_at", models.DateTimeField(blank=True, null=True, verbose_name="retried all the same")),
+                ("doubled_at", models.DateTimeField(blank=True, null=True, verbose_name="done by the machine as well")),
+                (
+                    "acknowledged_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="double issue acknowledged"),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "evidence",
+                "verbose_name_plural": "evidence",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("outcome", "issued"),
+                            ("retracted_at__isnull", True),
+                            models.Q(("kind", "note"), _negated=True),
+                            models.Q(("digest", ""), _negated=True),
+                        ),
+                        fields=("digest",),
+                        name="outbox_evidence_issued_once",
+                    )
+                ],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            ("acknowledged_at__isnull", True),
+                            models.Q(("doubled_at__isnull", False), ("retried_at__isnull", False), _connector="OR"),
+                        ),
+                        fields=["id"],
+                        name="outbox_evidence_doubled",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name='BulkOperation',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('verb', models.CharField(choices=[('retry', 'retry'), ('handle', 'mark as handled'), ('discard', 'discard'), ('reopen', 'reopen')], max_length=7, verbose_name='act')),
+                ('state', models.CharField(choices=[('draft', 'preview'), ('waiting', 'waits for approval'), ('canary', 'trying a few first'), ('running', 'running'), ('suspended', 'suspended'), ('paused', 'paused'), ('stopped', 'stopped itself'), ('done', 'done'), ('cancelled', 'cancelled')], default='draft', max_length=9, verbose_name='state')),
+                ('source', models.JSONField(default=dict, verbose_name='set')),
+                ('preview', models.JSONField(default=dict, verbose_name='preview')),
+                ('digest', models.CharField(blank=True, default='', max_length=64, verbose_name='digest of the set')),
+                ('created_by', models.CharField(max_length=150, verbose_name='prepared by')),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='prepared')),
+                ('started_by', models.CharField(blank=True, default='', max_length=150, verbose_name='started by')),
+                ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
+                ('approved_by', models.CharField(blank=True, default='', max_length=150, verbose_name='approved by')),
+                ('approved_at', models.DateTimeField(blank=True, null=True, verbose_name='approved')),
+                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last change of state')),
+                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
+                ('told', models.BooleanField(default=True, editable=False)),
+                ('reason', models.TextField(blank=True, default='', verbose_name='reason')),
+                ('origin', models.CharField(blank=True, default='', max_length=100, verbose_name='from where')),
+                ('handled_as', models.CharField(blank=True, choices=[('issued', 'issued outside the system'), ('compensated', 'compensated otherwise'), ('not_due', 'not due')], default='', max_length=11, verbose_name='handled as')),
+                ('evidence', models.CharField(blank=True, default='', max_length=300, verbose_name='evidence')),
+                ('rate', models.PositiveIntegerField(blank=True, null=True, verbose_name='messages per second')),
+                ('canary_size', models.PositiveIntegerField(default=0, verbose_name='messages tried first')),
+                ('canary_passed_at', models.DateTimeField(blank=True, null=True, verbose_name='trial passed')),
+                ('stop_percent', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='stop above so many percent')),
+                ('stopped_because', models.CharField(blank=True, choices=[('canary', 'not every message of the trial succeeded'), ('failures', 'too many failed again')], default='', max_length=8, verbose_name='stopped because')),
+                ('held_by', models.CharField(blank=True, default='', max_length=100, verbose_name='waits for the consumer')),
+                ('revision', models.PositiveIntegerField(default=0, verbose_name='operator changes')),
+                ('total', models.PositiveIntegerField(default=0, verbose_name='messages')),
+                ('left_out', models.PositiveIntegerField(default=0, verbose_name='left out')),
+                ('done', models.PositiveIntegerField(default=0, verbose_name='done')),
+                ('refused', models.PositiveIntegerField(default=0, verbose_name='refused')),
+                ('succeeded', models.PositiveIntegerField(default=0, verbose_name='succeeded')),
+                ('failed_again', models.PositiveIntegerField(default=0, verbose_name='failed again')),
+                ('not_ready', models.PositiveIntegerField(default=0, verbose_name='not ready')),
+                ('overtaken', models.PositiveIntegerField(default=0, verbose_name='overtaken')),
+                ('done_before', models.PositiveIntegerField(default=0, editable=False)),
+                ('failed_before', models.PositiveIntegerField(default=0, editable=False)),
+                ('first_item', models.BigIntegerField(default=0, editable=False)),
+                ('last_item', models.BigIntegerField(default=0, editable=False)),
+                ('position', models.BigIntegerField(default=0, editable=False)),
+                ('watch_position', models.BigIntegerField(default=0, editable=False)),
+                ('next_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('chunk_size', models.PositiveSmallIntegerField(default=200, editable=False)),
+                ('items_pruned_at', models.DateTimeField(blank=True, null=True, verbose_name='items removed')),
+            ],
+            options={
+                'verbose_name': 'bulk operation',
+                'verbose_name_plural': 'bulk operations',
+                'default_permissions': ('view',),
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'waiting', 'canary', 'running', 'suspended', 'paused', 'stopped', 'done', 'cancelled'])), name='outbox_bulkoperation_state'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('state__in', ['done', 'cancelled'])), models.Q(models.Q(('state__in', ['done', 'cancelled']), _negated=True), ('ended_at__isnull', True)), _connector='OR'), name='outbox_bulkoperation_ended'), models.CheckConstraint(condition=models.Q(('total__gte', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('left_out'), '+', models.F('done')), '+', models.F('refused')))), name='outbox_bulkoperation_counts')],
+            },
+        ),
+        migrations.CreateModel(
+            name='BulkItem',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('revision', models.PositiveIntegerField(verbose_name='revision when frozen')),
+                ('attempts', models.PositiveIntegerField(db_default=0, default=0, verbose_name='attempts before')),
+                ('result', models.CharField(blank=True, choices=[('done', 'done'), ('left_out', 'left out'), ('refused', 'refused')], db_default='', default='', max_length=8, verbose_name='result')),
+                ('why', models.CharField(blank=True, choices=[('started', 'the machine is not done with it'), ('closed', 'it is closed'), ('not_closed', 'nobody has closed it by hand'), ('may_have_acted', 'the other side may have acted'), ('no_consumer', 'no consumer of that name is in the code'), ('changed', 'somebody has changed it since'), ('gone', 'it is no longer there'), ('issued', 'evidence says that it was issued'), ('business', 'the business does not permit it'), ('for_good', 'the business cannot take it back')], db_default='', default='', max_length=14, verbose_name='why')),
+                ('said', models.TextField(blank=True, db_default='', default='', verbose_name='what the business said')),
+                ('outcome', models.CharField(blank=True, choices=[('succeeded', 'succeeded'), ('failed', 'failed again'), ('not_ready', 'not ready'), ('overtaken', 'somebody has acted on it since')], db_default='', default='', max_length=9, verbose_name='first attempt')),
+                ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='outbox.message')),
+                ('operation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='outbox.bulkoperation')),
+            ],
+            options={
+                'verbose_name': 'item of a bulk operation',
+                'verbose_name_plural': 'items of bulk operations',
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('message', 'operation'), name='outbox_bulkitem_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='BulkConsumer',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('consumer', models.CharField(max_length=100, verbose_name='consumer')),
+                ('messages', models.PositiveIntegerField(default=0, verbose_name='messages')),
+                ('runs', models.BooleanField(default=False)),
+                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='consumers', to='outbox.bulkoperation')),
+            ],
+            options={
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('operation', 'consumer'), name='outbox_bulkconsumer_once'), models.UniqueConstraint(condition=models.Q(('runs', True)), fields=('consumer',), name='outbox_bulkconsumer_alone')],
             },
         ),
         migrations.RunPython(on_postgresql(STORAGE), on_postgresql(DEFAULTS)),

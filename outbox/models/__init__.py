@@ -3,6 +3,8 @@
 from outbox.models.alert import Alert
 from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
+from outbox.models.bulk import BulkConsumer, BulkItem, BulkOperation
+from outbox.models.evidence import Evidence, EvidenceKind
 from outbox.models.failure import FailureCount, FailureGroup, GroupState
 from outbox.models.message import Message
 from outbox.models.places import Places
@@ -16,7 +18,12 @@ __all__ = [
     "Attempt",
     "AttemptOutcome",
     "AuditEntry",
+    "BulkConsumer",
+    "BulkItem",
+    "BulkOperation",
     "ConsumerState",
+    "Evidence",
+    "EvidenceKind",
     "FailureCount",
     "FailureGroup",
     "Fence",

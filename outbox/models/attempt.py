@@ -40,8 +40,8 @@ class AttemptQuerySet(EngineQuerySet["Attempt"]):
     def keep(self, attempts: Sequence["Attempt"]) -> dict[int, int]:
         """Write these attempts, one of a message, and return how many of its last ones in a row ended the same way.
 
-        What a message says again and again for days leaves a handful of rows: the first, and those of the last
-        ``IN_FULL``, each with its place in the row.
+        Of attempts that end the same way again and again for days, only these rows stay: the first, and those of the
+        last ``IN_FULL``. ``times`` counts them from the first on.
         """
         again = [attempt for attempt in attempts if attempt.outcome in REPEATED]
         before = self._before(again)
@@ -58,7 +58,7 @@ class AttemptQuerySet(EngineQuerySet["Attempt"]):
         return {attempt.message_id: attempt.times for attempt in attempts}
 
     def _before(self, attempts: Sequence["Attempt"]) -> dict[tuple[int, int, str], int]:
-        """Return the place in the row of the attempts before these, by message, number and outcome."""
+        """Return ``times`` of the attempts before these, by message, number and outcome."""
         if not attempts:
             return {}
         found = self.filter(

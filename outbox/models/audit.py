@@ -1,11 +1,14 @@
-"""Who did what to which promise, and why: append-only, each entry sealed with the hash of the one before.
+"""Who did what to which message, and why: append-only, each entry sealed with the hash of the one before.
 
-Only ``audit.prune_entries`` removes entries, from the beginning of the chain on, and says so in the chain itself.
+What people wrote and what was changed may have names of persons in it, and one day has to go. So the chain is sealed
+over a salted hash of these texts, and stays whole without them. Only ``audit.erase_texts`` empties them, and only
+``audit.prune_entries`` removes entries, from the beginning of the chain on. Both say so in the chain itself.
 """
 
 import hashlib
 import json
 from datetime import UTC
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -31,6 +34,9 @@ class AuditEntry(models.Model):
     before = models.JSONField(_("before"), default=dict)
     after = models.JSONField(_("after"), default=dict)
     reason = models.TextField(_("reason"))
+    salt = models.CharField(max_length=32, editable=False)
+    """Keeps erased texts from being guessed by their hash; it is erased with them."""
+    texts_digest = models.CharField(_("hash of the texts"), max_length=64, editable=False)
     previous = models.CharField(_("hash of the entry before"), max_length=64, unique=True)
     digest = models.CharField(_("hash"), max_length=64)
 
@@ -50,18 +56,21 @@ class AuditEntry(models.Model):
     def __str__(self) -> str:
         return f"{self.actor}: {self.action} {self.subject}"
 
+    @property
+    def is_erased(self) -> bool:
+        """Tell whether the texts are no longer there."""
+        return not self.salt
+
+    def texts_sealed(self) -> str:
+        """Return the SHA-256 over the salt and the texts, as 64 hex digits."""
+        return _sha256([self.salt, self.before, self.after, self.reason])
+
     def sealed(self) -> str:
-        """Return the SHA-256 over the entry's content and the hash of the entry before, as 64 hex digits."""
-        content = [
-            self.previous,
-            self.at.astimezone(UTC).isoformat(),
-            self.actor,
-            self.origin,
-            self.action,
-            self.message_id,
-            self.subject,
-            self.before,
-            self.after,
-            self.reason,
-        ]
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+        """Return the SHA-256 over the entry without its texts, their hash, and the hash of the entry before."""
+        at = self.at.astimezone(UTC).isoformat()
+        about = [self.actor, self.origin, self.action, self.message_id, self.subject]
+        return _sha256([self.previous, at, *about, self.texts_digest])
+
+
+def _sha256(content: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

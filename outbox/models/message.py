@@ -1,4 +1,4 @@
-"""One row is one promise to one consumer, with its own status, tries and handling."""
+"""One row is one message to one consumer, with its own status, tries and handling."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox.models.queryset import Fence, MessageQuerySet
 from outbox.models.sql.drawn import RandomUUID
-from outbox.models.status import HandledAs, Resolution, Status
+from outbox.models.status import Resolution, Status
 from outbox.policy import Reason
 from outbox.topics import NAME_LENGTH, TOPIC_LENGTH
 
@@ -27,6 +27,9 @@ WHERE = {
     "report()": "is for consumers with bulk=True, while their messages are delivered",
 }
 KEY_LENGTH = 200
+CURRENCY_LENGTH = 8
+VALUE_DIGITS, VALUE_PLACES = 15, 4
+"""Digits of a value, and how many of them stand behind the point; SQLite keeps no more of them exactly."""
 DIGEST_LENGTH = 32
 ONE_OF_KEY = "outbox_message_one_of_key"
 """The constraint that lets no two messages of one ordering key run at once."""
@@ -51,7 +54,7 @@ class Settlement(Protocol):
 
 
 class Message(models.Model):
-    """A promise: what happened, who must act on it, and how far that has come."""
+    """A message: what happened, who must act on it, and how far that has come."""
 
     id = models.BigAutoField(primary_key=True)
     topic = models.CharField(_("topic"), max_length=TOPIC_LENGTH)
@@ -62,16 +65,21 @@ class Message(models.Model):
     """Of the payload as it was published; an edit leaves it. Empty: not known, and never compared."""
     drawn_key = models.UUIDField(_("idempotency key"), default=uuid.uuid4, db_default=RandomUUID(), editable=False)
     """Drawn once, by the database where ``publish`` writes the row, and never changed."""
+    replay = models.PositiveIntegerField(_("replay"), default=0, db_default=0, editable=False)
+    """Which replay of its event the row is, to its consumer; 0: the one that ``publish`` wrote."""
     headers = models.JSONField(_("headers"), default=dict)
     ordering_key = models.CharField(_("ordering key"), max_length=KEY_LENGTH, default="", blank=True)
+    value = models.DecimalField(
+        _("value"), max_digits=VALUE_DIGITS, decimal_places=VALUE_PLACES, null=True, blank=True, editable=False
+    )
+    """What is at stake until the promise is kept, in ``currency``; None if nobody has said."""
+    currency = models.CharField(
+        _("currency"), max_length=CURRENCY_LENGTH, default="", db_default="", blank=True, editable=False
+    )
     status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.PENDING)
     resolution = models.CharField(
         _("resolution"), max_length=9, choices=Resolution, default=Resolution.NONE, blank=True
     )
-    handled_as = models.CharField(
-        _("handled as"), max_length=11, choices=HandledAs, default="", db_default="", blank=True
-    )
-    evidence = models.CharField(_("evidence"), max_length=300, default="", blank=True)
     holds_key = models.BooleanField(default=False, db_default=False, editable=False)
     """It is started, and first among those of its ordering key that are. Of a consumer and key only one row can say so:
     whoever has started it may have started what stands behind it as well, and nobody else starts any."""
@@ -108,12 +116,16 @@ class Message(models.Model):
             ("edit_payload", _("Can edit a payload and retry")),
             ("resolve_message", _("Can mark messages as handled and reopen them")),
             ("discard_message", _("Can discard messages")),
+            ("withdraw_message", _("Can withdraw messages that wait")),
+            ("hurry_message", _("Can make messages due at once")),
+            ("replay_message", _("Can replay messages")),
             ("bulk_message", _("Can act on many messages at once")),
             ("approve_bulk", _("Can approve bulk operations")),
             ("export_message", _("Can export messages")),
+            ("erase_message", _("Can erase what messages say of persons")),
         ]
         constraints = [
-            models.UniqueConstraint(fields=["key", "topic", "consumer"], name="outbox_message_once"),
+            models.UniqueConstraint(fields=["key", "topic", "consumer", "replay"], name="outbox_message_once"),
             models.UniqueConstraint(fields=["consumer", "ordering_key"], condition=Q(holds_key=True), name=ONE_OF_KEY),
             models.CheckConstraint(
                 condition=Q(holds_key=False) | (Q(status="started") & ~Q(ordering_key="")),
@@ -123,7 +135,7 @@ class Message(models.Model):
             models.CheckConstraint(
                 condition=Q(resolution="")
                 | Q(resolution="handled", status="success")
-                | Q(resolution__in=["discarded", "overdue"], status="failed"),
+                | Q(resolution__in=["discarded", "overdue", "withdrawn"], status="failed"),
                 name="outbox_message_resolution",
             ),
             models.CheckConstraint(
@@ -149,6 +161,10 @@ class Message(models.Model):
                 condition=Q(reason="") | Q(status="failed") | Q(resolution="handled"), name="outbox_message_reason"
             ),
             models.CheckConstraint(condition=~Q(topic="") & ~Q(consumer="") & ~Q(key=""), name="outbox_message_named"),
+            models.CheckConstraint(
+                condition=Q(value__isnull=True, currency="") | (Q(value__isnull=False, value__gte=0) & ~Q(currency="")),
+                name="outbox_message_value",
+            ),
         ]
         indexes = [
             models.Index(
@@ -159,7 +175,7 @@ class Message(models.Model):
                 fields=["consumer", "id"], condition=Q(exhausted_at__isnull=False), name="outbox_message_stuck_of"
             ),
             models.Index(
-                fields=["consumer", "failure", "id"],
+                fields=["consumer", "failure", "id", "currency", "value", "exhausted_at"],
                 condition=Q(exhausted_at__isnull=False),
                 name="outbox_message_groups",
             ),
@@ -190,6 +206,9 @@ class Message(models.Model):
     session_settings: str = ""
     """The settings of the session when the row was locked, in short; given by the delivery loop."""
 
+    rehearsal: bool = False
+    """Whether the handler is only rehearsed: called, and rolled back whatever it does."""
+
     settlement: "Settlement | None" = None
     """How the message is settled or reported on by its handler; given by the delivery loop while it calls one."""
 
@@ -197,7 +216,8 @@ class Message(models.Model):
         attempt_set: models.Manager["Attempt"]
 
     def __str__(self) -> str:
-        return f"{self.topic} {self.key} → {self.consumer}"
+        replayed = f" (replay {self.replay})" if self.replay else ""
+        return f"{self.topic} {self.key} → {self.consumer}{replayed}"
 
     @property
     def fence(self) -> Fence:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.db.models import Case, Exists, F, Q, Value, When
 from django.db.models.functions import Least, Now
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from outbox.models.message import Message  # noqa: F401  # the base class below names it
 
 
+EXHAUSTED = Q(exhausted_at__isnull=False)
+"""What waits for a person."""
+UNSETTLED = Q(finished_at__isnull=True) | EXHAUSTED
+"""What is not over: a worker or a person still has it to do."""
+CLOSED_BY_HAND = Q(resolution__in=[Resolution.HANDLED, Resolution.DISCARDED])
+"""What can be reopened."""
+
+
 class Fence(NamedTuple):
     """What a worker holds: the row and the attempt it started. Whoever settles must still hold both."""
 
@@ -23,6 +31,13 @@ class Fence(NamedTuple):
     attempts: int
     ordering_key: str = ""
     """The key in whose order it stands, so that what stands behind it in a chunk is known without another look."""
+
+
+def made_due(after_a_call: timedelta) -> dict[str, Any]:
+    """Return what changes in a row that waited for its own time and is due now; see ``MessageQuerySet.make_due``."""
+    then = Case(When(attempts=0, then=Now()), default=Least(F("not_before"), Now() + after_a_call))
+    asleep = When(~Q(ordering_key=""), then=F("due_at"))
+    return {"not_before": then, "due_at": Case(asleep, default=Least(then, F("expires_at"))), "sends": 0}
 
 
 class MessageQuerySet(EngineQuerySet["Message"]):
@@ -75,7 +90,7 @@ class MessageQuerySet(EngineQuerySet["Message"]):
 
     def exhausted(self) -> Self:
         """Keep what waits for a person."""
-        return self.filter(exhausted_at__isnull=False)
+        return self.filter(EXHAUSTED)
 
     def prunable(self, *, older_than: timedelta) -> Self:
         """Keep what was settled longer ago than ``older_than``: never the unfinished, never the exhausted."""
@@ -147,3 +162,25 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         return self.filter(status=Status.PENDING).update(
             status=Status.FAILED, finished_at=Now(), reason=Reason.EXPIRED, resolution=Resolution.OVERDUE
         )
+
+    def close_as_withdrawn(self) -> int:
+        """Pending → failed and closed: whoever wanted it has taken it back, and nobody has anything to do with it."""
+        return self.filter(status=Status.PENDING).update(
+            status=Status.FAILED, finished_at=Now(), resolution=Resolution.WITHDRAWN
+        )
+
+    def withdrawn(self) -> Self:
+        """Keep what was taken back before it was ever started: publishing it again makes it anew."""
+        return self.filter(resolution=Resolution.WITHDRAWN, attempts=0)
+
+    def delayed(self) -> Self:
+        """Keep what waits for its own time: published with a delay, or between two attempts."""
+        return self.unfinished().filter(status=Status.PENDING, not_before__gt=Now())
+
+    def make_due(self, *, after_a_call: timedelta) -> int:
+        """Let what waits for its own time be due now, or ``after_a_call`` from now at the latest if it was started.
+
+        A call for it that was given up may still run; see ``hold_back``. What has an ordering key may stand behind
+        another and sleep: whoever calls this wakes the heads of the keys.
+        """
+        return self.delayed().update(**made_due(after_a_call), revision=F("revision") + 1)

@@ -51,7 +51,7 @@ class ConsumerStateQuerySet(EngineQuerySet["ConsumerState"]):
         return self.filter(breaker=Breaker.OPEN)
 
     def seen_unavailable(self) -> Self:
-        """Keep the consumers whose breaker is open, or whose last row said that the world is down."""
+        """Keep the consumers whose breaker is open, or whose last row said ``Unavailable``."""
         return self.exclude(breaker=Breaker.CLOSED, unavailable=[])
 
 

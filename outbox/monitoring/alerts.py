@@ -101,6 +101,12 @@ def watch() -> list[Notification]:
     return notifications
 
 
+def tell(notifications: Sequence[Notification]) -> bool:
+    """Tell what is no finding of health, as the end of a bulk operation; False if no channel could send it."""
+    channels = _channels()
+    return len(_notify(notifications, channels)) < len(channels) or not channels
+
+
 def watch_if_overdue() -> bool:
     """Look if nobody has for two minutes; tell whether it was us. How workers cover for a dead control worker."""
     if not must_take_over(ALERTS_HEARTBEAT, after=OVERDUE):

@@ -73,7 +73,7 @@ class Evidence:
 
 
 def diagnose(seen: Evidence) -> Cause:
-    """Return the cause: whatever everything else rests upon comes first."""
+    """Return why the rescan is overdue. Of several causes, the one that explains the others is returned."""
     signs = {
         Cause.DATABASE_TAKES_NOTHING: bool(seen.unwritable),
         Cause.DOOR_CLOSED: seen.refused is not None and not seen.refused_queue,

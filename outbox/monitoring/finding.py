@@ -34,6 +34,7 @@ class What(StrEnum):
     EXHAUSTED = "exhausted"
     HELD = "held"
     BURST = "burst"
+    DOUBLED = "doubled"
     FAILING = "failing"
     STUCK = "stuck"
     SNAPSHOT = "snapshot"
@@ -54,7 +55,7 @@ class Finding:
 
     @property
     def about(self) -> str:
-        """What tells this finding from others, over time."""
+        """What identifies this finding from one look to the next."""
         return f"{self.what}:{self.subject}" if self.subject else self.what.value
 
 

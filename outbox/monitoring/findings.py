@@ -22,8 +22,11 @@ __all__ = ["Finding", "Level", "What", "evaluate", "in_words", "many", "switched
 BEHIND = timedelta(minutes=10)
 """How far the figures per minute may lag before charts mislead."""
 
+DOUBLES_NAMED = 10
+"""Messages issued twice that have a finding of their own each."""
+
 BEING_DEPLOYED = timedelta(minutes=5)
-"""How long a consumer may be missing that processes of the release before do not know yet."""
+"""How long a consumer may be missing because processes of the release before do not know it yet."""
 
 
 def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
@@ -32,6 +35,7 @@ def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
         *_rescan(measurements, limits),
         *_maintenance(measurements, limits),
         *_sessions(measurements, limits),
+        *_double_issues(measurements),
         *(finding for consumer in measurements.consumers for finding in _consumer(consumer, limits)),
     ]
     return sorted(findings, key=lambda finding: -finding.level)
@@ -264,7 +268,7 @@ def _consumer(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]
 
 
 def _oldest(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
-    """Judge the age of what waits; while it is paused or gone from the code, that is what people are told instead."""
+    """Classify the age of what waits; of a consumer that is paused or not in the code, that is said instead."""
     age = consumer.oldest or ZERO
     level = _level(warn=age > limits.oldest_warning, alarm=age > limits.oldest_critical)
     if level and (consumer.paused_for is not None or not consumer.in_code):
@@ -278,7 +282,16 @@ def _oldest(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
         "queue": f"{limits.prefix}.{consumer.name}",
     }
     if level and consumer.breaker_open:
-        text = _("%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s; what it needs is down.")
+        text = _(
+            "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s; what it needs is down or wants to "
+            "be left alone."
+        )
+    elif level and consumer.rate:
+        text = _(
+            "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s. It is called at most %(rate)s, so "
+            "they take %(span)s at least. Is a worker on the queue %(queue)s, and do its attempts fail?"
+        )
+        words |= {"rate": str(consumer.rate), "span": in_words(consumer.depth * consumer.rate.interval)}
     elif level:
         text = _(
             "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s. Is a worker on the queue %(queue)s, "
@@ -304,8 +317,8 @@ def _held_back_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterato
         yield Finding(Level.WARNING, What.PAUSED, f"{text % words} {then}", consumer.name, seconds)
     if consumer.breaker_open:
         text = _(
-            "%(name)s: what it needs is down, the breaker is open, waiting: %(many)s, next probe in %(span)s. Look at "
-            "the service behind it; the breaker closes by itself."
+            "%(name)s: what it needs is down or wants to be left alone, the breaker is open, waiting: %(many)s, next "
+            "probe in %(span)s. Look at the service behind it; the breaker closes by itself."
         )
         words |= {"span": in_words(max(consumer.probe_in or ZERO, ZERO))}
         yield Finding(Level.WARNING, What.BREAKER, text % words, consumer.name, consumer.depth)
@@ -315,12 +328,13 @@ def _held_back_findings(consumer: ConsumerMeasurements, limits: Conf) -> Iterato
         if (consumer.gone_for or ZERO) < BEING_DEPLOYED:
             text = _(
                 "%(name)s: not in the running code, waiting: %(many)s. If it is just being deployed, this is over with "
-                "the last process that runs the code before."
+                "the last process that runs the code before. If not: a worker knows what an app's consumers.py imports."
             )
             yield Finding(Level.WARNING, What.GONE, text % words, consumer.name, consumer.depth, 0)
             return
         text = _(
-            "%(name)s: not in the running code, waiting: %(many)s, to fail in %(span)s. Deploy the consumer again."
+            "%(name)s: not in the running code, waiting: %(many)s, to fail in %(span)s. Deploy the consumer again: in "
+            "an app's consumers.py, under this name (name= keeps it where its function is renamed)."
         )
         yield Finding(Level.CRITICAL, What.GONE, text % words, consumer.name, consumer.depth, 0)
 
@@ -371,6 +385,21 @@ def _held_key(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]
     level = Level.CRITICAL if held.held_for > limits.oldest_critical else Level.WARNING
     seconds = (held.held_for.total_seconds(), limits.oldest_critical.total_seconds())
     yield Finding(level, What.HELD, sentence, consumer.name, *seconds)
+
+
+def _double_issues(measurements: Measurements) -> Iterator[Finding]:
+    """Tell of each message that was issued twice, so that people hear of each once; of very many, of the rest."""
+    found = measurements.double_issues
+    for one in found[:DOUBLES_NAMED]:
+        text = _(
+            "%(name)s: message %(id)s was issued by hand (%(evidence)s) and by the machine as well. Ask the other "
+            "side, take one back, then acknowledge it at the message."
+        )
+        words = {"name": one.consumer, "id": one.message, "evidence": one.evidence or "…"}
+        yield Finding(Level.CRITICAL, What.DOUBLED, text % words, str(one.message), 1, 0)
+    if (more := len(found) - DOUBLES_NAMED) > 0:
+        text = _("Issued by hand and by the machine as well, beside those that are named: %(many)s.")
+        yield Finding(Level.CRITICAL, What.DOUBLED, text % {"many": many(more)}, "", more, 0)
 
 
 def _failing(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:

@@ -1,17 +1,17 @@
 """Is everything in order, and if not, what must a person do? Measured now, within a tenth of a second.
 
 Whatever the size of the message table, only its partial indexes are read: unfinished and exhausted rows, at most
-10,001 of each consumer. Ages are computed by the database. On SQLite there are no sessions to look at.
+``CAP`` of each consumer. Ages are computed by the database. On SQLite there are no sessions to look at.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Case, DurationField, ExpressionWrapper, F, Q, When
 from django.db.models.expressions import Combinable
@@ -21,13 +21,13 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.conf import conf
 from outbox.memory import Memory
-from outbox.models import ConsumerState, Heartbeat, Message, MinuteStat, Places
+from outbox.models import ConsumerState
 from outbox.models.sql import held_keys
-from outbox.models.sql.backlog import measure_backlogs
-from outbox.models.state import FUTURE
+from outbox.models.sql.backlog import Backlog, FailedGroup, measure_backlogs
 from outbox.monitoring import causes
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, HeldKey, Measurements, Session
+from outbox.monitoring.notes import Notes, read_notes
 from outbox.monitoring.planned import read_plans
 from outbox.policy import ZERO
 
@@ -37,18 +37,26 @@ COVER = "rescan by a worker"
 MAINTENANCE_JOBS = ("prune", "rollup", "alerts")
 """The chores whose heartbeat is watched beside the rescan's."""
 
-SNAPSHOTS = """
-SELECT pid, concat_ws(', ', usename, nullif(application_name, ''), host(client_addr)),
-       extract(epoch FROM clock_timestamp() - xact_start), greatest(age(backend_xmin), age(backend_xid))
-FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
-    AND xact_start IS NOT NULL AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
-ORDER BY xact_start LIMIT 1
+SESSIONS = """
+SELECT set_config('jit', 'off', true), idle.sessions, pid, who, age, transactions
+FROM (
+    SELECT count(*) AS sessions FROM pg_stat_activity
+    WHERE datname = current_database() AND state LIKE 'idle in transaction%%'
+        AND state_change < clock_timestamp() - %s * interval '1 second'
+) AS idle LEFT JOIN (
+    SELECT pid, concat_ws(', ', usename, nullif(application_name, ''), host(client_addr)) AS who,
+        extract(epoch FROM clock_timestamp() - xact_start) AS age,
+        greatest(age(backend_xmin), age(backend_xid)) AS transactions
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        AND xact_start IS NOT NULL AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+    ORDER BY xact_start LIMIT 1
+) AS oldest ON TRUE
 """
-IDLE = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND state LIKE 'idle in transaction%%'
-    AND state_change < clock_timestamp() - %s * interval '1 second'
+"""The sessions that are idle in a transaction, and the one whose snapshot keeps vacuum back the longest.
+
+In passing it turns off the compiling of statements for the transaction: the planner takes the statement over all
+consumers for large, and compiles it for longer than it runs.
 """
 
 
@@ -110,17 +118,37 @@ def _unapplied() -> list[str]:
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was measured, and what it was measured of: the rows that hold consumers back, and what failed by reason."""
+
+    measurements: Measurements
+    states: Mapping[str, ConsumerState]
+    groups: Sequence[FailedGroup]
+
+
 def measure() -> Measurements:
-    """Read everything that is judged, in some dozen small statements."""
-    heartbeats = _heartbeats()
+    """Read everything that is judged."""
+    return read().measurements
+
+
+def read() -> Reading:
+    """Read everything that is judged, in half a dozen small statements, however many consumers there are."""
+    sessions_seen = connections[conf().database].vendor == "postgresql"
+    # One transaction for both, as the first turns off what would slow down the second; no look at the broker is in it.
+    with transaction.atomic(using=conf().database, savepoint=False):
+        sessions = _look_at_sessions() if sessions_seen else Sessions(None, 0)
+        backlogs = measure_backlogs([entry.name for entry in registry.all_consumers()], cap=CAP, fresh=BURST)
+    notes = read_notes([RESCAN, COVER, *MAINTENANCE_JOBS], ended_within=BURST)
+    heartbeats = {name: _Heartbeat(*note) for name, note in notes.heartbeats.items()}
     rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)
     limit = conf().rescan_limit + plans[RESCAN].later
     covered = heartbeats.get(COVER, NEVER).age
     covered = None if covered is None or covered > limit else covered
     is_looked_at = rescan.age is None or rescan.age > limit or covered is not None
-    consumers = tuple(_measure_consumers())
-    sessions_seen = connections[conf().database].vendor == "postgresql"
-    return Measurements(
+    states = {state.consumer: state for state in _states()}
+    consumers = tuple(_measure_consumers(backlogs, states, notes))
+    measurements = Measurements(
         consumers=consumers,
         rescan=rescan.age,
         known_for=rescan.known_for,
@@ -138,10 +166,12 @@ def measure() -> Measurements:
         failed_channels=tuple(heartbeats.get("alerts", NEVER).data.get("failed_channels", [])),
         protected=heartbeats.get("prune", NEVER).data.get("protected", 0),
         exhausted=sum(consumer.exhausted for consumer in consumers),
+        double_issues=tuple(notes.double_issues),
         sessions_seen=sessions_seen,
-        snapshot=_oldest_snapshot() if sessions_seen else None,
-        idle=_idle_sessions() if sessions_seen else 0,
+        snapshot=sessions.oldest,
+        idle=sessions.idle,
     )
+    return Reading(measurements, states, [group for backlog in backlogs.values() for group in backlog.groups])
 
 
 class _Heartbeat(NamedTuple):
@@ -154,13 +184,8 @@ NEVER = _Heartbeat(None, ZERO, {})
 
 
 def _heartbeats() -> dict[str, _Heartbeat]:
-    heartbeats = Heartbeat.objects.filter(name__in=[RESCAN, COVER, *MAINTENANCE_JOBS])
-    beats = heartbeats.annotate(age=_ago(F("at")), known_for=_ago(F("since")))
-    return {
-        # What lies in the future was written before the clock was set back, and proves nothing.
-        name: _Heartbeat(None if age < -FUTURE else age, known_for, data)
-        for name, age, known_for, data in beats.values_list("name", "age", "known_for", "data")
-    }
+    notes = read_notes([RESCAN, COVER, *MAINTENANCE_JOBS])
+    return {name: _Heartbeat(*note) for name, note in notes.heartbeats.items()}
 
 
 def _ago(moment: Combinable) -> Combinable:
@@ -168,51 +193,40 @@ def _ago(moment: Combinable) -> Combinable:
     return ExpressionWrapper(Now() - moment, output_field=DurationField())
 
 
-def _measure_consumers() -> Iterator[ConsumerMeasurements]:
-    states = {state.consumer: state for state in _states()}
-    fresh = Message.objects.exhausted().filter(exhausted_at__gte=Now() - BURST).order_by("exhausted_at")
-    burst = Counter(fresh.values_list("consumer", flat=True)[:CAP])
-    ended = {row["consumer"]: row for row in MinuteStat.objects.within(BURST).per_consumer()}
-    known = {entry.name for entry in registry.all_consumers()}
-    wide = any(entry.wide for entry in registry.all_consumers())
-    places = Places.objects.per_consumer() if wide else {}
+def _measure_consumers(
+    backlogs: Mapping[str, Backlog], states: Mapping[str, Any], notes: Notes
+) -> Iterator[ConsumerMeasurements]:
+    known = {entry.name: entry for entry in registry.all_consumers()}
     held = _held_keys()
-    for name, depth in measure_backlogs(known, cap=CAP).items():
+    for name, backlog in backlogs.items():
         yield ConsumerMeasurements(
             name=name,
             in_code=name in known,
-            new_exhausted=burst[name],
-            **depth._asdict(),
-            **(_ended(ended[name]) if name in ended else {}),
+            rate=known[name].rate if name in known else None,
+            pending=backlog.pending,
+            started=backlog.started,
+            oldest=backlog.oldest,
+            exhausted=backlog.exhausted,
+            new_exhausted=backlog.new_exhausted,
+            **notes.ended.get(name, {}),
             **(_hold_of(states[name]) if name in states else {}),
-            **places.get(name, {}),
+            **notes.places.get(name, {}),
             **held.get(name, {}),
         )
 
 
 def _held_keys() -> dict[str, dict[str, Any]]:
     """Return, by consumer, the key that a failed message has held for longest, and how many are held."""
-    by_consumer: dict[str, list[held_keys.HeldKey]] = defaultdict(list)
-    for found in held_keys.held_keys():
-        by_consumer[found.order.consumer].append(found)
+    found = held_keys.held_keys(cap=CAP)
+    counts = Counter(key.order.consumer for key in found)
+    longest = {key.order.consumer: key for key in reversed(found)}
     return {
         name: {
-            "held": HeldKey(
-                first.order.ordering_key,
-                first.head,
-                first.held_for,
-                held_keys.count_behind(first.order, first.head, cap=CAP),
-            ),
-            "held_keys": len(found),
+            "held": HeldKey(key.order.ordering_key, key.head, key.held_for, key.behind),
+            "held_keys": counts[name],
         }
-        for name, found in by_consumer.items()
-        for first in found[:1]
+        for name, key in longest.items()
     }
-
-
-def _ended(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Count how the last attempts ended; what was not ready or found the world down has not failed."""
-    return {"succeeded": row["successes"], "failed_attempts": row["failed"] + row["rejected"] + row["lost"]}
 
 
 def _states() -> Iterable[Any]:
@@ -241,22 +255,20 @@ def _hold_of(state: Any) -> dict[str, Any]:
     }
 
 
-def _oldest_snapshot() -> Session | None:
-    """Return the session whose snapshot keeps vacuum back the longest; those of other roles need ``pg_monitor``."""
-    with connections[conf().database].cursor() as cursor:
-        cursor.execute(SNAPSHOTS)
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    pid, who, seconds, transactions = row
-    return Session(pid, who, timedelta(seconds=float(seconds)), transactions)
+class Sessions(NamedTuple):
+    """The session whose snapshot is the oldest, and how many have been idle in a transaction for long."""
+
+    oldest: Session | None
+    idle: int
 
 
-def _idle_sessions() -> int:
+def _look_at_sessions() -> Sessions:
+    """Look at the sessions of the database; those of other roles need ``pg_monitor``."""
     with connections[conf().database].cursor() as cursor:
-        cursor.execute(IDLE, [conf().idle_warning.total_seconds()])
-        (sessions,) = cursor.fetchone()
-    return int(sessions)
+        cursor.execute(SESSIONS, [conf().idle_warning.total_seconds()])
+        _jit, idle, pid, who, seconds, transactions = cursor.fetchone()
+    oldest = None if pid is None else Session(pid, who, timedelta(seconds=float(seconds)), transactions)
+    return Sessions(oldest, idle)
 
 
 def _plain(value: Any) -> Any:

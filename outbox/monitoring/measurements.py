@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-CAP = 10_001
-"""Rows counted at most; more are "more than 10,000"."""
+from outbox.policy import Rate
+
+CAP = 200_001
+"""Rows counted at most of a consumer, which is exact for whatever a night brings; more are "more than 200,000"."""
 BURST = timedelta(minutes=10)
 """The span within which messages that failed for good make a burst, and attempts that all fail are told of."""
 
@@ -28,7 +30,8 @@ class ConsumerMeasurements:
     ``held`` is the ordering key that a failed message has held for longest, ``held_keys`` how many are held.
 
     ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute. ``places``,
-    ``taken`` and ``stuck`` are of all worker processes that have lately said how many calls they make at once.
+    ``taken`` and ``stuck`` are of all worker processes that have lately said how many calls they make at once;
+    ``rate`` is how often the running code allows a call.
     """
 
     name: str
@@ -50,6 +53,7 @@ class ConsumerMeasurements:
     places: int = 0
     taken: int = 0
     stuck: int = 0
+    rate: Rate | None = None
     next_call_in: timedelta | None = None
     held: HeldKey | None = None
     held_keys: int = 0
@@ -58,6 +62,15 @@ class ConsumerMeasurements:
     def depth(self) -> int:
         """Messages that are not finished."""
         return self.pending + self.started
+
+
+@dataclass(frozen=True, slots=True)
+class DoubleIssue:
+    """A message that was issued by hand, as ``evidence`` says, and by the machine as well."""
+
+    message: int
+    consumer: str
+    evidence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,7 @@ class Measurements:
     ``distrusted`` is why there was no TLS with the broker then.
     ``failing`` is, by consumer, what went wrong in the last rescan; the empty name is a search for all of them.
     ``dropped`` is, by queue, why the broker has thrown hints away.
+    ``double_issues`` are those that nobody has acknowledged, the oldest first, ``CAP`` at most.
     ``plans`` has what is set for each chore, where that is known.
     """
 
@@ -113,6 +127,7 @@ class Measurements:
     failed_channels: tuple[str, ...] = ()
     protected: int = 0
     exhausted: int = 0
+    double_issues: tuple[DoubleIssue, ...] = ()
     sessions_seen: bool = False
     snapshot: Session | None = None
     idle: int = 0

@@ -79,6 +79,11 @@ def _engine(measurements: Measurements) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "outbox_statistics_behind_seconds", "How far counters and charts lag.", measurements.behind.total_seconds()
     )
+    yield GaugeMetricFamily(
+        "outbox_double_issues",
+        "Messages issued by hand and by the machine as well, which nobody has acknowledged.",
+        len(measurements.double_issues),
+    )
     if measurements.sessions_seen:
         held = measurements.snapshot
         yield GaugeMetricFamily(
@@ -100,7 +105,7 @@ def _engine(measurements: Measurements) -> Iterator[Metric]:
 
 def _consumer_metrics(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:
     messages = GaugeMetricFamily(
-        "outbox_messages", "Messages that are not settled, counted up to 10,001.", labels=["consumer", "status"]
+        "outbox_messages", "Messages that are not settled, counted up to 200,001.", labels=["consumer", "status"]
     )
     oldest = GaugeMetricFamily(
         "outbox_oldest_age_seconds", "How long the oldest unfinished message has waited.", labels=["consumer"]
@@ -108,6 +113,12 @@ def _consumer_metrics(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[M
     paused = GaugeMetricFamily("outbox_paused", "1 while the consumer is paused.", labels=["consumer"])
     broken = GaugeMetricFamily("outbox_breaker_open", "1 while the breaker is open.", labels=["consumer"])
     gone = GaugeMetricFamily("outbox_consumer_gone", "1 if the running code lacks the consumer.", labels=["consumer"])
+    places = GaugeMetricFamily(
+        "outbox_places", "Calls that may be made at once, in all processes.", labels=["consumer"]
+    )
+    taken = GaugeMetricFamily("outbox_places_taken", "Calls that are made now.", labels=["consumer"])
+    stuck = GaugeMetricFamily("outbox_calls_given_up", "Calls given up that still run.", labels=["consumer"])
+    held = GaugeMetricFamily("outbox_held_keys", "Ordering keys that a failed message holds.", labels=["consumer"])
     for consumer in consumers:
         name = consumer.name
         messages.add_metric([name, "pending"], consumer.pending)
@@ -117,7 +128,11 @@ def _consumer_metrics(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[M
         paused.add_metric([name], int(consumer.paused_for is not None))
         broken.add_metric([name], int(consumer.breaker_open))
         gone.add_metric([name], int(not consumer.in_code))
-    yield from (messages, oldest, paused, broken, gone)
+        places.add_metric([name], consumer.places)
+        taken.add_metric([name], consumer.taken)
+        stuck.add_metric([name], consumer.stuck)
+        held.add_metric([name], consumer.held_keys)
+    yield from (messages, oldest, paused, broken, gone, places, taken, stuck, held)
 
 
 def _total_metrics(totals: list[TotalStat]) -> Iterator[Metric]:

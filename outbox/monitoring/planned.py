@@ -37,12 +37,16 @@ CHORES = {
     "prune": Chore("outbox.prune", timedelta(seconds=10)),
     "rollup": Chore("outbox.roll_up", timedelta(minutes=1)),
     "alerts": Chore("outbox.alert", timedelta(seconds=30)),
+    "bulk": Chore("outbox.bulk", timedelta(seconds=1)),
 }
 """The chores under the names of their heartbeats."""
 
 
 def read_plans(*, with_who: bool = False) -> Mapping[str, Planned]:
-    """Return what is set for each chore; ``with_who`` also who has last changed an entry that is switched off."""
+    """Return, by chore, what its entry in beat's tables says: how often it is called, or that it is switched off.
+
+    ``with_who`` adds who has last changed an entry that is switched off. Without those tables nothing is set.
+    """
     if not apps.is_installed("django_celery_beat"):
         return dict.fromkeys(CHORES, Planned())
     entries = apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(

@@ -1,4 +1,4 @@
-"""Three doors for machines: is the process alive, is the installation ready, and the metrics.
+"""Three addresses for machines: is the process alive, is the installation ready, and the metrics.
 
 ``/metrics``, and the reasons in ``/readyz``, are for those who show ``OUTBOX["METRICS_TOKEN"]`` as a bearer token. If
 none is set they are for callers on this machine; a request that a proxy has forwarded is none of those.
@@ -16,13 +16,14 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from outbox.conf import conf
+from outbox.models.sql.errors import advise_to_migrate, is_not_migrated
 from outbox.monitoring.health import unready
 from outbox.monitoring.metrics import exposition
 
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
-@csrf_exempt  # what is not allowed is told so, not asked for a token
+@csrf_exempt  # so that a POST is answered 405, and not asked for a CSRF token
 @transaction.non_atomic_requests
 @never_cache
 @require_safe
@@ -31,7 +32,7 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # Django's s
     return HttpResponse("ok\n", content_type="text/plain; charset=utf-8")
 
 
-@csrf_exempt  # what is not allowed is told so, not asked for a token
+@csrf_exempt  # so that a POST is answered 405, and not asked for a CSRF token
 @transaction.non_atomic_requests
 @never_cache
 @require_safe
@@ -45,12 +46,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
         reasons = unready()
     except Error as error:
         said = (str(error).strip().splitlines() or [""])[0]
-        reasons = [_("The database does not answer (%(said)s).") % {"said": said}]
+        away = _("The database does not answer (%(said)s).") % {"said": said}
+        reasons = [advise_to_migrate() if is_not_migrated(error) else away]
     answer = {"ready": not reasons, **({"reasons": reasons} if _is_trusted(request) else {})}
     return JsonResponse(answer, status=503 if reasons else 200)
 
 
-@csrf_exempt  # what is not allowed is told so, not asked for a token
+@csrf_exempt  # so that a POST is answered 405, and not asked for a CSRF token
 @transaction.non_atomic_requests
 @never_cache
 @require_safe
@@ -60,8 +62,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponseForbidden("give the bearer token, or ask from this machine\n", content_type="text/plain")
     try:
         return HttpResponse(exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
-    except Error:
-        return HttpResponse("the database does not answer\n", status=503, content_type="text/plain")
+    except Error as error:
+        why = advise_to_migrate() if is_not_migrated(error) else "the database does not answer"
+        return HttpResponse(f"{why}\n", status=503, content_type="text/plain")
 
 
 def _is_trusted(request: HttpRequest) -> bool:

@@ -9,21 +9,43 @@ the row was changed since the operator looked. Both say in plain words what to d
 """
 
 from outbox.operate.consumers import pause, resume, why_held_back
+from outbox.operate.erasure import erase
 from outbox.operate.failures import set_group
-from outbox.operate.messages import discard, mark_handled, reopen, retry, reveal
+from outbox.operate.hurrying import hurry_many
+from outbox.operate.messages import (
+    acknowledge,
+    discard,
+    hurry,
+    mark_handled,
+    receivers_of_replays,
+    reopen,
+    replay,
+    retry,
+    reveal,
+    withdraw,
+)
 from outbox.operate.operator_action import Actor, Person, check_reason
+from outbox.operate.replays import replay_span
 
 __all__ = [
     "Actor",
     "Person",
+    "acknowledge",
     "check_reason",
     "discard",
+    "erase",
+    "hurry",
+    "hurry_many",
     "mark_handled",
     "pause",
+    "receivers_of_replays",
     "reopen",
+    "replay",
+    "replay_span",
     "resume",
     "retry",
     "reveal",
     "set_group",
     "why_held_back",
+    "withdraw",
 ]

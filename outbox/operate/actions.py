@@ -1,12 +1,12 @@
 """What people do at the desk: the acts by name, the permission each takes, and when it is open to them."""
 
 from django.db.models import TextChoices
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from outbox import registry
 from outbox.models import Message, Resolution, Status
-
-EVIDENCE_LENGTH = 250
 
 
 class Action(TextChoices):
@@ -16,10 +16,20 @@ class Action(TextChoices):
     HANDLE = "handle", gettext_lazy("mark as handled")
     DISCARD = "discard", gettext_lazy("discard")
     REOPEN = "reopen", gettext_lazy("reopen")
+    ACKNOWLEDGE = "acknowledge", gettext_lazy("acknowledge the double issue")
+    HURRY = "hurry", gettext_lazy("make due now")
+    WITHDRAW = "withdraw", gettext_lazy("withdraw")
+    REPLAY = "replay", gettext_lazy("replay")
     REVEAL = "reveal", gettext_lazy("reveal the payload")
+    ERASE = "erase", gettext_lazy("erase the texts")
     PAUSE = "pause", gettext_lazy("pause the consumer")
     RESUME = "resume", gettext_lazy("resume the consumer")
     TRIAGE = "triage", gettext_lazy("change the failure group")
+    BULK_START = "bulk_start", gettext_lazy("start a bulk operation")
+    BULK_APPROVE = "bulk_approve", gettext_lazy("approve a bulk operation")
+    BULK_PAUSE = "bulk_pause", gettext_lazy("pause a bulk operation")
+    BULK_RESUME = "bulk_resume", gettext_lazy("let a bulk operation go on")
+    BULK_CANCEL = "bulk_cancel", gettext_lazy("cancel a bulk operation")
 
 
 PERMISSIONS = {
@@ -27,11 +37,33 @@ PERMISSIONS = {
     Action.HANDLE: "outbox.resolve_message",
     Action.DISCARD: "outbox.discard_message",
     Action.REOPEN: "outbox.resolve_message",
+    Action.ACKNOWLEDGE: "outbox.resolve_message",
+    Action.HURRY: "outbox.hurry_message",
+    Action.WITHDRAW: "outbox.withdraw_message",
+    Action.REPLAY: "outbox.replay_message",
     Action.REVEAL: "outbox.view_payload",
+    Action.ERASE: "outbox.erase_message",
     Action.PAUSE: "outbox.pause_consumer",
     Action.RESUME: "outbox.pause_consumer",
     Action.TRIAGE: "outbox.change_failuregroup",
+    Action.BULK_START: "outbox.bulk_message",
+    Action.BULK_APPROVE: "outbox.approve_bulk",
+    Action.BULK_PAUSE: "outbox.bulk_message",
+    Action.BULK_RESUME: "outbox.bulk_message",
+    Action.BULK_CANCEL: "outbox.bulk_message",
 }
+
+BULK_ACTIONS = (
+    Action.BULK_START,
+    Action.BULK_APPROVE,
+    Action.BULK_PAUSE,
+    Action.BULK_RESUME,
+    Action.BULK_CANCEL,
+)
+"""What is done to a bulk operation as a whole."""
+
+BULK_STATE = "bulk_state"
+"""The action under which the audit keeps what a bulk operation did by itself."""
 
 NEED_NO_REASON = frozenset({Action.REVEAL, Action.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""
@@ -39,15 +71,56 @@ NEED_NO_REASON = frozenset({Action.REVEAL, Action.TRIAGE})
 
 def why_not(action: Action, message: Message) -> str:
     """Return why the message's state does not permit the act, in words; empty if it does."""
-    if action is Action.REVEAL:
-        return ""
-    if action is Action.REOPEN:
-        by_hand = message.resolution in (Resolution.HANDLED, Resolution.DISCARDED)
-        return "" if by_hand else _("Only what was handled or discarded by hand can be reopened.")
+    match action:
+        case Action.REVEAL | Action.ACKNOWLEDGE:
+            return ""
+        case Action.ERASE if message.finished_at is None or message.exhausted_at is not None:
+            return _("The message is not settled yet, and needs its payload. Handle or discard it first.")
+        case Action.ERASE:
+            return ""
+        case Action.REOPEN:
+            return _why_not_closed(message)
+        case Action.HURRY if message.status == Status.PENDING:
+            return "" if message.not_before > timezone.now() else _("It is due already: a worker takes it up in turn.")
+        case Action.HURRY | Action.WITHDRAW:
+            return "" if message.status == Status.PENDING else _why_not_waiting(message)
+        case Action.REPLAY:
+            return _why_not_settled(message)
+        case _:
+            return "" if message.exhausted_at is not None else _why_not_failed(message)
+
+
+def _why_not_closed(message: Message) -> str:
+    if message.resolution not in (Resolution.HANDLED, Resolution.DISCARDED):
+        return _("Only what was handled or discarded by hand can be reopened.")
+    consumer = registry.get(message.consumer)
+    if consumer is not None and consumer.closes_for_good:
+        return _(
+            "The business has followed, and the consumer does not say how that is taken back (on_reopened). If "
+            "this was a mistake, mend the business row by its own means."
+        )
+    return ""
+
+
+def _why_not_waiting(message: Message) -> str:
+    if message.status == Status.STARTED:
+        return _("A worker has it right now. Look again when the attempt is over.")
     if message.exhausted_at is not None:
-        return ""
+        return _("It does not wait any more: the machine has given up on it. Retry it, or close it by hand.")
+    return _("It does not wait any more: it is over.")
+
+
+def _why_not_settled(message: Message) -> str:
+    if message.finished_at is None:
+        return _("The machine is not done with it: this is for messages that are over.")
+    return "" if message.exhausted_at is None else _("It waits for a person. Retry it, which needs no second message.")
+
+
+def _why_not_failed(message: Message) -> str:
     if message.resolution == Resolution.OVERDUE:
         return _("The message was closed by itself: its time was over before it was ever called.")
+    if message.resolution == Resolution.WITHDRAWN:
+        return _("The message was withdrawn: nobody wants it any more.")
     if message.resolution:
         return _("The message was already closed by hand. Reopen it first.")
     if message.status == Status.SUCCESS:

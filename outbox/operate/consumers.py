@@ -75,7 +75,8 @@ def why_held_back(consumer: str) -> str:
         return _("The consumer %(consumer)s was paused by %(actor)s until %(until)s; it goes on then.") % words
     if ConsumerState.objects.open().filter(pk=consumer).exists():
         return _(
-            "What %(consumer)s needs is down: one message at a time is tried, and this one goes on when it is back."
+            "What %(consumer)s needs is down or wants to be left alone: one message at a time is tried, and this one "
+            "goes on when it is back."
         ) % {"consumer": consumer}
     return ""
 

@@ -36,7 +36,7 @@ ACTOR_LENGTH = 150
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """One act of one person; made before anything is looked at, so that nobody learns what they may not do."""
+    """One act of one person; checked before anything is read, so that nobody learns more than they may see."""
 
     verb: Action
     actor: Actor
@@ -51,6 +51,10 @@ class OperatorAction:
     def check(self) -> None:
         """Raise ``NotAllowed`` without a reason, a name or the permission, or if a text hides what it says."""
         check_reason(self.reason, needed=self.verb not in NEED_NO_REASON)
+        self.check_permission()
+
+    def check_permission(self) -> None:
+        """Raise ``NotAllowed`` without a name or the permission."""
         permission = PERMISSIONS[self.verb]
         if not isinstance(self.actor, str) and not self.actor.has_perm(permission):
             raise NotAllowed(
@@ -84,19 +88,24 @@ class OperatorAction:
         subject: str,
         conflict: Callable[[], Conflict],
         message_id: int | None = None,
-        also: Callable[[], None] | None = None,
+        first: Callable[[], None] | None = None,
+        also: Callable[[], object] | None = None,
+        noted: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {}),
         **changes: Any,
     ) -> Changed:
         """Change ``row`` if ``seen`` still finds it, write the audit, and return the row as it is now.
 
-        Else raise ``conflict()``, and change nothing. The audit keeps the columns ``audited``; what must follow in the
-        same transaction is done by ``also``.
+        Else raise ``conflict()``, and change nothing. The audit keeps the columns ``audited``, and what is ``noted``
+        of other rows, before and after. What must precede or follow in the same transaction is done by ``first`` and
+        ``also``.
         """
         with transaction.atomic(using=conf().database):
+            if first is not None:
+                first()
             if not seen.update(**changes):
                 raise conflict()
             changed = seen.model._default_manager.get(pk=row.pk)
-            before, after = snapshot(row, audited), snapshot(changed, audited)
+            before, after = snapshot(row, audited) | dict(noted[0]), snapshot(changed, audited) | dict(noted[1])
             self.record(subject, message_id=message_id, before=before, after=after)
             if also is not None:
                 also()

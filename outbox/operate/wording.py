@@ -8,24 +8,29 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox.audit import PRUNED
-from outbox.models import AuditEntry, FailureGroup, HandledAs, Message
-from outbox.operate.actions import Action
+from outbox.models import AuditEntry, FailureGroup
+from outbox.operate.actions import BULK_STATE, Action
 
 ACTION_SENTENCES = {
     Action.RETRY: gettext_lazy("%(actor)s retried the message"),
     Action.HANDLE: gettext_lazy("%(actor)s marked the message as handled"),
     Action.DISCARD: gettext_lazy("%(actor)s discarded the message"),
     Action.REOPEN: gettext_lazy("%(actor)s reopened the message"),
+    Action.ACKNOWLEDGE: gettext_lazy("%(actor)s acknowledged the double issue"),
+    Action.HURRY: gettext_lazy("%(actor)s made the message due"),
+    Action.WITHDRAW: gettext_lazy("%(actor)s withdrew the message"),
+    Action.REPLAY: gettext_lazy("%(actor)s replayed the message"),
     Action.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
+    Action.ERASE: gettext_lazy("%(actor)s erased what messages say of a person"),
     Action.PAUSE: gettext_lazy("%(actor)s paused the consumer"),
     Action.RESUME: gettext_lazy("%(actor)s resumed the consumer"),
     Action.TRIAGE: gettext_lazy("%(actor)s changed the failure group"),
+    Action.BULK_START: gettext_lazy("%(actor)s started the bulk operation"),
+    Action.BULK_APPROVE: gettext_lazy("%(actor)s approved the bulk operation"),
+    Action.BULK_PAUSE: gettext_lazy("%(actor)s paused the bulk operation"),
+    Action.BULK_RESUME: gettext_lazy("%(actor)s let the bulk operation go on"),
+    Action.BULK_CANCEL: gettext_lazy("%(actor)s cancelled the rest of the bulk operation"),
 }
-
-
-def format_evidence(message: Message) -> str:
-    """Return how a message was handled and the proof, in words."""
-    return f"{HandledAs(message.handled_as).label}: {message.evidence}" if message.handled_as else message.evidence
 
 
 def format_datetime(at: datetime, how: str = "DATETIME_FORMAT") -> str:
@@ -37,6 +42,8 @@ def describe_entry(entry: AuditEntry) -> str:
     """Return who did what, in words."""
     if entry.action in Action.values:
         return ACTION_SENTENCES[Action(entry.action)] % {"actor": entry.actor}
+    if entry.action == BULK_STATE:
+        return _("The bulk operation changed its state by itself")
     if entry.action == PRUNED:
         return _("The oldest entries were removed: %(count)s") % {"count": entry.before.get("entries")}
     return f"{entry.actor}: {entry.action}"

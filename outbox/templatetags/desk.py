@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from outbox.admin import base, formats
-from outbox.admin.messages.listing import BoundedCount
+from outbox.admin.counts import BoundedCount
 from outbox.admin.operations.page import operations_context as read_operations
 from outbox.admin.tones import Tone, of_message
 from outbox.conf import conf
@@ -36,6 +36,7 @@ WORDS: Mapping[str, Promise] = {
     Resolution.HANDLED: gettext_lazy("Handled by hand"),
     Resolution.DISCARDED: gettext_lazy("Discarded"),
     Resolution.OVERDUE: gettext_lazy("Overdue"),
+    Resolution.WITHDRAWN: gettext_lazy("Withdrawn"),
 }
 """What a message's status is called, or what a person has decided about it."""
 
@@ -113,6 +114,15 @@ def count(tally: BoundedCount, **narrowed_by: str) -> dict[str, Any]:
 def failure(message: Message) -> str:
     """Write why a message has not succeeded yet, in the reader's words."""
     return formats.describe_failure(message)
+
+
+@register.filter
+def valued(message: Message) -> str:
+    """Write what a message is worth; a dash if nobody has said."""
+    return "–" if message.value is None else formats.format_worth({message.currency: message.value})
+
+
+register.filter("worth", formats.format_worth)
 
 
 @register.filter

@@ -32,7 +32,7 @@ class ControlNode(Node):
     """Celery's node, which looks at the queue it is going to read first."""
 
     def listen(self, channel: Any = None, callback: Any = None) -> Consumer:
-        """Begin to take commands."""
+        """Begin to take commands, from a queue of another name where the node's own is out of reach."""
         on: Any = channel or self.channel
         mailbox: Any = self.mailbox
         queue = mailbox.get_queue(self.hostname)

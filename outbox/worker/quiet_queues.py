@@ -1,4 +1,4 @@
-"""Queues from which nothing has come for a while: do they have nothing, or do they not give it?
+"""Queues from which nothing has come for a while: are they empty, or have they stalled?
 
 After trouble a quorum queue may count hints as taken by a consumer that never got them, and give it no more: seen after
 its node was frozen (43 hints ready, 4 taken that no channel had, 2 consumers; RabbitMQ's issues 11228 and 15473). Only

@@ -42,8 +42,11 @@ def has_ended(process: psutil.Process) -> bool:
 class Program:
     """A process started from a fixed list of arguments, its output in a log, its faults in ``suffered``."""
 
-    def __init__(self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], *, environment: Mapping[str, str], log: Path, folder: Path = ROOT
+    ) -> None:
         self.name = name
+        self.folder = folder
         self.argv = list(argv)
         self.environment = dict(environment)
         self.log = log
@@ -57,7 +60,7 @@ class Program:
         self._read_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.argv, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.argv, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self.pids.append(self.pid)
 

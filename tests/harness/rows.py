@@ -7,7 +7,19 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from outbox.models import Attempt, AttemptOutcome, ConsumerState, HandledAs, Heartbeat, Message, Resolution, Status
+from outbox.models import (
+    Attempt,
+    AttemptOutcome,
+    ConsumerState,
+    Evidence,
+    EvidenceKind,
+    HandledAs,
+    Heartbeat,
+    Message,
+    Resolution,
+    Status,
+)
+from outbox.models.evidence import digest_of
 from outbox.policy import Reason
 from tests.harness.clock import MINUTE, SECOND, database_time
 
@@ -92,11 +104,11 @@ class Rows:
             "resolution": Resolution.HANDLED,
             "status": Status.SUCCESS,
             "exhausted_at": None,
-            "handled_as": HandledAs.ISSUED,
-            "evidence": "V-1",
             "revision": 1,
         }
-        return self.failed(key, **{**values, **fields})
+        message = self.failed(key, **{**values, **fields})
+        proof(message)
+        return message
 
     def discarded(self, key: str = "", **fields: Any) -> Message:
         """Write a message that failed and that a person has discarded."""
@@ -124,6 +136,18 @@ def attempt(
         "worker": "celery@shop-1",
     }
     return Attempt.objects.create(message=message, number=number, outcome=outcome, **{**values, **fields})
+
+
+def proof(message: Message, text: str = "", **fields: Any) -> Evidence:
+    """Write what proves that a message was issued by hand."""
+    text = text or f"V-{message.pk}"
+    values: dict[str, Any] = {
+        "kind": EvidenceKind.ORDER,
+        "outcome": HandledAs.ISSUED,
+        "actor": "lead",
+        "digest": digest_of(text),
+    }
+    return Evidence.objects.create(message=message, text=text, **{**values, **fields})
 
 
 def set_consumer(consumer: str, **changes: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from outbox.maintenance.schedule import ENTRIES
 from tests.harness.beat import BEAT_TABLES
 from tests.harness.program import ROOT
 
@@ -89,7 +90,18 @@ def test_an_app_can_be_migrated_alone_and_the_next_migrate_completes_it(tmp_path
     run(tmp_path, "-m", "django", "migrate", "-v0")
 
     assert run(tmp_path, "-c", GROUPS_MADE) == "4"
-    assert not BEAT_TABLES or run(tmp_path, "-c", ENTRIES_MADE) == "4"
+    assert not BEAT_TABLES or run(tmp_path, "-c", ENTRIES_MADE) == str(len(ENTRIES))
+
+
+def test_after_uninstalling_migrate_to_nothing_makes_neither_groups_nor_entries_anew(tmp_path: Path) -> None:
+    run(tmp_path, "-m", "django", "migrate", "-v0")
+    run(tmp_path, "-m", "django", "outbox_uninstall", "--yes")
+
+    run(tmp_path, "-m", "django", "migrate", "outbox", "zero", "-v0")
+
+    assert "outbox_message" not in run(tmp_path, "-m", "django", "outbox_uninstall")
+    assert run(tmp_path, "-c", GROUPS_MADE) == "0"
+    assert not BEAT_TABLES or run(tmp_path, "-c", ENTRIES_MADE) == "0"
 
 
 def test_without_the_admin_the_checks_run_and_messages_are_delivered(tmp_path: Path) -> None:

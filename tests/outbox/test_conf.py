@@ -44,7 +44,7 @@ def test_all_that_is_wrong_is_named_at_once(settings):
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ({"PREFIXX": "a"}, r"OUTBOX has unknown keys \['PREFIXX'\]; known are \["),
+        ({"PREFIXX": "a"}, r"OUTBOX has unknown keys \['PREFIXX'\]; did you mean 'PREFIX'\?; known are \["),
         ({"prefix": "a"}, r"OUTBOX has unknown keys \['prefix'\]"),
         ({"SEND_LIMIT": "7"}, r'OUTBOX\["SEND_LIMIT"\] must be of type int, not str'),
         ({"SEND_LIMIT": 7.0}, r'OUTBOX\["SEND_LIMIT"\] must be of type int, not float'),
@@ -55,9 +55,11 @@ def test_all_that_is_wrong_is_named_at_once(settings):
         ({"LEASE": 10}, r'OUTBOX\["LEASE"\] must be of type timedelta, not int'),
         ({"LEASE": timedelta(0)}, r'OUTBOX\["LEASE"\] must be greater than zero'),
         ({"LEASE": None}, r'OUTBOX\["LEASE"\] must be of type timedelta, not NoneType'),
-        ({"PREFIX": ""}, r'OUTBOX\["PREFIX"\] must be letters, digits, "-" and "_"'),
-        ({"PREFIX": "a.b"}, r'OUTBOX\["PREFIX"\] must be letters, digits, "-" and "_"'),
-        ({"PREFIX": "a b"}, r'OUTBOX\["PREFIX"\] must be letters, digits, "-" and "_"'),
+        ({"PREFIX": ""}, r'OUTBOX\["PREFIX"\] must be 1 to 50 letters, digits, "-" and "_"'),
+        ({"PREFIX": "a.b"}, r'OUTBOX\["PREFIX"\] must be 1 to 50 letters, digits, "-" and "_"'),
+        ({"PREFIX": "a b"}, r'OUTBOX\["PREFIX"\] must be 1 to 50 letters, digits, "-" and "_"'),
+        ({"PREFIX": "x" * 51}, r'OUTBOX\["PREFIX"\] must be 1 to 50 letters'),
+        ({"PREFIX": "amq"}, r'OUTBOX\["PREFIX"\] must not be "amq"'),
         ({"PREFIX": 7}, r'OUTBOX\["PREFIX"\] must be of type str, not int'),
     ],
     ids=str,
@@ -66,4 +68,12 @@ def test_a_setting_that_makes_no_sense_is_named(settings, given, error):
     settings.OUTBOX = given
 
     with pytest.raises(ImproperlyConfigured, match=error):
+        conf()
+
+
+@pytest.mark.parametrize("given", [None, ["PREFIX"], "shop"])
+def test_settings_that_are_no_dict_are_refused_in_a_sentence(settings, given):
+    settings.OUTBOX = given
+
+    with pytest.raises(ImproperlyConfigured, match="OUTBOX must be a dict"):
         conf()

@@ -36,7 +36,7 @@ def nested(depth: int) -> list:
         ({"payload": [-float("inf")]}, "payload[0] is -inf, which JSON does not have"),
         ({"payload": 1e300}, "payload is 1e+300, which would not come back as the same number"),
         ({"payload": -1e16}, "payload is -1e+16, which would not come back as the same number"),
-        ({"payload": b"bytes"}, "payload is of type bytes, which is not JSON; convert it yourself"),
+        ({"payload": b"bytes"}, "payload is of type bytes, which is not JSON; publish text, such as base64"),
         ({"payload": {"at": datetime(2026, 1, 1, tzinfo=UTC)}}, "payload['at'] is of type datetime, which is not JSON"),
         ({"payload": {"on": date(2026, 1, 1)}}, "payload['on'] is of type date, which is not JSON"),
         ({"payload": {"sum": Decimal("1.10")}}, "payload['sum'] is of type Decimal, which is not JSON"),

@@ -1,6 +1,7 @@
 """Who listens to what: declarations that make no sense are refused at start-up, and the rest has its defaults."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -44,6 +45,7 @@ def handle_too(_message):
         ("a", {"chunk": True}, "chunk=True is no whole number from 1 on"),
         ("a", {"chunk": "5"}, "chunk='5' is no whole number from 1 on"),
         ("a", {"high_water": 0}, "high_water=0 is no whole number from 1 on"),
+        ("a", {"atomic": "False"}, "atomic='False' is neither True nor False"),
         ("a", {"retry": 5}, "retry=5 is no outbox.Backoff"),
         ("a", {"sort": "x"}, "sort='x' is no function of a message"),
         (print, {}, "the topic comes first"),
@@ -95,8 +97,8 @@ def test_a_function_that_would_not_run_when_it_is_called_is_refused(handler):
 @pytest.mark.parametrize(
     ("handler", "error"),
     [
-        (lambda: None, "is called with one argument: too many positional arguments"),
-        (lambda message, *, more: None, "is called with one argument: missing a required .*argument: 'more'"),
+        (lambda: None, "is called with one argument, the message: too many positional arguments"),
+        (lambda message, *, more: None, "is called with one argument, the message: missing .*argument: 'more'"),
         (dict, "is no function"),
         ("name", "is no function"),
     ],
@@ -106,6 +108,22 @@ def test_what_cannot_be_called_with_a_message_is_refused(handler, error):
         consumer("a", name="test.odd")(handler)
 
     assert registry.get("test.odd") is None
+
+
+@pytest.mark.parametrize("option", ["on_handled", "on_discarded", "on_reopened"])
+@pytest.mark.parametrize(
+    ("hook", "error"),
+    [
+        ("awards.follow", "is no plain function"),
+        (later, "is no plain function"),
+        (bit_by_bit, "would not run when it is called"),
+        (lambda: None, "is called with one argument, a list of closings"),
+    ],
+    ids=["text", "async", "generator", "no argument"],
+)
+def test_a_hook_that_could_not_be_called_is_refused(option, hook, error):
+    with pytest.raises(ConsumerError, match=error):
+        consumer("a", name="test.a", **{option: hook})
 
 
 def test_two_functions_cannot_have_one_name(listen):
@@ -225,3 +243,8 @@ def test_consumers_of_a_topic_come_by_name(listen):
     listen(handle, name="test.other", topic="test.other")
 
     assert [entry.name for entry in registry.consumers_of("test.sold")] == ["test.a", "test.b", "test.c"]
+
+
+def test_a_handler_without_a_name_of_its_own_needs_one():
+    with pytest.raises(ConsumerError, match="has no name of its own; give its consumer name="):
+        consumer("a")(partial(print))

@@ -13,8 +13,11 @@ from django.db.models import F
 from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
 from tests.shop.misbehaviour import MISBEHAVIOUR
 from tests.shop.models import Effect, Stock, Tag
+from tests.shop.rehearsed import REHEARSED
 
 QUICK = Backoff(limit=3, first=timedelta(milliseconds=50), jitter=0)
+CALLS_A_SECOND = 100
+"""How many calls the vendor of ``shop.rated`` allows."""
 
 
 def leave_effect(message: Message) -> None:
@@ -84,7 +87,7 @@ def order(message: Message) -> None:
 def call_vendor(message: Message) -> None:
     """Write the call into the vendor's book, outside any transaction; it knows an order by its key."""
     with Path(os.environ.get("VENDOR_BOOK", os.devnull)).open("a") as book:
-        book.write(f"{message.key} {os.getpid()}\n")
+        book.write(f"{message.key} {os.getpid()} {time.time()}\n")
 
 
 @consumer("shop.called", name="shop.call", atomic=False, concurrency=50, timeout=timedelta(seconds=5), retry=QUICK)
@@ -108,6 +111,18 @@ async def call_async(message: Message) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if message.payload.get("settle"):
         await message.settle(leave_effect, message)
+
+
+@consumer("shop.rated", name="shop.call_evenly", atomic=False, concurrency=50, rate=f"{CALLS_A_SECOND}/s", retry=QUICK)
+def call_evenly(message: Message) -> None:
+    """Call a vendor that allows only so many calls a second."""
+    call_vendor(message)
+
+
+@consumer("shop.once", name="shop.call_once", atomic=False, concurrency=50, at_most_once=True)
+def call_once(message: Message) -> None:
+    """Call a vendor that knows no order again, and so must never be asked twice."""
+    call(message)
 
 
 @consumer("shop.counted", name="shop.count", bulk=True, chunk=100, retry=QUICK)
@@ -149,3 +164,10 @@ def hang(message: Message) -> None:
         case "hold on":
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             time.sleep(600)
+
+
+@consumer("shop.tried", name="shop.try_out", retry=QUICK, timeout=timedelta(seconds=2), rehearsable=True)
+def try_out(message: Message) -> None:
+    """Leave an effect, then do what a rollback undoes, or does not."""
+    leave_effect(message)
+    REHEARSED[message.payload.get("do", "")](message)

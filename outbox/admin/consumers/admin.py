@@ -34,7 +34,7 @@ class ConsumerStateAdmin(DeskAdmin):
         self.check_view_permission(request)
         context = {
             **self.page_context(request, gettext_lazy("Consumers")),
-            "statuses": consumer_status.list_statuses(health.measure()),
+            "statuses": consumer_status.list_statuses(health.read()),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/consumers.html", context)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.utils.html import format_html
 from django.utils.text import Truncator, capfirst
@@ -10,15 +10,15 @@ from django.utils.translation import gettext as _
 
 from outbox import registry
 from outbox.admin import formats
+from outbox.admin.counts import BoundedCount, capped
 from outbox.admin.messages.diagnosis import SLOW_RATE
-from outbox.admin.messages.listing import BoundedCount
 from outbox.admin.tones import Tone
 from outbox.conf import conf
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
 from outbox.monitoring.findings import Finding, evaluate
-from outbox.monitoring.health import measure
-from outbox.monitoring.measurements import CAP, ConsumerMeasurements, Measurements
+from outbox.monitoring.health import Reading, read
+from outbox.monitoring.measurements import ConsumerMeasurements
 from outbox.registry import Consumer
 
 
@@ -138,15 +138,10 @@ class ConsumerStatus:
         return (_("Resume %(name)s") if self.is_paused else _("Pause %(name)s")) % {"name": self.name}
 
 
-def capped(counted: int) -> BoundedCount:
-    """Return a count that stopped at ``CAP`` as the desk shows counts."""
-    return BoundedCount(min(counted, CAP - 1), more=counted >= CAP)
-
-
-def list_statuses(measurements: Measurements) -> list[ConsumerStatus]:
+def list_statuses(reading: Reading) -> list[ConsumerStatus]:
     """Return every consumer of the code, and those that only the tables know because something waits or is held."""
-    measured = {one.name: one for one in measurements.consumers}
-    states = {state.consumer: state for state in ConsumerState.objects.all()}
+    measured = {one.name: one for one in reading.measurements.consumers}
+    states = reading.states
     unmeasured = [_status(name, None, state) for name, state in states.items() if name not in measured]
     known = [_status(name, one, states.get(name)) for name, one in measured.items()]
     held = [one for one in unmeasured if one.is_paused or one.measurements.breaker_open]
@@ -155,24 +150,22 @@ def list_statuses(measurements: Measurements) -> list[ConsumerStatus]:
 
 def find_status(name: str) -> tuple[ConsumerStatus, Sequence[Finding]] | None:
     """Return one consumer and what is to be said of it; None if nothing is known under that name."""
-    measurements = measure()
-    ours = next((one for one in measurements.consumers if one.name == name), None)
-    state = ConsumerState.objects.filter(pk=name).first()
+    reading = read()
+    ours = next((one for one in reading.measurements.consumers if one.name == name), None)
+    state = reading.states.get(name)
     if ours is None and state is None:
         return None
     status = _status(name, ours, state)
-    about = [finding for finding in evaluate(measurements, conf()) if finding.subject == name and finding.level]
+    about = [finding for finding in evaluate(reading.measurements, conf()) if finding.subject == name and finding.level]
     return status, about
 
 
 def _status(name: str, measurements: ConsumerMeasurements | None, state: ConsumerState | None) -> ConsumerStatus:
-    state = state or ConsumerState(consumer=name)
     if measurements is None:  # nothing waits, so it was not measured: only its state is known
-        is_paused = state.paused_at is not None and ConsumerState.objects.paused().filter(pk=name).exists()
         measurements = ConsumerMeasurements(
             name=name,
             in_code=False,
-            paused_for=timedelta(0) if is_paused else None,
-            breaker_open=state.breaker == Breaker.OPEN,
+            paused_for=getattr(state, "pause", None),  # annotated: null unless the pause is on
+            breaker_open=state is not None and state.breaker == Breaker.OPEN,
         )
-    return ConsumerStatus(name, registry.get(name), measurements, state)
+    return ConsumerStatus(name, registry.get(name), measurements, state or ConsumerState(consumer=name))

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from outbox import audit
 from outbox.admin import formats, timeline
 from outbox.admin.base import DeskAdmin, narrowed
+from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.failures import groups
 from outbox.admin.failures.forms import TriageForm
 from outbox.admin.forms import lacks_permission
@@ -34,7 +35,7 @@ class FailureGroupAdmin(DeskAdmin):
         consumer = request.GET.get("consumer", "")
         tab = request.GET.get("tab", "")
         tab = tab if tab in groups.GROUP_TABS else groups.OPEN
-        summaries = groups.read_groups(consumer=consumer)
+        summaries = groups.read_groups(groups.stuck_now(consumer), consumer=consumer)
         sorted_out = groups.tabs_of(summaries)
         page = Paginator(sorted_out[tab], groups.GROUPS_PER_PAGE).get_page(request.GET.get("page"))
         context = {
@@ -47,6 +48,7 @@ class FailureGroupAdmin(DeskAdmin):
             "empty": groups.GROUP_TABS[tab][1],
             "consumer": consumer,
             "page": page,
+            "has_worth": any(summary.worth for summary in page.object_list),
             "is_cut_short": len(summaries) >= groups.GROUPS_READ,
             "looked_at": groups.GROUPS_READ,
             "newer_url": _url(tab, consumer, page.previous_page_number()) if page.has_previous() else "",
@@ -78,6 +80,7 @@ class FailureGroupAdmin(DeskAdmin):
             "group": summary.group,
             "form": form,
             "refusal": lacks_permission(Action.TRIAGE, request.user),
+            "bulk_verbs": bulk_forms.offered_verbs(request.user),
             "may_take": summary.group.owner != request.user.get_username(),
             "sample": groups.sample_message(summary.group) if request.user.has_perm("outbox.view_message") else None,
             "events": [timeline.action_event(entry) for entry in acts],

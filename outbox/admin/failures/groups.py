@@ -1,21 +1,22 @@
 """Failure groups as the desk reads them: what is stuck now, what ever failed, and which of them matter first."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from django.db.models import IntegerField, Max, OuterRef, Subquery, Sum
+from django.db.models import Max, Sum
 from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from outbox.admin.messages.listing import BoundedCount
+from outbox.admin.counts import BoundedCount, capped
 from outbox.admin.tones import OF_GROUP, Tone
 from outbox.models import Attempt, FailureCount, FailureGroup, GroupState, Message
+from outbox.models.sql.backlog import FailedGroup, measure_backlogs, without_jit
+from outbox.monitoring.measurements import CAP
 
-STUCK_COUNTED = 1_000
-"""Stuck messages counted in each group at most."""
 GROUPS_READ = 1_000
 """Groups looked at: those that failed last."""
 GROUPS_PER_PAGE = 50
@@ -26,25 +27,21 @@ GROUP_TABS: dict[str, tuple[Promise, Promise]] = {
     FIXED: (_("Fixed"), _("Nothing has been marked as fixed.")),
     ALL: (_("All"), _("Nothing has failed yet.")),
 }
-Totals = dict[str, tuple[int, datetime]]
-"""The failures of groups, and the last of them, by fingerprint."""
-
-
-class CountOfAtMost(Subquery):
-    """The number of rows of a subquery, which ends at its limit; PostgreSQL and SQLite read it the same."""
-
-    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
-    output_field = IntegerField()
 
 
 @dataclass(frozen=True, slots=True)
 class GroupSummary:
-    """A group of failures and its figures: messages stuck now, attempts that ever failed so, the last of them."""
+    """A group of failures and its figures: messages stuck now, attempts that ever failed so, the last of them.
+
+    ``stuck_since`` is when the first of those that are stuck was given up, ``worth`` what they are worth by currency.
+    """
 
     group: FailureGroup
     stuck: BoundedCount
     total: int
     last_at: datetime
+    stuck_since: datetime | None = None
+    worth: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def has_grown(self) -> bool:
@@ -99,29 +96,44 @@ class GroupSummary:
         return self.group.ticket if self.group.ticket.lower().startswith(("https://", "http://")) else ""
 
 
-def read_groups(*, consumer: str = "", up_to: int = STUCK_COUNTED) -> list[GroupSummary]:
-    """Return the groups that failed last, at most ``LOOK`` of them, each with up to so many stuck messages counted.
+def read_groups(stuck: Iterable[FailedGroup], *, consumer: str = "") -> list[GroupSummary]:
+    """Return the groups that failed last, at most ``GROUPS_READ`` of them, with what is ``stuck`` of each.
 
     The most stuck come first, of those the new, of those what failed last.
     """
     counts = FailureCount.objects.all()
     if consumer:
         counts = counts.filter(group__consumer=consumer)
-    return _summaries(_group_totals(counts), up_to)
+    summed = counts.values_list("group").annotate(total=Sum("count"), last=Max("last_at")).order_by("-last", "group")
+    totals = {fingerprint: (total, last) for fingerprint, total, last in summed[:GROUPS_READ]}
+    groups = FailureGroup.objects.defer("note").in_bulk(list(totals))
+    found = by_fingerprint(stuck)
+    return in_order(_summary(group, *totals[fingerprint], found) for fingerprint, group in groups.items())
 
 
-def recount_stuck(summaries: Sequence[GroupSummary]) -> list[GroupSummary]:
-    """Return some of the groups with up to ``COUNT`` stuck messages counted in each, in their order by that."""
-    return _summaries({summary.group.pk: (summary.total, summary.last_at) for summary in summaries}, STUCK_COUNTED)
+def read_stuck_groups(stuck: Iterable[FailedGroup]) -> list[GroupSummary]:
+    """Return the groups that messages wait for a person of, at most ``GROUPS_READ``, in the same order."""
+    most = sorted(stuck, key=lambda group: -group.messages)[:GROUPS_READ]
+    groups = FailureGroup.objects.with_totals().filter(pk__in=[each.failure for each in most])
+    found = by_fingerprint(most)
+    return in_order(_summary(group, *_totals(group), found) for group in groups)
 
 
 def find_group(fingerprint: str) -> GroupSummary | None:
     """Return one group; None if it is not there."""
-    group = FailureGroup.objects.annotate(stuck=_stuck(STUCK_COUNTED)).filter(pk=fingerprint).first()
+    group = FailureGroup.objects.with_totals().filter(pk=fingerprint).first()
     if group is None:
         return None
-    total, last_at = _group_totals(FailureCount.objects.filter(group=group)).get(fingerprint, (0, group.first_at))
-    return _summary(group, total, last_at, STUCK_COUNTED)
+    with without_jit():
+        backlog = measure_backlogs([group.consumer], cap=CAP, others=False)[group.consumer]
+    return _summary(group, *_totals(group), by_fingerprint(backlog.groups))
+
+
+def stuck_now(consumer: str = "") -> list[FailedGroup]:
+    """Return what waits for a person now by failure group, of one consumer or of all."""
+    with without_jit():
+        backlogs = measure_backlogs([consumer] if consumer else [], cap=CAP, others=not consumer)
+    return [group for backlog in backlogs.values() for group in backlog.groups]
 
 
 def sample_message(group: FailureGroup) -> tuple[Message, Attempt | None] | None:
@@ -133,29 +145,31 @@ def sample_message(group: FailureGroup) -> tuple[Message, Attempt | None] | None
     return message, Attempt.objects.filter(message=message).order_by("-id").first()
 
 
-def _summaries(figures: Totals, up_to: int) -> list[GroupSummary]:
-    groups = FailureGroup.objects.defer("note").annotate(stuck=_stuck(up_to)).in_bulk(list(figures))
-    summaries = [_summary(group, *figures[fingerprint], up_to) for fingerprint, group in groups.items()]
+def by_fingerprint(stuck: Iterable[FailedGroup]) -> dict[tuple[str, str], FailedGroup]:
+    """Return what is stuck by consumer and failure group: a group belongs to one consumer."""
+    return {(each.consumer, each.failure): each for each in stuck}
+
+
+def in_order(summaries: Iterable[GroupSummary]) -> list[GroupSummary]:
+    """Put first what is most stuck, of that what is new, of that what failed last."""
     return sorted(
         summaries,
         key=lambda summary: (-summary.stuck.counted, summary.tone is not Tone.BAD, -summary.last_at.timestamp()),
     )
 
 
-def _group_totals(counts: Any) -> Totals:
-    """Return failures and the last of them by group, of the ``LOOK`` groups that failed last."""
-    summed = counts.values_list("group").annotate(total=Sum("count"), last=Max("last_at")).order_by("-last", "group")
-    return {fingerprint: (total, last) for fingerprint, total, last in summed[:GROUPS_READ]}
+def _totals(group: Any) -> tuple[int, datetime]:
+    """Return the failures of a group that was read with its totals, and the last of them."""
+    return group.total or 0, group.last_at or group.first_at
 
 
-def _stuck(up_to: int) -> CountOfAtMost:
-    stuck = Message.objects.exhausted().filter(consumer=OuterRef("consumer"), failure=OuterRef("fingerprint"))
-    return CountOfAtMost(stuck.order_by().values("pk")[: up_to + 1])
-
-
-def _summary(group: FailureGroup, total: int, last_at: datetime, up_to: int) -> GroupSummary:
-    counted: int = getattr(group, "stuck", 0)  # annotated
-    return GroupSummary(group, BoundedCount(min(counted, up_to), more=counted > up_to), total, last_at)
+def _summary(
+    group: FailureGroup, total: int, last_at: datetime, stuck: Mapping[tuple[str, str], FailedGroup]
+) -> GroupSummary:
+    found = stuck.get((group.consumer, group.pk))
+    if found is None:
+        return GroupSummary(group, BoundedCount(0), total, last_at)
+    return GroupSummary(group, capped(found.messages), total, last_at, found.first_at, found.worth)
 
 
 def tabs_of(summaries: Sequence[GroupSummary]) -> dict[str, list[GroupSummary]]:

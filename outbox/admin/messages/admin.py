@@ -1,26 +1,32 @@
 """The operators' desk: the work queue, and the page of one message with all that can be done to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
-from outbox.admin import descriptions
+from outbox.admin import descriptions, rehearsing
 from outbox.admin.base import DeskAdmin, narrowed, origin_of
+from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.forms import ActionForm
 from outbox.admin.messages import detail, listing, selection
+from outbox.admin.messages.periods import PERIODS, span_of
+from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs, count_within
 from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
 from outbox.errors import OperatorError
 from outbox.models import FailureGroup, Message
+from outbox.models.row_ids import read_id
+from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
+from outbox.topics import NAME_LENGTH
 
 FILTERS = "_changelist_filters"
 """The query parameter in which Django's admin keeps the list's filters while one looks at a row."""
@@ -31,27 +37,29 @@ class MessageAdmin(DeskAdmin):
     """Messages: looked at here, changed through ``operate`` alone."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the retry of what was picked in the list."""
+        """Add the retry of what was picked in the list, and the count of what is new in it."""
         picked = path(
             "retry-selected/",
             self.admin_site.admin_view(self.retry_selected_view),
             name="outbox_message_retry_selected",
         )
-        return [picked, *super().get_urls()]
+        arrivals = path("arrivals/", self.admin_site.admin_view(self.arrivals_view), name="outbox_message_arrivals")
+        return [picked, arrivals, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the work queue."""
         self.check_view_permission(request)
         text = request.GET.get("q", "").strip()
         tab = find_tab(request.GET.get("tab", ""))
+        period = request.GET.get("within", "")
         group = _find_group(request.GET.get("group", ""))
         consumer = group.consumer if group else request.GET.get("consumer", "")
-        scope = _scope(tab, consumer, group)
-        found = (
-            listing.search_messages(text)
-            if text
-            else listing.read_page(tab, scope, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
-        )
+        with without_jit():
+            counts = count_tabs(Scope(consumer, group.pk if group else ""))
+            scope = replace(_scope(tab, consumer, group), waiting=counts.waiting, within=span_of(period))
+            within = count_within(tab, scope) if scope.within and not text else None
+            found = None if text else self._read_page(request, tab, scope)
+        found = found or listing.search_messages(text)  # the project's code, which must not break our transaction
         described = descriptions.descriptions(found.rows, site=self.admin_site.name)
         is_first = not (request.GET.get("after") or request.GET.get("before"))
         may_pick = request.user.has_perm(PERMISSIONS[Action.RETRY])
@@ -59,10 +67,19 @@ class MessageAdmin(DeskAdmin):
             **self.page_context(request, gettext_lazy("Work queue")),
             "tab": None if text else tab,
             "tabs": [
-                (each, listing.count_tab(each, within), _tab_url(each, within))
+                (
+                    each,
+                    counts.by_tab[each.slug],
+                    _tab_url(each, _scope(each, consumer, group), within=period if scope.within else ""),
+                )
                 for each in TABS
-                for within in [_scope(each, consumer, group)]
             ],
+            "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
+            "period": period if scope.within else "",
+            "within": within,
+            "period_label": PERIODS[period][0] if scope.within else "",
+            "has_value": any(message.currency for message in found.rows),
+            "arrivals_url": "" if text or tab.slug != "failed" or not is_first else self._arrivals_url(counts, scope),
             "group": group if scope.failure and not text else None,
             "query": text,
             "consumer": consumer,
@@ -75,12 +92,16 @@ class MessageAdmin(DeskAdmin):
             "page": found,
             "newer_url": self._page_url(request, before=found.newer),
             "older_url": self._page_url(request, after=found.older),
-            "first_url": _tab_url(tab, scope),
+            "first_url": _tab_url(tab, scope, within=period if scope.within else ""),
+            "any_time_url": _tab_url(tab, scope),
             "older_label": _("Look further") if found.cut_short else tab.older,
             "is_first": is_first,
-            "nothing": _why_nothing(tab, text, found, is_first=is_first),
+            "nothing": _why_nothing(tab, text, found, scope, is_first=is_first),
+            "finder_failed": found.finder_failed,
             "only_consumer": consumer if is_first and not text and not found.cut_short else "",
             "may_pick": may_pick and tab.slug == "failed" and not text,
+            "bulk_verbs": bulk_forms.offered_verbs(request.user) if tab.slug == "failed" and not text else [],
+            "picked_verbs": bulk_forms.verbs_for_picked(request.user),
             "page_query": urlencode({FILTERS: request.GET.urlencode()}) if request.GET else "",
             **(extra_context or {}),
         }
@@ -91,15 +112,21 @@ class MessageAdmin(DeskAdmin):
     ) -> HttpResponse:
         """Show a message, or do to it what was posted and show it again."""
         self.check_view_permission(request)
-        found = detail.find_message(int(object_id)) if object_id.isascii() and object_id.isdigit() else None
+        message_id = read_id(object_id)
+        found = None if message_id is None else detail.find_message(message_id)
         if found is None:
             messages.warning(
                 request,
                 _("Message %(id)s is not there. Finished messages are removed in time.") % {"id": object_id[:30]},
             )
             return HttpResponseRedirect(self._list_url(request))
-        bound, payload = None, None
-        if request.method == "POST" and request.POST.get("act") == Action.REVEAL:
+        bound, payload, rehearsed = None, None, None
+        may_rehearse = rehearsing.is_offered(found.message.consumer, request.user)
+        if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
+            if not may_rehearse:
+                raise PermissionDenied
+            rehearsed = rehearsing.rehearse_message(found.message)
+        elif request.method == "POST" and request.POST.get("act") == Action.REVEAL:
             payload = self._reveal(request, found.message)
         elif request.method == "POST":
             bound = self._carry_out(request, found)
@@ -114,9 +141,11 @@ class MessageAdmin(DeskAdmin):
                 user=request.user,
                 bound=bound,
                 payload=payload,
-                scope=_scope(TABS[0], filters.get("consumer", [""])[0], _find_group(filters.get("group", [""])[0])),
+                scope=_scope_around(found.message, filters.get("consumer", [""])[0], filters.get("group", [""])[0]),
                 site=self.admin_site.name,
             ),
+            "may_rehearse": may_rehearse and found.message.exhausted_at is not None,
+            "rehearsed": rehearsed,
             "list_url": self._list_url(request),
             "page_query": request.GET.urlencode(),
             "here": request.get_full_path(),
@@ -164,6 +193,7 @@ class MessageAdmin(DeskAdmin):
             raise PermissionDenied
         form = form_class(request.POST)
         message = found.message
+        form.fit_to(message)
         done = self.carry_out(
             request,
             form,
@@ -186,15 +216,36 @@ class MessageAdmin(DeskAdmin):
         url = reverse("admin:outbox_message_changelist", current_app=self.admin_site.name)
         return f"{url}?{filters}" if filters else url
 
+    def _read_page(self, request: HttpRequest, tab: Tab, scope: Scope) -> listing.Page:
+        return listing.read_page(tab, scope, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
+
     def _page_url(self, request: HttpRequest, **cursor: str) -> str:
         if not all(cursor.values()):
             return ""
-        return narrowed(**{name: request.GET.get(name, "") for name in ("tab", "consumer", "group")}, **cursor)
+        return narrowed(
+            **{name: request.GET.get(name, "") for name in ("tab", "consumer", "group", "within")}, **cursor
+        )
+
+    def _arrivals_url(self, counts: TabCounts, scope: Scope) -> str:
+        """Return where the page asks what has come since; until then is the last of what it shows."""
+        shown = [group.last_at for group in counts.groups if scope.failure in ("", group.failure)]
+        since = max(shown).isoformat() if shown else ""
+        address = reverse("admin:outbox_message_arrivals", current_app=self.admin_site.name)
+        return address + narrowed(consumer=scope.consumer, group=scope.failure, since=since)
+
+    def arrivals_view(self, request: HttpRequest) -> HttpResponse:
+        """Say how many messages were given up since a page of the queue was opened."""
+        self.check_view_permission(request)
+        scope = Scope(request.GET.get("consumer", "")[:NAME_LENGTH], request.GET.get("group", "")[:64])
+        count = count_new(scope, listing.read_moment(request.GET.get("since", "")))
+        text = _("%(count)s new") % {"count": f"{count.counted:,}+" if count.more else f"{count.counted:,}"}
+        return JsonResponse({"count": count.counted, "text": text if count.counted else ""})
 
 
-def _tab_url(tab: Tab, scope: Scope) -> str:
+def _tab_url(tab: Tab, scope: Scope, *, within: str = "") -> str:
     """Return the address of a tab; a group of failures is only among what failed."""
-    return narrowed(tab=tab.slug, consumer=scope.consumer, group=scope.failure if tab.slug == "failed" else "")
+    group = scope.failure if tab.slug == "failed" else ""
+    return narrowed(tab=tab.slug, consumer=scope.consumer, group=group, within=within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,15 +267,17 @@ def _subject(message: Message, described: descriptions.Description | None, head:
     return Subject(described.label, facts or named, head)
 
 
-def _why_nothing(tab: Tab, query: str, page: listing.Page, *, is_first: bool) -> list[str]:
+def _why_nothing(tab: Tab, query: str, page: listing.Page, scope: Scope, *, is_first: bool) -> list[str]:
     """Return what is said where there is no row to show."""
     if query:
         return [
-            _("There is no message with the id “%(query)s”.") % {"query": query},
-            _("The search is exact: enter the whole business id, without spaces. Successes are removed after a while."),
+            _("There is no message that “%(query)s” means.") % {"query": query},
+            _("The search is exact: enter the whole text, without spaces. Successes are removed after a while."),
         ]
     if page.cut_short:
         return [_("Nothing in the part of the table that was looked through. Look further to go on from there.")]
+    if scope.within:
+        return [_("There is nothing of that span here.")]
     return [str(tab.empty) if is_first else _("This page is empty by now.")]
 
 
@@ -233,6 +286,13 @@ def _scope(tab: Tab, consumer: str, group: FailureGroup | None) -> Scope:
     if group is not None and tab.slug == "failed":
         return Scope(group.consumer, group.pk)
     return Scope(consumer)
+
+
+def _scope_around(message: Message, consumer: str, fingerprint: str) -> Scope:
+    """Return what the list around a message was narrowed down to; its own failure group is known."""
+    if fingerprint and fingerprint == message.failure:
+        return Scope(message.consumer, fingerprint)
+    return _scope(TABS[0], consumer, _find_group(fingerprint))
 
 
 def _find_group(fingerprint: str) -> FailureGroup | None:

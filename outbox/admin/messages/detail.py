@@ -12,22 +12,26 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.admin import descriptions, formats, timeline
 from outbox.admin.forms import (
+    AcknowledgeForm,
     ActionForm,
     AskedRetryForm,
     DiscardForm,
     HandleForm,
+    HurryForm,
+    IssuedRetryForm,
     Panel,
     ReopenForm,
+    ReplayForm,
     RetryForm,
+    WithdrawForm,
     lacks_permission,
 )
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.tabs import Scope
-from outbox.models import AuditEntry, ConsumerState, FailureGroup, Message, Resolution, Status
-from outbox.models.sql.held_keys import count_behind
-from outbox.models.sql.order import OrderOfKey, heads_of
+from outbox.models import AuditEntry, ConsumerState, Evidence, FailureGroup, Message, Resolution, Status
+from outbox.models.sql.held_keys import place_of
 from outbox.monitoring.measurements import CAP
-from outbox.operate import Person
+from outbox.operate import Person, receivers_of_replays
 from outbox.operate.actions import Action, why_not
 from outbox.registry import Consumer
 
@@ -46,17 +50,30 @@ class FoundMessage:
     @property
     def form_classes(self) -> list[type[ActionForm]]:
         """The acts that belong to the message's state."""
-        if self.message.resolution == Resolution.OVERDUE:
-            return []
-        if self.message.resolution:
-            return [ReopenForm]
-        retry = AskedRetryForm if diagnosis.other_side_may_have_acted(self.case) else RetryForm
-        return [retry, HandleForm, DiscardForm]
+        return [*([AcknowledgeForm] if self.case.doubled is not None else []), *self._forms_of_state]
+
+    @property
+    def _forms_of_state(self) -> list[type[ActionForm]]:
+        if self.message.status == Status.PENDING:
+            return [HurryForm, WithdrawForm]
+        if self.message.resolution in (Resolution.HANDLED, Resolution.DISCARDED):
+            return [ReopenForm, ReplayForm]
+        if self.message.finished_at is not None and self.message.exhausted_at is None:
+            return [ReplayForm]
+        return [self.retry_form, HandleForm, DiscardForm]
+
+    @property
+    def retry_form(self) -> type[RetryForm]:
+        """The form that asks for what must be known before a retry."""
+        if self.case.issued_by is not None:
+            return IssuedRetryForm
+        return AskedRetryForm if diagnosis.other_side_may_have_acted(self.case) else RetryForm
 
     def form_for(self, act: str) -> type[ActionForm] | None:
         """Return the form of the act of that name, whatever the state; None for an unknown one."""
-        retry = AskedRetryForm if diagnosis.other_side_may_have_acted(self.case) else RetryForm
-        return next((form for form in (retry, HandleForm, DiscardForm, ReopenForm) if form.act == act), None)
+        closing = (self.retry_form, HandleForm, DiscardForm, ReopenForm, AcknowledgeForm)
+        known = (*closing, HurryForm, WithdrawForm, ReplayForm)
+        return next((form for form in known if form.act == act), None)
 
 
 def find_message(message_id: int) -> FoundMessage | None:
@@ -64,7 +81,10 @@ def find_message(message_id: int) -> FoundMessage | None:
     message = Message.objects.filter(pk=message_id).first()
     if message is None:
         return None
-    head = _head_before(message)
+    # Nobody has closed what no operator has ever changed.
+    evidence = list(Evidence.objects.filter(message=message).order_by("at", "id")) if message.revision else []
+    place = place_of(message.pk, cap=CAP) if _takes_part(message) else None
+    head = Message.objects.filter(pk=place.head).defer("payload", "headers").first() if place and place.head else None
     case = diagnosis.Case(
         message=message,
         attempts=timeline.attempts_of(message),
@@ -72,33 +92,16 @@ def find_message(message_id: int) -> FoundMessage | None:
         state=ConsumerState.objects.filter(consumer=message.consumer).first(),
         now=timezone.now(),
         head=head,
-        behind=_count_behind(message, head),
+        doubled=next((each for each in evidence if each.is_doubled(message)), None),
+        evidence=evidence,
+        behind=place.behind if place else 0,
     )
     return FoundMessage(message, case, timeline.acts_on(message))
-
-
-def _head_before(message: Message) -> Message | None:
-    """Return what comes first of the message's ordering key and is not settled, if that is another."""
-    head = heads_of([_order_of(message)]).get(_order_of(message)) if _takes_part(message) else None
-    if head is None or head >= message.pk:
-        return None
-    return Message.objects.filter(pk=head).defer("payload", "headers").first()
-
-
-def _count_behind(message: Message, head: Message | None) -> int:
-    """Count what waits behind the message, if it comes first of its ordering key."""
-    if head is not None or not _takes_part(message):
-        return 0
-    return count_behind(_order_of(message), message.pk, cap=CAP)
 
 
 def _takes_part(message: Message) -> bool:
     """Tell whether the message has an ordering key and is not settled."""
     return bool(message.ordering_key) and (message.finished_at is None or message.exhausted_at is not None)
-
-
-def _order_of(message: Message) -> OrderOfKey:
-    return OrderOfKey(message.consumer, message.ordering_key)
 
 
 def revision_of(message_id: int) -> int:
@@ -122,7 +125,8 @@ def message_context(
         "moments": _moments(message),
         "described": described,
         "business": described.label if described else f"{message.topic} {message.key}",
-        "events": timeline.build_timeline(message, found.case.attempts, found.acts),
+        "events": timeline.build_timeline(message, found.case.attempts, found.acts, found.case.evidence),
+        "evidence": found.case.evidence,
         "siblings": _siblings(message),
         "group": _group_of(message, user),
         "panels": panels,
@@ -145,6 +149,8 @@ def refusal(act: Action, message: Message, user: Person) -> str:
         return reason
     if act is Action.RETRY and registry.get(message.consumer) is None:
         return _("The running code has no consumer of this name.")
+    if act is Action.REPLAY and not receivers_of_replays(message.topic):
+        return _("No consumer that listens to the topic can be called twice for an event.")
     return ""
 
 
@@ -167,12 +173,16 @@ def _panels(found: FoundMessage, user: Person, bound: ActionForm | None) -> list
     for form_class in found.form_classes:
         forms.setdefault(form_class.act, form_class(initial={"revision": found.message.revision}))
     for form in forms.values():
+        form.tell_of_evidence(found.case.issued_by)
+        form.tell_of_business(found.case.consumer)
+        form.fit_to(found.message)
         form.tell_of_others(found.case.behind)
-    order = list(Action)
+    order = [Action.ACKNOWLEDGE, *Action]
     panels: list[Panel] = []
     for form in sorted(forms.values(), key=lambda form: order.index(form.act)):
         reason = refusal(form.act, found.message, user)
-        first_choice = bound is None and not panels and not reason
+        advised = not reason and form.opens and not isinstance(form, IssuedRetryForm)
+        first_choice = bound is None and advised and not any(panel.is_open for panel in panels)
         panels.append(Panel(form, reason, is_open=form is bound or first_choice))
     return panels
 
@@ -185,7 +195,7 @@ def _group_of(message: Message, user: Person) -> FailureGroup | None:
 
 
 def _siblings(message: Message) -> list[Message]:
-    """Return what else was promised by the same event, to other consumers."""
+    """Return the messages of the same event to other consumers."""
     rows = Message.objects.filter(key=message.key, topic=message.topic).exclude(pk=message.pk)
     return list(rows.defer("payload", "headers", "last_error").order_by("consumer")[:SIBLINGS])
 

@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 
 from outbox.admin import formats
 from outbox.admin.tones import Tone
-from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Resolution, Status
+from outbox.models import Attempt, AttemptOutcome, ConsumerState, Evidence, HandledAs, Message, Resolution, Status
 from outbox.models.state import Breaker
 from outbox.monitoring.findings import many
-from outbox.operate.wording import format_datetime, format_evidence
+from outbox.operate.wording import format_datetime
 from outbox.policy import Reason
 from outbox.registry import Consumer
 
@@ -48,6 +48,22 @@ class Case:
     """The first unsettled message of its ordering key, if that is another."""
     behind: int = 0
     """How many wait behind it, if it is the first itself; counted up to a limit."""
+    evidence: Sequence[Evidence] = ()
+    """What was said to prove that it was handled, the oldest first, also what was called wrong since."""
+
+    doubled: Evidence | None = None
+    """What proves that it was issued by hand, if the machine has issued it as well and nobody has acknowledged that."""
+
+    @property
+    def proof(self) -> Evidence | None:
+        """What was said last, unless it was called wrong."""
+        return next((row for row in reversed(self.evidence) if row.retracted_at is None), None)
+
+    @property
+    def issued_by(self) -> Evidence | None:
+        """What says that the promise was kept outside the system, whatever became of the message since."""
+        standing = (row for row in reversed(self.evidence) if row.retracted_at is None)
+        return next((row for row in standing if row.outcome == HandledAs.ISSUED), None)
 
 
 def other_side_may_have_acted(case: Case) -> bool:
@@ -63,14 +79,14 @@ def other_side_may_have_acted(case: Case) -> bool:
         return False
     return any(
         attempt.outcome in (AttemptOutcome.LOST, AttemptOutcome.LATE)
-        or (attempt.outcome == AttemptOutcome.FAILED and attempt.may_have_acted)
+        or (attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.REJECTED) and attempt.may_have_acted)
         for attempt in case.attempts
     )
 
 
 def diagnose(case: Case) -> Diagnosis:
     """Return the verdict on a message, and how many wait behind it."""
-    verdict = _diagnose(case)
+    verdict = _diagnose(case) if case.doubled is None else _doubled(case, case.doubled)
     if not case.behind:
         return verdict
     text = _("Waiting behind it, by the ordering key “%(key)s”: %(many)s.")
@@ -81,19 +97,19 @@ def diagnose(case: Case) -> Diagnosis:
 def _diagnose(case: Case) -> Diagnosis:
     match case.message.status, case.message.resolution:
         case Status.SUCCESS, Resolution.HANDLED:
-            return _handled(case.message)
+            return _handled(case.proof)
         case Status.SUCCESS, _resolution:
             return Diagnosis(
                 Tone.GOOD,
                 _("Done: attempt %(number)d succeeded.") % {"number": case.message.attempts},
-                _("The promise was kept, by the machine."),
+                _("Its consumer has finished, and what it wrote is committed."),
                 _("Nothing to do."),
             )
         case Status.FAILED, Resolution.DISCARDED:
             return Diagnosis(
                 Tone.CLOSED,
                 _("Discarded by hand."),
-                _("The promise was not kept and will not be; nobody is asked about it again."),
+                _("No consumer will act on it, and nobody is asked about it again."),
                 _("If that was a mistake, reopen it."),
             )
         case Status.FAILED, Resolution.OVERDUE:
@@ -103,6 +119,8 @@ def _diagnose(case: Case) -> Diagnosis:
                 _("No call was ever made for it, so nothing was done; its consumer has said that nobody minds."),
                 _("Nothing to do."),
             )
+        case Status.FAILED, Resolution.WITHDRAWN:
+            return _withdrawn(case)
         case Status.FAILED, _resolution:
             return _diagnose_failed(case)
         case Status.STARTED, _resolution:
@@ -111,12 +129,42 @@ def _diagnose(case: Case) -> Diagnosis:
             return _pending(case)
 
 
-def _handled(message: Message) -> Diagnosis:
+def _doubled(case: Case, proof: Evidence) -> Diagnosis:
+    words = {"evidence": proof.text or "…", "actor": proof.actor, "number": case.message.attempts}
+    return Diagnosis(
+        Tone.BAD,
+        _("Issued twice, as it seems: by hand (%(evidence)s, %(actor)s) and by the machine (attempt %(number)d).")
+        % words,
+        _("Somebody may have got it twice. Nobody has acknowledged that yet."),
+        _("Ask the other side by the idempotency key %(key)s, take one of the two back, then acknowledge it here.")
+        % {"key": case.message.idempotency_key},
+    )
+
+
+def _handled(proof: Evidence | None) -> Diagnosis:
     return Diagnosis(
         Tone.GOOD,
-        _("Settled by hand. %(evidence)s") % {"evidence": capfirst(format_evidence(message))},
+        _("Settled by hand. %(evidence)s") % {"evidence": capfirst(str(proof or ""))},
         _("A person has vouched for it; the machine will not touch it again."),
         _("Nothing to do. If that was a mistake, reopen it."),
+    )
+
+
+def _withdrawn(case: Case) -> Diagnosis:
+    happened = _("Withdrawn: it was taken back before it was done.")
+    if other_side_may_have_acted(case):
+        return Diagnosis(
+            Tone.WAIT,
+            happened,
+            _("At least one attempt was cut off before. The other side may have acted all the same."),
+            _("Ask the other side, by the idempotency key %(key)s. If it has acted, have it undone there.")
+            % {"key": case.message.idempotency_key},
+        )
+    return Diagnosis(
+        Tone.CLOSED,
+        happened,
+        _("Nobody is called for it any more; whoever withdrew it did not want it done."),
+        _("Nothing to do."),
     )
 
 
@@ -128,6 +176,17 @@ def _diagnose_failed(case: Case) -> Diagnosis:
             happened,
             _("The running code has no consumer named “%(consumer)s”.") % {"consumer": case.message.consumer},
             _("Deploy the consumer again and retry; or settle it by other means and mark it as handled."),
+        )
+    if (proof := case.issued_by) is not None:
+        words = {"evidence": proof.text or "…", "actor": proof.actor, "at": format_datetime(proof.at)}
+        return Diagnosis(
+            Tone.BAD,
+            happened,
+            _("It was issued by hand, as %(evidence)s proves (%(actor)s, %(at)s), and reopened since.") % words,
+            _(
+                "A retry may issue it a second time. If it was issued, mark it as handled again; else ask the other "
+                "side."
+            ),
         )
     if case.message.reason == Reason.ENDED_TRANSACTION:
         return Diagnosis(
@@ -161,7 +220,7 @@ def _why_failed(case: Case) -> tuple[str, str]:
             return (
                 _("The deadline passed before it succeeded, after %(attempts)d attempts.")
                 % {"attempts": message.attempts},
-                _("Nobody has had what was promised."),
+                _("No attempt succeeded."),
             )
         case Reason.CONSUMER_GONE:
             return _("Its consumer has been missing from the code for too long."), _("No worker could take it up.")
@@ -278,8 +337,11 @@ def _pending(case: Case) -> Diagnosis:
         return Diagnosis(
             Tone.WAIT,
             happened,
-            _("What the consumer needs is down; one message at a time is tried until it is back."),
-            _("Nothing to do here. Look into the system that is down."),
+            _(
+                "What the consumer needs is down or wants to be left alone; one message at a time is tried until it "
+                "is back."
+            ),
+            _("Nothing to do here. Look into the system behind it: does it answer, does it ask for fewer calls?"),
         )
     if (next_call := _waits_for_rate(case)) is not None:
         words = {"rate": str(case.consumer.rate), "then": format_datetime(next_call)}

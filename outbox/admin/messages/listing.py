@@ -1,16 +1,15 @@
-"""The work queue's rows: pages by keyset, and counts that stop counting.
+"""The work queue's rows: pages by keyset.
 
-No page reads more than ``LOOK`` rows of an index, however large the table is and however rare what it looks for. Where
-a page stops for that reason it says so, and its "next" goes on from there.
+No page reads more than ``ROWS_READ`` rows of an index, however large the table is and however rare what it looks for.
+Where a page stops for that reason it says so, and its "next" goes on from there.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import merge
 from typing import Any
 
-from django.db.models import Count, DateTimeField, F, Q, Value
+from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.fields.tuple_lookups import (
     TupleGreaterThan,
     TupleGreaterThanOrEqual,
@@ -20,15 +19,17 @@ from django.db.models.fields.tuple_lookups import (
 from django.db.models.functions import Left
 from django.utils.dateparse import parse_datetime
 
+from outbox.admin import finders
 from outbox.admin.messages.tabs import EVERYTHING, Scope, Tab, stuck
-from outbox.models import Message, Status
+from outbox.models import Evidence, Message, Status
 from outbox.models.queryset import MessageQuerySet
+from outbox.models.row_ids import read_id
+from outbox.models.sql.beside import read_beside
+from outbox.models.sql.clock import as_moment
 from outbox.models.sql.order import OrderOfKey, heads_of
 
 ROWS_PER_PAGE = 50
 ROWS_READ = 10_000
-ROWS_COUNTED = 10_000
-BIGGEST_ID = 2**63 - 1
 
 Position = tuple[Any, ...]
 
@@ -41,14 +42,7 @@ class Page:
     newer: str = ""
     older: str = ""
     cut_short: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BoundedCount:
-    """How many rows a tab has, counted no further than ``COUNT``."""
-
-    counted: int
-    more: bool
+    finder_failed: bool = False
 
 
 def read_page(tab: Tab, scope: Scope = EVERYTHING, *, after: str = "", before: str = "") -> Page:
@@ -72,24 +66,21 @@ def read_page(tab: Tab, scope: Scope = EVERYTHING, *, after: str = "", before: s
 
 
 def search_messages(text: str) -> Page:
-    """Return the newest messages whose business id or own id is exactly ``text``, whatever their status."""
-    wanted = Q(key=text)
-    if text.isascii() and text.isdigit() and int(text) <= BIGGEST_ID:
-        wanted |= Q(pk=int(text))
-    return Page(list(_light(Message.objects.filter(wanted)).order_by("-id")[:ROWS_PER_PAGE]))
+    """Return the newest messages that ``text`` means, whatever their status.
 
-
-def count_tab(tab: Tab, scope: Scope = EVERYTHING) -> BoundedCount:
-    """Count a tab's rows, looking at no more than ``COUNT`` + 1 of them in each of its streams."""
-    counted, more = 0, False
-    kept = tab.kept(scope)
-    columns = ["pk", "status", "resolution", "consumer"] if kept else ["pk"]  # the id alone is in the index
-    for stream in tab.streams(scope):
-        looked_at = stream.order_by(*tab.order).values(*columns)[: ROWS_COUNTED + 1]
-        found = looked_at.aggregate(all=Count("pk"), kept=Count("pk", filter=kept or None))
-        counted += found["kept"]
-        more = more or found["all"] > ROWS_COUNTED
-    return BoundedCount(min(counted, ROWS_COUNTED), more or counted > ROWS_COUNTED)
+    It is a business id, an id of ours or an evidence, in full, or what the project's finders take it for.
+    """
+    if "\0" in text:
+        return Page([])
+    id = read_id(text)
+    proved = list(Evidence.objects.saying(text).order_by("-id").values_list("message_id", flat=True)[:ROWS_PER_PAGE])
+    exact = Q(key=text) | Q(pk__in=proved if id is None else [*proved, id])
+    meant, failed = finders.find_keys(text)
+    rows = list(_light(Message.objects.filter(exact | finders.among(meant))).order_by("-id")[: 2 * ROWS_PER_PAGE])
+    kept = [
+        row for row in rows if text in (row.key, str(row.pk)) or row.pk in proved or not finders.is_foreign(row, meant)
+    ]
+    return Page(kept[:ROWS_PER_PAGE], finder_failed=failed)
 
 
 def heads_before(rows: Sequence[Message]) -> dict[int, int]:
@@ -105,12 +96,14 @@ def heads_before(rows: Sequence[Message]) -> dict[int, int]:
 
 def next_failed(message_id: int, scope: Scope = EVERYTHING) -> int | None:
     """Return the failed message below this one in the queue, else the topmost one; None if no other is left."""
-    others = stuck(scope)[0].exclude(pk=message_id).order_by("-id").values_list("pk", flat=True)
-    return others.filter(pk__lt=message_id).first() or others.first()
+    others = stuck(scope)[0].exclude(pk=message_id).order_by("-id").values_list("pk")
+    found = read_beside([others.filter(pk__lt=message_id)[:1], others[:1]])
+    ids = [id for (id,) in found]
+    return max((id for id in ids if id < message_id), default=None) or max(ids, default=None)
 
 
 def _walk(tab: Tab, scope: Scope, start: Position | None, *, backwards: bool) -> tuple[list[Position], str]:
-    """Return the places of up to ``PAGE`` + 1 rows from ``start`` on, and the cursor where looking stopped early.
+    """Return the places of a page's rows, and one more, from ``start`` on, and the cursor where looking stopped early.
 
     Places alone, as an index holds them: PostgreSQL then takes the index that knows the consumer, and of several
     streams only the rows that are shown are read.
@@ -119,25 +112,25 @@ def _walk(tab: Tab, scope: Scope, start: Position | None, *, backwards: bool) ->
     kept = tab.kept(scope)
     streams = [stream.filter(_beyond(order, start)) if start else stream for stream in tab.streams(scope)]
     boundary = _boundary(streams, order) if kept else None
-    found: list[list[Position]] = []
-    for stream in streams:
-        within = stream.filter(_up_to(order, boundary)) if boundary else stream
-        found.append(list(within.filter(kept).order_by(*order).values_list(*_column_names(order))[: ROWS_PER_PAGE + 1]))
-    places = list(merge(*found, reverse=order[0].startswith("-")))[: ROWS_PER_PAGE + 1]
+    within = [stream.filter(_up_to(order, boundary)) for stream in streams] if boundary else streams
+    found = _places([stream.filter(kept).order_by(*order)[: ROWS_PER_PAGE + 1] for stream in within], order)
+    places = sorted(found, reverse=order[0].startswith("-"))[: ROWS_PER_PAGE + 1]
     return places, _encode_cursor(boundary) if boundary and len(places) <= ROWS_PER_PAGE else ""
 
 
 def _boundary(streams: Sequence[MessageQuerySet], order: Sequence[str]) -> Position | None:
-    """Return the place of the row at which looking ends: in each stream the ``LOOK``-th, of those the nearest."""
-    ends = [
-        end
-        for stream in streams
-        for end in stream.order_by(*order).values_list(*_column_names(order))[ROWS_READ : ROWS_READ + 1]
-    ]
+    """Return the place of the row at which looking ends: in each stream the ``ROWS_READ``-th, of those the nearest."""
+    ends = _places([stream.order_by(*order)[ROWS_READ : ROWS_READ + 1] for stream in streams], order)
     if not ends:
         return None
-    nearest: Position = max(ends) if order[0].startswith("-") else min(ends)
-    return nearest
+    return max(ends) if order[0].startswith("-") else min(ends)
+
+
+def _places(streams: Sequence[MessageQuerySet], order: Sequence[str]) -> list[Position]:
+    """Return the places of the rows of all streams, whose last part is the id, by one statement."""
+    names = _column_names(order)
+    rows = read_beside([stream.values_list(*names) for stream in streams])
+    return [tuple(part if isinstance(part, int) else as_moment(part) for part in row) for row in rows]
 
 
 def _read_rows(places: Sequence[Position]) -> list[Message]:
@@ -185,12 +178,14 @@ def _encode_cursor(position: Position) -> str:
 def _decode_cursor(tab: Tab, cursor: str) -> Position | None:
     """Read a cursor back; None if there is none or it is none of this tab's."""
     *times, last = cursor.split("_")
-    if len(times) + 1 != len(tab.order) or not (last.isascii() and last.isdigit()):
-        return None
+    position = (*map(read_moment, times), read_id(last))
+    return None if len(position) != len(tab.order) or None in position else position
+
+
+def read_moment(text: str) -> datetime | None:
+    """Read a moment out of an address; None if it is none, or has no zone."""
     try:
-        moments = [parse_datetime(text) for text in times]
+        moment = parse_datetime(text)
     except ValueError:
         return None
-    if any(moment is None or moment.tzinfo is None for moment in moments) or int(last) > BIGGEST_ID:
-        return None
-    return (*moments, int(last))
+    return moment if moment is not None and moment.tzinfo is not None else None

@@ -8,9 +8,10 @@ from django.utils.translation import gettext as _
 
 from outbox import operate, registry
 from outbox.admin.messages import detail, diagnosis
-from outbox.admin.messages.listing import BIGGEST_ID, ROWS_PER_PAGE
+from outbox.admin.messages.listing import ROWS_PER_PAGE
 from outbox.errors import OperatorError
-from outbox.models import Attempt, Message
+from outbox.models import Attempt, Evidence, Message
+from outbox.models.row_ids import read_id
 from outbox.operate import Person
 from outbox.operate.actions import Action
 
@@ -38,12 +39,8 @@ class Wanted:
 
 def read_picked(values: Sequence[str]) -> dict[int, int]:
     """Read the posted ``id:revision`` pairs, at most a page of them; what is not one is left out."""
-    pairs = (value.partition(":") for value in values[:ROWS_PER_PAGE])
-    return {
-        int(id): int(revision)
-        for id, _colon, revision in pairs
-        if id.isascii() and id.isdigit() and revision.isascii() and revision.isdigit() and int(id) <= BIGGEST_ID
-    }
+    pairs = (map(read_id, value.split(":", 1)) for value in values[:ROWS_PER_PAGE] if ":" in value)
+    return {id: revision for id, revision in pairs if id is not None and revision is not None}
 
 
 def sort_out(picked: dict[int, int], user: Person) -> Wanted:
@@ -52,12 +49,15 @@ def sort_out(picked: dict[int, int], user: Person) -> Wanted:
     attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(message_id__in=list(picked)).defer("traceback").order_by("id"):
         attempts.setdefault(attempt.message_id, []).append(attempt)
+    proofs = {row.message_id: row for row in Evidence.objects.issued().filter(message_id__in=list(picked))}
     wanted = Wanted()
     for id, revision in picked.items():
         message = rows.get(id)
         if message is None:
             continue
-        why = detail.refusal(Action.RETRY, message, user) or _needs_a_look(message, attempts.get(id, []))
+        why = detail.refusal(Action.RETRY, message, user) or _needs_a_look(
+            message, attempts.get(id, []), proofs.get(id)
+        )
         if why:
             wanted.left_out.append(Refused(message, why))
         else:
@@ -91,7 +91,9 @@ def held_back(wanted: Wanted) -> list[str]:
     return [why for consumer in consumers if (why := operate.why_held_back(consumer))]
 
 
-def _needs_a_look(message: Message, attempts: Sequence[Attempt]) -> str:
+def _needs_a_look(message: Message, attempts: Sequence[Attempt], proof: Evidence | None) -> str:
+    if proof is not None:
+        return _("It was issued already, by “%(evidence)s”. Open the message, then decide.") % {"evidence": proof.text}
     consumer = registry.get(message.consumer)
     case = diagnosis.Case(message=message, attempts=attempts, consumer=consumer, state=None, now=timezone.now())
     if diagnosis.other_side_may_have_acted(case):

@@ -1,9 +1,11 @@
 """The work queue's tabs: which index each walks, in which order, and what it keeps of the rows it meets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -16,10 +18,16 @@ NEWER, OLDER = _("Newer"), _("Older")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the queue is narrowed down to: one consumer, and of its failures one group."""
+    """What the queue is narrowed down to: one consumer, and of its failures one group.
+
+    ``waiting`` are the consumers that have anything unfinished, for whoever knows them already. ``within`` is how far
+    back is looked, by the moment that matters in a tab.
+    """
 
     consumer: str = ""
     failure: str = ""
+    waiting: Sequence[str] | None = None
+    within: timedelta | None = None
 
 
 EVERYTHING = Scope()
@@ -39,11 +47,14 @@ class Tab:
     knows_consumer: bool = False
     newer: Promise = NEWER
     older: Promise = OLDER
+    moment: str = "finished_at"
+    """What a span back is counted from, and what the age of a row is."""
 
     def kept(self, scope: Scope) -> Q:
         """Return what is kept of the rows met; the consumer is part of it where the index does not lead with it."""
         ours = scope.consumer and not self.knows_consumer
-        return self.among & Q(consumer=scope.consumer) if ours else self.among
+        lately = Q(**{f"{self.moment}__gte": Now() - scope.within}) if scope.within else Q()
+        return self.among & (Q(consumer=scope.consumer) if ours else Q()) & lately
 
 
 def stuck(scope: Scope) -> list[MessageQuerySet]:
@@ -56,7 +67,8 @@ def stuck(scope: Scope) -> list[MessageQuerySet]:
 
 def _waiting(scope: Scope) -> list[MessageQuerySet]:
     """Walk the index of the unfinished, which leads with the consumer: one stream for each that has any."""
-    names = [scope.consumer] if scope.consumer else unfinished_consumers()
+    names = [scope.consumer] if scope.consumer else scope.waiting
+    names = unfinished_consumers() if names is None else names
     return [Message.objects.unfinished().filter(consumer=name) for name in names]
 
 
@@ -81,6 +93,7 @@ TABS = [
         stuck,
         Q(),
         knows_consumer=True,
+        moment="exhausted_at",
     ),
     Tab(
         "pending",
@@ -90,6 +103,7 @@ TABS = [
         _waiting,
         Q(status=Status.PENDING),
         knows_consumer=True,
+        moment="created_at",
         newer=_("Due sooner"),
         older=_("Due later"),
     ),
@@ -101,6 +115,7 @@ TABS = [
         _waiting,
         Q(status=Status.STARTED),
         knows_consumer=True,
+        moment="created_at",
         newer=_("Due sooner"),
         older=_("Due later"),
     ),
@@ -131,7 +146,8 @@ TABS = [
         _closed(Resolution.OVERDUE),
         Q(),
     ),
-    Tab("all", _("All"), _("There are no messages yet."), ("-id",), _everything, Q()),
+    Tab("withdrawn", _("Withdrawn"), _("No message was taken back."), ("-id",), _closed(Resolution.WITHDRAWN), Q()),
+    Tab("all", _("All"), _("There are no messages yet."), ("-id",), _everything, Q(), moment="created_at"),
 ]
 
 

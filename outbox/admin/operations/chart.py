@@ -54,7 +54,7 @@ class Line:
 
     @property
     def path(self) -> str:
-        """The bars, one beside the other; only nothing has no height."""
+        """The outline of the bars, as an SVG path; a count above zero always has some height."""
         tops = [HEIGHT - -(-count * HEIGHT // self.most) if count else HEIGHT for count in self.counts]
         return "".join(
             f"M{number * WIDTH} {HEIGHT}V{top}h{WIDTH - GAP}V{HEIGHT}z"

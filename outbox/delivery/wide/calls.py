@@ -18,8 +18,7 @@ class Call:
 
     def __init__(self, consumer: Consumer, messages: Sequence[Message], *, wait: float = 0.0) -> None:
         self.consumer, self.messages = consumer, messages
-        self.at = monotonic() + wait
-        self.until = self.at + consumer.timeout.total_seconds()
+        self.get_place(wait)
         self.ended: Sequence[Ended] = ()
         self.given_up = False
         """Its messages are settled as timed out; whatever still runs of it keeps its place."""
@@ -29,6 +28,11 @@ class Call:
         """Whether the messages were still ours when the lease was last renewed."""
         self.cancel: Callable[[], None] | None = None
         """Breaks it off; a thread has no such thing."""
+
+    def get_place(self, wait: float = 0.0) -> None:
+        """Have its time begin, ``wait`` seconds from now."""
+        self.at = monotonic() + wait
+        self.until = self.at + self.consumer.timeout.total_seconds()
 
     @property
     def fences(self) -> list[Fence]:

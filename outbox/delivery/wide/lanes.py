@@ -9,6 +9,12 @@ from time import monotonic
 from outbox.delivery.wide.calls import Call
 from outbox.registry import Consumer
 
+NEXT_SECONDS = 0.08
+"""For how many seconds of calls rows are started in advance: as long as a round of the pool may take."""
+PACE_SECONDS = 0.25
+"""Over how long it is counted how many calls end."""
+STALE_SECONDS = 0.5
+"""After how long a call that is ready and has got no place is left to others."""
 MOST_NAMED = 1000
 """Rows that a process keeps in mind for a consumer; the rescan sends again what it forgets."""
 
@@ -23,10 +29,16 @@ class Ticket:
 
 @dataclass(eq=False)
 class Lane:
-    """A consumer's calls under way, the hints that wait to be looked at, and whether more of its rows may be due."""
+    """A consumer's calls under way, the hints that wait to be looked at, and whether more of its rows may be due.
+
+    Where many calls end in a second, those that come next are ready: their rows are started, and each begins in the
+    moment in which another ends. Where few end, none is, for it might have begun in another process meanwhile.
+    """
 
     consumer: Consumer
     calls: set[Call] = field(default_factory=set)
+    next: deque[Call] = field(default_factory=deque)
+    """Calls that are ready and wait for a place."""
     hints: list[Ticket] = field(default_factory=list)
     named: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_NAMED))
     """Rows that hints have named and for which there was no place yet, oldest first."""
@@ -35,6 +47,11 @@ class Lane:
     has_more: bool = False
     look_at: float = 0.0
     """When to look for more: not before the rate allows a call."""
+    ends: int = 0
+    """Calls that have ended since ``paced_at``."""
+    paced_at: float = field(default_factory=monotonic)
+    ready: int = 0
+    """How many calls to keep ready."""
     said_at: float = float("-inf")
     said: tuple[int, int] = (0, 0)
 
@@ -58,9 +75,43 @@ class Lane:
         """Tell whether there may be more to start."""
         return self.has_more or bool(self.named)
 
+    @property
+    def unready(self) -> int:
+        """How many calls are missing of those to keep ready."""
+        return max(0, self.ready - len(self.next))
+
     def wants_to_look(self) -> bool:
-        """Tell whether there is a place, and something to look for."""
-        return bool(self.room and self.is_awake and monotonic() >= self.look_at)
+        """Tell whether there is a place or will be in a moment, and something to look for."""
+        return bool((self.room or self.unready) and self.is_awake and monotonic() >= self.look_at)
+
+    def set_pace(self) -> None:
+        """Tell from the calls that have ended lately how many to keep ready.
+
+        None of a consumer with a rate, which says when a call is made, or whose calls must not be lost.
+        """
+        now = monotonic()
+        if now - self.paced_at >= PACE_SECONDS:
+            keeps_none = self.consumer.at_most_once or self.consumer.rate is not None
+            self.ready = 0 if keeps_none else int(self.ends / (now - self.paced_at) * NEXT_SECONDS)
+            self.paced_at, self.ends = now, 0
+
+    def take_next(self) -> Call | None:
+        """Return the next call that is ready and still ours, if there is a place for it."""
+        while self.next and self.room:
+            call = self.next.popleft()
+            if call.is_held:
+                call.get_place()
+                self.calls.add(call)
+                return call
+        return None
+
+    def take_ready(self, *, all_of_them: bool) -> list[Call]:
+        """Take out the calls that have been ready for too long, or all."""
+        before = monotonic() - STALE_SECONDS
+        taken = [call for call in self.next if all_of_them or call.at < before]
+        for call in taken:
+            self.next.remove(call)
+        return taken
 
     def take_named(self, many: int) -> list[int]:
         """Return the next rows that hints have named."""

@@ -173,7 +173,8 @@ class Loop:
         before = self._stood_still
         try:
             async with asyncio.timeout(call.until - monotonic()) as limit:
-                await call.consumer.handler(work)  # type: ignore[misc]  # it is async
+                left = await call.consumer.handler(work)  # type: ignore[misc]  # it is async
+                execution.refuse_what_was_returned(call.consumer, left)
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task and task.cancelling() and not limit.expired():

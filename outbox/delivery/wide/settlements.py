@@ -2,18 +2,18 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import replace
 
 from outbox.conf import conf
-from outbox.delivery import database_errors, execution, follow_up, non_atomic, settling
+from outbox.delivery import database_errors, execution, follow_up, non_atomic, settling, strays
 from outbox.delivery.execution import Report
 from outbox.delivery.non_atomic import Ended
 from outbox.delivery.time_limits import CallTimedOut, took_longer
 from outbox.delivery.wide.calls import Call
 from outbox.models import Fence, Message, Status
 from outbox.models.sql import calls as statements
-from outbox.policy import ZERO, Succeeded, TimedOut
+from outbox.policy import Succeeded, TimedOut
 from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
@@ -92,11 +92,8 @@ def _settled_before(fences: Sequence[Fence]) -> set[int]:
     return {fence.id for fence in fences if found.get(fence.id) == fence.attempts}
 
 
-def give_back_strays(worker: str, held: Set[int]) -> None:
-    """Give back what this process has started without knowing: the answer to the statement that did so was lost.
-
-    No call was made for it.
-    """
-    for row in Message.objects.unfinished().filter(status=Status.STARTED, worker=worker).exclude(pk__in=held):
-        log.warning("message %d was started without a call for it, and is given back", row.pk)
-        Message.objects.held([row.fence]).mark_pending(wait=ZERO, free=True, lost=row.lost, error=None)
+def give_back(calls: Sequence[Call]) -> None:
+    """Give back rows that were started and whose calls were not made: nothing is spent, and others may start them."""
+    for call in calls:
+        for message in call.messages:
+            strays.put_back(message)

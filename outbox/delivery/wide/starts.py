@@ -1,4 +1,4 @@
-"""Starting rows for free places: no row is started before its call can be made."""
+"""Starting rows for places that are free, or will be in a moment: no row is started and waits while others could."""
 
 from collections.abc import Sequence
 from datetime import timedelta

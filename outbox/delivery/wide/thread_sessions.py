@@ -167,7 +167,7 @@ class _Borrower:
 
 
 class ThreadSessions:
-    """What a process has of them, by alias. A Django pool has its own limit, SQLite needs none."""
+    """What a process has of them, by alias, whether Django has a pool beside them or not. SQLite needs none."""
 
     def __init__(self) -> None:
         self._here = threading.local()
@@ -178,7 +178,8 @@ class ThreadSessions:
         """Have every connection of this thread take its session from here."""
         for alias in connections:
             connection: Any = connections[alias]
-            if connection.vendor == "postgresql" and not getattr(connection, "pool", None):
+            if connection.vendor == "postgresql":
+                _leave_pool(connection)
                 with self._lock:
                     sessions = self._aliases.setdefault(alias, _OfOneAlias(alias))
                 _Borrower(connection, sessions, self._here)
@@ -188,9 +189,15 @@ class ThreadSessions:
         self._here.until = call.until
 
     def hand_on(self) -> None:
-        """Leave whatever this thread still has to others."""
+        """Close the connections of this thread, which leaves their sessions to other threads."""
         for connection in connections.all(initialized_only=True):
             connection.close()
+
+
+def _leave_pool(connection: Any) -> None:
+    """Have this thread's connection open sessions itself: it would keep one of Django's pool while it waits."""
+    options = {name: value for name, value in connection.settings_dict["OPTIONS"].items() if name != "pool"}
+    connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}
 
 
 def close(raw: Any) -> None:

@@ -1,8 +1,6 @@
 """``manage.py outbox_pause``: hold a consumer back from the shell."""
 
-import getpass
 import re
-import socket
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
+from outbox.management.acting import who_and_why
 from outbox.models import ConsumerState
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -35,10 +34,8 @@ class Command(BaseCommand):
             state = operate.pause(
                 name,
                 seen=seen,
-                actor=options["actor"],
-                reason=options["reason"],
                 lasting=_parse_span(options["span"]),
-                origin=f"command ({getpass.getuser()}@{socket.gethostname()})",
+                **who_and_why(options),
             )
         except OperatorError as refusal:
             raise CommandError(f"{name}: {refusal}") from refusal

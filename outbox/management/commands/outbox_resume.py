@@ -1,13 +1,12 @@
 """``manage.py outbox_resume``: let a paused consumer go on, from the shell."""
 
-import getpass
-import socket
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
+from outbox.management.acting import who_and_why
 from outbox.models import ConsumerState
 
 
@@ -26,9 +25,8 @@ class Command(BaseCommand):
         """Resume it."""
         name = options["name"]
         seen = ConsumerState.objects.paused().filter(pk=name).values_list("paused_at", flat=True).first()
-        origin = f"command ({getpass.getuser()}@{socket.gethostname()})"
         try:
-            operate.resume(name, seen=seen, actor=options["actor"], reason=options["reason"], origin=origin)
+            operate.resume(name, seen=seen, **who_and_why(options))
         except OperatorError as refusal:
             raise CommandError(f"{name}: {refusal}") from refusal
         self.stdout.write(f"{name}: resumed")

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
+from outbox.models.sql.errors import describe
 from outbox.monitoring.findings import Level, in_words
 from outbox.monitoring.health import Health, health
 from outbox.monitoring.measurements import CAP, ConsumerMeasurements
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         try:
             seen = health()
         except Error as error:
-            raise CommandError(f"the database does not answer: {error}") from error
+            raise CommandError(describe(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(seen.as_json(), ensure_ascii=False, indent=2))
         else:

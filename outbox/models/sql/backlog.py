@@ -1,25 +1,29 @@
-"""How deep every consumer is in work: names and counts, by one statement each, whatever the number of consumers.
+"""How deep every consumer is in work, and what has failed for good by its reason: one statement for all of them.
 
-The ORM says which rows of one consumer are looked at; its SQL is compiled once, and repeated for each. PostgreSQL and
-SQLite read it the same.
+The ORM says which rows of one consumer are looked at; its SQL is compiled once for all.
 """
 
-from collections.abc import Collection, Sequence
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import Enum, auto
 from functools import cache
-from typing import NamedTuple
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Value, When
-from django.db.models.expressions import Combinable
+from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Now
 
 from outbox.conf import conf
-from outbox.models.message import Message
-from outbox.models.sql.clock import clock_of
+from outbox.models.message import VALUE_PLACES, Message
+from outbox.models.sql.clock import as_moment, as_span, clock_of
 from outbox.models.status import Status
 
+CENT = Decimal(1).scaleb(-VALUE_PLACES)
 UNFINISHED, EXHAUSTED = "finished_at IS NULL", "exhausted_at IS NOT NULL"
 WALK = """
 {name} (consumer) AS (
@@ -51,15 +55,49 @@ SELECT consumer FROM unfinished WHERE consumer IS NOT NULL
 UNION
 SELECT consumer FROM exhausted WHERE consumer IS NOT NULL
 """  # noqa: S608  # made of the constants above
+COUNTED = """
+    SELECT status, '' AS failure, '' AS currency, COUNT(*) AS messages, CAST(NULL AS numeric) AS worth,
+        MAX(waited) AS oldest, CAST(NULL AS timestamptz) AS first_at, CAST(NULL AS timestamptz) AS last_at, 0 AS fresh
+    FROM ({waiting}) AS looked_at GROUP BY status
+    UNION ALL
+    SELECT 'failed', failure, currency, COUNT(*), SUM(value), CAST(NULL AS interval), MIN(exhausted_at),
+        MAX(exhausted_at), COUNT(CASE WHEN exhausted_at >= {since} THEN 1 END)
+    FROM ({stuck}) AS looked_at GROUP BY failure, currency
+"""
+"""What one consumer has to do by status, and what has failed for good by failure group and currency."""
+ALL_BESIDE = """
+WITH name (consumer) AS MATERIALIZED ({names})
+SELECT name.consumer, counted.* FROM name CROSS JOIN LATERAL ({counted}) AS counted
+"""
 
 
-class Backlog(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FailedGroup:
+    """Messages of one failure group that wait for a person: how many, since when, and what they are worth.
+
+    ``fresh`` are those that failed within the span that was asked for; ``worth`` is by currency, and messages without a
+    value are not in it.
+    """
+
+    consumer: str
+    failure: str
+    messages: int
+    first_at: datetime
+    last_at: datetime
+    fresh: int = 0
+    worth: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
     """What one consumer has to do, and what has failed for good; ``oldest`` is None where nothing is unfinished."""
 
-    pending: int
-    started: int
-    oldest: timedelta | None
-    exhausted: int
+    pending: int = 0
+    started: int = 0
+    oldest: timedelta | None = None
+    exhausted: int = 0
+    new_exhausted: int = 0
+    groups: Sequence[FailedGroup] = ()
 
 
 class Param(Enum):
@@ -69,51 +107,73 @@ class Param(Enum):
 
 
 class BacklogQuery:
-    """The depth of consumers, looking at no more than ``cap`` rows of either kind of each."""
+    """The depth of consumers, looking at no more than ``cap`` rows of either kind of each.
 
-    def __init__(self, using: str, cap: int) -> None:
-        self._using = using
-        ours = Message.objects.using(using).filter(consumer=Value(Param.CONSUMER))
-        waiting = ours.unfinished().order_by("due_at", "id").annotate(waited=_waited()).values("status", "waited")
-        stuck = ours.exhausted().order_by("id").values("id")
-        waiting_sql, waiting_params = waiting[:cap].query.get_compiler(using).as_sql()
-        stuck_sql, stuck_params = stuck[:cap].query.get_compiler(using).as_sql()
-        self._params = [Param.CONSUMER, Status.PENDING.value, Status.STARTED.value, *waiting_params, *stuck_params]
-        self._part = f"""
-            SELECT %s, pending, started, oldest, exhausted
-            FROM (
-                SELECT COUNT(CASE status WHEN %s THEN 1 END) AS pending,
-                    COUNT(CASE status WHEN %s THEN 1 END) AS started, MAX(waited) AS oldest
-                FROM ({waiting_sql}) AS looked_at
-            ) AS waiting, (SELECT COUNT(*) AS exhausted FROM ({stuck_sql}) AS looked_at) AS stuck
-        """  # noqa: S608  # the parts are the ORM's, every value is a parameter
-
-    def run(self, consumers: Collection[str]) -> dict[str, Backlog]:
-        """Return the depth of each of ``consumers``, in their order."""
-        if not consumers:
-            return {}
-        connection = connections[self._using]
-        parts = " UNION ALL ".join([self._part] * len(consumers))
-        params = [name if param is Param.CONSUMER else param for name in consumers for param in self._params]
-        with transaction.atomic(using=self._using, savepoint=False), connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                # With a dozen consumers the planner takes this for large, and compiles it for longer than it runs.
-                # Drivers differ in which result they return of several statements, so it is one of its own.
-                cursor.execute("SET LOCAL jit = off")
-            cursor.execute(parts, params)
-            found = {
-                name: Backlog(pending, started, _as_span(oldest), exhausted)
-                for name, pending, started, oldest, exhausted in cursor.fetchall()
-            }
-        return {name: found[name] for name in consumers}
-
-
-def measure_backlogs(known: Collection[str], *, cap: int) -> dict[str, Backlog]:
-    """Return the depth of the ``known`` consumers and of all others with anything unfinished or exhausted, by name.
-
-    Counts end at ``cap``; the oldest is that of what was looked at, which is what is due first.
+    PostgreSQL finds the consumers and counts for each in one statement; SQLite has no LATERAL, and is asked twice.
     """
-    return _query(conf().database, cap).run(sorted(_names(NAMES).union(known)))
+
+    def __init__(self, using: str, cap: int, fresh: timedelta) -> None:
+        self._using, self._cap, self._fresh = using, cap, fresh
+        self._beside = connections[using].vendor == "postgresql"
+        self._counted, self._params = self._compile()
+
+    def run(self, consumers: Collection[str], *, others: bool) -> dict[str, Backlog]:
+        """Return the depth of each of ``consumers`` and, if wanted, of all ``others`` that have any, by name."""
+        sql, params = self._statement(consumers, others=others)
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(sql, params)
+            rows = cursor.fetchall()
+        found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in consumers}
+        for name, *row in rows:
+            found.setdefault(name, []).append(tuple(row))
+        return {name: _backlog(name, found[name]) for name in sorted(found)}
+
+    def _statement(self, consumers: Collection[str], *, others: bool) -> tuple[str, list[Any]]:
+        if self._beside:
+            known = "SELECT unnest(%s::text[])"
+            names = f"{NAMES} UNION {known}" if others else known
+            return ALL_BESIDE.format(names=names, counted=self._counted), [list(consumers), *self._params]
+        every = sorted(_names(NAMES).union(consumers)) if others else list(consumers)
+        of_one = f"SELECT %s AS consumer, counted.* FROM ({self._counted}) AS counted"  # noqa: S608  # the ORM's
+        parts = [of_one] * len(every)
+        params = [name if param is Param.CONSUMER else param for name in every for param in (name, *self._params)]
+        return " UNION ALL ".join(parts) or f"{NAMES} LIMIT 0", params
+
+    def _compile(self) -> tuple[str, list[Any]]:
+        """Return what is counted of one consumer, and its parameters."""
+        consumer = RawSQL("name.consumer", ()) if self._beside else Value(Param.CONSUMER)
+        ours = Message.objects.using(self._using).filter(consumer=consumer)
+        waiting = ours.unfinished().order_by("due_at", "id").annotate(waited=_waited()).values("status", "waited")
+        stuck = ours.exhausted().order_by().values("failure", "currency", "value", "exhausted_at")
+        (waiting_sql, waiting_params), (stuck_sql, stuck_params) = (
+            rows[: self._cap].query.get_compiler(self._using).as_sql() for rows in (waiting, stuck)
+        )
+        clock = clock_of(connections[self._using])
+        counted = COUNTED.format(waiting=waiting_sql, stuck=stuck_sql, since=clock.now_plus)
+        return counted, [*waiting_params, clock.seconds(-self._fresh), *stuck_params]
+
+
+def measure_backlogs(
+    consumers: Collection[str], *, cap: int, fresh: timedelta = timedelta(0), others: bool = True
+) -> dict[str, Backlog]:
+    """Return the depth of ``consumers`` and of all ``others`` with anything unfinished or exhausted, by name.
+
+    Counts end at ``cap``; the oldest is that of what was looked at, which is what is due first. ``fresh`` is the span
+    within which what has failed is new. With a dozen consumers PostgreSQL takes the statement for large, and compiles
+    it for longer than it runs, unless the transaction has ``without_jit``.
+    """
+    return _query(conf().database, cap, fresh).run(sorted(consumers), others=others)
+
+
+@contextmanager
+def without_jit() -> Iterator[None]:
+    """Have PostgreSQL compile no statement in the block, which is a transaction."""
+    connection = connections[conf().database]
+    with transaction.atomic(using=connection.alias, savepoint=False):
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL jit = off")
+        yield
 
 
 def unfinished_consumers() -> list[str]:
@@ -141,7 +201,7 @@ def _waited() -> Combinable:
     """Return how long a row has waited, on the database's clock.
 
     A row that was never started has waited since its delay was over, any other since it was written, or since a person
-    retried it: neither a long delay nor many short attempts make it look younger or older than its promise.
+    retried it: neither a long delay nor many short attempts make it look younger or older than it is.
     """
     since = Case(
         When(retried_at__isnull=False, then=F("retried_at")),
@@ -152,8 +212,41 @@ def _waited() -> Combinable:
     return ExpressionWrapper(Now() - since, output_field=DurationField())
 
 
-def _as_span(waited: timedelta | int | None) -> timedelta | None:
-    """Return a span of either database, of which SQLite has microseconds; what is due later has not waited yet."""
-    if waited is None:
-        return None
-    return max(timedelta(microseconds=waited) if isinstance(waited, int) else waited, timedelta(0))
+def _backlog(consumer: str, rows: Iterable[Sequence[Any]]) -> Backlog:
+    """Gather what was counted of one consumer."""
+    counts: Counter[str] = Counter()
+    spans: list[timedelta] = []
+    groups: dict[str, FailedGroup] = {}
+    for status, failure, currency, messages, worth, oldest, first_at, last_at, fresh in rows:
+        counts[status] += messages
+        counts["fresh"] += fresh
+        if status != Status.FAILED:
+            spans.append(max(as_span(oldest), timedelta(0)))  # what is due later has not waited yet
+            continue
+        group = FailedGroup(consumer, failure, messages, as_moment(first_at), as_moment(last_at), fresh)
+        groups[failure] = _together(groups.get(failure), group, currency, worth)
+    return Backlog(
+        counts[Status.PENDING],
+        counts[Status.STARTED],
+        max(spans, default=None),
+        counts[Status.FAILED],
+        counts["fresh"],
+        tuple(groups.values()),
+    )
+
+
+def _together(
+    known: FailedGroup | None, more: FailedGroup, currency: str, worth: Decimal | float | None
+) -> FailedGroup:
+    """Add to a group what it has in another currency, or without a value."""
+    values = {} if worth is None else {currency: Decimal(worth).quantize(CENT)}
+    if known is None:
+        return replace(more, worth=values)
+    return replace(
+        known,
+        messages=known.messages + more.messages,
+        fresh=known.fresh + more.fresh,
+        first_at=min(known.first_at, more.first_at),
+        last_at=max(known.last_at, more.last_at),
+        worth={**known.worth, **values},
+    )

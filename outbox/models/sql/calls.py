@@ -4,7 +4,7 @@ The rows of one statement have nothing to do with each other. So it says which o
 overtaken is no harm to the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache, partial
 from math import ceil
@@ -221,17 +221,14 @@ def _at_their_times(messages: list[Message], allowed: int, first: float, rate: R
     return StartedCalls(messages, waits, allowed, max(0.0, first + calls * interval))
 
 
-_succeeding = cache(partial(update_of_ours, values=SUCCEEDED))
-
-
 def succeed_each(fences: Sequence[Fence]) -> set[int]:
     """Mark those of the rows that are still ours as successes; return their ids."""
-    return _ids_of(_succeeding(conf().database), fences)
+    return _succeeding(conf().database).run(fences)
 
 
 def renew_each(fences: Sequence[Fence], lease: timedelta) -> set[int]:
     """Let those of the rows that are still ours be ours for another ``lease`` from now; return their ids."""
-    return _ids_of(update_of_ours(conf().database, {"lease_until": Now() + lease}), fences)
+    return _UpdateInOrder(conf().database, {"lease_until": Now() + lease}).run(fences)
 
 
 def hold_back(fences: Sequence[Fence], span: timedelta) -> None:
@@ -244,10 +241,26 @@ def hold_back(fences: Sequence[Fence], span: timedelta) -> None:
         )
 
 
-def _ids_of(statement: tuple[str, tuple[Any, ...]], fences: Sequence[Fence]) -> set[int]:
-    """Run an UPDATE of rows that are still ours; return the ids of those that were."""
-    connection = connections[conf().database]
-    sql, params = statement
-    with connection.cursor() as cursor:
-        cursor.execute(f"{sql} RETURNING id", with_values(connection, params, lists_of(fences)))
-        return {id for (id,) in cursor.fetchall()}
+class _UpdateInOrder:
+    """An UPDATE of rows that are still ours. It locks them by id: two threads that update the same never deadlock."""
+
+    def __init__(self, using: str, values: Mapping[str, Any]) -> None:
+        self._using = using
+        sql, params = update_of_ours(using, values)
+        if connections[using].features.has_select_for_update:  # SQLite has one writer
+            ours = Message.objects.using(using).still_ours().order_by("pk").values("pk")
+            in_order, locking = ours.query.get_compiler(using).as_sql()
+            lock = f"WITH locked (id) AS MATERIALIZED ({in_order} FOR NO KEY UPDATE)"
+            sql = f"{lock} {sql} AND id IN (SELECT id FROM locked)"  # noqa: S608  # the parts are the ORM's
+            params = (*locking, *params)
+        self._sql, self._params = f"{sql} RETURNING id", params
+
+    def run(self, fences: Sequence[Fence]) -> set[int]:
+        """Return the ids of the rows that were ours."""
+        connection = connections[self._using]
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, with_values(connection, self._params, lists_of(fences)))
+            return {id for (id,) in cursor.fetchall()}
+
+
+_succeeding = cache(partial(_UpdateInOrder, values=SUCCEEDED))

@@ -1,7 +1,7 @@
 """How each database says what time it is, for the statements that the ORM cannot write."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -42,3 +42,14 @@ _CLOCKS = {
 def clock_of(connection: BaseDatabaseWrapper) -> Clock:
     """Return the clock of a connection's database."""
     return _CLOCKS[connection.vendor]
+
+
+def as_moment(at: datetime | str) -> datetime:
+    """Return a moment that was read past the ORM; SQLite gives it without its zone, and an expression as text."""
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def as_span(span: timedelta | int) -> timedelta:
+    """Return a span that was read past the ORM; SQLite has its microseconds."""
+    return timedelta(microseconds=span) if isinstance(span, int) else span

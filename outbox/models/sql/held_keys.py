@@ -1,10 +1,10 @@
 """Ordering keys that wait for a person: whose head has failed, since when, and how many messages wait behind it.
 
 Bounded, whatever the size of the table: the failed messages that have a key stand in an index of their own, of which
-the oldest are looked at, with two steps into the index of the order for each. What is counted is counted up to a limit.
+the oldest are looked at, with two steps into the index of the order for each. Of each consumer's key that is held for
+longest it is counted what waits behind it, up to a limit.
 """
 
-from collections.abc import Collection
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ from django.db.models.functions import Now
 
 from outbox.conf import conf
 from outbox.models.message import Message
-from outbox.models.sql.conditions import UNSETTLED
-from outbox.models.sql.order import OrderOfKey, heads_of
-from outbox.models.sql.runs import ids_behind
+from outbox.models.sql.clock import as_span
+from outbox.models.sql.conditions import UNSETTLED, head_of_key, next_of_key
+from outbox.models.sql.order import OrderOfKey
 
 LOOK = 500
 """Failed messages with an ordering key that are looked at, the oldest first."""
@@ -24,44 +24,74 @@ LOOK = 500
 BEHIND = f"""
 SELECT COUNT(*) FROM (
     SELECT id FROM outbox_message
-    WHERE {UNSETTLED} AND consumer = %s AND ordering_key = %s AND id > %s LIMIT %s
+    WHERE {UNSETTLED} AND consumer = {{consumer}} AND ordering_key = {{key}} AND id > {{head}} LIMIT %s
 ) AS waiting
 """  # noqa: S608  # made of a constant
+HELD = """
+WITH failed (of_consumer, of_key, head, age) AS MATERIALIZED ({failed}),
+ahead (of_consumer, of_key, head, age, next) AS MATERIALIZED (
+    SELECT of_consumer, of_key, head, age, ({next}) FROM failed WHERE head = ({first})
+),
+held (of_consumer, of_key, head, age, place) AS MATERIALIZED (
+    SELECT of_consumer, of_key, head, age, ROW_NUMBER() OVER (PARTITION BY of_consumer ORDER BY age DESC, head)
+    FROM ahead WHERE EXISTS (
+        SELECT 1 FROM outbox_message WHERE id = next AND consumer = of_consumer AND ordering_key = of_key
+    )
+)
+SELECT of_consumer, of_key, head, age, CASE place WHEN 1 THEN ({behind}) ELSE 0 END
+FROM held ORDER BY age DESC, head
+"""
+"""What failed and is the head of its key, with another of that key behind it: what is next in the index may be none."""
+
+
+PLACE = "SELECT ({first}), ({behind}) FROM outbox_message AS ours WHERE ours.id = %s"
+
+
+class PlaceInOrder(NamedTuple):
+    """Where a message stands in its key's order: the id of the head it waits for, or how many wait behind it."""
+
+    head: int | None
+    behind: int
 
 
 class HeldKey(NamedTuple):
-    """A key whose head has failed, and that others wait behind."""
+    """A key whose head has failed, and that others wait behind; ``behind`` is counted for a consumer's first alone."""
 
     order: OrderOfKey
     head: int
     held_for: timedelta
+    behind: int
 
 
-def held_keys() -> list[HeldKey]:
+def held_keys(*, cap: int) -> list[HeldKey]:
     """Return the keys that failed messages hold while others wait behind them; what is held longest comes first."""
+    connection = connections[conf().database]
     age = ExpressionWrapper(Now() - F("exhausted_at"), output_field=DurationField())
     failed = Message.objects.exhausted().exclude(ordering_key="").order_by("exhausted_at").annotate(age=age)
-    oldest = list(failed.values_list("consumer", "ordering_key", "pk", "age")[:LOOK])
-    if not oldest:
-        return []
-    heads = heads_of({OrderOfKey(consumer, key) for consumer, key, _id, _age in oldest})
-    held = [
-        HeldKey(order, id, age)
-        for consumer, key, id, age in oldest
-        if heads.get(order := OrderOfKey(consumer, key)) == id
-    ]
-    waiting = _with_others_behind({key.head for key in held})
-    return [key for key in held if key.order in waiting]
+    oldest = failed.values_list("consumer", "ordering_key", "pk", "age")[:LOOK]
+    failed_sql, params = oldest.query.get_compiler(connection.alias).as_sql()
+    sql = HELD.format(
+        failed=failed_sql,
+        first=head_of_key(connection.vendor, "of_consumer", "of_key"),
+        next=next_of_key(connection.vendor, "of_consumer", "of_key", "head"),
+        behind=BEHIND.format(consumer="of_consumer", key="of_key", head="head"),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*params, cap])
+        return [
+            HeldKey(OrderOfKey(consumer, key), head, as_span(held_for), behind)
+            for consumer, key, head, held_for, behind in cursor.fetchall()
+        ]
 
 
-def count_behind(order: OrderOfKey, head: int, *, cap: int) -> int:
-    """Count the unsettled messages of a key behind one of it, no further than ``cap``."""
-    with connections[conf().database].cursor() as cursor:
-        cursor.execute(BEHIND, [*order, head, cap])
-        return int(cursor.fetchone()[0])
-
-
-def _with_others_behind(heads: Collection[int]) -> set[OrderOfKey]:
-    """Return the keys of which another message stands behind these."""
-    behind = Message.objects.filter(pk__in=ids_behind(sorted(heads), limit=1)) if heads else Message.objects.none()
-    return {OrderOfKey(*row) for row in behind.values_list("consumer", "ordering_key")}
+def place_of(message: int, *, cap: int) -> PlaceInOrder:
+    """Return what a message that is not settled waits for in its key's order, or how many wait behind it."""
+    connection = connections[conf().database]
+    sql = PLACE.format(
+        first=head_of_key(connection.vendor, "ours.consumer", "ours.ordering_key"),
+        behind=BEHIND.format(consumer="ours.consumer", key="ours.ordering_key", head="ours.id"),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [cap, message])
+        first, behind = cursor.fetchone() or (message, 0)
+    return PlaceInOrder(None, behind) if first is None or first >= message else PlaceInOrder(first, 0)

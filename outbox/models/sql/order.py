@@ -30,6 +30,7 @@ class OrderOfKey(NamedTuple):
 class Woken(NamedTuple):
     """A message that may be started now, and how often in a row a worker was lost over it."""
 
+    consumer: str
     id: int
     lost: int
 
@@ -66,7 +67,7 @@ WITH head (head_id) AS MATERIALIZED (
 UPDATE outbox_message AS message
 SET due_at = {least}({greatest}(not_before, {now}), expires_at)
 FROM head WHERE message.id = head_id
-RETURNING id, lost, status = %s AND not_before <= due_at AND due_at < expires_at
+RETURNING consumer, id, lost, status = %s AND not_before <= due_at AND due_at < expires_at
 """
 
 TAKE_TURN = "SELECT of_consumer, of_key FROM outbox_take_turn(%s, %s)"
@@ -111,7 +112,7 @@ def wake_heads(keys: Collection[OrderOfKey]) -> list[Woken]:
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*as_parameters(keys, connection), Status.PENDING.value, Status.PENDING.value])
-        return [Woken(id, lost) for id, lost, ready in cursor.fetchall() if ready]
+        return [Woken(*row) for *row, ready in cursor.fetchall() if ready]
 
 
 def take_turn(keys: Collection[OrderOfKey]) -> set[OrderOfKey]:

@@ -95,7 +95,7 @@ class Start:
     def run(
         self, *, limit: int, worker: str, lease: timedelta, ids: Sequence[int] = (), since: datetime | None = None
     ) -> list[Started]:
-        """Start at most ``limit`` rows, of those ``Named`` in ``ids`` or ``due_since``; return them as they are now.
+        """Start at most ``limit`` rows, of those ``Named`` in ``ids`` or ``due_since``; return them by id.
 
         Where another worker starts one of the same ordering key at this moment, the database lets it go first and
         refuses us; the next try sees it, and starts the others.
@@ -115,7 +115,7 @@ class Start:
         params = with_values(connection, self._params, lists, {Given.SINCE: since or self._clock.beginning})
         with connection.cursor() as cursor:
             cursor.execute(self._sql, [*params, limit, *started_values(self._clock, worker, lease)])
-            return [Started(*row) for row in cursor.fetchall()]
+            return sorted(Started(*row) for row in cursor.fetchall())
 
 
 LENGTHEN = """

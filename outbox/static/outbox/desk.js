@@ -95,12 +95,14 @@
   const all = document.querySelector("[data-pick-all]");
   if (all) {
     const boxes = [...document.querySelectorAll('input[name="pick"]')];
-    const submit = document.querySelector("[data-pick-submit]");
+    const submits = document.querySelectorAll("[data-pick-submit]");
     const refresh = () => {
       const picked = boxes.filter((box) => box.checked).length;
       all.checked = picked === boxes.length;
       all.indeterminate = picked > 0 && picked < boxes.length;
-      submit.disabled = picked === 0;
+      for (const submit of submits) {
+        submit.disabled = picked === 0;
+      }
     };
     all.addEventListener("change", () => {
       for (const box of boxes) {

@@ -22,11 +22,17 @@
     const stops = (part) => [...part.querySelectorAll("a[href], summary, [tabindex]")];
     const nameOf = (stop) =>
       stop.getAttribute("href") + stop.tagName + stop.getAttribute("aria-label") + stop.closest("[id]").id;
+    const nothingWritten = () =>
+      [...document.querySelectorAll("textarea")].every((field) => field.value === field.defaultValue);
     const replace = (fresh) => {
       const old = document.querySelector(SELECTOR);
       const open = [...old.querySelectorAll("details[open][id]")].map((details) => details.id);
       const place = old.contains(document.activeElement) ? nameOf(document.activeElement) : null;
       const before = headline();
+      if (old.dataset.refreshState !== fresh.dataset.refreshState && nothingWritten()) {
+        location.reload(); // what can be done has changed as well, and stands outside this part
+        return;
+      }
       old.replaceWith(fresh);
       for (const id of open) {
         const details = document.getElementById(id);

@@ -59,7 +59,7 @@ MUTANTS = [
     ),
     mutant(
         "a heartbeat in the future proves nothing",
-        Change("monitoring/health.py", "None if age < -FUTURE else age", "age"),
+        Change("monitoring/notes.py", "None if age < -FUTURE else age", "age"),
         red=[f"{SET_BACK}test_a_heartbeat_in_the_future_proves_nothing"],
     ),
     mutant(

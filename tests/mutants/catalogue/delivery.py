@@ -113,7 +113,7 @@ MUTANTS = [
     ),
     mutant(
         "deadlocks and serialization failures spend no attempt",
-        Change("delivery/execution.py", "return sqlstate(error) in CONFLICTS", "return False"),
+        Change("models/sql/errors.py", "return sqlstate(error) in CONFLICTS", "return False"),
         red=[
             "delivery/test_conflicts::test_a_row_that_waits_too_long_for_a_lock_is_redone_alone_and_spends_nothing",
             "delivery/test_conflicts::test_the_victim_of_a_deadlock_is_redone_and_spends_nothing",
@@ -124,7 +124,7 @@ MUTANTS = [
         "a start heals a connection that broke while idle",
         Change(
             "delivery/starting.py",
-            "        sessions.drop(connections[conf().database])\n        return named.run(",
+            "        _break_off()\n        strays.give_back(worker_name())\n        return named.run(",
             "        raise\n        return named.run(",
         ),
         red=["delivery/test_world_down::test_rows_are_started_although_the_session_has_turned_read_only"],

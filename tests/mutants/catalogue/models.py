@@ -102,7 +102,9 @@ MUTANTS = [
     mutant(
         "what is fetched from is sent alone",
         Change(
-            "models/sql/backlog.py", "cursor.execute(parts, params)", 'cursor.execute(f"SELECT 1; {parts}", params)'
+            "models/sql/backlog.py",
+            "            cursor.execute(sql, params)\n            rows",
+            '            cursor.execute(f"SELECT 1; {sql}", params)\n            rows',
         ),
         red=["delivery/test_drivers::test_what_is_fetched_from_is_sent_alone"],
     ),

@@ -100,7 +100,7 @@ MUTANTS = [
     ),
     mutant(
         "the desk names what a sleeping message waits for",
-        Change("admin/messages/detail.py", "    head = _head_before(message)\n", "    head = None\n"),
+        Change("admin/messages/detail.py", "if place and place.head else None", "if False else None"),
         red=["admin/messages/test_diagnosis::test_a_message_that_sleeps_behind_another_of_its_key_says_which"],
     ),
     mutant(

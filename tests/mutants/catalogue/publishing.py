@@ -36,7 +36,11 @@ MUTANTS = [
     ),
     mutant(
         "a key published again with another payload is refused",
-        Change("publishing.py", "if len(new) < len(batch):", "if len(new) > len(batch):"),
+        Change(
+            "publishing.py",
+            "            if len(new) < len(batch):\n                known",
+            "            if len(new) > len(batch):\n                known",
+        ),
         red=[
             "test_publishing::test_the_same_topic_and_key_with_another_payload_is_refused_and_the_transaction_goes_on",
             "test_publishing::test_the_same_key_twice_in_one_call_with_two_payloads_is_refused",

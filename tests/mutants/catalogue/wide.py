@@ -5,6 +5,7 @@ from tests.mutants.mutant import Change, mutant
 WIDE = "delivery/wide/"
 CALLS, PLACES, RATES = f"{WIDE}test_calls::", f"{WIDE}test_places::", f"{WIDE}test_rates::"
 SESSIONS, ONCE, LISTS = f"{WIDE}test_sessions::", f"{WIDE}test_at_most_once::", f"{WIDE}test_lists::"
+READY = f"{WIDE}test_ready::"
 
 MUTANTS = [
     mutant(
@@ -18,8 +19,32 @@ MUTANTS = [
     ),
     mutant(
         "no row is started before its call has a place",
-        Change("delivery/wide/pool.py", "room = min(lane.room, conf()", "room = min(1000, conf()"),
+        Change("delivery/wide/pool.py", "min(lane.room, conf().places - taken)", "conf().places - taken"),
         red=[f"{CALLS}test_no_row_is_started_before_its_call_has_a_place"],
+    ),
+    mutant(
+        "what is ready and gets no place is left to others",
+        Change("delivery/wide/lanes.py", "if all_of_them or call.at < before", "if all_of_them"),
+        red=[f"{READY}test_what_is_ready_and_gets_no_place_is_given_back_and_spends_nothing"],
+    ),
+    mutant(
+        "what is ready is given back by a process that ends",
+        Change(
+            "delivery/wide/pool.py",
+            "            self._let_hints_go()\n            self._give_back_ready(all_of_them=True)\n",
+            "            self._let_hints_go()\n",
+        ),
+        red=[f"{READY}test_a_process_that_ends_gives_back_what_is_ready"],
+    ),
+    mutant(
+        "what must not be lost is never kept ready",
+        Change("delivery/wide/lanes.py", "keeps_none = self.consumer.at_most_once or", "keeps_none ="),
+        red=[f"{READY}test_what_must_not_be_lost_or_has_a_rate_is_never_kept_ready"],
+    ),
+    mutant(
+        "what is ready and was taken from us is not called",
+        Change("delivery/wide/lanes.py", "            if call.is_held:\n", "            if True:\n"),
+        red=[f"{READY}test_what_is_ready_and_no_longer_ours_is_not_called"],
     ),
     mutant(
         "the lease of a call is renewed while it lives",
@@ -43,7 +68,7 @@ MUTANTS = [
     ),
     mutant(
         "nothing is sent for which there is no place",
-        Change("maintenance/width.py", 'Sum(F("width") - F("taken"))', 'Sum(F("width"))'),
+        Change("maintenance/width.py", 'said["places"] - said["taken"]', 'said["places"]'),
         red=[f"{PLACES}test_while_all_places_are_taken_the_rescan_neither_sends_nor_counts"],
     ),
     mutant(
@@ -67,6 +92,15 @@ MUTANTS = [
         red=[f"{PLACES}test_suspects_run_beside_nobody_else"],
     ),
     mutant(
+        "an error is judged by the session that it was met on",
+        Change(
+            "delivery/database_errors.py",
+            "broke = not connections[conf().database].is_usable() if closed is None else",
+            "broke = not connections[conf().database].is_usable() if True else",
+        ),
+        red=[f"{SESSIONS}test_a_session_that_ends_spends_nothing_although_there_is_a_new_one_when_it_is_judged"],
+    ),
+    mutant(
         "a loss among others is never charged",
         Change("policy.py", "if among > 1 or counters.lost", "if counters.lost"),
         red=[f"{PLACES}test_a_loss_among_others_is_free_however_often"],
@@ -78,8 +112,18 @@ MUTANTS = [
     ),
     mutant(
         "what was started without a call is given back",
-        Change("delivery/wide/pool.py", "        if self._has_strays:\n", "        if False:\n"),
+        Change("delivery/strays.py", "if not _expected.value[0]:", "if True:"),
         red=[f"{ONCE}test_what_was_started_without_a_call_because_the_answer_was_lost_is_given_back"],
+    ),
+    mutant(
+        "what a hint has started without knowing is given back",
+        Change("delivery/chunks.py", "        starting.give_back_strays()\n", ""),
+        red=["delivery/test_strays::test_what_else_is_due_is_started_again_by_the_next_hint"],
+    ),
+    mutant(
+        "rows are locked by id where two threads update the same",
+        Change("models/sql/calls.py", " AND id IN (SELECT id FROM locked)", " AND true"),
+        red=["models/test_lock_order::test_who_waits_for_a_row_has_locked_none_behind_it"],
     ),
     mutant(
         "calls that were started are taken from the rate",

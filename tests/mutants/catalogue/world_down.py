@@ -58,7 +58,7 @@ MUTANTS = [
     ),
     mutant(
         "a conflict in the settling block spends no try",
-        Change("delivery/non_atomic.py", "error is settlement.failed and execution.is_conflict(error)", "False"),
+        Change("delivery/non_atomic.py", "error is settlement.failed and is_conflict(error)", "False"),
         red=[f"{HERE}::test_a_conflict_in_the_settling_block_spends_nothing_and_the_key_stays"],
     ),
     mutant(

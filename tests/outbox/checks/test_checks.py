@@ -19,6 +19,7 @@ from outbox.checks import celery as celery_checks
 from outbox.checks import check_deployment, check_settings
 from outbox.checks import database as database_checks
 from outbox.checks.celery import WHY_NEEDED
+from outbox.checks.queues import check_queues
 from outbox.maintenance.schedule import ENTRIES
 from outbox.worker.integration import NEEDED, QUEUES_OF_CELERY, REUSE
 from tests.harness.beat import BEAT_TABLES, needs_beat_tables
@@ -135,6 +136,7 @@ UNSAFE = [
     ("W004", {"consumer": {"chunk": 65, "timeout": timedelta(seconds=5)}}),
     ("W007", {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.SERIALIZABLE)}),
     ("W007", {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.REPEATABLE_READ)}),
+    ("W007", {"database": changed(POSTGRESQL, isolation_level=int(IsolationLevel.SERIALIZABLE.value))}),
     ("W008", {"database": changed(SQLITE, timeout=None)}),
     ("W009", {"database": changed(SQLITE, init_command=None)}),
     ("W010", {"USE_TZ": False, "DJANGO_CELERY_BEAT_TZ_AWARE": False}),
@@ -148,7 +150,7 @@ UNSAFE = [
         {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}},
         marks=needs_beat_tables,
     ),
-    ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
+    ("W060", {"outbox_settings": {"GRACE": timedelta(seconds=6)}}),
     ("E006", {"outbox_settings": {"ALERT_HOOK": "nobody.there"}}),
     ("E006", {"outbox_settings": {"ALERT_HOOK": "outbox.conf.FOR_EVER"}}),
     ("W027", {"celery": {"task_annotations": {"*": {"rate_limit": "10/s"}}}}),
@@ -166,6 +168,10 @@ UNSAFE = [
         },
     ),
     ("I002", {"database": {**POSTGRESQL, "ATOMIC_REQUESTS": True}}),
+]
+
+UNSAFE_AND_THE_ENGINES_OWN = [
+    ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
     ("W025", {"outbox_settings": {"HINT_TIME": timedelta(seconds=6)}}),
 ]
 
@@ -215,6 +221,11 @@ FINE_WHEN_DEPLOYED = [
 @pytest.mark.parametrize(("id", "host"), UNSAFE)
 def test_what_is_unsafe_is_found_and_nothing_else(look: Any, id: str, host: dict[str, Any]) -> None:
     assert look(**host) == {id}
+
+
+@pytest.mark.parametrize(("id", "host"), UNSAFE_AND_THE_ENGINES_OWN)
+def test_what_is_the_engine_s_own_and_unsafe_is_named_for_both(look: Any, id: str, host: dict[str, Any]) -> None:
+    assert look(**host) == {id, "W060"}
 
 
 @pytest.mark.parametrize(("id", "host"), UNSAFE_WHEN_DEPLOYED)
@@ -322,7 +333,45 @@ def test_where_wildcards_are_used_declaring_topics_is_suggested(look: Any, only:
     assert check_settings() == []
 
 
+def test_what_an_operator_could_never_take_back_is_found(look: Any) -> None:
+    def follow(closings: Any) -> None: ...
+
+    assert look(consumer={"on_handled": follow}) == {"W033"}
+    assert look(consumer={"on_handled": follow, "on_reopened": follow}) == set()
+
+
+class UsersElsewhere:
+    """A router that keeps users in a database of their own."""
+
+    def db_for_write(self, model: Any, **_hints: Any) -> str | None:
+        return "people" if model._meta.app_label == "auth" else None
+
+    db_for_read = db_for_write
+
+
+def test_a_hook_whose_app_is_written_to_another_database_is_found(look: Any) -> None:
+    def follow(closings: Any) -> None: ...
+
+    follow.__module__ = "django.contrib.auth.models"
+    hooks = {"on_handled": follow, "on_reopened": follow}
+
+    assert look(consumer=hooks) == set()
+    assert look(consumer=hooks, DATABASE_ROUTERS=[UsersElsewhere()]) == {"E012"}
+
+
 def test_a_consumer_of_no_declared_topic_is_found(look: Any, declare: Any) -> None:
     declare("test.bought")
 
     assert look() == {"W026"}
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_a_broker_that_lets_nobody_in_is_warned_of_before_anything_has_rescanned(monkeypatch):
+    wrong = queues.celery_app().conf.broker_write_url.replace("guest:guest", "guest:wrong")
+    monkeypatch.setitem(queues.celery_app().conf, "broker_write_url", wrong)
+
+    [warning] = check_queues()
+
+    assert warning.id == "outbox.W031"
+    assert "password" in str(warning.msg)

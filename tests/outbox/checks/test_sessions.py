@@ -28,6 +28,14 @@ def on_session():
                 cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
 
     yield open_with
+    close_session()
+
+
+def close_session():
+    """Close it, whether it was opened while there was a pool or not: Django asks for the pool that it came from."""
+    if connection.connection is not None and not hasattr(connection.connection, "_pool"):
+        connection.connection.close()
+        connection.connection = None
     connection.close()
 
 
@@ -63,8 +71,9 @@ def test_threads_that_need_more_sessions_than_the_server_has_are_found(
     only, on_session, monkeypatch, pool, concurrency, ids
 ):
     only(timeout=timedelta(seconds=15))
-    on_session()
+    close_session()
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", None)  # it has a limit of its own
+    on_session()
     monkeypatch.setitem(queues.celery_app().conf, "worker_pool", pool)
     monkeypatch.setitem(queues.celery_app().conf, "worker_concurrency", concurrency)
 

@@ -156,6 +156,38 @@ def test_a_snooze_without_a_span_waits_a_minute_costs_no_attempt_and_says_so(lis
     assert [(record.levelname, sentence in record.getMessage()) for record in ours] == [("WARNING", True)]
 
 
+@pytest.mark.parametrize(
+    ("after", "waits", "said"),
+    [(30, True, "taken for 0:00:30"), (-1, False, "it was left out"), ("soon", False, "it was left out")],
+)
+def test_an_unavailable_without_a_span_says_so_and_takes_a_number_for_seconds(listen, caplog, after, waits, said):
+    def down(_message):
+        raise Unavailable("busy", after=after)
+
+    listen(down)
+    id = publish_message()
+
+    chunks.deliver("test.till", [id])
+
+    sentence = f"busy (Unavailable takes after= as a timedelta greater than zero, not {after!r}; {said})"
+    assert state_of(id).last_error == f"Unavailable: {sentence}"
+    assert Message.objects.filter(pk=id, not_before__gt=Now() + timedelta(seconds=20)).exists() is waits
+    assert any(sentence in record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("returned", [Reject("not for sale"), Snooze, ValueError("jammed")])
+def test_an_error_that_is_returned_instead_of_raised_is_no_success(listen, atomic, returned):
+    listen(lambda _message: returned, atomic=atomic)
+    id = publish_message()
+
+    chunks.deliver("test.till", [id])
+
+    assert state_of(id).status == "pending"
+    assert "test.till returned" in state_of(id).last_error
+    assert "it must raise it instead" in state_of(id).last_error
+
+
 def test_a_handler_that_catches_an_error_in_its_own_savepoint_succeeds(listen):
     def careful(message):
         Effect.objects.create(key=message.key, message_id=message.pk, attempt=message.attempts, pid=1)

@@ -9,6 +9,7 @@ from django.utils import translation
 
 from outbox.monitoring.findings import Finding, Level, What, evaluate, in_words, many, worst
 from outbox.monitoring.measurements import CAP, ConsumerMeasurements, Measurements, Session
+from outbox.policy import Rate
 from tests.harness.clock import HOUR, MINUTE, SECOND
 from tests.outbox.monitoring.measured import FINE, LIMITS, of, of_consumer
 
@@ -168,13 +169,27 @@ def test_behind_an_open_breaker_the_age_is_blamed_on_what_is_down():
     measurements = {"pending": 12, "oldest": 6 * MINUTE, "breaker_open": True, "probe_in": 20 * SECOND}
 
     assert of_consumer(What.OLDEST, **measurements) == [
-        ("warning", "coupon: oldest pending 6 min, limit 5 min, waiting: 12 messages; what it needs is down.")
+        (
+            "warning",
+            "coupon: oldest pending 6 min, limit 5 min, waiting: 12 messages; what it needs is down or wants to be "
+            "left alone.",
+        )
     ]
     assert of_consumer(What.BREAKER, **measurements) == [
         (
             "warning",
-            "coupon: what it needs is down, the breaker is open, waiting: 12 messages, next probe in 20 s. Look at the "
-            "service behind it; the breaker closes by itself.",
+            "coupon: what it needs is down or wants to be left alone, the breaker is open, waiting: 12 messages, next "
+            "probe in 20 s. Look at the service behind it; the breaker closes by itself.",
+        )
+    ]
+
+
+def test_with_a_rate_the_age_is_blamed_on_it_and_people_hear_how_long_the_rest_takes():
+    assert of_consumer(What.OLDEST, pending=600, oldest=6 * MINUTE, rate=Rate.parse("100/min")) == [
+        (
+            "warning",
+            "coupon: oldest pending 6 min, limit 5 min, waiting: 600 messages. It is called at most 100/min, so they "
+            "take 6 min at least. Is a worker on the queue mine.coupon, and do its attempts fail?",
         )
     ]
 
@@ -210,7 +225,8 @@ def test_a_consumer_gone_from_the_code_is_critical_while_messages_wait_for_it():
     assert of_consumer(What.GONE, **gone) == [
         (
             "critical",
-            "coupon: not in the running code, waiting: 4 messages, to fail in 23 h. Deploy the consumer again.",
+            "coupon: not in the running code, waiting: 4 messages, to fail in 23 h. Deploy the consumer again: in an "
+            "app's consumers.py, under this name (name= keeps it where its function is renamed).",
         )
     ]
     ((level, sentence),) = of_consumer(What.GONE, **{**gone, "gone_for": 4 * MINUTE})
@@ -292,8 +308,8 @@ def test_the_worst_comes_first():
 def test_counting_stops_and_says_so():
     assert many(0) == "0 messages"
     assert many(1) == "1 message"
-    assert many(CAP - 1) == "10,000 messages"
-    assert many(CAP) == "more than 10,000 messages"
+    assert many(CAP - 1) == "200,000 messages"
+    assert many(CAP) == "more than 200,000 messages"
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import outbox
 from outbox.maintenance import rollup
-from outbox.models import Message, MinuteStat
+from outbox.models import Message, MinuteStat, Places
 from outbox.monitoring.metrics import exposition
 from tests.harness.clock import MINUTE, SECOND, database_time
 from tests.harness.rows import BOOK, TAKE, all_is_well, attempt, rescanned, sales, set_consumer
 
 BOUNDS = ("0.01", "0.025", "2.5", "5.0", "+Inf")
+CALL = "shop.call"
 MONITORING = Path(outbox.__file__).parent / "monitoring"
 FUNCTIONS = {
     *("max", "sum", "by", "on", "and", "unless", "rate", "increase", "absent", "histogram_quantile", "label_values"),
@@ -53,6 +54,24 @@ def test_what_waits_and_what_holds_it_back_can_be_scraped():
     assert [samples["outbox_breaker_open", name] for name in (BOOK, TAKE)] == [0, 1]
     assert [samples["outbox_consumer_gone", name] for name in (BOOK, "shop.gone")] == [0, 1]
     assert samples["outbox_findings", "critical"] == 1
+
+
+@pytest.mark.django_db
+def test_the_places_of_calls_beside_each_other_and_the_keys_that_are_held_can_be_scraped():
+    all_is_well()
+    for worker, taken in (("host:1", 50), ("host:2", 3)):
+        Places.objects.say(CALL, worker, width=50, taken=taken, stuck=1)
+    sales.failed(ordering_key="anna")
+    sales.pending(ordering_key="anna")
+
+    samples = scrape()
+
+    assert [samples[name, CALL] for name in ("outbox_places", "outbox_places_taken", "outbox_calls_given_up")] == [
+        100,
+        53,
+        2,
+    ]
+    assert [samples["outbox_held_keys", name] for name in (BOOK, CALL)] == [1, 0]
 
 
 @pytest.mark.django_db

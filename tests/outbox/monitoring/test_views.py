@@ -4,7 +4,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 
 from tests.harness.clock import SECOND
@@ -58,6 +58,18 @@ def test_a_database_that_does_not_answer_is_a_reason_and_no_crash(client):
 
     reasons = ["The database does not answer (refused)."]
     assert (answer.status_code, answer.json()) == (503, {"ready": False, "reasons": reasons})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/readyz", "/metrics"])
+def test_tables_that_are_missing_are_no_database_that_is_away(client, path):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE outbox_heartbeat RENAME TO moved_away")
+
+    answer = client.get(path)
+
+    assert answer.status_code == 503
+    assert "run manage.py migrate outbox" in answer.content.decode()
 
 
 def test_without_a_database_there_are_no_metrics_and_no_crash(client):

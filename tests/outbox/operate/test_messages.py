@@ -15,10 +15,9 @@ from django.utils import timezone
 
 from outbox import audit, operate, registry
 from outbox.errors import Conflict, NotAllowed
-from outbox.models import AuditEntry, HandledAs, Message, Resolution, Status
+from outbox.models import AuditEntry, Evidence, HandledAs, Message, Resolution, Status
 from outbox.operate import messages
 from outbox.operate.actions import Action
-from outbox.operate.wording import format_evidence
 from tests.harness.desk import ISSUE, user, wins
 from tests.harness.threads import at_once
 
@@ -97,7 +96,8 @@ def test_mark_handled_asks_for_evidence_and_keeps_it(lead: User) -> None:
     )
 
     assert (handled.status, handled.resolution, handled.exhausted_at) == (Status.SUCCESS, Resolution.HANDLED, None)
-    assert format_evidence(handled) == "compensated otherwise: voucher 9"
+    kept = Evidence.objects.get()
+    assert (str(kept), kept.message_id, kept.actor) == ("compensated otherwise: voucher 9", message.pk, "lead")
 
 
 @pytest.mark.parametrize("make", [wins.handled, wins.discarded])
@@ -106,7 +106,7 @@ def test_reopen_takes_a_person_s_decision_back(make, lead: User) -> None:
 
     reopened = operate.reopen(message.pk, revision=1, actor=lead, reason="the number was wrong")
 
-    assert (reopened.status, reopened.resolution, reopened.evidence, reopened.revision) == ("failed", "", "", 2)
+    assert (reopened.status, reopened.resolution, reopened.revision) == ("failed", "", 2)
     assert reopened.exhausted_at == reopened.finished_at is not None
 
 
@@ -276,7 +276,7 @@ def test_the_command_retries_what_it_can_and_says_what_it_cannot(capsys, hints: 
         call_command("outbox_retry", str(failed.pk), str(done.pk), "--reason", "till mended", "--actor", "ada")
 
     out, err = capsys.readouterr()
-    assert out == f"{failed.pk}: pending again\n"
+    assert out == f"{failed.pk}: pending again (desk.issue)\n"
     assert err == f"{done.pk}: The machine has done this one; nothing is left to do.\n"
     entry = AuditEntry.objects.get()
     assert (entry.actor, entry.reason, entry.message_id) == ("ada", "till mended", failed.pk)

@@ -11,11 +11,20 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from outbox import operate
-from outbox.models import AttemptOutcome, ConsumerState, GroupState, HandledAs, Message, MinuteStat, Status
+from outbox.models import (
+    AttemptOutcome,
+    ConsumerState,
+    EvidenceKind,
+    GroupState,
+    HandledAs,
+    Message,
+    MinuteStat,
+    Status,
+)
 from outbox.policy import Reason
 from tests.harness.browsing import PHONE, Open, violations
 from tests.harness.desk import ISSUE, ORDER, failure_group, wins
-from tests.harness.rows import attempt
+from tests.harness.rows import attempt, proof
 from tests.harness.translation import FILES, strings_of_code, strings_of_template
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -32,6 +41,12 @@ def story(lead: User) -> dict[str, str]:
     attempt(order, 3, error="ReadTimeout", traceback="Traceback (most recent call last): " + "y" * 300)
     handled = wins.failed("A-2")
     operate.mark_handled(handled.pk, revision=0, actor=lead, reason="R", outcome=HandledAs.ISSUED, evidence="E-1")
+    reopened = wins.failed("A-6")
+    operate.mark_handled(reopened.pk, revision=0, actor=lead, reason="R", outcome=HandledAs.ISSUED, evidence="E-2")
+    operate.reopen(reopened.pk, revision=1, actor=lead, reason="R")
+    doubled = wins.success("A-7")
+    proof(doubled, "https://vendor.example/7", kind=EvidenceKind.LINK, retried_at=Now())
+    proof(doubled, retracted_at=Now())
     discarded = wins.failed("A-3")
     operate.discard(discarded.pk, revision=0, actor=lead, reason="R")
     wins.failed("head", ordering_key="till 1")
@@ -43,6 +58,8 @@ def story(lead: User) -> dict[str, str]:
         "ended the transaction": wins.failed("A-5", reason=Reason.ENDED_TRANSACTION),
         "failed": order,
         "handled": handled,
+        "reopened": reopened,
+        "issued twice": doubled,
         "discarded": discarded,
         "pending": wins.pending("p"),
         "started": wins.started("s"),

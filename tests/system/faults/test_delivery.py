@@ -18,7 +18,7 @@ def test_a_message_is_delivered_by_a_worker_within_a_moment_of_its_commit(busy):
         id,
     )
     assert (status, attempts, by_hint) == ("success", 1, True)
-    assert int(worker.rpartition(":")[2]) in {process.pid for process in busy.the_worker.family()}
+    assert int(worker.split(":")[1]) in {process.pid for process in busy.the_worker.family()}
     assert busy.rows("SELECT attempt FROM shop_effect WHERE message_id = %s", id) == [(1,)]
     assert broken(busy) == {}
 

@@ -13,11 +13,13 @@ from tests.harness.installation import SHORT, installed, migrate
 from tests.harness.postgres import Server, programs
 from tests.harness.program import eventually
 from tests.harness.proxy import Proxy
+from tests.shop.consumers import QUICK
 
 pytestmark = [pytest.mark.processes, pytest.mark.services]
 
 READ_ONLY_SECONDS = 4
 SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name = '{}' AND pg_is_in_recovery()"
+TRIES_LEFT = "SELECT DISTINCT attempt_limit - attempts FROM outbox_message"
 LEFT = "SELECT pg_is_in_recovery(), count(*) FROM outbox_message WHERE finished_at IS NULL"
 
 
@@ -83,6 +85,7 @@ def test_a_failover_that_leaves_sessions_alive_and_read_only_spends_no_attempt(s
         assert left > 0
         assert "the database is away" in installation.the_worker.said()
         assert installation.statuses("failover ") == {"success": len(keys)}
+        assert installation.rows(TRIES_LEFT) == [(QUICK.limit - 1,)]
         assert installation.rows("SELECT outcome, error FROM outbox_attempt WHERE outcome <> 'unavailable'") == []
         assert installation.count("SELECT count(*) FROM shop_effect") == len(keys)
         assert installation.the_worker.is_running()

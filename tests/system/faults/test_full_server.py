@@ -108,8 +108,9 @@ def test_a_full_disk_spends_nothing_and_is_named_and_over_when_there_is_room(cro
             file.write(bytes(4096))
 
     try:
-        eventually(lambda: "No space left on device" in crowded.the_worker.said(), within=20)
-        eventually(lambda: "No space left on device" in str(crowded.rows(LAST_RESCAN)), within=20)
+        eventually(lambda: "No space left on device" in crowded.the_worker.said(), within=60)
+        # Each pass takes some of the room that pages still have, and says so when there is none.
+        eventually(lambda: "No space left on device" in str(crowded.rows(LAST_RESCAN)), within=60)
         said = status(crowded)
     finally:
         ballast.unlink()
@@ -144,7 +145,7 @@ def test_a_server_without_a_place_for_a_session_spends_nothing_and_is_named(crow
             connection.close()
     crowded.wait_until_finished("crowd ", count=len(keys), within=60)
 
-    assert said.startswith("CommandError: the database does not answer: connection ")
+    assert "CommandError: the database does not answer: connection " in said
     assert "FATAL:  sorry, too many clients already" in said
     assert left_and_done(crowded, "crowd ") == ([(2,)], [(60, 60)])
     assert crowded.statuses("crowd ") == {"success": 60}

@@ -124,9 +124,9 @@ def test_every_lost_attempt_is_on_record(storm):
 
 def started_by(worker, installation):
     """Return the keys of what the worker's processes hold at the moment."""
-    names = [f":{process.pid}" for process in worker.family()]
+    family = {str(process.pid) for process in worker.family()}
     held = installation.rows("SELECT key, worker FROM outbox_message WHERE status = 'started'")
-    return [key for key, holder in held if holder.endswith(tuple(names))]
+    return [key for key, holder in held if holder.split(":")[1] in family]
 
 
 def given_back(installation):

@@ -71,6 +71,19 @@ def test_publishing_does_not_notice_that_the_broker_is_away(linked, state):
     assert broken(linked) == {}
 
 
+def test_while_the_broker_is_away_workers_rescan_and_note_it(linked):
+    noted = "SELECT count(*) FROM outbox_heartbeat WHERE name = 'rescan' AND data->>'broker_away' = 'true'"
+    eventually(lambda: linked.count(noted) == 0, within=40)
+
+    linked.proxy.become(REFUSING)
+    try:
+        eventually(lambda: linked.count(noted) == 1, within=40, what="a worker has met no broker")
+    finally:
+        linked.proxy.become(OPEN)
+
+    eventually(lambda: linked.count(noted) == 0, within=40)
+
+
 def test_work_that_is_under_way_when_the_link_is_cut_goes_on_and_costs_no_attempt(linked):
     client, proxy = linked.the_client, linked.proxy
     client.publish("shop.sold", ["under way"], {"do": "sleep", "seconds": 3})

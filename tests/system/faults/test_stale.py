@@ -108,9 +108,9 @@ def stop_one(installation):
 
 
 def held_by(worker, installation):
-    names = tuple(f":{process.pid}" for process in worker.family())
+    family = {str(process.pid) for process in worker.family()}
     started = installation.rows("SELECT key, worker FROM outbox_message WHERE status = 'started'")
-    return [key for key, name in started if name.endswith(names)]
+    return [key for key, name in started if name.split(":")[1] in family]
 
 
 def holder_of(installation, key):

@@ -1,6 +1,7 @@
 """Failure groups: which matter first."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from outbox.admin import counts
+from outbox.admin.counts import BoundedCount
 from outbox.admin.failures import groups
-from outbox.admin.messages.listing import BoundedCount
 from outbox.models import FailureCount, GroupState, Message
+from tests.harness.clock import HOUR, database_time
 from tests.harness.desk import ORDER, failure_group, wins
 from tests.harness.rows import attempt
 
@@ -24,7 +27,7 @@ def test_what_is_most_stuck_comes_first_then_what_is_new_then_what_failed_last()
     failure_group("harmless", failures=900)
     FailureCount.objects.filter(group__title="the harmless jams").update(last_at=timezone.now() + timedelta(hours=1))
 
-    found = groups.read_groups()
+    found = groups.read_groups(groups.stuck_now())
 
     assert [one.group.title for one in found] == [
         "the often jams",
@@ -51,33 +54,30 @@ def test_stuck_is_what_waits_for_a_person_now_of_this_group_and_consumer() -> No
 
 def test_counting_and_looking_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groups, "GROUPS_READ", 1)
+    monkeypatch.setattr(groups, "CAP", 3)
+    monkeypatch.setattr(counts, "CAP", 3)
     failure_group("older", stuck=3)
     FailureCount.objects.update(last_at=timezone.now() - timedelta(days=1))
-    failure_group("newer", stuck=3)
+    failure_group("newer", stuck=4, consumer=ORDER)
 
-    with CaptureQueriesContext(connection) as queries:
-        found = groups.read_groups(up_to=2)
+    found = groups.read_groups(groups.stuck_now())
 
     assert [(one.group.title, one.stuck) for one in found] == [("the newer jams", BoundedCount(2, more=True))]
-    assert "LIMIT 3" in queries[-1]["sql"]
 
 
-def test_what_was_only_counted_to_be_ranked_is_counted_again_and_ordered_by_that() -> None:
-    failure_group("many", stuck=4)
-    FailureCount.objects.update(last_at=timezone.now() - timedelta(days=1))
-    failure_group("some", stuck=3)
-    failure_group("one", stuck=1, failures=7)
+def test_what_is_stuck_is_counted_to_the_end_with_its_beginning_and_its_worth() -> None:
+    group = failure_group()
+    for n, at in enumerate((3, 1, 2)):
+        wins.failed(f"{n}", failure=group.pk, at=database_time() - at * HOUR, value=Decimal("2.50"), currency="EUR")
+    wins.failed("points", failure=group.pk, value=Decimal(7), currency="points")
+    wins.failed("worth nothing", failure=group.pk)
+    wins.failed("of another", value=Decimal(99), currency="EUR")
 
-    ranked = groups.read_groups(up_to=2)
-    counted = groups.recount_stuck(ranked)
+    (one,) = groups.read_stuck_groups(groups.stuck_now())
 
-    assert [one.group.title for one in ranked] == ["the some jams", "the many jams", "the one jams"]
-    assert [(one.group.title, one.stuck.counted) for one in counted] == [
-        ("the many jams", 4),
-        ("the some jams", 3),
-        ("the one jams", 1),
-    ]
-    assert {(one.total, one.last_at) for one in counted} == {(one.total, one.last_at) for one in ranked}
+    assert one.stuck == BoundedCount(5, more=False)
+    assert one.worth == {"EUR": Decimal("7.50"), "points": Decimal(7)}
+    assert one.stuck_since == Message.objects.exhausted().earliest("exhausted_at").exhausted_at
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_is_ignored_or_fixed_is_out_of_the_way_until_it_grows_or_is_stuck(
 ) -> None:
     failure_group(failures=10, stuck=stuck, **fields)
 
-    sorted_out = groups.tabs_of(groups.read_groups())
+    sorted_out = groups.tabs_of(groups.read_groups(groups.stuck_now()))
 
     assert {name: len(found) for name, found in sorted_out.items()} == {
         groups.OPEN: 0,
@@ -126,14 +126,14 @@ def test_a_ticket_is_a_link_only_to_the_web(ticket: str, url: str) -> None:
     assert one.ticket_url == url
 
 
-def test_the_list_costs_the_same_two_statements_however_many_groups_there_are() -> None:
+def test_the_list_costs_the_same_few_statements_however_many_groups_there_are() -> None:
     for n in range(12):
         failure_group(str(n), stuck=2)
 
     with CaptureQueriesContext(connection) as queries:
-        assert len(groups.read_groups()) == 12
+        assert len(groups.read_groups(groups.stuck_now())) == 12
 
-    assert len(queries) == 2
+    assert len(queries) == 4
 
 
 @pytest.mark.services
@@ -141,7 +141,8 @@ def test_an_index_counts_what_is_stuck() -> None:
     failure_group(stuck=1)
     pattern = Message.objects.values().get()
     Message.objects.bulk_create(
-        Message(**{**pattern, "id": None, "key": str(n), "failure": f"{n % 40:064}"}) for n in range(2_000)
+        Message(**{**pattern, "id": None, "key": str(n), "consumer": f"c.{n % 20}", "failure": f"{n % 40:064}"})
+        for n in range(2_000)
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE outbox_message")
@@ -149,12 +150,11 @@ def test_an_index_counts_what_is_stuck() -> None:
         cursor.execute("SET LOCAL enable_bitmapscan = off")
 
     with CaptureQueriesContext(connection) as queries:
-        groups.read_groups()
+        groups.stuck_now()
 
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {queries[-1]['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "outbox_message_groups" in plan
     assert "Seq Scan on outbox_message" not in plan
 
 

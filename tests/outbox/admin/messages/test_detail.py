@@ -2,10 +2,11 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 from django.test import Client
 
 from outbox import operate
-from outbox.models import AttemptOutcome, AuditEntry, HandledAs, Message, Status
+from outbox.models import AttemptOutcome, AuditEntry, HandledAs, Message, Resolution, Status
 from tests.harness.desk import ORDER, wins
 from tests.harness.rows import attempt
 from tests.outbox.admin.acting import LIST, retry, url_of
@@ -29,7 +30,14 @@ def test_handled_discard_and_reopen_from_the_page(desk: Client) -> None:
 
     desk.post(
         url_of(first),
-        {"act": "handle", "revision": 0, "reason": "by phone", "outcome": "issued", "evidence": "VO-1"},
+        {
+            "act": "handle",
+            "revision": 0,
+            "reason": "by phone",
+            "outcome": "issued",
+            "kind": "order",
+            "evidence": "VO-1",
+        },
     )
     desk.post(url_of(second), {"act": "discard", "revision": 0, "reason": "test", "confirm": "on"})
     assert [message.resolution for message in Message.objects.order_by("id")] == ["handled", "discarded"]
@@ -103,6 +111,17 @@ def test_a_message_under_way_offers_nothing_and_says_why(desk: Client) -> None:
     assert "The machine is not done with it" in page.text
 
 
+def test_a_message_whose_time_was_over_says_so_in_its_timeline_and_can_only_be_replayed(desk: Client) -> None:
+    message = wins.pending()
+    closed = {"status": Status.FAILED, "resolution": Resolution.OVERDUE, "finished_at": Now(), "reason": "expired"}
+    Message.objects.filter(pk=message.pk).update(**closed)
+
+    page = desk.get(url_of(message))
+
+    assert "Closed by the machine: its time was over" in page.text
+    assert [panel.form.act for panel in page.context["panels"]] == ["replay"]
+
+
 def test_a_change_takes_a_post_with_a_csrf_token(lead: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(lead)
@@ -172,7 +191,7 @@ def test_the_page_tells_the_whole_story_in_order(desk: Client) -> None:
 
 
 def test_a_message_that_is_gone_leads_back_to_the_list(desk: Client) -> None:
-    for path in ("4711", "x", "9" * 40):
+    for path in ("4711", "x", "9" * 40, "9" * 5000):
         page = desk.get(f"{LIST}{path}/change/", follow=True)
 
         assert page.redirect_chain == [(LIST, 302)]

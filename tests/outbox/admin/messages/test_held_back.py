@@ -18,7 +18,10 @@ from tests.outbox.admin.acting import LIST, url_of
 pytestmark = pytest.mark.django_db
 
 UNTIL_RESUMED = "The consumer desk.issue was paused by ada: it goes on when somebody resumes it."
-DOWN = "What desk.issue needs is down: one message at a time is tried, and this one goes on when it is back."
+DOWN = (
+    "What desk.issue needs is down or wants to be left alone: one message at a time is tried, and this one goes on "
+    "when it is back."
+)
 
 
 def pause(**how: timedelta) -> ConsumerState:
@@ -79,7 +82,7 @@ def test_the_command_says_it_too(capsys: pytest.CaptureFixture[str]) -> None:
 
     call_command("outbox_retry", str(message.pk), "--reason", "mended", "--actor", "bob")
 
-    assert capsys.readouterr().out == f"{message.pk}: pending again. {UNTIL_RESUMED}\n"
+    assert capsys.readouterr().out == f"{message.pk}: pending again (desk.issue). {UNTIL_RESUMED}\n"
 
 
 def test_a_pause_without_an_end_goes_on_only_when_it_is_resumed() -> None:

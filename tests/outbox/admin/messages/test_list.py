@@ -44,7 +44,7 @@ def test_the_queue_opens_on_what_failed_and_is_unresolved(desk: Client) -> None:
     page = desk.get(LIST)
 
     assert [message.key for message, _described in page.context["rows"]] == ["waits-for-us"]
-    assert [tally.counted for _tab, tally, _url in page.context["tabs"]] == [1, 1, 1, 1, 1, 1, 0, 6]
+    assert [tally.counted for _tab, tally, _url in page.context["tabs"]] == [1, 1, 1, 1, 1, 1, 0, 0, 6]
     assert "waits-for-us" in page.text
 
 
@@ -73,7 +73,7 @@ def test_search_shows_any_status_and_says_so_when_there_is_nothing(desk: Client)
     wins.success("A-17")
 
     assert "A-17" in desk.get(LIST, {"q": " A-17 "}).text
-    assert "There is no message with the id “A-18”" in desk.get(LIST, {"q": "A-18"}).text
+    assert "There is no message that “A-18” means." in desk.get(LIST, {"q": "A-18"}).text
 
 
 def test_filters_survive_opening_a_message_acting_and_going_back(desk: Client) -> None:

@@ -19,7 +19,6 @@ pytestmark = pytest.mark.django_db
 def short_pages(monkeypatch) -> None:
     monkeypatch.setattr(listing, "ROWS_PER_PAGE", 3)
     monkeypatch.setattr(listing, "ROWS_READ", 7)
-    monkeypatch.setattr(listing, "ROWS_COUNTED", 5)
 
 
 def keys(page: listing.Page) -> list[str]:
@@ -129,15 +128,9 @@ def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: N
     assert near[limit].due_at < far[0].due_at
 
 
-@pytest.mark.parametrize("made", [0, 5, 6])
-def test_counting_stops(made: int, short_pages: None) -> None:
-    for n in range(made):
-        wins.failed(str(n))
-
-    assert listing.count_tab(find_tab("failed")) == listing.BoundedCount(min(made, 5), more=made > 5)
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "1_2", "-1", "9" * 30, "2026-01-01_5", "2026-13-45T00:00:00_5", "٣"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "1_2", "-1", "9" * 30, "9" * 5000, "2026-01-01_5", "2026-13-45T00:00:00_5", "٣"]
+)
 @pytest.mark.parametrize("slug", ["failed", "pending"])
 def test_a_cursor_that_makes_no_sense_shows_the_first_page(cursor: str, slug: str) -> None:
     wins.failed("a")
@@ -186,7 +179,6 @@ def test_an_index_answers_every_tab(tab: Tab, scope: Scope) -> None:
     with CaptureQueriesContext(connection) as queries:
         page = listing.read_page(tab, scope)
         listing.read_page(tab, scope, after=page.older or "1")
-        listing.count_tab(tab, scope)
 
     for query in queries:
         with connection.cursor() as cursor:
@@ -207,5 +199,4 @@ def test_a_group_of_failures_is_shown_whole_and_alone(short_pages: None) -> None
     newest = Message.objects.get(key="ours 3")
 
     assert shown == ["ours 3", "ours 2", "ours 1", "ours 0"]
-    assert listing.count_tab(tab, scope) == listing.BoundedCount(4, more=False)
     assert listing.next_failed(newest.pk, scope) == Message.objects.get(key="ours 2").pk

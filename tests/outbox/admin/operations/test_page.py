@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from outbox.admin.operations import page as operations_page
 from outbox.models import ConsumerState, Heartbeat, MinuteStat
+from outbox.monitoring.health import Reading
 from outbox.monitoring.measurements import CAP, ConsumerMeasurements, Measurements
 from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
 
@@ -90,10 +91,10 @@ def test_where_counting_stopped_the_tiles_say_so(desk: Client) -> None:
     consumers = (ConsumerMeasurements(name="a", pending=CAP), ConsumerMeasurements(name="b", started=5))
     measurements = Measurements(consumers=consumers, exhausted=CAP)
 
-    with mock.patch.object(operations_page, "measure", return_value=measurements):
+    with mock.patch.object(operations_page, "read", return_value=Reading(measurements, {}, [])):
         tiles = {tile.label: tile.value for tile in shown(desk).tiles}
 
-    assert (tiles["Unfinished"], tiles["Failed, unresolved"]) == ("10,005+", "10,000+")
+    assert (tiles["Unfinished"], tiles["Failed, unresolved"]) == ("200,005+", "200,000+")
 
 
 def test_every_link_on_the_page_leads_somewhere(desk: Client) -> None:
@@ -124,21 +125,7 @@ def test_the_worst_five_failure_groups_are_shown_and_the_rest_counted(desk: Clie
     page = desk.get(HOME)
 
     assert [one.group.title[4] for one in page.context["operations"].groups_shown] == list("65432")
-    assert "2 more kinds of failure" in page.text
-
-
-def test_the_groups_shown_are_counted_further_than_it_takes_to_find_them(
-    desk: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(operations_page, "RANKED_BY", 2)
-    for n in range(1, 8):
-        failure_group(str(n), stuck=n)
-
-    ranked = shown(desk).groups_shown
-
-    assert [(one.group.title[4], one.stuck.counted, one.stuck.more) for one in ranked] == [
-        (str(n), n, False) for n in (7, 6, 5, 4, 3)
-    ]
+    assert "1 more kind of failure" in page.text  # of the one with nothing stuck nobody needs to hear at night
 
 
 def test_it_costs_the_same_statements_however_many_messages_there_are(desk: Client) -> None:
@@ -155,7 +142,7 @@ def test_it_costs_the_same_statements_however_many_messages_there_are(desk: Clie
         wins.pending(str(n), consumer=ORDER)
 
     after = statements()
-    assert len(after) == with_one <= 21
+    assert len(after) == with_one <= 14  # with the savepoint around the figures
     assert [sql for sql in after if "outbox_message" in sql and "IS NOT NULL" not in sql and "IS NULL" not in sql] == []
 
 
@@ -188,7 +175,7 @@ def test_whoever_may_see_no_messages_sees_the_lists_alone(client: Client) -> Non
 
 
 def test_a_database_that_breaks_over_the_figures_leaves_the_lists(desk: Client) -> None:
-    with mock.patch.object(operations_page, "measure", side_effect=DatabaseError("statement timeout")):
+    with mock.patch.object(operations_page, "read", side_effect=DatabaseError("statement timeout")):
         page = desk.get(HOME)
 
     assert page.status_code == 200

@@ -4,6 +4,7 @@ The oracle reads effects in the table and in the vendor's book, which is a folde
 """
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -194,6 +195,7 @@ _INHERITED: list[Any] = []
 
 
 def _work_and_end(work: Callable[[], dict[str, Any]], answers: Path) -> None:
+    gc.freeze()  # no garbage is looked for in what the parent has: each page of it would be copied
     own = os.getpid()
     write, end, getpid, dumps = Path.write_text, os._exit, os.getpid, partial(json.JSONEncoder().encode)
     try:

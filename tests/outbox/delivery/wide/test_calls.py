@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from outbox import Unavailable
 from tests.harness.messages import (
     MessageState,
     effects,
@@ -176,6 +177,36 @@ def test_a_handler_that_blocks_the_loop_is_charged_and_those_beside_it_are_not(l
     assert kept_attempts(guilty)[0][1] == "failed"
     assert {outcome for id in ids for _number, outcome, _error in kept_attempts(id)} <= {"unavailable"}
     assert all("the event loop stood still" in error for id in ids for _n, _outcome, error in kept_attempts(id))
+
+
+def test_a_settle_by_a_coroutine_that_never_runs_is_a_failed_attempt(listen, deliver):
+    async def write() -> None:
+        await Effect.objects.acreate(key="lost", message_id=1, attempt=1, pid=1)
+
+    async def handler(message):
+        await message.settle(write)
+
+    till = listen(handler, atomic=False, concurrency=5)
+    id = publish_message()
+
+    deliver(till, [id])
+
+    wait_for(lambda: kept_attempts(id))
+    assert state_of(id).status == "pending"
+    assert "message.settle() was given a function that returns a coroutine" in kept_attempts(id)[0][2]
+
+
+def test_an_async_handler_that_returns_an_error_has_not_succeeded(listen, deliver):
+    async def handler(_message):
+        return Unavailable("the bank does not answer")
+
+    till = listen(handler, atomic=False, concurrency=5)
+    id = publish_message()
+
+    deliver(till, [id])
+
+    wait_for(lambda: kept_attempts(id))
+    assert "it must raise it instead" in kept_attempts(id)[0][2]
 
 
 def test_a_settle_that_is_not_awaited_is_a_failed_attempt(listen, deliver):

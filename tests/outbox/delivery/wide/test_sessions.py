@@ -1,13 +1,19 @@
 """Database sessions of handlers in threads, and what async handlers leave open."""
 
+import asyncio
+import os
+import socket
 import threading
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
+from outbox import Backoff
+from outbox.delivery import chunks
 from tests.harness.messages import kept_attempts, publish_message, publish_messages, state_of
 from tests.outbox.delivery.wide.conftest import all_are, wait_for
 from tests.shop.models import Effect, Tag
@@ -131,3 +137,39 @@ def test_async_handlers_of_a_process_share_one_session(listen, deliver):
 
     wait_for(all_are("success", ids))
     assert len(backends) <= 2  # the first is closed when it was learnt from a second how a new one begins
+
+
+@pytest.mark.parametrize("how", ["terminated", "cut"])
+@pytest.mark.parametrize("way", ["one by one", "threads", "loop"])
+def test_a_session_that_ends_spends_nothing_although_there_is_a_new_one_when_it_is_judged(
+    listen, deliver, dispatched, way, how
+):
+    backends = []
+
+    def end_session():
+        Effect.objects.create(key="one", message_id=1, attempt=1, pid=0)
+        if how == "cut":
+            with closing(socket.socket(fileno=os.dup(connection.connection.fileno()))) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    def handler(message):
+        with message.settling():
+            end_session()
+
+    async def on_loop(message):
+        # The second stands in the thread's queue: it has a session before anybody judges the first.
+        await asyncio.gather(message.settle(end_session), sync_to_async(lambda: backends.append(backend()))())
+
+    width = {} if way == "one by one" else {"concurrency": 5}
+    till = listen(on_loop if way == "loop" else handler, atomic=False, retry=Backoff(limit=1), **width)
+    id = publish_message()
+
+    deliver(till, [id]) if width else chunks.deliver("test.till", [id])
+
+    wait_for(lambda: kept_attempts(id))
+    assert [outcome for _number, outcome, _error in kept_attempts(id)] == ["unavailable"]
+    assert len(backends) == (way == "loop")
+    assert state_of(id).status == "pending"
+    assert not Effect.objects.exists()

@@ -1,0 +1,1 @@
+"""Bulk operations on the desk: prepared from a list, previewed, started, watched."""

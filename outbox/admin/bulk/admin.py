@@ -1,0 +1,191 @@
+"""Bulk operations on the desk: a list, the page that prepares one, and the page of each."""
+
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from outbox.admin import rehearsing
+from outbox.admin.base import DeskAdmin, narrowed, origin_of
+from outbox.admin.bulk import forms, page
+from outbox.admin.messages.selection import read_picked
+from outbox.bulk import operations, selection
+from outbox.bulk.selection import Selection
+from outbox.errors import NotAllowed, OperatorError
+from outbox.models import BulkOperation
+from outbox.models.bulk import ACTIVE, BulkState, BulkVerb
+from outbox.models.row_ids import read_id
+from outbox.operate.actions import Action
+
+PER_PAGE = 50
+READ_AGAIN = 2
+"""Seconds after which the page of an operation that runs is read again."""
+
+
+@admin.register(BulkOperation)
+class BulkOperationAdmin(DeskAdmin):
+    """Bulk operations: looked at here, changed through ``outbox.bulk.operations`` alone."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that prepares an operation."""
+        prepare = path("prepare/", self.admin_site.admin_view(self.prepare_view), name="outbox_bulkoperation_prepare")
+        return [prepare, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the operations, the newest first; previews that nobody started are the last tab."""
+        self.check_view_permission(request)
+        tab = "drafts" if request.GET.get("tab") == "drafts" else ""
+        everything = BulkOperation.objects.order_by("-pk")
+        drafts = everything.filter(state=BulkState.DRAFT)
+        found = drafts if tab else everything.exclude(state=BulkState.DRAFT)
+        shown = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+        context = {
+            **self.page_context(request, gettext_lazy("Bulk operations")),
+            "drafts": bool(tab),
+            "summaries": [page.summarize(operation) for operation in shown.object_list],
+            "newer_url": _list_url(tab, shown.previous_page_number()) if shown.has_previous() else "",
+            "older_url": _list_url(tab, shown.next_page_number()) if shown.has_next() else "",
+            "may_prepare": bool(forms.offered_verbs(request.user)),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "outbox/desk/bulk_list.html", context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, _form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show an operation, or do to it what was posted and show it again."""
+        self.check_view_permission(request)
+        operation = _find(object_id)
+        if operation is None:
+            messages.warning(
+                request,
+                _("Bulk operation %(id)s is not there; a preview is removed after a day.") % {"id": object_id[:30]},
+            )
+            return HttpResponseRedirect(self.list_url())
+        bound, rehearsed = None, []
+        rehearsable = rehearsing.offered_of(operation, request.user)
+        if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
+            if not rehearsable:
+                raise PermissionDenied
+            rehearsed = rehearsing.rehearse_some(operation, rehearsable)
+        elif request.method == "POST":
+            bound = forms.make_form(request.POST.get("act", ""), operation, request.POST)
+            if bound is None:
+                raise PermissionDenied
+            form = bound
+            seen = partial(_revision_now, operation.pk)
+            if self.carry_out(request, form, operation.pk, seen=seen, done=lambda: form.done):
+                return HttpResponseRedirect(request.path)
+            operation = _find(object_id) or operation
+        shown = request.GET.get("show", "")
+        context = {
+            **self.page_context(request, page.headline(operation)),
+            "summary": page.summarize(operation),
+            "operation": operation,
+            "is_draft": operation.state == BulkState.DRAFT,
+            "panels": forms.build_panels(operation, request.user, bound),
+            "figures": page.figures(operation),
+            "counts": page.counts_in_words(operation),
+            "refused": page.refused_by_why(operation),
+            "samples": page.samples(operation) if request.user.has_perm("outbox.view_message") else [],
+            "shown": shown,
+            "rows": page.rows(operation, shown) if shown and request.user.has_perm("outbox.view_message") else [],
+            "may_rehearse": bool(rehearsable) and operation.remaining > 0,
+            "rehearse_most": rehearsing.SOME,
+            "rehearsed": rehearsed,
+            "settings": page.settings(operation),
+            "events": page.history(operation),
+            "follow_ups": _follow_ups(operation, request),
+            "every_seconds": 0 if operation.state == BulkState.DRAFT else READ_AGAIN,
+            "here": request.path,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "outbox/desk/bulk.html", context)
+
+    def prepare_view(self, request: HttpRequest) -> HttpResponse:
+        """Freeze what was chosen and lead to its preview; without a choice, ask for a list."""
+        if not forms.offered_verbs(request.user):
+            raise PermissionDenied
+        form = forms.ListForm()
+        if request.method == "POST":
+            form = forms.ListForm(request.POST, request.FILES)
+            is_list = "by" in request.POST
+            if not is_list or form.is_valid():
+                try:
+                    chosen = form.select() if is_list else _selected(request)
+                    verb = BulkVerb(request.POST.get("verb", ""))
+                    made = operations.prepare(verb, chosen, actor=request.user, origin=origin_of(request))
+                except (OperatorError, ValueError) as refusal:
+                    said = str(refusal) if isinstance(refusal, OperatorError) else _("Say what is to be done.")
+                    if not is_list:
+                        messages.error(request, said)
+                        return HttpResponseRedirect(self._back(request))
+                    form.add_error(None, said)
+                else:
+                    return HttpResponseRedirect(self._page_of(made))
+        context = {
+            **self.page_context(request, gettext_lazy("A bulk operation from a list")),
+            "form": form,
+            "here": request.path,
+        }
+        return TemplateResponse(request, "outbox/desk/bulk_prepare.html", context)
+
+    def _page_of(self, operation: BulkOperation) -> str:
+        return reverse("admin:outbox_bulkoperation_change", args=[operation.pk], current_app=self.admin_site.name)
+
+    def _back(self, request: HttpRequest) -> str:
+        """Return the work queue, as it was narrowed down."""
+        queue = reverse("admin:outbox_message_changelist", current_app=self.admin_site.name)
+        given = {name: value for name in ("consumer", "group") if (value := request.POST.get(name, ""))}
+        return f"{queue}?{urlencode(given)}" if given else queue
+
+
+def _selected(request: HttpRequest) -> Selection:
+    """Return the set that a list, a group or an operation's page has posted."""
+    if request.POST.getlist("pick"):
+        return selection.picked(read_picked(request.POST.getlist("pick")))
+    if of := request.POST.get("of", ""):
+        operation = _find(of)
+        if operation is None:
+            raise NotAllowed(_("The operation is no longer there."))
+        return (
+            selection.to_undo(operation) if request.POST.get("verb") == "reopen" else selection.failed_again(operation)
+        )
+    if group := request.POST.get("group", ""):
+        return selection.of_group(group)
+    if "all" in request.POST:
+        return selection.failed(consumer=request.POST.get("consumer", ""))
+    raise NotAllowed(_("Nothing was selected."))
+
+
+def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[tuple[str, str]]:
+    """Return what can be done next with what this one has done: verb and label."""
+    if operation.items_pruned_at is not None or not request.user.has_perm("outbox.bulk_message"):
+        return []
+    if operation.verb == BulkVerb.RETRY and operation.failed_again and operation.state not in ACTIVE:
+        return [(Action.RETRY.value, _("Retry only what failed again…"))]
+    if operation.verb in (BulkVerb.HANDLE, BulkVerb.DISCARD) and operation.done and operation.state not in ACTIVE:
+        return [(Action.REOPEN.value, _("Undo: reopen what it closed…"))]
+    return []
+
+
+def _list_url(tab: str, number: int) -> str:
+    return narrowed(tab=tab, page=str(number) if number > 1 else "")
+
+
+def _find(object_id: str) -> BulkOperation | None:
+    id = read_id(object_id)
+    return None if id is None else BulkOperation.objects.filter(pk=id).first()
+
+
+def _revision_now(operation_id: int) -> dict[str, str]:
+    revision = BulkOperation.objects.filter(pk=operation_id).values_list("revision", flat=True).first()
+    return {"revision": str(revision or 0)}

@@ -1,0 +1,239 @@
+"""What an operator can do with a bulk operation: prepare, start, approve, pause, let go on, cancel.
+
+An operation is prepared first: its set is frozen and counted, and nothing is done. Then it is started, with a reason.
+Whoever may act on many messages may pause or cancel anybody's operation.
+"""
+
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from outbox import audit
+from outbox.bulk import freezing, preview, transitions
+from outbox.bulk.selection import Selection
+from outbox.conf import conf
+from outbox.errors import Conflict, NotAllowed
+from outbox.models import BulkOperation, EvidenceKind, HandledAs
+from outbox.models.bulk import ACTIVE, ENDED, BulkState, BulkVerb, StoppedBecause
+from outbox.operate.actions import BULK_ACTIONS, BULK_STATE, Action
+from outbox.operate.evidence import check_evidence
+from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
+
+AUDITED_OPERATION = (
+    "verb",
+    "state",
+    "digest",
+    "total",
+    "left_out",
+    "done",
+    "refused",
+    "rate",
+    "canary_size",
+    "stop_percent",
+    "handled_as",
+    "evidence",
+)
+"""What the audit keeps of an operation with each act."""
+FASTEST = 100_000
+"""Messages per second that a rate may say."""
+
+
+def prepare(verb: BulkVerb, selection: Selection, *, actor: Actor, origin: str = "") -> BulkOperation:
+    """Freeze the selection and count it; nothing is done to a message before ``start``.
+
+    Raises ``NotAllowed`` without the permissions, and if the selection is empty.
+    """
+    for action in (Action.BULK_START, Action(verb)):
+        OperatorAction(action, actor, "", origin).check_permission()
+    by = OperatorAction(Action.BULK_START, actor, "", origin).actor_name
+    with transaction.atomic(using=conf().database):
+        operation = BulkOperation(verb=verb, created_by=by, origin=origin[:100])
+        operation.save(force_insert=True, using=conf().database)
+        freezing.freeze(operation, selection)
+        if not operation.total:
+            raise NotAllowed(_("Nothing matches: there is no such message, or somebody was faster."))
+        operation.save(using=conf().database)
+    operation.refresh_from_db()
+    return operation
+
+
+def start(
+    operation_id: int,
+    *,
+    revision: int,
+    actor: Actor,
+    reason: str,
+    rate: int | None = None,
+    canary: int = 0,
+    stop_percent: int | None = None,
+    include_suspects: bool = False,
+    outcome: HandledAs | None = None,
+    evidence: str = "",
+    origin: str = "",
+) -> BulkOperation:
+    """Let workers begin, or have a second person approve it first: a discard, or more than ``BULK_APPROVAL_ABOVE``.
+
+    ``rate`` is in messages per second, None for as fast as it goes. ``canary`` messages are retried first; the rest
+    follows if all of them succeed. With ``stop_percent`` it stops when more than that of the retried fail again.
+    ``include_suspects`` takes in what was left out as the other side may have acted. ``outcome`` and ``evidence`` say
+    how messages were handled.
+    """
+    action = OperatorAction(Action.BULK_START, actor, reason, origin)
+    action.check()
+    operation = _look(operation_id, revision, action.verb)
+    OperatorAction(Action(operation.verb), actor, reason, origin).check_permission()
+    _check_options(operation, rate=rate, canary=canary, stop_percent=stop_percent)
+    handling: dict[str, Any] = {}
+    if operation.verb == BulkVerb.HANDLE:
+        if outcome is None:
+            raise NotAllowed(_("Say how the messages were handled."))
+        handling = {"handled_as": HandledAs(outcome), "evidence": check_evidence(evidence, EvidenceKind.NOTE)}
+    with transaction.atomic(using=conf().database):
+        taken_in = freezing.include_suspects(operation) if include_suspects else 0
+        if not operation.remaining + taken_in:
+            raise NotAllowed(_("Nothing is left to do: every message of the set is left out."))
+        if _needs_approval(operation, operation.remaining + taken_in):
+            state, held = BulkState.WAITING, ""
+        else:
+            state, held = transitions.first_state(operation, trying=canary > 0)
+        return _change(
+            operation,
+            action,
+            state,
+            started_by=action.actor_name,
+            started_at=Now(),
+            reason=reason.strip(),
+            rate=rate,
+            canary_size=canary,
+            stop_percent=stop_percent,
+            held_by=held,
+            left_out=F("left_out") - taken_in,
+            preview=preview.count(operation) if taken_in else operation.preview,
+            **handling,
+        )
+
+
+def approve(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
+    """Let an operation begin that somebody else has started."""
+    action = OperatorAction(Action.BULK_APPROVE, actor, reason, origin)
+    action.check()
+    operation = _look(operation_id, revision, action.verb)
+    if action.actor_name == operation.started_by:
+        raise NotAllowed(_("You have started it yourself. It takes a second person to approve it."))
+    state, held = transitions.first_state(operation, trying=operation.is_trying)
+    return _change(operation, action, state, approved_by=action.actor_name, approved_at=Now(), held_by=held)
+
+
+def pause(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
+    """Do nothing more to any message until somebody lets it go on. What was retried goes its way."""
+    action = OperatorAction(Action.BULK_PAUSE, actor, reason, origin)
+    action.check()
+    operation = _look(operation_id, revision, action.verb)
+    return _change(operation, action, BulkState.PAUSED, held_by="")
+
+
+def resume(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
+    """Let an operation go on that was paused, or that stopped itself; then its stop rule counts anew."""
+    action = OperatorAction(Action.BULK_RESUME, actor, reason, origin)
+    action.check()
+    operation = _look(operation_id, revision, action.verb)
+    changes: dict[str, Any] = {}
+    if operation.state == BulkState.STOPPED:
+        changes = {"stopped_because": "", "done_before": F("done"), "failed_before": F("failed_again")}
+        if operation.stopped_because == StoppedBecause.CANARY:
+            changes["canary_passed_at"] = Now()
+    trying = operation.is_trying and "canary_passed_at" not in changes
+    state, held = transitions.first_state(operation, trying=trying)
+    return _change(operation, action, state, held_by=held, **changes)
+
+
+def cancel(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
+    """End an operation: what has not had its turn stays as it is."""
+    action = OperatorAction(Action.BULK_CANCEL, actor, reason, origin)
+    action.check()
+    operation = _look(operation_id, revision, action.verb)
+    return _change(operation, action, BulkState.CANCELLED, held_by="")
+
+
+POSSIBLE = {
+    Action.BULK_START: (BulkState.DRAFT,),
+    Action.BULK_APPROVE: (BulkState.WAITING,),
+    Action.BULK_PAUSE: ACTIVE,
+    Action.BULK_RESUME: (BulkState.PAUSED, BulkState.STOPPED),
+    Action.BULK_CANCEL: tuple(state for state in BulkState if state not in ENDED),
+}
+"""The states in which each act is open."""
+
+
+def why_not(action: Action, operation: BulkOperation) -> str:
+    """Return why the operation's state does not permit the act, in words; empty if it does."""
+    if operation.state in POSSIBLE[action]:
+        return ""
+    return _("The operation is in the state “%(state)s”, which does not permit this.") % {
+        "state": operation.get_state_display()
+    }
+
+
+def history(operation: BulkOperation) -> Any:
+    """Return the entries of the audit about an operation, newest first."""
+    return audit.acts_about(str(operation), *BULK_ACTIONS, BULK_STATE)
+
+
+def _look(operation_id: int, revision: int, action: Action) -> BulkOperation:
+    operation = BulkOperation.objects.filter(pk=operation_id).first()
+    if operation is None:
+        raise Conflict(
+            _("Bulk operation %(id)s is not there; a preview is removed after a day.") % {"id": operation_id}
+        )
+    if operation.revision != revision:
+        raise _conflict(operation)
+    if refusal := why_not(action, operation):
+        raise NotAllowed(refusal)
+    return operation
+
+
+def _change(operation: BulkOperation, action: OperatorAction, state: BulkState, **changes: Any) -> BulkOperation:
+    seen = BulkOperation.objects.filter(pk=operation.pk, revision=operation.revision, state__in=POSSIBLE[action.verb])
+    return action.change(
+        operation,
+        seen,
+        audited=AUDITED_OPERATION,
+        subject=str(operation),
+        conflict=partial(_conflict, operation),
+        also=partial(transitions.hold_consumers, operation, state),
+        revision=F("revision") + 1,
+        **transitions.entering(state),
+        **changes,
+    )
+
+
+def _conflict(operation: BulkOperation) -> Conflict:
+    entry = history(operation).first()
+    if entry is None or entry.actor == audit.ENGINE:
+        now = BulkOperation.objects.filter(pk=operation.pk).first()
+        state = now.get_state_display() if now else _("gone")
+        return Conflict(
+            _("The operation has gone on since you looked; now it is “%(state)s”. Look again, then decide.")
+            % {"state": state}
+        )
+    return overtaken_by(entry)
+
+
+def _check_options(operation: BulkOperation, *, rate: int | None, canary: int, stop_percent: int | None) -> None:
+    if rate is not None and not 1 <= rate <= FASTEST:
+        raise NotAllowed(_("A rate is from 1 to %(most)d messages per second.") % {"most": FASTEST})
+    if operation.verb != BulkVerb.RETRY and (canary or stop_percent is not None):
+        raise NotAllowed(_("Only a retry has outcomes to wait for: leave the trial and the stop rule out."))
+    if canary < 0 or canary > 1000:
+        raise NotAllowed(_("Try from 1 to 1000 messages first."))
+    if stop_percent is not None and not 0 <= stop_percent < 100:
+        raise NotAllowed(_("The stop rule is from 0 to 99 percent."))
+
+
+def _needs_approval(operation: BulkOperation, messages: int) -> bool:
+    limit = conf().bulk_approval_above
+    return operation.verb == BulkVerb.DISCARD or 0 < limit < messages

@@ -1,0 +1,117 @@
+"""``manage.py outbox_rehearse``: would they succeed now? Calls failed messages and rolls back."""
+
+import json
+import sys
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from outbox.errors import NotAllowed, NotRehearsable
+from outbox.models import Message
+from outbox.operate.patch import Patch
+from outbox.rehearsal import run
+from outbox.rehearsal.results import Outcome, Result, Summary
+
+TITLES = {
+    Outcome.SUCCESS: "would succeed",
+    Outcome.FAILED: "would fail",
+    Outcome.PUT_OFF: "would be put off",
+    Outcome.BUSY: "are busy",
+    Outcome.GONE: "are settled or removed",
+    Outcome.REFUSED: "cannot be rehearsed",
+}
+EVERY = 0.5
+"""Seconds between two lines of progress."""
+
+
+class Command(BaseCommand):
+    """Rehearses failed messages of one consumer, and says what a retry would come to."""
+
+    help = (
+        "Call failed messages by today's code and roll back: what would a retry come to? Each message by itself, "
+        "against today's data. The exit status is 1 if one would not succeed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take which messages, a change of their payloads, and the form of the answer."""
+        parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="the messages, as the desk shows their ids")
+        parser.add_argument("--consumer", help="all failed messages of this consumer")
+        parser.add_argument("--group", help="all messages of this failure group: the beginning of its digest")
+        parser.add_argument("--limit", type=int, default=10_000, help="so many at most (default: %(default)s)")
+        parser.add_argument("--patch", help='a change of the payloads as JSON: {"rename": {"old": "new"}}')
+        parser.add_argument(
+            "--together", action="store_true", help="one chunk in one transaction: what they take from each other"
+        )
+        parser.add_argument("--json", action="store_true", help="the results as one JSON object")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Rehearse and print the results."""
+        try:
+            consumer, ids = _chosen(options)
+            patch = Patch.from_json(json.loads(options["patch"] or "{}"))
+            summary = Summary.of(self._with_progress(run.rehearse(consumer, ids, patch=patch), len(ids)))
+            if options["together"]:
+                summary.together = run.rehearse_together(consumer, ids, patch=patch)
+        except (NotRehearsable, NotAllowed, json.JSONDecodeError) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(_as_json(consumer, summary), ensure_ascii=False, indent=2))
+        else:
+            self._print(summary)
+        if summary.counts[Outcome.SUCCESS] < summary.total:
+            sys.exit(1)
+
+    def _with_progress(self, results: Iterator[Result], many: int) -> Iterator[Result]:
+        shown_at = monotonic()
+        for number, result in enumerate(results, start=1):
+            yield result
+            if sys.stderr.isatty() and (monotonic() - shown_at > EVERY or number == many):
+                shown_at = monotonic()
+                self.stderr.write(f"\r{number:,} of {many:,}", ending="" if number < many else "\n")
+
+    def _print(self, summary: Summary) -> None:
+        for outcome, many in summary.counts.most_common():
+            self.stdout.write(f"{many:>9,}  {TITLES[outcome]}")
+        for group in summary.groups:
+            ids = ", ".join(map(str, group.ids)) + (", …" if group.count > len(group.ids) else "")
+            self.stdout.write(f"{group.count:>9,}  {TITLES[group.outcome]}: {group.title or group.error} ({ids})")
+        if summary.together is not None:
+            well, many = summary.together
+            self.stdout.write(f"Together, one after the other, {well:,} of {many:,} would succeed.")
+
+
+def _chosen(options: dict[str, Any]) -> tuple[str, list[int]]:
+    """Return the consumer and the ids of the messages that are asked for; they must be one consumer's."""
+    rows = Message.objects.all()
+    if options["ids"]:
+        rows = rows.filter(pk__in=options["ids"])
+    elif options["group"] or options["consumer"]:
+        rows = rows.exhausted()
+    else:
+        raise CommandError("say which messages: their ids, --consumer or --group")
+    if options["consumer"]:
+        rows = rows.filter(consumer=options["consumer"])
+    if options["group"]:
+        rows = rows.filter(failure__startswith=options["group"])
+    ids = list(rows.order_by("pk").values_list("pk", flat=True)[: options["limit"]])
+    consumers = sorted(set(rows.filter(pk__in=ids).values_list("consumer", flat=True)))
+    if not ids:
+        raise CommandError("there is no such message that has failed")
+    if len(consumers) > 1:
+        raise CommandError(f"these are messages of several consumers ({', '.join(consumers)}); add --consumer")
+    return consumers[0], ids
+
+
+def _as_json(consumer: str, summary: Summary) -> dict[str, Any]:
+    return {
+        "consumer": consumer,
+        "counts": {outcome.value: many for outcome, many in summary.counts.items()},
+        "groups": [
+            {"outcome": group.outcome.value, "failure": group.failure, "title": group.title, "error": group.error}
+            | {"count": group.count, "ids": group.ids}
+            for group in summary.groups
+        ],
+        "together": None if summary.together is None else {"succeed": summary.together[0], "of": summary.together[1]},
+    }

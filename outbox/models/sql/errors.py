@@ -1,0 +1,42 @@
+"""What a database's error says: its code, and whether the tables are missing. That is no database that is away."""
+
+from django.db import DEFAULT_DB_ALIAS, Error
+from django.utils.translation import gettext as _
+
+from outbox.conf import conf
+
+LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION = "55P03", "40P01", "40001"
+CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
+"""Nothing is wrong: others were there first."""
+MISSING = frozenset({"42P01", "42703", "42883"})
+"""A table, a column or a function that is not there."""
+MISSING_ON_SQLITE = ("no such table", "no column named", "no such column")
+
+
+def sqlstate(error: BaseException | None) -> str | None:
+    """Return the SQLSTATE of a Django error as either driver gives it; None for one that came without."""
+    cause = error.__cause__ if isinstance(error, Error) else None
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, psycopg 2
+
+
+def is_conflict(error: BaseException | None) -> bool:
+    """Tell whether a statement only met others: waited for a lock too long, or was the deadlock's victim."""
+    return sqlstate(error) in CONFLICTS
+
+
+def is_not_migrated(error: BaseException) -> bool:
+    """Tell whether the tables are missing, or older than the code. Every newcomer meets it once."""
+    return sqlstate(error) in MISSING or any(words in str(error) for words in MISSING_ON_SQLITE)
+
+
+def advise_to_migrate() -> str:
+    """Return what a person must do where the tables are missing; it names the database if that is not the default."""
+    alias = conf().database
+    command = "migrate outbox" if alias == DEFAULT_DB_ALIAS else f"migrate outbox --database {alias}"
+    said = _("The outbox's tables are missing or older than its code: run manage.py %(command)s.")
+    return said % {"command": command}
+
+
+def describe(error: Error) -> str:
+    """Return what a person is told of an error that no statement of ours should meet."""
+    return advise_to_migrate() if is_not_migrated(error) else f"the database does not answer: {error}"

@@ -1,0 +1,91 @@
+"""What the engine has noted of itself: its chores' heartbeats, the places of workers, how the last attempts ended.
+
+One statement for all of it, as JSON: each is a handful of rows, and a page would ask for them one after the other.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Sum, Value
+from django.db.models.functions import JSONObject, Now
+from django.utils.dateparse import parse_datetime
+
+from outbox.models import Evidence, Heartbeat, MinuteStat, Places
+from outbox.models.state import FUTURE
+from outbox.monitoring.measurements import CAP, DoubleIssue
+from outbox.policy import ZERO
+
+FAILED = ("failed", "rejected", "lost")
+"""The counters of attempts that failed; what was not ready or found the world down has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """The notes, by name of the chore or of the consumer; ``heartbeats`` are age, known for, and data.
+
+    ``double_issues`` are those that nobody has acknowledged, by the id of their message.
+    """
+
+    heartbeats: dict[str, tuple[timedelta | None, timedelta, Mapping[str, Any]]] = field(default_factory=dict)
+    places: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)
+    double_issues: list[DoubleIssue] = field(default_factory=list)
+
+
+def read_notes(chores: Collection[str], *, ended_within: timedelta = ZERO) -> Notes:
+    """Return the heartbeats of ``chores``, the places of workers, and how attempts ``ended_within`` a span ended."""
+    beats = JSONObject(at=F("at"), since=F("since"), data=F("data"), now=Now())
+    places = JSONObject(places=Sum("width"), taken=Sum("taken"), stuck=Sum("stuck"))
+    ended = JSONObject(succeeded=Sum("successes"), **{name: Sum(name) for name in FAILED})
+    heartbeats = Heartbeat.objects.filter(name__in=chores)
+    minutes = MinuteStat.objects.within(ended_within).order_by()
+    rows = [
+        _noted(heartbeats, "heartbeat", "name", beats),
+        _noted(Places.objects.known(), "places", "consumer", places),
+        _noted(_doubled(), "doubled", "message__consumer", JSONObject(message=F("message_id"), evidence=F("text"))),
+        *([_noted(minutes, "ended", "consumer", ended)] if ended_within else []),
+    ]
+    notes = Notes()
+    for kind, name, text in rows[0].union(*rows[1:], all=True):
+        facts = json.loads(text) if isinstance(text, str) else text
+        match kind:
+            case "heartbeat":
+                notes.heartbeats[name] = _heartbeat(facts)
+            case "places":
+                notes.places[name] = facts
+            case "doubled":
+                notes.double_issues.append(DoubleIssue(facts["message"], name, facts["evidence"]))
+            case _:
+                failed = sum(facts[counter] for counter in FAILED)
+                notes.ended[name] = {"succeeded": facts["succeeded"], "failed_attempts": failed}
+    notes.double_issues.sort(key=lambda double: double.message)
+    return notes
+
+
+def _doubled() -> Any:
+    """Return the evidence of what was issued twice, the oldest ``CAP`` of it."""
+    return Evidence.objects.filter(pk__in=Evidence.objects.doubled().order_by("id").values("pk")[:CAP])
+
+
+def _noted(rows: Any, kind: str, name: str, facts: JSONObject) -> Any:
+    """Return rows as kind, name and facts."""
+    noted = rows.values(of_kind=Value(kind), named=F(name)).annotate(facts=facts)
+    return noted.values_list("of_kind", "named", "facts")
+
+
+def _heartbeat(facts: Mapping[str, Any]) -> tuple[timedelta | None, timedelta, Mapping[str, Any]]:
+    """Return age, known for, and data. What lies in the future was written before the clock was set back."""
+    now, data = _as_moment(facts["now"]), facts["data"]
+    age = now - _as_moment(facts["at"])
+    noted = json.loads(data) if isinstance(data, str) else data
+    return None if age < -FUTURE else age, now - _as_moment(facts["since"]), noted
+
+
+def _as_moment(text: str) -> datetime:
+    """Return a moment as either database writes it into JSON; SQLite leaves UTC out."""
+    at = parse_datetime(text)
+    assert at is not None  # noqa: S101  # the database's own
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,79 @@
+"""A patch: one change that is made to many payloads alike."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from outbox.errors import NotAllowed
+
+PARTS = {"rename": dict, "set": dict, "remove": list}
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Keys of a payload, which must be an object, to rename (``{old: new}``), to set (``{key: value}``), to remove.
+
+    A key inside an object is written with dots: ``"address.street"``. They are renamed first, then set, then removed.
+    """
+
+    rename: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, Any] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether it changes anything."""
+        return bool(self.rename or self.set or self.remove)
+
+    def __call__(self, payload: Any) -> Any:
+        """Return the payload as it is afterwards; raise ``NotAllowed`` where it does not fit."""
+        if not self:
+            return payload
+        changed = deepcopy(payload)
+        for old, new in self.rename.items():
+            value = _take(changed, old)
+            parent, key = _place(changed, new)
+            if key in parent:
+                raise NotAllowed(_("The payload has both “%(old)s” and “%(new)s”.") % {"old": old, "new": new})
+            parent[key] = value
+        for path, value in self.set.items():
+            parent, key = _place(changed, path)
+            parent[key] = deepcopy(value)
+        for path in self.remove:
+            _take(changed, path)
+        return changed
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``from_json`` reads it."""
+        return {"rename": dict(self.rename), "set": dict(self.set), "remove": list(self.remove)}
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Patch":
+        """Return the patch that an object with ``rename``, ``set`` and ``remove`` is; ``NotAllowed`` if it is none."""
+        wrong = not isinstance(values, dict) or any(
+            name not in PARTS or not isinstance(value, PARTS[name]) for name, value in values.items()
+        )
+        if wrong or not all(
+            isinstance(name, str) for name in [*values.get("rename", {}).values(), *values.get("remove", [])]
+        ):
+            raise NotAllowed(_("A patch is an object with “rename” and “set” (objects) and “remove” (a list of keys)."))
+        return cls(values.get("rename", {}), values.get("set", {}), tuple(values.get("remove", [])))
+
+
+def _place(payload: Any, path: str) -> tuple[dict[str, Any], str]:
+    """Return the object that has the last key of the path, and that key."""
+    *parents, key = path.split(".")
+    for name in parents:
+        payload = payload.get(name) if isinstance(payload, dict) else None
+    if not isinstance(payload, dict):
+        raise NotAllowed(_("The payload has no object for “%(path)s”.") % {"path": path})
+    return payload, key
+
+
+def _take(payload: Any, path: str) -> Any:
+    parent, key = _place(payload, path)
+    if key not in parent:
+        raise NotAllowed(_("The payload has no “%(path)s”.") % {"path": path})
+    return parent.pop(key)

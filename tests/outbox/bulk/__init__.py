@@ -1,0 +1,1 @@
+"""Bulk operations: frozen, previewed, carried out in chunks, watched."""

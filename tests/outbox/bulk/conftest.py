@@ -1,0 +1,5 @@
+"""The desk's consumers, people and plain static files."""
+
+from tests.harness.desk import consumers, desk, hints, lead, plain_static_files, viewer
+
+__all__ = ["consumers", "desk", "hints", "lead", "plain_static_files", "viewer"]

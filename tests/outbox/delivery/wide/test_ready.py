@@ -1,0 +1,126 @@
+"""Calls that are ready: where many end in a second, the next begin in the same moment, and none is kept from others."""
+
+import threading
+import time
+
+import pytest
+from django.db.models import F
+
+from outbox.delivery.wide import lanes
+from outbox.delivery.wide.calls import Call
+from outbox.delivery.wide.lanes import Lane
+from outbox.models import Attempt, Message
+from tests.harness.messages import publish_messages
+from tests.outbox.conftest import SLOW
+from tests.outbox.delivery.wide.conftest import all_are, wait_for
+
+PLACES = 4
+MANY = 900
+
+
+class Till:
+    """A handler that is quick until it is told to hang, and knows what it was called for."""
+
+    def __init__(self):
+        self.called, self.goes_on = [], threading.Event()
+        self.goes_on.set()
+
+    def __call__(self, message):
+        self.called.append(message.pk)
+        time.sleep(0.01)
+        self.goes_on.wait(20)
+
+
+@pytest.fixture
+def till():
+    handler = Till()
+    yield handler
+    handler.goes_on.set()
+
+
+@pytest.fixture
+def hanging(till, listen, deliver, pool, monkeypatch):
+    """Calls that ended quickly, until all places hang with others ready behind them; return the ids of all."""
+    # Longer than a busy machine takes to look, and ready although it is slow.
+    monkeypatch.setattr(lanes, "STALE_SECONDS", 3.0)
+    monkeypatch.setattr(lanes, "NEXT_SECONDS", 0.5)
+    consumer = listen(till, atomic=False, concurrency=PLACES)
+    ids = publish_messages(MANY)
+    deliver(consumer, ids)
+    time.sleep(3 * lanes.PACE_SECONDS)
+    wait_for(lambda: len(till.called) > 10 * PLACES)
+    till.goes_on.clear()
+    wait_for(lambda: count("success") == len(till.called) - PLACES)
+    assert count("started") > PLACES
+    return ids
+
+
+def count(*statuses):
+    return Message.objects.filter(status__in=statuses).count()
+
+
+def test_what_is_ready_and_gets_no_place_is_given_back_and_spends_nothing(hanging, till):
+    wait_for(lambda: count("started") == PLACES)
+    assert count("started", "success") == len(till.called)
+
+    till.goes_on.set()
+
+    wait_for(all_are("success", hanging))
+    assert sorted(till.called) == sorted(hanging)
+    assert not Attempt.objects.exists()
+    left = Message.objects.values_list(F("attempt_limit") - F("attempts"), flat=True)
+    assert set(left) == {SLOW.limit - 1}
+
+
+def test_a_process_that_ends_gives_back_what_is_ready(hanging, till, pool):
+    pool.begin_to_end()
+    wait_for(lambda: count("started") == PLACES, within=2)
+
+    till.goes_on.set()
+    pool.end()
+
+    assert count("success") == len(till.called) == len(set(till.called))
+    assert count("pending") == len(hanging) - len(till.called) > 0
+
+
+def test_the_next_call_begins_when_one_ends(till, listen):
+    lane, (_first, second) = a_lane(listen(till, atomic=False, concurrency=1))
+
+    assert lane.take_next() is None
+
+    lane.calls.clear()
+    assert lane.take_next() is second
+    assert lane.calls == {second}
+    assert not lane.next
+
+
+def test_what_is_ready_and_no_longer_ours_is_not_called(till, listen):
+    lane, (_first, second) = a_lane(listen(till, atomic=False, concurrency=1))
+    second.is_held = False
+    lane.calls.clear()
+
+    assert lane.take_next() is None
+    assert not lane.calls
+
+
+@pytest.mark.parametrize(
+    ("options", "ready"),
+    [({}, 250 * lanes.NEXT_SECONDS), ({"at_most_once": True, "retry": None}, 0), ({"rate": "500/s"}, 0)],
+)
+def test_what_must_not_be_lost_or_has_a_rate_is_never_kept_ready(till, listen, options, ready):
+    lane = Lane(listen(till, atomic=False, concurrency=20, **options))
+    lane.paced_at -= 2
+    lane.ends = 500
+
+    lane.set_pace()
+
+    assert lane.ready == pytest.approx(ready, abs=1)
+
+
+def a_lane(consumer):
+    """Return a lane whose only place is taken, with a call that is ready, and both calls."""
+    calls = [Call(consumer, []), Call(consumer, [])]
+    lane = Lane(consumer)
+    lane.calls.add(calls[0])
+    lane.next.append(calls[1])
+    return lane, calls

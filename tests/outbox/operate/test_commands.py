@@ -1,0 +1,57 @@
+"""What can be done at the desk can be done from the shell, with the same refusals."""
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from outbox.models import AuditEntry, Evidence, Message
+from tests.harness.desk import wins
+from tests.harness.rows import proof
+
+pytestmark = pytest.mark.django_db(transaction=True)
+BY = ("--reason", "by phone", "--actor", "ada")
+
+
+def acts() -> list[tuple[str, str, str]]:
+    return list(AuditEntry.objects.order_by("id").values_list("action", "actor", "reason"))
+
+
+def test_a_message_is_handled_reopened_and_discarded_from_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    message = wins.failed()
+    id = str(message.pk)
+
+    call_command("outbox_handle", id, "--outcome", "issued", "--evidence", "https://v/7", "--kind", "link", *BY)
+    assert [str(row) for row in Evidence.objects.all()] == ["issued outside the system: https://v/7"]
+    call_command("outbox_reopen", id, "--evidence-wrong", *BY)
+    assert not Evidence.objects.standing().exists()
+    call_command("outbox_discard", id, *BY)
+
+    message.refresh_from_db()
+    assert (message.resolution, message.revision) == ("discarded", 3)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{id}: handled (desk.issue)",
+        f"{id}: failed again, waiting for a person (desk.issue)",
+        f"{id}: discarded (desk.issue)",
+    ]
+    assert acts() == [(act, "ada", "by phone") for act in ("handle", "reopen", "discard")]
+    assert AuditEntry.objects.filter(origin__startswith="command (").count() == 3
+
+
+def test_a_double_issue_is_acknowledged_from_the_shell() -> None:
+    message = wins.success()
+    proof(message, retried_at=message.finished_at)
+
+    call_command("outbox_acknowledge", str(message.pk), *BY)
+
+    assert not Evidence.objects.doubled().exists()
+    assert acts() == [("acknowledge", "ada", "by phone")]
+
+
+@pytest.mark.parametrize("command", ["outbox_discard", "outbox_reopen", "outbox_acknowledge"])
+def test_what_is_refused_is_said_and_the_rest_is_done(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pending = wins.pending()
+
+    with pytest.raises(CommandError, match="1 of 1 refused"):
+        call_command(command, str(pending.pk), *BY)
+
+    assert capsys.readouterr().err.startswith(f"{pending.pk}: ")
+    assert Message.objects.get().revision == 0
