@@ -52,6 +52,17 @@ def site_url() -> str:
     return url
 
 
+def currency() -> str:
+    """Return ``CURRENCY``, what the value of gifts and coupons is given in; EUR if not set.
+
+    ``ImproperlyConfigured`` says what is wrong with it.
+    """
+    name = str(getattr(settings, "CURRENCY", "EUR"))
+    if not name.isalnum() or len(name) > 8:
+        raise ImproperlyConfigured(f"CURRENCY {name!r}: 1 to 8 letters or digits, such as EUR")
+    return name
+
+
 def _seconds(name: str, *, default: float) -> float:
     value = getattr(settings, name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 60:

@@ -1,19 +1,26 @@
 """What is done about a message: the consumers of the topics ``award.won.<kind>``, found by the outbox at start-up.
 
 Each kind has the consumer that issues it; two more listen to every kind, to tell the winner and to count the win. None
-of them knows of the others: each has a row of its own, which succeeds, waits or fails for itself.
+of them knows of the others: each has a row of its own, which succeeds, waits or fails for itself. The prize is at stake
+with the consumer that issues it alone.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
 from awards import conf
 from awards.channels import coupon, gift, mail, points
-from awards.errors import AwardChanged, MailDelayed, MailRefused, MailServerUnavailable, PoolEmpty
-from awards.models import Award, AwardStatus
-from awards.services import statistics
-from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
+from awards.errors import AwardChanged, ClosingRefused, MailDelayed, MailRefused, MailServerUnavailable, PoolEmpty
+from awards.listeners import COUNTED_BY, ISSUED_BY, TOLD_BY
+from awards.models import Award, AwardStatus, Kind
+from awards.services import closings, statistics
+from outbox import Backoff, Closing, Message, Reject, Snooze, Superseded, Unavailable, consumer
 
+log = logging.getLogger("awards.consumers")
+
+GIFTS_AT_ONCE = 20
+"""Gifts that one process orders at once: the vendor takes his time, and each waits for him by itself."""
 CALLS = 3
 """Calls to the vendor that one try may need: ask, order, and ask again if the order is not answered."""
 
@@ -23,31 +30,70 @@ MAIL_WAITS = Backoff(first=timedelta(minutes=2), cap=timedelta(hours=1), jitter=
 """How long a mail waits that the server puts off. Greylisting ends within minutes, a full mailbox within days."""
 
 
+class OrderStands(Reject):
+    """The vendor has taken the order although the award is closed: somebody must cancel it, or issue by it."""
+
+    may_have_acted = True
+
+
 def _account(message: Message) -> str:
     """Return whose account a message touches. Chunks take the accounts in this order, so they never deadlock."""
     return str(message.payload.get("person")) if isinstance(message.payload, dict) else ""
 
 
-@consumer("award.won.points", name="awards.issue_points", sort=_account)
+def _close(closed: Sequence[Closing]) -> None:
+    """Have the awards follow what an operator has done with the messages that issue them."""
+    try:
+        closings.close_awards(closed)
+    except ClosingRefused as error:
+        raise Reject(str(error)) from error
+
+
+def _reopen(reopened: Sequence[Closing]) -> None:
+    """Have the awards follow back."""
+    try:
+        closings.reopen_awards(reopened)
+    except ClosingRefused as error:
+        raise Reject(str(error)) from error
+
+
+@consumer(
+    "award.won.points",
+    name=ISSUED_BY[Kind.POINTS],
+    sort=_account,
+    rehearsable=True,
+    on_handled=_close,
+    on_discarded=_close,
+    on_reopened=_reopen,
+)
 def issue_points(message: Message) -> None:
     """Credit the points, in the settling transaction."""
     award = _award(message)
-    if award.status != AwardStatus.ISSUED:
-        _insist_on_won(award)
-        points.credit_points(award)
+    if award.status == AwardStatus.ISSUED or _is_revoked(award):
+        return
+    _insist_on_won(award)
+    points.credit_points(award)
 
 
 @consumer(
     "award.won.gift",
-    name="awards.order_gift",
+    name=ISSUED_BY[Kind.GIFT],
     atomic=False,
+    concurrency=GIFTS_AT_ONCE,
     timeout=CALLS * conf.vendor_settings().longest_call + timedelta(seconds=2),
     retry=Backoff(limit=8, first=timedelta(seconds=5), cap=timedelta(minutes=30)),
+    on_handled=_close,
+    on_discarded=_close,
+    on_reopened=_reopen,
 )
 def order_gift(message: Message) -> None:
-    """Order the gift from the vendor, then write down the order together with the success."""
+    """Order the gift from the vendor, then write down the order together with the success.
+
+    A first attempt that finds the award revoked has ordered nothing and ends quietly. A later one is for a person, as
+    the one before it may have ordered.
+    """
     award = _award(message)
-    if award.status == AwardStatus.ISSUED:
+    if award.status == AwardStatus.ISSUED or (message.attempts == 1 and _is_revoked(award)):
         return
     _insist_on_won(award)
     order = gift.order(award, idempotency_key=message.idempotency_key, ask_first=message.attempts > 1)
@@ -56,14 +102,26 @@ def order_gift(message: Message) -> None:
             gift.record(award, order, idempotency_key=message.idempotency_key)
     except AwardChanged as error:
         gift.keep_evidence(award, order, idempotency_key=message.idempotency_key)
-        raise Reject(f"{error}; cancel the vendor's order {order.number} or issue it by hand") from error
+        raise OrderStands(f"{error}; cancel the vendor's order {order.number} or issue it by hand") from error
+    except Superseded:
+        if Award.objects.filter(pk=award.pk).exclude(closed_from="").exists():
+            gift.keep_evidence(award, order, idempotency_key=message.idempotency_key)
+        raise
 
 
-@consumer("award.won.coupon", name="awards.hand_out_coupon", deadline=timedelta(days=90))
+@consumer(
+    "award.won.coupon",
+    name=ISSUED_BY[Kind.COUPON],
+    deadline=timedelta(days=90),
+    rehearsable=True,
+    on_handled=_close,
+    on_discarded=_close,
+    on_reopened=_reopen,
+)
 def hand_out_coupon(message: Message) -> None:
     """Hand out a code, in the settling transaction. While the pool is empty the award waits, and spends no try."""
     award = _award(message)
-    if award.status == AwardStatus.ISSUED:
+    if award.status == AwardStatus.ISSUED or _is_revoked(award):
         return
     _insist_on_won(award)
     try:
@@ -74,11 +132,12 @@ def hand_out_coupon(message: Message) -> None:
 
 @consumer(
     "award.won.*",
-    name="awards.tell_winner",
+    name=TOLD_BY,
     atomic=False,
     timeout=timedelta(seconds=60),
     retry=Backoff(limit=8, first=timedelta(seconds=30), cap=timedelta(hours=1)),
     deadline=timedelta(days=3),
+    value=False,
 )
 def tell_winner(message: Message) -> None:
     """Send the winner a mail. Who gave a name and no e-mail address gets none, and neither does a revoked award."""
@@ -95,7 +154,7 @@ def tell_winner(message: Message) -> None:
         raise Reject(str(error)) from error
 
 
-@consumer("award.won.*", name="awards.count_win", bulk=True, chunk=200)
+@consumer("award.won.*", name=COUNTED_BY, bulk=True, chunk=200, value=False, rehearsable=True)
 def count_win(messages: Sequence[Message]) -> None:
     """Count what was won, in the settling transaction: one statement for each prize and day of the chunk."""
     awards = Award.objects.in_bulk([int(message.key) for message in messages if message.key.isdecimal()])
@@ -117,6 +176,14 @@ def _award(message: Message, *related: str) -> Award:
     if award is None:
         raise Reject(f"there is no award {message.key}")
     return award
+
+
+def _is_revoked(award: Award) -> bool:
+    """Tell whether the award was revoked while its message was under way, so that nothing is left to do."""
+    if award.status != AwardStatus.REVOKED:
+        return False
+    log.info("award %s was revoked in the meantime; nothing is issued", award.public_id)
+    return True
 
 
 def _insist_on_won(award: Award) -> None:

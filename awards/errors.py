@@ -73,6 +73,10 @@ class AwardChanged(AwardsError):
     """The award is no longer as it was read: somebody else settled or changed it first. Look again."""
 
 
+class ClosingRefused(AwardsError):
+    """An operator may not close or reopen a message so, as the award forbids it; the text tells the operator why."""
+
+
 class PoolEmpty(AwardsError):
     """The prize has no free code left. Try again once codes were added."""
 

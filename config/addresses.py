@@ -28,7 +28,7 @@ def database(url: str) -> dict[str, Any]:
         found["CONN_MAX_AGE"] = 0
     found["OPTIONS"] = {
         "connect_timeout": CONNECT_SECONDS,
-        # A worker that died must not hold its row locks: see the README, "Run it for real".
+        # A worker that died must not hold its row locks: see docs/pages/adopt.md.
         "options": "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s",
         "keepalives_idle": 10,
         "keepalives_interval": 5,

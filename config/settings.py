@@ -1,4 +1,4 @@
-"""Settings, all from the environment; the README lists them. ``make demo`` sets them for its own clone."""
+"""Settings, all from the environment; docs/pages/this-project.md has them. ``make demo`` sets them for its clone."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -159,6 +159,7 @@ EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", 10.0)
 EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", "")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "makegood@localhost")
 SITE_URL = env.str("SITE_URL", "")
+CURRENCY = env.str("CURRENCY", "EUR")
 
 VENDOR_URL = env.str("VENDOR_URL", "http://127.0.0.1:8900")
 VENDOR_ALLOWED_HOSTS = env.list("VENDOR_ALLOWED_HOSTS", ["127.0.0.1", "localhost"])

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
+from awards.listeners import ISSUED_BY
 from awards.models import Campaign, Draw, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
 from awards.selectors import campaign_report
@@ -160,7 +161,7 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
                 "report": report,
                 "phase": phase_mark(campaign.phase),
                 "warnings": list(_warnings(campaign, report)),
-                "issued_by": campaign_report.ISSUED_BY,
+                "issued_by": ISSUED_BY,
             }
         return super().render_change_form(request, context, *args, **kwargs)
 

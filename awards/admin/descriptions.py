@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
+from awards.admin.exact_search import awards_meant_by
 from awards.channels.mail import address_of
+from awards.listeners import TOLD_BY
 from awards.models import Award
 from awards.selectors import awards as selectors
 from outbox import Message
-from outbox.admin import Description, Fact, admin_url, describe
+from outbox.admin import Description, Fact, admin_url, describe, find
 
-TOLD_BY = "awards.tell_winner"
+SIGN_LENGTH = 3
 
 
 @describe("award.won.*")
@@ -33,7 +36,13 @@ def _description(award: Award, message: Message) -> Description:
             Fact(_("Value"), f"{award.value:.2f}"),
             Fact(_("Status"), award.get_status_display()),
         ],
-        results=[*_points(award), *_order_fact(award), *_coupon_fact(award), *_mail_fact(award, message)],
+        results=[
+            *_points(award),
+            *_order_fact(award),
+            *_coupon_fact(award),
+            *_by_hand_fact(award),
+            *_mail_fact(award, message),
+        ],
     )
 
 
@@ -58,6 +67,14 @@ def _coupon_fact(award: Award) -> list[Fact]:
     return [Fact(_("Coupon"), coupon.masked, admin_url("awards_coupon_change", coupon.pk))]
 
 
+def _by_hand_fact(award: Award) -> list[Fact]:
+    """Say what an operator has made of the award, and where its piece is."""
+    if not award.closed_from:
+        return []
+    stock = [_("its piece is back in stock")] if award.stock_returned else []
+    return [Fact(_("By hand"), ", ".join([award.get_status_display(), *stock]))]
+
+
 def _mail_fact(award: Award, message: Message) -> list[Fact]:
     """Say why a message to the winner is a success although nobody got a mail."""
     if message.consumer != TOLD_BY or address_of(award.person):
@@ -65,7 +82,18 @@ def _mail_fact(award: Award, message: Message) -> list[Fact]:
     return [Fact(_("Mail"), _("none; the winner gave a name and no e-mail address"))]
 
 
+@find("award.won.*")
+def find_awards(text: str) -> list[int]:
+    """Return the awards that somebody means by an award's number, a vendor's order or a person, the newest first."""
+    return awards_meant_by(text)
+
+
 def mask_text(person: str) -> str:
-    """Return a name or an e-mail address of which only the first letter and the domain can be read."""
+    """Return a name or an e-mail address of which only the first letter and the domain can be read.
+
+    The sign at the end tells one person from another with the same letter. Nobody can work out the person from it: it
+    is short, and made with the project's secret.
+    """
     name, at, domain = person.partition("@")
-    return f"{name[:1]}…{at}{domain}"
+    sign = salted_hmac("awards.mask", person).hexdigest()[:SIGN_LENGTH]
+    return f"{name[:1]}…{at}{domain} #{sign}"

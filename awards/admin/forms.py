@@ -65,7 +65,7 @@ class PrizeForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # 
 
     class Meta:
         model = Prize
-        fields = ("name", "kind", "value", "vendor_sku", "weight", "stock")
+        fields = ("name", "kind", "value", "vendor_sku", "weight", "stock", "returns_to_stock")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -9,19 +9,22 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from awards.admin.exact_search import ExactSearch, NewestPaginator
 from awards.errors import AwardChanged
 from awards.models import Award, AwardStatus, Draw, PointsAccount, PointsEntry, VendorOrder
 from awards.selectors import awards as selectors
-from awards.services import draws
+from awards.services.revoking import Revoked, revoke
 
 AWARD_OUTCOMES = ("pointsentry", "vendororder", "coupon")
 """What issuing leaves behind, one of them for each award."""
 
 
-class LedgerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+class LedgerAdmin(ExactSearch, admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """A ledger that is read and searched by exact keys, at any size."""
 
     show_full_result_count = False
+    paginator = NewestPaginator
+    change_list_template = "admin/awards/ledger_list.html"
     ordering = ("-pk",)
     list_per_page = 50
 
@@ -48,7 +51,8 @@ class AwardAdmin(LedgerAdmin):
 
     list_display = ("public_id", "person", "prize", "value", "status", "won_at", "issued_at")
     list_select_related = ("prize",)
-    search_fields = ("=public_id", "=person")
+    search_fields = ("public_id", "person")
+    person_column, id_column = "person", "public_id"
     search_help_text = _("Award id or person, in full")
     actions = ("revoke",)
 
@@ -74,17 +78,26 @@ class AwardAdmin(LedgerAdmin):
     @admin.action(description=_("Revoke awards that are not issued yet"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, chosen: QuerySet[Award]) -> None:
         """Revoke what was chosen, and say how many could not be."""
-        revoked = late = 0
-        for award in chosen:
+        late = 0
+        done: list[Revoked] = []
+        for award in chosen.select_related("prize__campaign"):
             try:
-                draws.revoke(award)
+                done.append(revoke(award, actor=request.user.get_username()))
             except AwardChanged:
                 late += 1
-            else:
-                revoked += 1
-        if revoked:
-            said = ngettext("%(count)d award was revoked.", "%(count)d awards were revoked.", revoked)
-            self.message_user(request, said % {"count": revoked}, messages.SUCCESS)
+        if done:
+            said = ngettext("%(count)d award was revoked.", "%(count)d awards were revoked.", len(done))
+            self.message_user(request, said % {"count": len(done)}, messages.SUCCESS)
+        if restocked := sum(each.restocked for each in done):
+            said = ngettext("%(count)d piece can be won again.", "%(count)d pieces can be won again.", restocked)
+            self.message_user(request, said % {"count": restocked}, messages.SUCCESS)
+        if risky := sum(each.may_be_issued for each in done):
+            said = ngettext(
+                "For %(count)d of them the issuing had begun: look at its message whether the other side has acted.",
+                "For %(count)d of them the issuing had begun: look at their messages whether the other side has acted.",
+                risky,
+            )
+            self.message_user(request, said % {"count": risky}, messages.WARNING)
         if late:
             said = ngettext(
                 "%(count)d award had been settled before and stays as it is.",
@@ -104,7 +117,8 @@ class DrawAdmin(LedgerAdmin):
 
     list_display = ("public_id", "campaign", "person", "request_id", "drawn_at")
     list_select_related = ("campaign",)
-    search_fields = ("=public_id", "=person")
+    search_fields = ("public_id", "person")
+    person_column, id_column = "person", "public_id"
     search_help_text = _("Draw id or person, in full")
 
 
@@ -130,7 +144,8 @@ class PointsAccountAdmin(LedgerAdmin):
 
     list_display = ("person", "balance", "opened_at")
     ordering = ("person",)
-    search_fields = ("=person",)
+    search_fields = ("person",)
+    person_column = "person"
     search_help_text = _("Person, in full")
     inlines = (EntryInline,)
 
@@ -141,7 +156,8 @@ class PointsEntryAdmin(LedgerAdmin):
 
     list_display = ("number", "account", "points", "award", "booked_at")
     list_select_related = ("account", "award")
-    search_fields = ("=account__person", "=award__public_id")
+    search_fields = ("account", "award")
+    person_column, id_column = "account", "award"
     search_help_text = _("Person or award id, in full")
 
     @admin.display(description="ID", ordering="pk")
@@ -156,5 +172,6 @@ class VendorOrderAdmin(LedgerAdmin):
 
     list_display = ("number", "sku", "award", "recorded_at")
     list_select_related = ("award",)
-    search_fields = ("=number", "=idempotency_key", "=award__public_id")
+    search_fields = ("number", "idempotency_key", "award")
+    text_columns, id_column = ("number", "idempotency_key"), "award"
     search_help_text = _("Order number, idempotency key or award id, in full")

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import CodesForm, PrizeForm, StockForm
 from awards.errors import CodesKnown, ManagingError
+from awards.listeners import ISSUED_BY
 from awards.models import Award, Coupon, Kind, Prize, StockChange
 from awards.models.coupon import mask_code
 from awards.selectors import campaign_report
@@ -53,7 +54,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
     list_select_related = ("campaign",)
     search_fields = ("name", "campaign__name")
     ordering = ("-campaign__starts_at", "-weight", "pk")
-    fields = ("campaign", "name", "kind", "value", "vendor_sku", "weight")
+    fields = ("campaign", "name", "kind", "value", "vendor_sku", "weight", "returns_to_stock")
     readonly_fields = ("campaign",)
     inlines = (StockChangeInline,)
     actions = None
@@ -70,9 +71,13 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
         """Let nobody delete what somebody has won, or what has codes; without looking at all of them."""
         if not super().has_delete_permission(request, obj):
             return False
-        return obj is None or not (
-            Award.objects.filter(prize=obj).exists() or Coupon.objects.filter(prize=obj).exists()
-        )
+        won = Exists(Award.objects.filter(prize=OuterRef("pk")))
+        in_pool = Exists(Coupon.objects.filter(prize=OuterRef("pk")))
+        return obj is None or not Prize.objects.filter(won | in_pool, pk=obj.pk).exists()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Prize]:
+        """Read the campaign with each prize."""
+        return super().get_queryset(request).select_related("campaign")
 
     def save_model(self, _request: HttpRequest, obj: Prize, form: Any, _change: bool) -> None:
         """Write what was changed in the form and nothing else: draws change the stock meanwhile."""
@@ -95,7 +100,7 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
                 "line": report.lines[0],
                 "complete": report.complete,
                 "days": campaign_report.last_days(prize, DAYS),
-                "issuer": campaign_report.ISSUED_BY[Kind(prize.kind)],
+                "issuer": ISSUED_BY[Kind(prize.kind)],
                 "may_change_stock": request.user.has_perm("awards.change_stock"),
                 "may_keep_codes": request.user.has_perm("awards.keep_codes"),
                 "is_coupon": prize.kind == Kind.COUPON,

@@ -110,6 +110,14 @@ class Migration(migrations.Migration):
                         verbose_name="losing weight",
                     ),
                 ),
+                (
+                    "restock_revoked",
+                    models.BooleanField(
+                        default=False,
+                        help_text="When an award is revoked before anybody began to issue it, its piece can be won again.",
+                        verbose_name="stock comes back",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "campaign",
@@ -185,11 +193,40 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("won", "won"), ("issued", "issued"), ("revoked", "revoked"), ("expired", "expired")],
+                        choices=[
+                            ("won", "won"),
+                            ("issued", "issued"),
+                            ("revoked", "revoked"),
+                            ("expired", "expired"),
+                            ("compensated", "compensated otherwise"),
+                            ("cancelled", "cancelled"),
+                        ],
                         default="won",
-                        max_length=8,
+                        max_length=11,
                         verbose_name="status",
                     ),
+                ),
+                (
+                    "closed_from",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("won", "won"),
+                            ("issued", "issued"),
+                            ("revoked", "revoked"),
+                            ("expired", "expired"),
+                            ("compensated", "compensated otherwise"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=11,
+                        verbose_name="closed by hand from",
+                    ),
+                ),
+                (
+                    "stock_returned",
+                    models.BooleanField(db_default=False, default=False, verbose_name="back in stock"),
                 ),
                 ("version", models.PositiveIntegerField(default=1, verbose_name="version")),
                 (
@@ -308,6 +345,15 @@ class Migration(migrations.Migration):
                     "stock",
                     models.PositiveIntegerField(
                         blank=True, help_text="Leave empty for no limit.", null=True, verbose_name="stock"
+                    ),
+                ),
+                (
+                    "returns_to_stock",
+                    models.BooleanField(
+                        db_default=True,
+                        default=True,
+                        help_text="What an operator cancels or compensates otherwise can be won by somebody else.",
+                        verbose_name="back in stock if not given out",
                     ),
                 ),
                 (
@@ -462,7 +508,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="award",
             constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["won", "issued", "revoked", "expired"])), name="awards_award_status"
+                condition=models.Q(
+                    ("status__in", ["won", "issued", "revoked", "expired", "compensated", "cancelled"])
+                ),
+                name="awards_award_status",
             ),
         ),
         migrations.AddConstraint(
@@ -470,10 +519,27 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("issued_at__isnull", False), ("status", "issued")),
-                    models.Q(("issued_at__isnull", True), ("status__in", ["won", "revoked", "expired"])),
+                    models.Q(
+                        ("issued_at__isnull", True),
+                        ("status__in", ["won", "revoked", "expired", "compensated", "cancelled"]),
+                    ),
                     _connector="OR",
                 ),
                 name="awards_award_issued",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="award",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("closed_from", ""), ("stock_returned", False)),
+                    models.Q(
+                        ("closed_from__in", ["won", "revoked", "expired"]),
+                        ("status__in", ["issued", "compensated", "cancelled"]),
+                    ),
+                    _connector="OR",
+                ),
+                name="awards_award_closed",
             ),
         ),
         migrations.AddConstraint(

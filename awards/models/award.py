@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 
 class AwardStatus(models.TextChoices):
-    """From won to issued; or revoked by a person, or expired, and then never issued."""
+    """From won to issued; or closed in another way, and then never issued.
+
+    Revoked by a manager, expired, or closed by the operator of its message: compensated otherwise, or cancelled.
+    """
 
     WON = "won", _("won")
     ISSUED = "issued", _("issued")
     REVOKED = "revoked", _("revoked")
     EXPIRED = "expired", _("expired")
+    COMPENSATED = "compensated", _("compensated otherwise")
+    CANCELLED = "cancelled", _("cancelled")
 
 
 class AwardQuerySet(models.QuerySet["Award"]):
@@ -36,9 +41,22 @@ class AwardQuerySet(models.QuerySet["Award"]):
         """Mark ``award`` as revoked if it still is as it was read; tell whether it was."""
         return self._settle(award, status=AwardStatus.REVOKED)
 
+    def close_by_hand(self, award: "Award", status: AwardStatus, *, stock_returned: bool) -> bool:
+        """Close ``award`` as an operator has done with its message; tell whether it still was as it was read."""
+        issued_at = Now() if status == AwardStatus.ISSUED else None
+        return self._change(
+            award, status=status, closed_from=award.status, issued_at=issued_at, stock_returned=stock_returned
+        )
+
+    def reopen(self, award: "Award") -> bool:
+        """Take the same back; tell whether the award still was as it was read."""
+        return self._change(award, status=award.closed_from, closed_from="", issued_at=None, stock_returned=False)
+
     def _settle(self, award: "Award", **changes: object) -> bool:
-        unchanged = self.filter(pk=award.pk, status=AwardStatus.WON, version=award.version)
-        return unchanged.update(version=F("version") + 1, **changes) == 1
+        return self.filter(status=AwardStatus.WON)._change(award, **changes)
+
+    def _change(self, award: "Award", **changes: object) -> bool:
+        return self.filter(pk=award.pk, version=award.version).update(version=F("version") + 1, **changes) == 1
 
 
 class Award(models.Model):
@@ -54,7 +72,12 @@ class Award(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
     value = models.DecimalField(_("value"), max_digits=12, decimal_places=2)
     vendor_sku = models.CharField(_("vendor's article number"), max_length=64, blank=True, default="")
-    status = models.CharField(_("status"), max_length=8, choices=AwardStatus, default=AwardStatus.WON)
+    status = models.CharField(_("status"), max_length=11, choices=AwardStatus, default=AwardStatus.WON)
+    closed_from = models.CharField(
+        _("closed by hand from"), max_length=11, choices=AwardStatus, blank=True, default="", db_default=""
+    )
+    """What it was before the operator of its message closed it; empty if nobody has."""
+    stock_returned = models.BooleanField(_("back in stock"), default=False, db_default=False)
     version = models.PositiveIntegerField(_("version"), default=1)
     won_at = models.DateTimeField(_("won at"), db_default=Now())
     issued_at = models.DateTimeField(_("issued at"), null=True, blank=True)
@@ -77,8 +100,16 @@ class Award(models.Model):
             models.CheckConstraint(condition=Q(status__in=AwardStatus.values), name="awards_award_status"),
             models.CheckConstraint(
                 condition=Q(status="issued", issued_at__isnull=False)
-                | Q(status__in=["won", "revoked", "expired"], issued_at__isnull=True),
+                | Q(
+                    status__in=["won", "revoked", "expired", "compensated", "cancelled"],
+                    issued_at__isnull=True,
+                ),
                 name="awards_award_issued",
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_from="", stock_returned=False)
+                | Q(closed_from__in=["won", "revoked", "expired"], status__in=["issued", "compensated", "cancelled"]),
+                name="awards_award_closed",
             ),
         ]
         indexes = [models.Index(fields=["person"], name="awards_award_person_idx")]

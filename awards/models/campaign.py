@@ -82,6 +82,12 @@ class Campaign(models.Model):
         help_text=_("The weight of the losing ticket beside those of the prizes; 0 means that every draw wins."),
     )
 
+    restock_revoked = models.BooleanField(
+        _("stock comes back"),
+        default=False,
+        help_text=_("When an award is revoked before anybody began to issue it, its piece can be won again."),
+    )
+
     objects = CampaignQuerySet.as_manager()
 
     class Meta:
@@ -150,6 +156,12 @@ class Prize(models.Model):
         help_text=_("A prize of weight 2 is won twice as often as one of weight 1; 0 takes it out."),
     )
     stock = models.PositiveIntegerField(_("stock"), null=True, blank=True, help_text=_("Leave empty for no limit."))
+    returns_to_stock = models.BooleanField(
+        _("back in stock if not given out"),
+        default=True,
+        db_default=True,
+        help_text=_("What an operator cancels or compensates otherwise can be won by somebody else."),
+    )
     value = models.DecimalField(
         _("value"),
         max_digits=12,

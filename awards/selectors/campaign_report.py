@@ -5,23 +5,18 @@ statistics, what is under way or stuck from the messages of the consumers that i
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 
+from awards.listeners import ISSUED_BY
 from awards.models import Award, AwardStatus, Campaign, Coupon, DailyStatistic, Kind, Prize
 from outbox import Message
 
-ISSUED_BY = {
-    Kind.POINTS: "awards.issue_points",
-    Kind.GIFT: "awards.order_gift",
-    Kind.COUPON: "awards.hand_out_coupon",
-}
-"""The consumer that issues each kind."""
 COUNT_LIMIT = 10_000
 """Messages under way, and messages stuck, that are looked at; with more than these, the report says so."""
 
@@ -125,25 +120,25 @@ class CampaignReport:
 
 def report_campaign(campaign: Campaign, prizes: Iterable[Prize] | None = None) -> CampaignReport:
     """Return how the prizes of ``campaign`` stand, or those of them given. A fixed number of queries."""
-    everything = list(Prize.objects.filter(campaign=campaign).order_by("-weight", "id"))
+    everything = _with_counts(Prize.objects.filter(campaign=campaign).order_by("-weight", "id"))
     odds = chances(everything, campaign.losing_weight)
-    chosen = everything if prizes is None else list(prizes)
-    totals = _award_totals(chosen)
-    waiting, all_waiting = _by_prize(_issuing_messages().filter(finished_at__isnull=True))
-    failed, all_failed = _by_prize(_issuing_messages().filter(exhausted_at__isnull=False))
-    free, issued = _count_codes(chosen)
+    chosen = {prize.pk: prize for prize in (everything if prizes is None else prizes)}
+    waiting, all_waiting = _awards_of(_issuing_messages().filter(finished_at__isnull=True))
+    failed, all_failed = _awards_of(_issuing_messages().filter(exhausted_at__isnull=False))
+    owed = _owed_by_prize(waiting, failed)
     lines = [
         PrizeLine(
-            prize=prize,
+            prize=chosen[prize.pk],
             chance=odds.get(prize.pk, Fraction(0)),
-            won=totals[prize.pk][0],
-            revoked=totals[prize.pk][1],
-            waiting=waiting[prize.pk],
-            failed=failed[prize.pk],
-            free_codes=free[prize.pk],
-            issued_codes=issued[prize.pk],
+            won=prize.won or 0,
+            revoked=prize.revoked or 0,
+            waiting=owed.get(prize.pk, (0, 0))[0],
+            failed=owed.get(prize.pk, (0, 0))[1],
+            free_codes=prize.free_codes or 0,
+            issued_codes=(prize.codes or 0) - (prize.free_codes or 0),
         )
-        for prize in chosen
+        for prize in everything
+        if prize.pk in chosen
     ]
     return CampaignReport(lines, complete=all_waiting and all_failed)
 
@@ -167,25 +162,31 @@ def _issuing_messages() -> QuerySet[Message]:
     return Message.objects.filter(consumer__in=ISSUED_BY.values())
 
 
-def _by_prize(messages: QuerySet[Message]) -> tuple[Counter[int], bool]:
-    """Count the awards these messages are about that are still to be issued, and tell whether that was all of them."""
+def _awards_of(messages: QuerySet[Message]) -> tuple[list[int], bool]:
+    """Return the awards that these messages are about, and tell whether those are all."""
     keys = list(messages.values_list("key", flat=True)[: COUNT_LIMIT + 1])
-    awards = Award.objects.filter(pk__in=[int(key) for key in keys[:COUNT_LIMIT] if key.isdecimal()])
-    owed = awards.filter(status=AwardStatus.WON).order_by().values_list("prize_id").annotate(Count("pk"))
-    return Counter(dict(owed)), len(keys) <= COUNT_LIMIT
+    return [int(key) for key in keys[:COUNT_LIMIT] if key.isdecimal()], len(keys) <= COUNT_LIMIT
 
 
-def _award_totals(prizes: Sequence[Prize]) -> dict[int, tuple[int, int]]:
-    rows = DailyStatistic.objects.filter(prize__in=prizes).order_by().values_list("prize_id")
-    totals = {prize_id: (won, revoked) for prize_id, won, revoked in rows.annotate(Sum("won"), Sum("revoked"))}
-    return {prize.pk: totals.get(prize.pk, (0, 0)) for prize in prizes}
+def _owed_by_prize(waiting: Sequence[int], failed: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Count, by prize, those of the awards that are still to be issued."""
+    owed = Award.objects.filter(pk__in={*waiting, *failed}, status=AwardStatus.WON).order_by()
+    counts = {"waits": Count("pk", filter=Q(pk__in=waiting)), "stuck": Count("pk", filter=Q(pk__in=failed))}
+    return {prize: (waits, stuck) for prize, waits, stuck in owed.values_list("prize_id").annotate(**counts)}
 
 
-def _count_codes(prizes: Sequence[Prize]) -> tuple[Counter[int], Counter[int]]:
-    pools = Coupon.objects.filter(prize__in=prizes).order_by().values_list("prize_id")
-    every = Counter(dict(pools.annotate(Count("pk"))))
-    free = Counter(dict(pools.filter(award__isnull=True).annotate(Count("pk"))))
-    return free, every - free
+def _with_counts(prizes: QuerySet[Prize]) -> list[Any]:
+    """Read with each prize how often it was ``won`` and ``revoked``, and its ``codes`` with those that are free."""
+    days = DailyStatistic.objects.filter(prize=OuterRef("pk")).order_by().values("prize")
+    pool = Coupon.objects.filter(prize=OuterRef("pk")).order_by().values("prize")
+    free = pool.filter(award__isnull=True)
+    return list(
+        prizes.annotate(
+            **{name: Subquery(days.annotate(total=Sum(name)).values("total")) for name in ("won", "revoked")},
+            codes=Subquery(pool.annotate(total=Count("pk")).values("total")),
+            free_codes=Subquery(free.annotate(total=Count("pk")).values("total")),
+        )
+    )
 
 
 def _times(chance: Fraction, value: Decimal) -> Decimal:

@@ -118,6 +118,7 @@ def copy_campaign(campaign: Campaign) -> Campaign:
             ends_at=campaign.ends_at,
             draws_per_person=campaign.draws_per_person,
             losing_weight=campaign.losing_weight,
+            restock_revoked=campaign.restock_revoked,
             active=False,
         )
         Prize.objects.bulk_create(
@@ -127,6 +128,7 @@ def copy_campaign(campaign: Campaign) -> Campaign:
                 kind=prize.kind,
                 weight=prize.weight,
                 stock=prize.stock,
+                returns_to_stock=prize.returns_to_stock,
                 value=prize.value,
                 vendor_sku=prize.vendor_sku,
             )

@@ -1,4 +1,4 @@
-"""What can be done: draw, and take an award back."""
+"""What can be done: draw."""
 
 import hashlib
 import json
@@ -8,8 +8,8 @@ from django.db import IntegrityError, router, transaction
 
 from awards import luck as lots
 from awards.characters import find_invisible
+from awards.conf import currency
 from awards.errors import (
-    AwardChanged,
     CampaignInactive,
     CampaignNotBegun,
     CampaignOver,
@@ -21,9 +21,8 @@ from awards.errors import (
     SoldOut,
 )
 from awards.luck import Luck, Ticket
-from awards.models import Award, Campaign, Draw, Participation, Phase, Prize
+from awards.models import Award, Campaign, Draw, Kind, Participation, Phase, Prize
 from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
-from awards.services import statistics
 from outbox import publish
 
 
@@ -50,17 +49,6 @@ def draw_ticket(campaign: Campaign, *, person: str, request_id: str, luck: Luck,
         if earlier is None:
             raise
         return earlier
-
-
-def revoke(award: Award) -> None:
-    """Take an award back that was won but not issued yet; its stock stays taken.
-
-    Raises ``AwardChanged`` if it has been issued, revoked or changed since it was read.
-    """
-    with transaction.atomic(using=router.db_for_write(Draw)):
-        if not Award.objects.revoke(award):
-            raise AwardChanged(f"award {award.public_id} is no longer waiting to be issued, or was changed meanwhile")
-        statistics.count_revoked(award)
 
 
 def closed(campaign: Campaign) -> DrawRefused | None:
@@ -164,4 +152,5 @@ def _award_prize(drawn: Draw, prize: Prize, language: str) -> None:
         "value": str(award.value),
         "language": language,
     }
-    publish(f"award.won.{prize.kind}", key=award.pk, payload=payload)
+    unit = "points" if prize.kind == Kind.POINTS else currency()
+    publish(f"award.won.{prize.kind}", key=award.pk, payload=payload, value=award.value, currency=unit)

@@ -22,9 +22,12 @@ def count_wins(awards: Iterable[Award]) -> None:
         DailyStatistic.objects.add(prize_id, day, won=len(won), value=sum(won))
 
 
-def count_revoked(award: Award) -> None:
-    """Count that ``award`` was taken back, on the day it had been won. Call it inside a transaction."""
-    DailyStatistic.objects.add(award.prize_id, day_of(award), revoked=1)
+def count_revoked(award: Award, times: int = 1) -> None:
+    """Count that ``award`` was taken back, on the day it had been won; -1 if that is undone.
+
+    Call it inside a transaction.
+    """
+    DailyStatistic.objects.add(award.prize_id, day_of(award), revoked=times)
 
 
 def day_of(award: Award) -> date:

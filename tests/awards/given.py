@@ -8,8 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from awards.consumers import hand_out_coupon
+from awards.listeners import ISSUED_BY
 from awards.models import Award, Campaign, Coupon, Draw, Kind, Prize
-from awards.selectors.campaign_report import ISSUED_BY
 from awards.services import draws
 from outbox import Message
 

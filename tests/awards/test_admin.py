@@ -1,12 +1,17 @@
 """The awards in Django's admin: campaigns are edited, ledgers are read."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from awards.admin import exact_search
 from awards.admin.descriptions import describe_awards, mask_text
 from awards.consumers import issue_points
-from awards.models import Award, AwardStatus, Campaign, Prize
+from awards.models import Award, AwardStatus, Campaign, Prize, VendorOrder
 from tests.awards.given import a_campaign, an_award_of_a_gift, an_award_of_points, message_of, points
 
 pytestmark = pytest.mark.django_db
@@ -134,7 +139,7 @@ def test_the_desk_is_told_which_award_who_won_it_and_what_came_of_it(django_asse
         described = describe_awards(messages)
 
     first = described[messages[0].pk]
-    assert first.label == "50 points · a…@example.com"
+    assert first.label == f"50 points · {mask_text('anna@example.com')}"
     assert first.url == reverse("admin:awards_award_change", args=[award.pk])
     assert [(fact.label, fact.value) for fact in first.results] == [("Points credited", "50")]
     assert "anna" not in str(described)
@@ -144,4 +149,60 @@ def test_the_desk_is_told_which_award_who_won_it_and_what_came_of_it(django_asse
     ("person", "shown"), [("anna@example.com", "a…@example.com"), ("Anna Maria", "A…"), ("王小明", "王…")]
 )
 def test_a_person_is_masked(person, shown):
-    assert mask_text(person) == shown
+    assert re.fullmatch(rf"{re.escape(shown)} #[0-9a-f]{{3}}", mask_text(person))
+
+
+def test_two_people_with_the_same_letter_are_told_apart():
+    people = ["anna@example.com", "adam@example.com", "alan@example.com"]
+
+    assert len({mask_text(person) for person in people}) == 3
+    assert mask_text(people[0]) == mask_text(people[0])
+
+
+def test_the_desk_finds_the_messages_of_an_award_by_its_number_its_person_and_the_vendor_s_order(admin_client):
+    award, gift = an_award_of_points("Anna@Example.com"), an_award_of_a_gift("MUG-02")
+    VendorOrder.objects.create(award=gift, number="V-1", idempotency_key="key", sku="MUG-02")
+    other = an_award_of_points("ben@example.com")
+
+    def found(text):
+        page = admin_client.get(reverse("admin:outbox_message_changelist"), {"q": text})
+        return {message.key for message, _subject in page.context["rows"]}
+
+    assert found(str(award.public_id)) == {str(award.pk)}
+    assert found(" ANNA@example.com ") == {str(award.pk), str(gift.pk)}
+    assert found("V-1") == {str(gift.pk)}
+    assert found("ben@example.com") == {str(other.pk)}
+    assert found("V-") == found("ann") == found("\0") == set()
+
+
+@pytest.mark.parametrize("ledger", LEDGERS)
+def test_no_list_of_a_ledger_counts_the_table_or_searches_past_its_index(ledger, admin_client, monkeypatch):
+    for n in range(4):
+        issue_points(message_of(an_award_of_points(f"anna{n}@example.com")))
+    monkeypatch.setattr(exact_search, "ROWS_COUNTED", 3)
+    address = reverse(f"admin:awards_{ledger}_changelist")
+
+    with CaptureQueriesContext(connection) as queries:
+        listed = admin_client.get(address)
+        for text in ("Anna1@Example.com", str(Award.objects.earliest("pk").public_id), "\u202e", "9" * 5000, "\0"):
+            assert admin_client.get(address, {"q": text}).status_code == 200
+
+    said = [query["sql"] for query in queries]
+    assert [sql for sql in said if "UPPER(" in sql or "LIKE" in sql] == []
+    assert [sql for sql in said if "COUNT(" in sql and "LIMIT" not in sql] == []
+    assert ("The newest 3 are listed" in listed.text) == (ledger != "vendororder")
+
+
+def test_a_ledger_finds_a_person_as_draws_keep_them_and_an_award_by_its_number(admin_client):
+    award = an_award_of_points("anna@example.com")
+    issue_points(message_of(award))
+    an_award_of_points("ben@example.com")
+
+    def found(ledger, text):
+        return len(
+            admin_client.get(reverse(f"admin:awards_{ledger}_changelist"), {"q": text}).context["cl"].result_list
+        )
+
+    assert {ledger: found(ledger, " ANNA@example.com ") for ledger in LEDGERS[:4]} == dict.fromkeys(LEDGERS[:4], 1)
+    assert [found(ledger, str(award.public_id)) for ledger in ("award", "pointsentry")] == [1, 1]
+    assert found("draw", str(award.draw.public_id)) == 1

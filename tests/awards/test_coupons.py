@@ -11,7 +11,8 @@ from awards.consumers import POOL_WAITS, hand_out_coupon
 from awards.errors import AwardChanged, PoolEmpty
 from awards.models import Award, AwardStatus, Coupon
 from awards.models.coupon import mask_code
-from awards.services import campaigns, draws
+from awards.services import campaigns
+from awards.services.revoking import revoke
 from outbox import Message, Reject, registry
 from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, an_award_of_a_coupon, message_of
@@ -133,22 +134,29 @@ def test_an_empty_pool_holds_up_no_other_prize_and_opens_no_breaker():
     assert {message_of(award).status for award in waiting} == {"pending"}
 
 
-@pytest.mark.parametrize("status", [AwardStatus.REVOKED, AwardStatus.EXPIRED])
-def test_an_award_that_was_taken_back_gets_no_code(status):
+def test_an_award_that_has_expired_gets_no_code_and_is_for_a_person():
     award = an_award_of_a_coupon()
-    Award.objects.update(status=status)
+    Award.objects.update(status=AwardStatus.EXPIRED)
 
     message = deliver(award)
 
     assert message.status == "failed"
-    assert f"award {award.public_id} is {status}" in message.last_error
+    assert f"award {award.public_id} is expired" in message.last_error
+    assert issued() == {}
+
+
+def test_an_award_that_was_revoked_meanwhile_gets_no_code_and_is_nobodys_work():
+    award = an_award_of_a_coupon()
+    Award.objects.update(status=AwardStatus.REVOKED)
+
+    assert deliver(award).status == "success"
     assert issued() == {}
 
 
 def test_an_award_revoked_between_reading_and_handing_out_gives_its_code_back():
     award = an_award_of_a_coupon()
     read_before = Award.objects.get(pk=award.pk)
-    draws.revoke(award)
+    revoke(award, actor="ada")
 
     with pytest.raises(AwardChanged), transaction.atomic():
         channel.issue_coupon(read_before)

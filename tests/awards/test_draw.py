@@ -12,9 +12,9 @@ from awards.errors import (
     RequestReused,
     SoldOut,
 )
+from awards.listeners import ISSUED_BY
 from awards.models import Award, AwardStatus, Draw, Kind, Participation, Prize
-from awards.selectors.campaign_report import ISSUED_BY
-from awards.services import draws
+from awards.services.revoking import revoke
 from outbox import Message
 from tests.awards.given import LISTENERS, Sequence, a_campaign, a_coupon_prize, a_draw, a_gift, message_of, points
 
@@ -259,9 +259,9 @@ def test_a_won_award_can_be_revoked_once():
     points(campaign)
     award = a_draw(campaign).award
 
-    draws.revoke(award)
+    revoke(award, actor="ada")
     with pytest.raises(AwardChanged):
-        draws.revoke(award)
+        revoke(award, actor="ada")
 
     award.refresh_from_db()
-    assert (award.status, award.version, message_of(award).status) == (AwardStatus.REVOKED, 2, "pending")
+    assert (award.status, award.version, message_of(award).resolution) == (AwardStatus.REVOKED, 2, "withdrawn")

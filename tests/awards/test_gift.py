@@ -4,7 +4,7 @@ import pytest
 
 from awards.channels import gift
 from awards.models import Award, AwardStatus, VendorOrder
-from awards.services import draws
+from awards.services.revoking import revoke
 from outbox import Message, Reject
 from outbox.delivery import chunks
 from tests.awards.given import SKU, an_award_of_a_gift, message_of
@@ -166,7 +166,28 @@ def test_our_own_order_under_our_key_is_taken_even_if_the_vendor_calls_it_a_conf
 
 def test_a_revoked_award_is_not_ordered(vendor):
     award = an_award_of_a_gift()
-    draws.revoke(award)
+    revoke(award, actor="ada")
+
+    message = deliver(award)
+
+    assert (message.status, message.resolution, message.attempts) == ("failed", "withdrawn", 0)
+    assert not vendor.book.everything()
+
+
+def test_an_award_revoked_while_its_message_was_being_taken_up_ends_quietly_and_orders_nothing(vendor):
+    award = an_award_of_a_gift()
+    Award.objects.update(status=AwardStatus.REVOKED)
+
+    message = deliver(award)
+
+    assert (message.status, message.attempts) == ("success", 1)
+    assert not vendor.book.everything()
+
+
+def test_an_award_revoked_after_an_attempt_that_may_have_ordered_is_for_a_person(vendor):
+    award = an_award_of_a_gift()
+    Award.objects.update(status=AwardStatus.REVOKED)
+    Message.objects.filter(pk=message_of(award).pk).update(attempts=1)
 
     message = deliver(award)
 
@@ -180,7 +201,7 @@ def test_an_award_revoked_while_its_gift_is_ordered_leaves_the_order_as_evidence
     order = gift.order
 
     def order_slowly(*args, **kwargs):
-        draws.revoke(award)
+        revoke(award, actor="ada")
         return order(*args, **kwargs)
 
     monkeypatch.setattr(gift, "order", order_slowly)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from awards.consumers import count_win
 from awards.models import Award, DailyStatistic
-from awards.services import draws, statistics
+from awards.services import statistics
+from awards.services.revoking import revoke
 from outbox import Message
 from outbox.delivery import chunks
 from tests.awards.given import a_campaign, a_draw, an_award_of_points, message_of, points
@@ -148,7 +149,7 @@ def test_a_revoked_award_is_counted_as_taken_back_on_the_day_it_was_won():
     award = an_award_of_points()
     chunks.deliver(NAME, [message_of(award, NAME).pk])
 
-    draws.revoke(award)
+    revoke(award, actor="ada")
 
     row = DailyStatistic.objects.get()
     assert (row.won, row.revoked, row.value) == (1, 1, Decimal(50))

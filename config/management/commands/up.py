@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
     help = (
         "Runs web, worker, control worker and beat on the services named by DATABASE_URL and CELERY_BROKER_URL, and "
-        "restarts what dies. Process managers run each of the four by `start`; see the README."
+        "restarts what dies. Process managers run each of the four by `start`; see docs/pages/this-project.md."
     )
     requires_system_checks = []
 

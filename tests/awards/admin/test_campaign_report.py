@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from awards.consumers import count_win, issue_points
+from awards.listeners import ISSUED_BY
 from awards.models import Award, Campaign, Kind, Prize
 from awards.selectors import campaign_report
-from awards.selectors.campaign_report import ISSUED_BY, chances, report_campaign
-from awards.services import draws
+from awards.selectors.campaign_report import chances, report_campaign
+from awards.services.revoking import revoke
 from outbox import Message, registry
 from tests.awards.given import (
     LISTENERS,
@@ -79,7 +80,7 @@ def test_awards_are_shown_as_won_issued_waiting_failed_and_taken_back():
     campaign = a_campaign()
     prize = points(campaign, 10)
     issued, _waiting, failed, revoked = (a_draw(campaign, f"person {turn}").award for turn in range(4))
-    draws.revoke(revoked)
+    revoke(revoked, actor="ada")
     issue_points(message_of(issued))
     finish(message_of(issued))
     fail(message_of(failed))
