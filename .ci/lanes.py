@@ -3,7 +3,7 @@
 A cell that this commit has run already is left out, so a run that was cut off goes on where it was; ``--again`` runs it
 anew, ``--failed`` only what failed of it, ``--part PATH`` only that. ``--tree DIR`` names a Debian with newer services
 (see debian_tree.py); ``--only 3.12`` takes the cells of whose names that is a part; ``--table`` only writes the
-README's table from the file.
+manual's table from the file.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from tests import run
 
 ROOT = lane.ROOT
 RECORD = ROOT / "docs" / "lanes.json"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "pages" / "lanes.md"
 BEGIN, END = "<!-- lanes: written by make lanes -->\n", "<!-- /lanes -->"
 WHOLE = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
 
@@ -133,7 +133,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--again", action="store_true", help="run what this commit has run already, too")
     parser.add_argument("--failed", action="store_true", help="run only what failed, on this commit")
     parser.add_argument("--part", nargs="+", help="run only these paths, on this commit, and add them to the cell")
-    parser.add_argument("--table", action="store_true", help="only write the README's table")
+    parser.add_argument("--table", action="store_true", help="only write the manual's table")
     options = parser.parse_args(arguments)
     for cell in CELLS:
         if options.table or options.only not in cell.name:
@@ -142,7 +142,7 @@ def main(arguments: list[str]) -> int:
             run_part(cell, options.tree, options.part or [])
         else:
             run_unless_recorded(cell, options.tree, again=options.again)
-    README.write_text(WHOLE.sub(lambda _: block(recorded()), README.read_text()))
+    PAGE.write_text(WHOLE.sub(lambda _: block(recorded()), PAGE.read_text()))
     return int(any(outcome["failed"] or outcome["stopped"] for outcome in recorded()))
 
 
@@ -285,7 +285,7 @@ def _cases(report: Path) -> Iterator[ElementTree.Element]:
 
 
 def block(outcomes: Sequence[dict[str, Any]]) -> str:
-    """Return the README's table, between its marks."""
+    """Return the manual's table, between its marks."""
     head = "| Python | Django | Celery | driver | PostgreSQL | RabbitMQ | tests | at |\n" + "|---" * 8 + "|\n"
     rows = [row(outcome) for outcome in outcomes if not outcome["not_run"]]
     missing = [f"{one['cell']}: {one['not_run']}." for one in outcomes if one["not_run"]]

@@ -1,17 +1,11 @@
-"""What a stranger has written: the files of a small project, with the README's code in it, word for word."""
+"""What a stranger has written: the files of a small project, with the manual's code in it, word for word."""
 
-import re
-from pathlib import Path
-
-README = (Path(__file__).resolve().parents[3] / "README.md").read_text()
+from tests.harness.manual import blocks, page
 
 
-def readme_block(first_line: str) -> str:
-    """Return the README's block of Python that begins with ``first_line``, indented as its list has it."""
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        if block.strip().startswith(first_line):
-            return str(block)
-    raise AssertionError(f"the README has no block that begins with {first_line!r}")
+def file_of_the_manual(path: str) -> str:
+    """Return the first block of the manual's page on adopting that is the file ``path``."""
+    return next(block.text for block in blocks(page("adopt")) if block.path == path)
 
 
 SETTINGS = """
@@ -209,7 +203,7 @@ def ship(message):
 PROJECT = {
     "myproject/__init__.py": INIT,
     "myproject/settings.py": SETTINGS,
-    "myproject/celery.py": readme_block("# myproject/celery.py"),
+    "myproject/celery.py": file_of_the_manual("myproject/celery.py"),
     "myproject/urls.py": URLS,
     "orders/__init__.py": "",
     "orders/models.py": ORDERS_MODELS,

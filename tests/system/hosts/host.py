@@ -23,10 +23,16 @@ START = """
 
 
 class Host:
-    """One project in its own folder, with its own settings module, database and queues."""
+    """One project in its own folder, with its own settings module, database and queues.
 
-    def __init__(self, folder: Path, *, settings: str, replace: Mapping[str, str] | None = None) -> None:
+    It has the engine from the repository, or with ``python`` only what is installed beside that interpreter.
+    """
+
+    def __init__(
+        self, folder: Path, *, settings: str, replace: Mapping[str, str] | None = None, python: str = ""
+    ) -> None:
         self.folder = folder
+        self.interpreter = python or sys.executable
         written = {**files.PROJECT, "myproject/settings.py": files.PROJECT["myproject/settings.py"] + settings}
         for path, text in {**written, **(replace or {})}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +40,7 @@ class Host:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self.environment = {
             **inherited,
-            "PYTHONPATH": f"{folder}:{ROOT}",
+            "PYTHONPATH": str(folder) if python else f"{folder}:{ROOT}",
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SETTINGS_MODULE": "myproject.settings",
         }
@@ -50,10 +56,10 @@ class Host:
 
     def worker(self, name: str, *arguments: str, app: str = "myproject", ready: bool = True) -> Program:
         """Start a Celery worker and wait until it is ready, or until it is started only."""
-        argv = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@localhost", *arguments]
+        argv = [self.interpreter, "-m", "celery", "-A", app, "worker", "-n", f"{name}@localhost", *arguments]
         lean = ["-l", "INFO"] if "-E" in arguments else ["--without-gossip", "--without-mingle", "-l", "INFO"]
         log = self.folder / f"{name}.log"
-        program = Program(name, [*argv, *lean], environment=self.environment, log=log)
+        program = Program(name, [*argv, *lean], environment=self.environment, log=log, folder=self.folder)
         try:
             if ready:
                 program.wait_for("ready.")
@@ -64,15 +70,16 @@ class Host:
 
     def beat(self, *, app: str = "myproject") -> Program:
         """Start celery-beat on django-celery-beat's tables and wait until it has begun."""
-        argv = [sys.executable, "-m", "celery", "-A", app, "beat", "--pidfile=", "--max-interval", "1", "-l", "INFO"]
+        argv = [self.interpreter, "-m", "celery", "-A", app, "beat", "--pidfile=", "--max-interval", "1", "-l", "INFO"]
         scheduler = ["--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"]
-        beat = Program("beat", [*argv, *scheduler], environment=self.environment, log=self.folder / "beat.log")
+        log = self.folder / "beat.log"
+        beat = Program("beat", [*argv, *scheduler], environment=self.environment, log=log, folder=self.folder)
         beat.wait_for("beat: Starting")
         return beat
 
     def _run(self, arguments: list[str], *, fails: bool) -> str:
         done = subprocess.run(
-            [sys.executable, *arguments],
+            [self.interpreter, *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

@@ -47,5 +47,11 @@ def test_beat_calls_the_maintenance_jobs_and_leaves_the_host_s_own_entry(databas
             beat.end()
             worker.end()
 
-    assert known == [["outbox.alert", 3600.0], ["outbox.prune", 10.0], ["outbox.rescan", 1.0], ["outbox.roll_up", 60.0]]
+    assert known == [
+        ["outbox.alert", 3600.0],
+        ["outbox.bulk", 1.0],
+        ["outbox.prune", 10.0],
+        ["outbox.rescan", 1.0],
+        ["outbox.roll_up", 60.0],
+    ]
     assert "Sending due task outbox: rescan (outbox.rescan)" in beat.said()

@@ -1,4 +1,4 @@
-"""The README's four steps in a stranger's project: our messages are delivered, and its own tasks go on as before."""
+"""The manual's steps in a stranger's project: our messages are delivered, and its own tasks go on as before."""
 
 import time
 
@@ -29,7 +29,7 @@ OUTBOX = {{"PREFIX": "{prefix}", "GRACE": timedelta(seconds=1), "RESCAN_OVERDUE"
 
 @pytest.fixture(scope="module")
 def host(database, prefix, tmp_path_factory):
-    """The project with a worker on all queues, as the README starts it; no beat, no django_celery_beat, no admin."""
+    """The project with a worker on all queues, as the manual starts it; no beat, no django_celery_beat, no admin."""
     folder, prefix = tmp_path_factory.mktemp("guest"), f"{prefix}a"
     (folder / "results").mkdir()
     own_database = database("guest")

@@ -1,4 +1,4 @@
-"""Hosts that differ from the README's: another alias, local times, another Celery app, eager tasks, mistakes."""
+"""Hosts that differ from the manual's: another alias, local times, another Celery app, eager tasks, mistakes."""
 
 import pytest
 from django.conf import settings as ours
