@@ -10,10 +10,11 @@ TEMPLATES := outbox/templates templates
 STATIC := outbox/static awards/static
 STYLED = $(shell find $(STATIC) -name '*.css' -o -name '*.js')
 DENO := DENO_DIR=.makegood/deno DENO_NO_UPDATE_CHECK=1 $(VENV)/bin/deno
+PAGES := .makegood/docs
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane lanes storm bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane lanes settings docs storm trials bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -79,8 +80,17 @@ lane: $(VENV)/.tests ## the engine's tests on another Python, driver, Django, Ce
 lanes: $(VENV)/.tests ## a table of lanes, one after another, into docs/lanes.json; LANES="--tree DIR --only 3.12"
 	@$(RUN) .ci/lanes.py $(LANES)
 
+settings: $(VENV)/.tests ## write the manual's page of settings from outbox/conf.py
+	@$(RUN) .ci/settings_page.py
+
+docs: $(PAGES)/.made ## the manual as a site in .makegood/site; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(PAGES)/bin/mkdocs build --quiet --strict -f docs/mkdocs.yml
+
 storm: $(VENV)/.tests ## 15 minutes of random faults and misbehaving handlers; STORM_ARGS="--minutes 3 --seed 7" (needs the services)
 	@$(RUN) -m tests.storm $(STORM_ARGS)
+
+trials: $(VENV)/.tests ## kills and rates in great numbers, counted at the vendor; TRIALS_ARGS="ends rate once --times 20" (needs the services)
+	@$(RUN) -m tests.trials $(TRIALS_ARGS)
 
 bench: $(VENV)/.tests ## measure it beside its peers, under 20 minutes (needs the services); BENCH_ARGS="drain latency --quick"
 	@$(RUN) -m benchmarks $(BENCH_ARGS)
@@ -103,4 +113,10 @@ $(VENV)/.runtime: requirements.txt $(VENV)/.made
 $(VENV)/.tests: tests/requirements.txt $(VENV)/.runtime
 	@echo "installing what the tests need ..." >&2
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt >&2
+	@touch $@
+
+# The manual's own, so that nothing of it comes into what Makegood runs on.
+$(PAGES)/.made: docs/requirements.txt
+	@$(PYTHON) -m venv $(PAGES)
+	@$(PAGES)/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt >&2
 	@touch $@

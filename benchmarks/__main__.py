@@ -28,7 +28,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> tuple[list[str], Optio
     parser.add_argument("--quick", action="store_true", help="little work and few rounds, for CI: under 3 minutes")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each contestant (default 5, quick 1)")
     parser.add_argument("--rows", type=int, default=0, help="finished rows of the largest table in growth")
-    parser.add_argument("--chart", action="store_true", help="have growth write .readme/growth.svg")
+    parser.add_argument("--chart", action="store_true", help="have growth write docs/pages/pictures/growth.svg")
     parser.add_argument("--against", metavar="COMMIT", default="", help="let drain measure this commit beside today's")
     given = parser.parse_args(argv)
     parts = given.parts or PARTS

@@ -1,11 +1,11 @@
-"""The README's chart of growth: a small SVG by hand that reads in light and in dark."""
+"""The manual's chart of growth: a small SVG by hand that reads in light and in dark."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from tests.harness.program import ROOT
 
-PATH = ROOT / ".readme" / "growth.svg"
+PATH = ROOT / "docs" / "pages" / "pictures" / "growth.svg"
 WIDTH, HEIGHT = 640, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 168, 48, 44
 LINE_HEIGHT = 15

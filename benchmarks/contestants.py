@@ -21,14 +21,14 @@ def _relay(*arguments: str) -> Service:
     return Service("relay", [*manage, *arguments], NO_READY_LINE)
 
 
-def _makegood(name: str, *, fan_out: int = 1, bulk: bool = False) -> Plan:
+def _makegood(name: str, *, fan_out: int = 1, bulk: bool = False, processes: int = 2) -> Plan:
     consumers = ["bench.issue_many"] if bulk else [f"bench.issue_{place}" for place in range(fan_out)]
     awards = ["issue_points", "order_gift", "hand_out_coupon", "tell_winner", "count_win"]
     return Plan(
         name,
         peer="makegood",
         services=[
-            _celery("config", "worker", "-P", "prefork", "-c", "2", "-X", "{run}.control"),
+            _celery("config", "worker", "-P", "prefork", "-c", str(processes), "-X", "{run}.control"),
             _celery("config", "control", "-P", "solo", "-Q", "{run}.control"),
             Service(
                 "beat",
@@ -131,10 +131,11 @@ def makegood_at(commit: str, folder: Path) -> Plan:
     return replace(MAKEGOOD, name=f"{MAKEGOOD.name} at {commit[:7]}", folder=folder)
 
 
-def ordered_by(keys: int) -> Plan:
-    """Return Makegood with messages of so many ordering keys; none: unordered."""
-    name = f"{keys or 'no'} key{'s' * (keys != 1)}"
-    return replace(MAKEGOOD, name=name, environment={**MAKEGOOD.environment, "BENCH_KEYS": str(keys)})
+def ordered_by(keys: int, *, processes: int = 2) -> Plan:
+    """Return Makegood with messages of so many ordering keys (0: unordered) and a worker of so many processes."""
+    name = f"{keys or 'no'} key{'s' * (keys != 1)}{', one process' if processes == 1 else ''}"
+    plan = _makegood(name, processes=processes)
+    return replace(plan, environment={**plan.environment, "BENCH_KEYS": str(keys)})
 
 
 def fanned_out(consumers: int) -> Plan:

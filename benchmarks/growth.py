@@ -3,7 +3,7 @@
 A rescan that claims 500 due rows, a chunk of 50 started, handled and settled, and the desk's message list, each in
 tables filled by ``INSERT … SELECT``, in turns. The broker is left out: it does not know how large the table is. The
 largest table of a plain run is smaller than ten million, for time; ``--rows 10000000`` has them all, and ``--chart``
-draws them for the README.
+draws them for the manual.
 """
 
 from dataclasses import replace

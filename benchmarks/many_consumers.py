@@ -46,11 +46,11 @@ ORDER BY due_at, id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED
 UPDATE = "UPDATE outbox_message SET due_at = statement_timestamp() + interval '10 s' WHERE id = ANY(%s)"
 COUNT = "SELECT count(*) FROM outbox_message WHERE finished_at IS NULL AND due_at <= now() AND lease_until < now()"
 WAITING = """
-INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
+INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution,
     attempts, attempt_limit, lost, sends, due_at, not_before, expires_at, created_at, worker, last_error, failure,
     revision)
 SELECT 'bench.many.0', 'bench.many.' || (n %% 10), 'waits ' || n, jsonb_build_object('note', repeat('x', 390)), '{}',
-    '', 'pending', '', '', 0, 3, 0, 0, now() - n * interval '1 ms', now() - interval '1 day',
+    '', 'pending', '', 0, 3, 0, 0, now() - n * interval '1 ms', now() - interval '1 day',
     now() + interval '7 days', now() - interval '1 day', '', '', '', 0 FROM generate_series(1, %s) n
 """
 

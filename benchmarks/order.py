@@ -1,5 +1,8 @@
 """What it costs that messages have an ordering key: none of them, all of one key, all of a thousand keys.
 
+Messages of one key are called one after the other, so one process works and the other looks on. What a worker of one
+process does without keys stands beside it: it is what one key can reach.
+
 From a backlog that was committed while no worker ran, and live: one process commits one message after the other, as
 fast as it goes, while the workers are at work. The rate counts from the first award issued to the last.
 """
@@ -15,6 +18,8 @@ from benchmarks.measurements import Measurement, Options, Ratio, measure_in_turn
 PART = "order"
 AT_LEAST = {1: 0.5, 1_000: 0.8}
 """What share of the rate without keys is required, by the number of keys."""
+OF_ONE_PROCESS = 0.9
+"""What share of the rate without keys in one process is required of one key."""
 PER_COMMIT = 1
 """Messages that a transaction commits when they are published live, as a request does."""
 HOW = ("backlog", "live")
@@ -24,7 +29,7 @@ def run(options: Options) -> list[Ratio]:
     """Measure messages with no key, one and a thousand in turns, and return the ratios."""
     numbers = (0, *AT_LEAST)
     backlog, live = options.pick((6_000, 1_500), (4_000, 1_000))
-    with set_up_contestants([ordered_by(keys) for keys in numbers]) as contestants:
+    with set_up_contestants([*map(ordered_by, numbers), ordered_by(0, processes=1)]) as contestants:
         measurements = {
             contestant: [
                 Measurement(PART, contestant.name, how, "messages/s", work=work)
@@ -42,7 +47,8 @@ def run(options: Options) -> list[Ratio]:
     for kept in measurements.values():
         for measurement in kept:
             measurement.print_json()
-    return compare(dict(zip(numbers, measurements.values(), strict=True)))
+    *found, in_one_process = measurements.values()
+    return compare(dict(zip(numbers, found, strict=True)), in_one_process)
 
 
 def publish_live(contestant: Contestant, messages: int) -> float:
@@ -59,16 +65,25 @@ def publish_live(contestant: Contestant, messages: int) -> float:
     return (messages - 1) / contestant.check_issued_once(messages)
 
 
-def compare(found: dict[int, list[Measurement]]) -> list[Ratio]:
+def compare(found: dict[int, list[Measurement]], in_one_process: list[Measurement]) -> list[Ratio]:
     """Return what share of the rate without keys is reached with them."""
-    return [
-        Ratio(
-            PART,
-            f"{ordered.contestant} over {free.contestant}, {ordered.measure}",
-            ratios_by_round(ordered, free),
-            at_least=bound,
-            figures=f"{rounded(ordered.median)} and {rounded(free.median)} messages/s",
-        )
+    ratios = [
+        _ratio(ordered, free, at_least=bound)
         for keys, bound in AT_LEAST.items()
         for ordered, free in zip(found[keys], found[0], strict=True)
     ]
+    return [
+        *ratios,
+        *(_ratio(one, free) for one, free in zip(in_one_process, found[0], strict=True)),
+        *(_ratio(one, free, at_least=OF_ONE_PROCESS) for one, free in zip(found[1], in_one_process, strict=True)),
+    ]
+
+
+def _ratio(measured: Measurement, free: Measurement, *, at_least: float | None = None) -> Ratio:
+    return Ratio(
+        PART,
+        f"{measured.contestant} over {free.contestant}, {measured.measure}",
+        ratios_by_round(measured, free),
+        at_least=at_least,
+        figures=f"{rounded(measured.median)} and {rounded(free.median)} messages/s",
+    )

@@ -1,11 +1,12 @@
-"""The desk's first page and the metrics over a million messages: ``python benchmarks/pages.py``.
+"""Every page of the desk, and the metrics, over a million messages: ``python benchmarks/pages.py``.
 
 Gunicorn serves with the arguments and settings of ``make up``, the maintenance jobs run, and most of a million messages
-are finished, 100,000 exhausted and some unfinished. One client asks for one page after the other, over a connection
-that stays open, as a browser and a scraper do.
+are finished, 100,000 exhausted and some unfinished, of 30 consumers. One client asks for one page after the other, over
+a connection that stays open, as a browser and a scraper do. The statements of each page are counted in this process.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import time
@@ -22,25 +23,39 @@ from benchmarks.measurements import quantile
 from tests.harness.program import Program
 
 # isort: split
+from django.contrib.admin.utils import quote
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
+from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 
 from config.processes import roles
+from outbox.admin.messages.listing import ROWS_PER_PAGE
 from outbox.maintenance import rollup
 from outbox.models import FailureGroup, Message
 
-PAGES = {"/metrics": "outbox_messages{", "/admin/": "Operations", "/admin/outbox/": "Operations"}
-"""What is asked for, and what must stand in the answer."""
+TABS = ("failed", "pending", "started", "success", "handled", "discarded", "overdue", "all")
+QUEUE, GROUPS = "/admin/outbox/message/", "/admin/outbox/failuregroup/"
+LEDGERS = ("award", "draw", "pointsaccount", "pointsentry", "vendororder")
+JUDGED = {"/metrics": "outbox_messages{", "/admin/": "Operations", "/admin/outbox/": "Operations"}
+"""The pages whose time is required, and what must stand in the answer."""
 AT_MOST = 100.0
-"""Milliseconds within which a page must answer."""
+"""Milliseconds within which those must answer."""
+STATEMENTS_AT_MOST = 12
+PAGES_DOWN = 100
+"""How far down the queue is looked into: the page after so many."""
 DAYS = 2
+OTHERS = 25
+"""Consumers beside those of the awards."""
 CONSUMERS = [
     "awards.issue_points",
     "awards.order_gift",
     "awards.hand_out_coupon",
     "awards.tell_winner",
     "awards.count_win",
+    *(f"bench.consumer_{number:02}" for number in range(OTHERS)),
 ]
 FAILURE_GROUPS = 8
 """Of each consumer."""
@@ -63,8 +78,42 @@ def main() -> None:
         installation.beat()
         address, web = serve(installation)
         with log_in(address) as browser:
-            checks = [check for page in PAGES for check in measure_page(browser, web, page, requests)]
+            checks = [check for page in JUDGED for check in measure_page(browser, web, page, requests)]
+            checks += [measure_once(browser, page) for page in every_page()]
     harness.report_checks(checks)
+
+
+def every_page() -> list[str]:
+    """Return the address of every page: each tab, filter, span, depth and search, and a row of each kind."""
+    failed = Message.objects.exhausted().latest("id")
+    some = Message.objects.exhausted().filter(consumer=CONSUMERS[1]).earliest("id")
+    down = min(PAGES_DOWN * ROWS_PER_PAGE, Message.objects.exhausted().count() // 2)
+    deep = Message.objects.exhausted().order_by("-id")[down]
+    return [
+        *(f"{QUEUE}?tab={tab}" for tab in TABS),
+        *(f"{QUEUE}?tab={tab}&consumer={CONSUMERS[1]}" for tab in TABS),
+        *(f"{QUEUE}?tab={tab}&within=24h" for tab in TABS),
+        f"{QUEUE}?tab=failed&group={some.failure}",
+        f"{QUEUE}?tab=failed&after={deep.pk}",
+        f"{QUEUE}?tab=failed&before={deep.pk}",
+        f"{QUEUE}?tab=all&after={failed.pk // 2}",
+        *(f"{QUEUE}?q={text}" for text in (failed.key, failed.pk, "nobody@example.com")),
+        f"{QUEUE}arrivals/?since={failed.exhausted_at:%Y-%m-%dT%H:%M:%SZ}",
+        f"{QUEUE}{failed.pk}/change/",
+        f"{QUEUE}{Message.objects.earliest('id').pk}/change/",
+        *(f"{GROUPS}?tab={tab}" for tab in ("open", "ignored", "fixed", "all")),
+        f"{GROUPS}?consumer={CONSUMERS[1]}",
+        f"{GROUPS}{some.failure}/change/",
+        "/admin/outbox/consumerstate/",
+        f"/admin/outbox/consumerstate/{quote(CONSUMERS[1])}/change/",
+        "/admin/outbox/auditentry/",
+        "/admin/outbox/heartbeat/",
+        "/admin/awards/campaign/",
+        "/admin/awards/prize/",
+        "/admin/awards/coupon/",
+        *(f"/admin/awards/{ledger}/" for ledger in LEDGERS),
+        *(f"/admin/awards/{ledger}/?q=nobody@example.com" for ledger in LEDGERS),
+    ]
 
 
 def write_messages(rows: int) -> None:
@@ -139,12 +188,36 @@ def measure_page(browser: httpx.Client, web: Program, page: str, requests: int) 
     ]
 
 
+def measure_once(browser: httpx.Client, page: str) -> Check:
+    """Request a page some times, count its statements in this process, and check their number."""
+    times = [time_request(browser, page) for _ in range(5)]
+    statements = count_statements(page)
+    harness.print_result(page, first=round(times[0], 1), p50=round(quantile(times, 0.5), 1), statements=statements)
+    return Check(
+        page,
+        f"<= {STATEMENTS_AT_MOST}",
+        f"{statements}, {quantile(times, 0.5):.1f} ms",
+        statements <= STATEMENTS_AT_MOST,
+    )
+
+
+def count_statements(page: str) -> int:
+    """Return how many statements a page runs, apart from where transactions begin and end."""
+    client = Client(headers={"X-Forwarded-Proto": "https"})
+    client.force_login(User.objects.get(username="operator"))
+    with override_settings(SECURE_SSL_REDIRECT=False, ALLOWED_HOSTS=["*"]):
+        client.get(page)
+        with CaptureQueriesContext(connection) as queries:
+            client.get(page)
+    return sum(not re.match(r"(RELEASE )?SAVEPOINT|BEGIN|COMMIT", query["sql"]) for query in queries)
+
+
 def time_request(browser: httpx.Client, page: str) -> float:
     """Return how many milliseconds one answer took, body included; end the run if it is not the page."""
     began = time.perf_counter()
     answer = browser.get(page)
     milliseconds = (time.perf_counter() - began) * 1e3
-    if answer.status_code != httpx.codes.OK or PAGES[page] not in answer.text:
+    if answer.status_code != httpx.codes.OK or JUDGED.get(page, "") not in answer.text:
         raise SystemExit(f"{page} answered {answer.status_code}: {answer.text[:300]}")
     return milliseconds
 

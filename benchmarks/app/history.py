@@ -10,12 +10,12 @@ CREATED = """LATERAL (
 ) AS written"""
 
 FINISHED = f"""
-INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
+INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution,
     attempts, attempt_limit, lost, sends, created_at, not_before, due_at, expires_at, started_at, finished_at,
     worker, last_error, failure, revision)
 SELECT %(topic)s, {CONSUMER}, %(name)s || ' ' || n,
     jsonb_build_object('order', n, 'person', 'person-' || n %% 5000 || '@example.com', 'text', repeat('x', 100)),
-    '{{}}', '', 'success', '', '', 1 + (n %% 10 = 0)::int, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days',
+    '{{}}', '', 'success', '', 1 + (n %% 10 = 0)::int, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days',
     at + interval '5 ms', at + interval '9 ms', 'host:1', '', '', 0
 FROM generate_series(1, %(rows)s) AS n,
     {CREATED}
@@ -23,10 +23,10 @@ FROM generate_series(1, %(rows)s) AS n,
 """Successes, spread evenly over ``span`` seconds from ``oldest`` seconds ago; one in ten was retried."""
 
 EXHAUSTED = f"""
-INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
+INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution,
     attempts, attempt_limit, lost, sends, created_at, not_before, due_at, expires_at, started_at, finished_at,
     exhausted_at, worker, last_error, failure, revision)
-SELECT %(topic)s, consumer, %(name)s || ' ' || n, jsonb_build_object('order', n), '{{}}', '', 'failed', '', '',
+SELECT %(topic)s, consumer, %(name)s || ' ' || n, jsonb_build_object('order', n), '{{}}', '', 'failed', '',
     3, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days', at + interval '1 s', at + interval '1 s',
     at + interval '1 s', 'host:1', 'ValueError: the till is jammed', encode(sha256(failure_group::bytea), 'hex'), 0
 FROM generate_series(1, %(rows)s) AS n,
@@ -37,11 +37,11 @@ FROM generate_series(1, %(rows)s) AS n,
 """Messages that wait for a person, of several consumers and ``groups`` failure groups of each."""
 
 UNFINISHED = f"""
-INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
+INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution,
     attempts, attempt_limit, lost, sends, created_at, not_before, due_at, expires_at, worker, last_error, failure,
     revision)
 SELECT %(topic)s, {CONSUMER}, %(name)s || ' ' || n, '{{}}',
-    '{{}}', '', 'pending', '', '', 0, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days', '', '', '', 0
+    '{{}}', '', 'pending', '', 0, 3, 0, 0, at, at, at + interval '5 s', at + interval '7 days', '', '', '', 0
 FROM generate_series(1, %(rows)s) AS n, LATERAL (SELECT now() - n * interval '0.01 s' AS at) AS written
 """
 """Messages that nobody has started yet, of several consumers."""

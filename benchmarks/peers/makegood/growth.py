@@ -26,11 +26,11 @@ DUE = 500
 FAILED = 100
 
 FINISHED = """
-    INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution, evidence,
+    INSERT INTO outbox_message (topic, consumer, key, payload, headers, ordering_key, status, resolution,
         attempts, attempt_limit, lost, sends, due_at, not_before, expires_at, created_at, started_at, finished_at,
         exhausted_at, worker, last_error, failure, revision)
     SELECT 'work.won', %(consumer)s, 'old ' || n, jsonb_build_object('award', n, 'note', repeat('x', %(bytes)s)), '{}',
-        '', %(status)s, '', '', 1, 8, 0, 0, at, at, at + interval '7 days', at, at, at + interval '5 ms',
+        '', %(status)s, '', 1, 8, 0, 0, at, at, at + interval '7 days', at, at, at + interval '5 ms',
         CASE WHEN %(status)s = 'failed' THEN at END, 'host:1', '', '', 0
     FROM generate_series(%(first)s, %(last)s) n, LATERAL (SELECT now() - n * interval '100 ms' AS at) written
 """
