@@ -40,6 +40,7 @@ ON_SECOND_ALIAS = [
     "tests/outbox/maintenance/test_rescan.py",
     "tests/outbox/monitoring/test_health.py",
     "tests/outbox/operate/test_messages.py",
+    "tests/outbox/bulk/test_running.py",
     "tests/outbox/admin/messages/test_list.py",
     "tests/awards/test_draw.py",
 ]

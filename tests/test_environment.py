@@ -1,4 +1,4 @@
-"""Every variable of the environment that is read stands in the README."""
+"""Every variable of the environment that is read stands in the manual."""
 
 import ast
 import re
@@ -38,8 +38,8 @@ def all_names() -> set[str]:
     return names | {name for path in units for name in names_in_units(path.read_text())}
 
 
-def test_every_variable_that_is_read_stands_in_the_readme():
-    manual = set(re.findall(r"`(\w+)(?:=[^`]*)?`", (ROOT / "README.md").read_text()))
+def test_every_variable_that_is_read_stands_in_the_manual():
+    manual = set(re.findall(r"`(\w+)(?:=[^`]*)?`", (ROOT / "docs" / "pages" / "this-project.md").read_text()))
 
     assert all_names() - manual - SETTLED == set()
 

@@ -1,4 +1,4 @@
-"""The README's table of versions says what `make lanes` has written down."""
+"""The manual's table of versions says what `make lanes` has written down."""
 
 import json
 import sys
@@ -25,8 +25,8 @@ def outcome(lanes, cell, **found):
     return vars(lanes.Outcome(cell, "abc", "2026-11-28", **{"versions": versions, "passed": 7, **found}))
 
 
-def test_the_readme_has_the_table_of_the_record(lanes):
-    assert lanes.block(lanes.recorded()) in lanes.README.read_text()
+def test_the_manual_has_the_table_of_the_record(lanes):
+    assert lanes.block(lanes.recorded()) in lanes.PAGE.read_text()
 
 
 def test_every_cell_of_the_table_is_recorded_with_its_commit_or_with_why_it_was_not_run(lanes):
@@ -76,7 +76,7 @@ def test_what_failed_and_what_there_was_no_time_for_is_run_by_itself_and_written
 ):
     cell = lanes.CELLS[0]
     failures = [
-        "tests.test_lanes.test_the_readme_has_the_table_of_the_record",
+        "tests.test_lanes.test_the_manual_has_the_table_of_the_record",
         "tests.test_environment",
         "tests.outbox.maintenance.test_rescan_on_rabbitmq.TestX.test_y[a.b-[1]",
     ]
@@ -97,7 +97,7 @@ def test_what_failed_and_what_there_was_no_time_for_is_run_by_itself_and_written
 
     [whole] = lanes.recorded()
     assert asked == [
-        "tests/test_lanes.py::test_the_readme_has_the_table_of_the_record",
+        "tests/test_lanes.py::test_the_manual_has_the_table_of_the_record",
         "tests/test_environment.py",
         "tests/outbox/maintenance/test_rescan_on_rabbitmq.py::TestX::test_y[a.b-[1]",
         "tests/awards",
