@@ -28,8 +28,9 @@ def selects(captured: CaptureQueriesContext, containing: str) -> list[str]:
 def pages_touched(act: Callable[[], object]) -> int:
     """Return how many pages PostgreSQL touches for what ``act`` asks of the message table.
 
-    Each statement is explained twice, which is taken back, and then run in earnest. The smaller figure counts: the first
-    may hold pages of the catalogue, which PostgreSQL reads anew after others, in any database, have changed many tables.
+    Each statement is explained twice, which is taken back, and then run in earnest. The smaller figure counts: the
+    first may hold pages of the catalogue, which PostgreSQL reads anew after others have changed many tables, in any
+    database.
     """
     touched = []
 
