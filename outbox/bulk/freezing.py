@@ -11,10 +11,10 @@ from outbox.bulk import business, preview
 from outbox.bulk.selection import Kind, Selection
 from outbox.conf import conf
 from outbox.models import Attempt, BulkConsumer, BulkItem, BulkOperation, Evidence, Message, Status
-from outbox.models.attempt import AttemptOutcome
+from outbox.models.attempt import LEAVES_DOUBT
 from outbox.models.bulk import BulkVerb, ItemResult, Why
 from outbox.models.queryset import CLOSED_BY_HAND, EXHAUSTED, MessageQuerySet
-from outbox.policy import Reason
+from outbox.operate.suspects import ACTED_BY_REASON
 
 FREEZE = """
 INSERT INTO outbox_bulkitem (operation_id, message_id, revision)
@@ -25,10 +25,6 @@ PAGE = 20_000
 
 HAVE_FAILED = frozenset({Kind.FAILED, Kind.GROUP, Kind.FAILED_AGAIN})
 """Sets whose messages wait for a person by how they are chosen."""
-ACTED_BY_REASON = frozenset({Reason.ENDED_TRANSACTION, Reason.MAY_HAVE_HAPPENED})
-MAY_HAVE_ACTED = Q(outcome__in=[AttemptOutcome.LOST, AttemptOutcome.LATE]) | Q(
-    outcome=AttemptOutcome.FAILED, may_have_acted=True
-)
 
 
 def state_for(verb: str) -> Q:
@@ -81,7 +77,7 @@ def _leave_out(
         left_out += _leave_out_changed(operation, selection.seen)
     if operation.verb == BulkVerb.REOPEN and (kept := business.for_good(list(consumers))):
         left_out += _mark(operation, Exists(_message().filter(consumer__in=kept)), Why.FOR_GOOD)
-    if operation.verb != BulkVerb.RETRY:
+    if not operation.retries:
         return left_out
     if Evidence.objects.issued().exists():
         proved = Evidence.objects.issued().filter(message_id=OuterRef("message_id"))
@@ -93,7 +89,7 @@ def _leave_out(
     if not ACTED_BY_REASON.isdisjoint(reasons):
         left_out += _mark(operation, Exists(_message().filter(reason__in=ACTED_BY_REASON)), Why.MAY_HAVE_ACTED)
     if outside := [name for name, entry in known.items() if not entry.atomic]:
-        attempts = Attempt.objects.filter(MAY_HAVE_ACTED, message_id=OuterRef("message_id"))
+        attempts = Attempt.objects.filter(LEAVES_DOUBT, message_id=OuterRef("message_id"))
         if len(outside) == len(consumers):
             left_out += _mark(operation, Exists(attempts), Why.MAY_HAVE_ACTED)
         else:

@@ -25,6 +25,12 @@ class AttemptOutcome(models.TextChoices):
     LATE = "late", _("too late")
 
 
+CUT_OFF = (AttemptOutcome.LOST, AttemptOutcome.LATE)
+"""Outcomes of which nobody knows how far the handler had come."""
+SAYS_ITSELF = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED)
+"""Outcomes with an error, whose class says whether the other side may have acted."""
+LEAVES_DOUBT = Q(outcome__in=CUT_OFF) | Q(outcome__in=SAYS_ITSELF, may_have_acted=True)
+"""Attempts outside a transaction after which the other side may have acted; ``Attempt.leaves_doubt`` of one."""
 REPEATED = (AttemptOutcome.SNOOZED, AttemptOutcome.UNAVAILABLE)
 """Outcomes that spend no try, so that one message may have any number of them in a row."""
 IN_FULL = timedelta(minutes=10)
@@ -94,3 +100,8 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}: {self.outcome}"
+
+    @property
+    def leaves_doubt(self) -> bool:
+        """Tell whether the other side may have acted in it, if it was not inside a transaction."""
+        return self.outcome in CUT_OFF or (self.outcome in SAYS_ITSELF and self.may_have_acted)

@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _
 
 from outbox.admin import formats
 from outbox.admin.tones import Tone
-from outbox.models import Attempt, AttemptOutcome, ConsumerState, Evidence, HandledAs, Message, Resolution, Status
+from outbox.models import Attempt, ConsumerState, Evidence, HandledAs, Message, Resolution, Status
 from outbox.models.state import Breaker
 from outbox.monitoring.findings import many
+from outbox.operate import suspects
 from outbox.operate.wording import format_datetime
 from outbox.policy import Reason
 from outbox.registry import Consumer
@@ -67,21 +68,9 @@ class Case:
 
 
 def other_side_may_have_acted(case: Case) -> bool:
-    """Tell whether the world outside may have acted although the message did not succeed.
-
-    An atomic consumer's work was rolled back, unless its handler ended the transaction. Any other may have reached the
-    other side when an attempt was cut off: by a timeout, by a broken connection, or because its worker died or came
-    too late.
-    """
-    if case.message.reason in (Reason.ENDED_TRANSACTION, Reason.MAY_HAVE_HAPPENED):
-        return True
-    if case.consumer is not None and case.consumer.atomic:
-        return False
-    return any(
-        attempt.outcome in (AttemptOutcome.LOST, AttemptOutcome.LATE)
-        or (attempt.outcome in (AttemptOutcome.FAILED, AttemptOutcome.REJECTED) and attempt.may_have_acted)
-        for attempt in case.attempts
-    )
+    """Tell whether the world outside may have acted although the message did not succeed, by the attempts shown."""
+    decided = suspects.decide_without_attempts(case.message, case.consumer)
+    return any(attempt.leaves_doubt for attempt in case.attempts) if decided is None else decided
 
 
 def diagnose(case: Case) -> Diagnosis:
