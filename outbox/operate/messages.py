@@ -1,24 +1,19 @@
-"""What an operator can do to a message: retry, settle by hand, discard, reopen, withdraw, hurry, replay, reveal."""
+"""What an operator can do to a message: retry, settle by hand, discard, reopen, acknowledge, replay, reveal."""
 
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from outbox import audit, registry
-from outbox.broker import dispatcher
-from outbox.broker.waking import wake_and_hint
-from outbox.closings import Closing, Hook
+from outbox import registry
+from outbox.closings import Closing
 from outbox.conf import conf
-from outbox.errors import Conflict, NotAllowed
-from outbox.models import Evidence, EvidenceKind, HandledAs, Message, Resolution, Status
-from outbox.models.queryset import CLOSED_BY_HAND, EXHAUSTED, UNSETTLED, MessageQuerySet, made_due
-from outbox.models.sql.order import OrderOfKey
+from outbox.errors import NotAllowed
+from outbox.models import Evidence, EvidenceKind, HandledAs, Message, Resolution
+from outbox.models.queryset import CLOSED_BY_HAND, EXHAUSTED, UNSETTLED
 from outbox.models.sql.replay import Source, write_replays
 from outbox.operate.actions import Action, why_not
 from outbox.operate.changes import discarded, handled, reopened, retried
@@ -29,22 +24,18 @@ from outbox.operate.evidence import (
     latest_evidence,
     refuse_second_issue,
 )
-from outbox.operate.hooks import again_if_met, call_hook, hook_of, waiting_briefly
-from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
-from outbox.registry import Consumer
-
-WAITING = Q(status=Status.PENDING)
-
-AUDITED_MESSAGE = (
-    "status",
-    "resolution",
-    "attempts",
-    "attempt_limit",
-    "revision",
-    "expires_at",
-    "not_before",
+from outbox.operate.hooks import hook_of
+from outbox.operate.message_row import (
+    change_message,
+    conflict_over,
+    consumer_of,
+    hint,
+    hint_next,
+    note_and_hint,
+    read_seen,
 )
-"""What an act can change, as the audit keeps it."""
+from outbox.operate.operator_action import Actor, OperatorAction
+from outbox.registry import Consumer
 
 
 def retry(
@@ -63,23 +54,15 @@ def retry(
     """
     action = OperatorAction(Action.RETRY, actor, reason, origin)
     action.check()
-    message = _look(message_id, revision)
-    consumer = registry.get(message.consumer)
-    if consumer is None:
-        raise NotAllowed(
-            _(
-                "The running code has no consumer named “%(consumer)s”, so nobody would act on the message. Deploy "
-                "the consumer again, or mark the message as handled."
-            )
-            % {"consumer": message.consumer}
-        )
+    message = read_seen(message_id, revision)
+    consumer = consumer_of(message)
     if not despite_evidence:
         refuse_second_issue(message.pk)
-    return _change_message(
+    return change_message(
         message,
         action,
         only=EXHAUSTED,
-        also=partial(_note_and_hint, message),
+        also=partial(note_and_hint, message),
         **retried(consumer),
     )
 
@@ -103,9 +86,9 @@ def mark_handled(
     action = OperatorAction(Action.HANDLE, actor, reason, origin)
     action.check()
     proof, outcome = check_evidence(evidence, EvidenceKind(kind)), HandledAs(outcome)
-    message = _look(message_id, revision)
+    message = read_seen(message_id, revision)
     row = draft_evidence(message, text=proof, kind=EvidenceKind(kind), outcome=outcome, actor=action.actor_name)
-    return _change_message(
+    return change_message(
         message,
         action,
         only=EXHAUSTED,
@@ -123,14 +106,14 @@ def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin
     """Failed → failed and closed: no consumer acts on the message, and nobody is asked about it again."""
     action = OperatorAction(Action.DISCARD, actor, reason, origin)
     action.check()
-    message = _look(message_id, revision)
-    return _change_message(
+    message = read_seen(message_id, revision)
+    return change_message(
         message,
         action,
         only=EXHAUSTED,
         tells=hook_of(message, "on_discarded"),
         closing=Closing(message=message, outcome=Resolution.DISCARDED, reason=reason.strip(), actor=action.actor_name),
-        also=partial(_hint_next, message),
+        also=partial(hint_next, message),
         **discarded(),
     )
 
@@ -151,10 +134,10 @@ def reopen(
     """
     action = OperatorAction(Action.REOPEN, actor, reason, origin)
     action.check()
-    message = _look(message_id, revision)
+    message = read_seen(message_id, revision)
     proof = latest_evidence(message.pk)
     was_handled = proof is not None and message.resolution == Resolution.HANDLED
-    return _change_message(
+    return change_message(
         message,
         action,
         only=CLOSED_BY_HAND,
@@ -176,49 +159,11 @@ def acknowledge(message_id: int, *, revision: int, actor: Actor, reason: str, or
     """Say that the double issue of a message is known and seen to: no alarm speaks of it any more."""
     action = OperatorAction(Action.ACKNOWLEDGE, actor, reason, origin)
     action.check()
-    message = _look(message_id, revision)
+    message = read_seen(message_id, revision)
     doubled = Evidence.objects.doubled().filter(message=message)
     if not doubled.exists():
         raise NotAllowed(_("There is no double issue of this message that nobody has acknowledged."))
-    return _change_message(message, action, only=Q(), also=lambda: doubled.update(acknowledged_at=Now()))
-
-
-def withdraw(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
-    """Pending → withdrawn: taken back before it was done. It is over, and no work for anybody.
-
-    Nothing waits for a worker: what one is just taking up is a ``Conflict``.
-    """
-    action = OperatorAction(Action.WITHDRAW, actor, reason, origin)
-    action.check()
-    message = _look(message_id, revision)
-    return _change_waiting(
-        message,
-        action,
-        only=WAITING,
-        also=partial(_hint_next, message),
-        status=Status.FAILED,
-        resolution=Resolution.WITHDRAWN,
-        finished_at=Now(),
-    )
-
-
-def hurry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
-    """Let a message that waits for its own time, delayed or between two attempts, be due now.
-
-    It stays behind others of its ordering key, and a pause, a breaker or a rate holds it as before. One that was called
-    before is due after a lease at the latest: a call that was given up may still run.
-    """
-    action = OperatorAction(Action.HURRY, actor, reason, origin)
-    action.check()
-    message = _look(message_id, revision)
-    next_of_key = partial(_hint_next, message)
-    return _change_waiting(
-        message,
-        action,
-        only=WAITING & Q(not_before__gt=Now()),
-        also=next_of_key if message.ordering_key else partial(_hint, message.consumer, message.pk),
-        **made_due(conf().lease),
-    )
+    return change_message(message, action, only=Q(), also=lambda: doubled.update(acknowledged_at=Now()))
 
 
 def replay(
@@ -239,7 +184,7 @@ def replay(
     """
     action = OperatorAction(Action.REPLAY, actor, reason, origin)
     action.check()
-    message = _look(message_id, revision)
+    message = read_seen(message_id, revision)
     if refusal := why_not(Action.REPLAY, message):
         raise NotAllowed(refusal)
     receiver = receiver_of_replays(consumer or message.consumer, message.topic)
@@ -259,13 +204,13 @@ def replay(
             same_key=same_key,
         )
         if not written:
-            raise _message_conflict(message.pk)
+            raise conflict_over(message.pk)
         [made] = written
         same = same_key and receiver.name == message.consumer
         after = {"replayed_as": made.id, "consumer": receiver.name, "idempotency_key": "same" if same else "new"}
         action.record(str(message), message_id=message.pk, before={}, after=after)
         if not made.asleep:
-            _hint(receiver.name, made.id)
+            hint(receiver.name, made.id)
     return Message.objects.get(pk=made.id)
 
 
@@ -297,21 +242,15 @@ def reveal(message_id: int, *, actor: Actor, origin: str = "", reason: str = "")
     action = OperatorAction(Action.REVEAL, actor, reason, origin)
     action.check()
     with transaction.atomic(using=conf().database):
-        message = _look(message_id)
+        message = read_seen(message_id)
         action.record(str(message), message_id=message.pk, before={}, after={})
     return message.payload
-
-
-def _note_and_hint(message: Message) -> None:
-    """Watch out for a second issue if evidence speaks of a first, and let a worker know."""
-    Evidence.objects.issued().filter(message=message).update(retried_at=Now(), acknowledged_at=None)
-    _hint(message.consumer, message.pk)
 
 
 def _keep_and_go_on(row: Evidence) -> None:
     """Write what proves it, and let the next message of the ordering key go."""
     keep_evidence(row)
-    _hint_next(row.message)
+    hint_next(row.message)
 
 
 def _retract(message_id: int) -> None:
@@ -324,97 +263,3 @@ def _note_reopened(proof: Evidence | None, *, wrong: bool) -> tuple[dict[str, st
     if proof is None:
         return {}, {}
     return {"evidence": proof.seal}, {"evidence": "" if wrong else proof.seal}
-
-
-def _look(message_id: int, revision: int | None = None) -> Message:
-    """Read the message, and make sure that no operator has changed it since it was shown."""
-    message = Message.objects.filter(pk=message_id).first()
-    if message is None:
-        raise Conflict(
-            _("Message %(id)s is no longer there; finished messages are removed in time.") % {"id": message_id}
-        )
-    if revision is not None and message.revision != revision:
-        raise _message_conflict(message_id)
-    return message
-
-
-def _change_message(
-    message: Message,
-    action: OperatorAction,
-    *,
-    only: Q,
-    tells: Hook | None = None,
-    closing: Closing | None = None,
-    also: Callable[[], object] | None = None,
-    noted: tuple[dict[str, str], dict[str, str]] = ({}, {}),
-    **changes: Any,
-) -> Message:
-    """Change the row if it is still as the operator saw it and in one of the states ``only`` names.
-
-    In the same transaction the hook ``tells`` is given ``closing``. It may refuse, and then nothing is changed.
-    """
-    if refusal := why_not(action.verb, message):
-        raise NotAllowed(refusal)
-    seen = Message.objects.filter(only, pk=message.pk, revision=message.revision)
-    change = partial(
-        action.change,
-        message,
-        seen,
-        audited=AUDITED_MESSAGE,
-        subject=str(message),
-        conflict=partial(_message_conflict, message.pk),
-        message_id=message.pk,
-        also=also,
-        noted=noted,
-        revision=F("revision") + 1,
-        **changes,
-    )
-    if tells is None or closing is None:
-        return change()
-    return again_if_met(partial(change, first=partial(_tell_business, tells, closing, seen)))
-
-
-def _tell_business(hook: Hook, closing: Closing, seen: MessageQuerySet) -> None:
-    """Lock the message, as handlers do before they touch the business, then call the hook with a copy of it."""
-    with waiting_briefly():
-        message = seen.select_for_update(no_key=True).first()
-        if message is None:
-            raise _message_conflict(closing.message.pk)
-        call_hook(hook, [replace(closing, message=message)])
-
-
-def _change_waiting(
-    message: Message, action: OperatorAction, *, only: Q, also: Callable[[], None], **changes: Any
-) -> Message:
-    """Do the same to a message that waits, unless a worker is just taking it up: then wait for nobody."""
-    if refusal := why_not(action.verb, message):
-        raise NotAllowed(refusal)
-    with transaction.atomic(using=conf().database):
-        free = Message.objects.filter(only, pk=message.pk).select_for_update(skip_locked=True, no_key=True)
-        if not list(free.values_list("pk")):
-            raise Conflict(_("A worker is just taking the message up, or has taken it up. Look again, then decide."))
-        return _change_message(message, action, only=only, also=also, **changes)
-
-
-def _message_conflict(message_id: int) -> Conflict:
-    """Tell what has become of the message meanwhile, and by whom if the audit knows."""
-    entry = audit.last_act_on(message_id)
-    if entry is None:
-        message = Message.objects.filter(pk=message_id).first()
-        state = message.get_status_display() if message else _("gone")
-        return Conflict(
-            _("The message has changed since you looked; now it is %(state)s. Look again, then decide.")
-            % {"state": state}
-        )
-    return overtaken_by(entry)
-
-
-def _hint(consumer: str, message_id: int) -> None:
-    """Let the dispatcher tell a worker once the act has committed; without it the rescan finds the row."""
-    dispatcher.dispatch_on_commit({consumer: [message_id]})
-
-
-def _hint_next(message: Message) -> None:
-    """Let the next message of the ordering key go, which this one has held up."""
-    if message.ordering_key:
-        wake_and_hint([OrderOfKey(message.consumer, message.ordering_key)])

@@ -46,7 +46,7 @@ MUTANTS = [
     mutant(
         "withdraw: an operator waits for no worker",
         Change(
-            "operate/messages.py",
+            "operate/waiting.py",
             "Message.objects.filter(only, pk=message.pk).select_for_update(skip_locked=True, no_key=True)",
             "Message.objects.filter(only, pk=message.pk).select_for_update(no_key=True)",
         ),

@@ -20,7 +20,7 @@ MUTANTS = [
     mutant(
         "the business is told of a message only as the operator has seen it",
         Change(
-            "operate/messages.py",
+            "operate/message_row.py",
             "message = seen.select_for_update(no_key=True).first()",
             "message = Message.objects.filter(pk=closing.message.pk).first()",
         ),
@@ -69,7 +69,9 @@ MUTANTS = [
     ),
     mutant(
         "a success after an issue by hand is an alarm",
-        Change("operate/messages.py", "update(retried_at=Now(), acknowledged_at=None)", "update(acknowledged_at=None)"),
+        Change(
+            "operate/message_row.py", "update(retried_at=Now(), acknowledged_at=None)", "update(acknowledged_at=None)"
+        ),
         red=[
             "operate/test_double_issue::"
             "test_a_success_after_it_was_issued_by_hand_is_an_alarm_until_it_is_acknowledged",

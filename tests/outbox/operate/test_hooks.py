@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from outbox import Closing, Reject, operate, registry
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, HandledAs, Message
-from outbox.operate import hooks, messages
+from outbox.operate import hooks, message_row
 from tests.harness.rows import Rows
 from tests.harness.threads import TIMEOUT, beside
 from tests.shop.models import Stock
@@ -257,7 +257,7 @@ def test_a_message_changed_while_it_is_being_locked_is_a_conflict_and_the_busine
         Message.objects.filter(pk=message.pk).update(revision=1)
         yield
 
-    monkeypatch.setattr(messages, "waiting_briefly", somebody_is_faster)
+    monkeypatch.setattr(message_row, "waiting_briefly", somebody_is_faster)
 
     with pytest.raises(Conflict):
         handle(message, lead)

@@ -206,10 +206,10 @@ def _set_going(id: int) -> None:
 @pytest.mark.parametrize("meanwhile", [_discard_and_reopen, _set_going])
 def test_the_update_itself_compares_so_that_a_row_changed_after_reading_is_a_conflict(meanwhile, lead: User) -> None:
     message = wins.failed()
-    look = messages._look
+    look = messages.read_seen
 
     def elsewhere() -> None:
-        with mock.patch.object(messages, "_look", look):
+        with mock.patch.object(messages, "read_seen", look):
             meanwhile(message.pk)
         connections.close_all()
 
@@ -220,7 +220,7 @@ def test_the_update_itself_compares_so_that_a_row_changed_after_reading_is_a_con
         other.join()
         return seen
 
-    with mock.patch.object(messages, "_look", look_then_somebody_else_acts), pytest.raises(Conflict):
+    with mock.patch.object(messages, "read_seen", look_then_somebody_else_acts), pytest.raises(Conflict):
         operate.discard(message.pk, revision=0, actor=lead, reason="mine")
 
     assert Message.objects.get().resolution == Resolution.NONE
