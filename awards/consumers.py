@@ -30,6 +30,10 @@ MAIL_WAITS = Backoff(first=timedelta(minutes=2), cap=timedelta(hours=1), jitter=
 """How long a mail waits that the server puts off. Greylisting ends within minutes, a full mailbox within days."""
 
 
+PROMISED = ("award", "person", "prize", "value")
+"""Keys of the payload that are what was won. Nobody edits them; the award's own row decides anyway."""
+
+
 class OrderStands(Reject):
     """The vendor has taken the order although the award is closed: somebody must cancel it, or issue by it."""
 
@@ -62,6 +66,7 @@ def _reopen(reopened: Sequence[Closing]) -> None:
     name=ISSUED_BY[Kind.POINTS],
     sort=_account,
     rehearsable=True,
+    locked=PROMISED,
     on_handled=_close,
     on_discarded=_close,
     on_reopened=_reopen,
@@ -82,6 +87,7 @@ def issue_points(message: Message) -> None:
     concurrency=GIFTS_AT_ONCE,
     timeout=CALLS * conf.vendor_settings().longest_call + timedelta(seconds=2),
     retry=Backoff(limit=8, first=timedelta(seconds=5), cap=timedelta(minutes=30)),
+    locked=PROMISED,
     on_handled=_close,
     on_discarded=_close,
     on_reopened=_reopen,
@@ -114,6 +120,7 @@ def order_gift(message: Message) -> None:
     name=ISSUED_BY[Kind.COUPON],
     deadline=timedelta(days=90),
     rehearsable=True,
+    locked=PROMISED,
     on_handled=_close,
     on_discarded=_close,
     on_reopened=_reopen,
@@ -138,6 +145,7 @@ def hand_out_coupon(message: Message) -> None:
     retry=Backoff(limit=8, first=timedelta(seconds=30), cap=timedelta(hours=1)),
     deadline=timedelta(days=3),
     value=False,
+    locked=PROMISED,
 )
 def tell_winner(message: Message) -> None:
     """Send the winner a mail. Who gave a name and no e-mail address gets none, and neither does a revoked award."""

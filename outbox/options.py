@@ -33,7 +33,7 @@ def check_each(
             _check_hook(pattern, option, hook)
 
 
-def check_kinds(pattern: str, *, retry: object, sort: object, overdue: object, value: object) -> None:
+def check_kinds(pattern: str, *, retry: object, sort: object, overdue: object, value: object, locked: object) -> None:
     """Look at the options of which each is of a kind of its own."""
     if retry is not None and not isinstance(retry, Backoff):
         raise ConsumerError(
@@ -46,6 +46,10 @@ def check_kinds(pattern: str, *, retry: object, sort: object, overdue: object, v
     if not isinstance(value, bool) and not callable(value):
         raise ConsumerError(
             f"consumer({pattern!r}): value={value!r} is neither True or False nor a function of a draft"
+        )
+    if not isinstance(locked, list | tuple) or not all(isinstance(key, str) and key for key in locked):
+        raise ConsumerError(
+            f'consumer({pattern!r}): locked={locked!r} is no list of keys; write locked=["order", "amount"]'
         )
 
 

@@ -55,6 +55,7 @@ class Consumer:
     at_most_once: bool
     overdue: str
     rehearsable: bool
+    locked: tuple[str, ...]
     value: "bool | Callable[[Draft], tuple[Decimal | int, str] | None]"
     on_handled: Hook | None = field(repr=False)
     on_discarded: Hook | None = field(repr=False)
@@ -155,6 +156,7 @@ def consumer(
     at_most_once: bool = False,
     overdue: str = "fail",
     rehearsable: bool = False,
+    locked: Sequence[str] = (),
     on_handled: Hook | None = None,
     on_discarded: Hook | None = None,
     on_reopened: Hook | None = None,
@@ -204,6 +206,8 @@ def consumer(
     ``rehearsable=True`` is its author's promise that a rollback undoes all that an atomic handler does. Then failed
     messages can be rehearsed: called by today's code and rolled back, to see what a retry would come to.
 
+    ``locked`` names keys of the payload that no edit may change, as ``["order", "amount"]``; with dots inside objects.
+
     ``on_handled``, ``on_discarded`` and ``on_reopened`` are plain functions of a list of ``Closing``, called in the
     transaction in which an operator does so to messages of this consumer. What they write to the engine's database is
     committed with it; what they raise refuses it, and the operator reads why (``Reject`` is for that). Without
@@ -238,7 +242,7 @@ def consumer(
             "on_exhausted": on_exhausted,
         },
     )
-    options.check_kinds(pattern, retry=retry, sort=sort, overdue=overdue, value=value)
+    options.check_kinds(pattern, retry=retry, sort=sort, overdue=overdue, value=value, locked=locked)
     outside = {"concurrency": concurrency > 1, "rate": rate is not None, "at_most_once": at_most_once}
     options.check_together(
         pattern,
@@ -276,6 +280,7 @@ def consumer(
             at_most_once=at_most_once,
             overdue=overdue,
             rehearsable=rehearsable,
+            locked=tuple(locked),
             on_handled=on_handled,
             on_discarded=on_discarded,
             on_reopened=on_reopened,
@@ -317,6 +322,7 @@ def _teller(entry: Consumer, hook: Hook) -> Consumer:
         at_most_once=False,
         overdue="fail",
         rehearsable=False,
+        locked=(),
         value=False,
         on_handled=None,
         on_discarded=None,

@@ -2,6 +2,7 @@
 
 from awards.admin.campaigns import CampaignAdmin
 from awards.admin.descriptions import describe_awards
+from awards.admin.edit_forms import LanguageForm
 from awards.admin.ledgers import AwardAdmin, DrawAdmin, PointsAccountAdmin, PointsEntryAdmin, VendorOrderAdmin
 from awards.admin.prizes import CouponAdmin, PrizeAdmin
 
@@ -10,6 +11,7 @@ __all__ = [
     "CampaignAdmin",
     "CouponAdmin",
     "DrawAdmin",
+    "LanguageForm",
     "PointsAccountAdmin",
     "PointsEntryAdmin",
     "PrizeAdmin",

@@ -1,5 +1,5 @@
 """The operators' desk in Django's admin. A project describes its messages to it with ``describe``, and finds
-them by its own words with ``find``.
+them by its own words with ``find``. ``edit_form`` gives a consumer's payloads a form for editing.
 
 Without ``django.contrib.admin`` among the apps there is no desk, and its pages are not even imported.
 """
@@ -7,9 +7,10 @@ Without ``django.contrib.admin`` among the apps there is no desk, and its pages 
 from django.apps import apps
 
 from outbox.admin.descriptions import Description, Fact, admin_url, describe
+from outbox.admin.edit_forms import edit_form
 from outbox.admin.finders import find
 
-__all__ = ["Description", "Fact", "admin_url", "describe", "find"]
+__all__ = ["Description", "Fact", "admin_url", "describe", "edit_form", "find"]
 
 if apps.is_installed("django.contrib.admin"):
     from outbox.admin.audit import AuditEntryAdmin, HeartbeatAdmin

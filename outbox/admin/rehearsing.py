@@ -10,9 +10,9 @@ from outbox import registry
 from outbox.admin.tones import Tone
 from outbox.errors import NotRehearsable
 from outbox.models import BulkItem, BulkOperation, Message
-from outbox.models.bulk import BulkVerb
 from outbox.operate import Person
 from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.patch import NO_PATCH, Patch
 from outbox.rehearsal import run
 from outbox.rehearsal.results import Group, Outcome, Result, Summary
 
@@ -39,21 +39,20 @@ def is_offered(consumer: str, user: Person) -> bool:
     return entry is not None and entry.rehearsable and user.has_perm(PERMISSIONS[Action.RETRY])
 
 
-def rehearse_message(message: Message) -> Line:
-    """Return what a retry of the message would come to now."""
+def rehearse_message(message: Message, patch: Patch = NO_PATCH) -> Line:
+    """Return what a retry of the message would come to now, with its payload as the patch makes it."""
     try:
-        [result] = run.rehearse(message.consumer, [message.pk])
+        [result] = run.rehearse(message.consumer, [message.pk], patch=patch)
     except NotRehearsable as error:
         return Line(Tone.WAIT, _("It could not be rehearsed: %(why)s") % {"why": error})
     return Line(TONES.get(result.outcome, Tone.WAIT), _sentence(result))
 
 
 def offered_of(operation: BulkOperation, user: Person) -> list[str]:
-    """Return the consumers of a retry whose messages this person may rehearse."""
-    if operation.verb != BulkVerb.RETRY:
+    """Return the consumers of a retry, edited or not, whose messages this person may rehearse."""
+    if not operation.retries:
         return []
-    names = operation.consumers.order_by("consumer").values_list("consumer", flat=True)
-    return [name for name in names if is_offered(name, user)]
+    return [name for name in sorted(operation.preview["consumers"]) if is_offered(name, user)]
 
 
 def rehearse_some(operation: BulkOperation, consumers: Sequence[str]) -> list[Line]:
@@ -64,9 +63,12 @@ def rehearse_some(operation: BulkOperation, consumers: Sequence[str]) -> list[Li
 def _rehearse_of(operation: BulkOperation, consumer: str) -> Iterator[Line]:
     items = BulkItem.objects.of(operation).todo().filter(message__consumer=consumer)
     ids = list(items.order_by("pk").values_list("message_id", flat=True)[:SOME])
+    if not ids:
+        return
+    patch = Patch.from_json(operation.patch)
     try:
-        summary = Summary.of(run.rehearse(consumer, ids))
-        well, many = run.rehearse_together(consumer, ids)
+        summary = Summary.of(run.rehearse(consumer, ids, patch=patch))
+        well, many = run.rehearse_together(consumer, ids, patch=patch)
     except NotRehearsable as error:
         yield Line(Tone.WAIT, _("%(consumer)s could not be rehearsed: %(why)s") % {"consumer": consumer, "why": error})
         return

@@ -154,7 +154,12 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
         "note": _("note"),
         "ignored_up_to": _("ignored up to"),
     }
-    return [
+    if keys := after.get("changed_keys"):
+        told = {**told, "order": _("idempotency key")}
+        edited = [_("changed in the payload: %(keys)s") % {"keys": keys}]
+    else:
+        edited = []
+    return edited + [
         f"{label}: {_value(name, before.get(name), texts)} → {_value(name, after.get(name), texts)}"
         for name, label in told.items()
         if before.get(name) != after.get(name)

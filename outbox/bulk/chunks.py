@@ -22,7 +22,7 @@ from django.db.models.functions import Now
 from outbox import registry
 from outbox.broker import dispatcher
 from outbox.broker.waking import wake_and_hint
-from outbox.bulk import business, transitions
+from outbox.bulk import business, editing, transitions
 from outbox.bulk.business import ChunkLost, Frozen
 from outbox.bulk.freezing import state_for
 from outbox.conf import conf
@@ -136,7 +136,10 @@ def _do_chunk(operation: BulkOperation, limit: int) -> Step:
     if not items:
         return _try_no_more(operation) if trying else _look_further(operation)
     began = monotonic()
-    sorted_out, items = _ask_the_business(operation, _sort_out(operation, items), items, until=began + CHUNK_TIME)
+    found = _sort_out(operation, items)
+    if operation.verb == BulkVerb.EDIT:
+        found = _edit(operation, found)
+    sorted_out, items = _ask_the_business(operation, found, items, until=began + CHUNK_TIME)
     _apply(operation, sorted_out.able)
     _write_results(operation, sorted_out)
     done, refused = len(sorted_out.able), sum(map(len, sorted_out.refused.values()))
@@ -151,6 +154,15 @@ def _do_chunk(operation: BulkOperation, limit: int) -> Step:
     return Step.MORE if done + refused else Step.WAIT
 
 
+def _edit(operation: BulkOperation, found: _Sorted) -> _Sorted:
+    """Change the payloads, and return what is left to do with those that the change does not fit refused."""
+    said = editing.edit_payloads(operation, [message.id for _item, message in found.able])
+    able = [(item, message) for item, message in found.able if message.id not in said]
+    unfit = [item for item, message in found.able if message.id in said]
+    refused = {**found.refused, Why.UNFIT: unfit} if unfit else found.refused
+    return _Sorted(able, refused, {item.item: said[item.message] for item in unfit})
+
+
 def _ask_the_business(
     operation: BulkOperation, found: _Sorted, items: list[Frozen], *, until: float
 ) -> tuple[_Sorted, list[Frozen]]:
@@ -163,7 +175,8 @@ def _ask_the_business(
         end = asked.cut_at.item
         items = [item for item in items if item.item < end]
         refused = {why: [item for item in those if item.item < end] for why, those in refused.items()}
-    return _Sorted(asked.able, refused, {item.item: said for item, said in asked.refused}), items
+    said = {**found.said, **{item.item: why for item, why in asked.refused}}
+    return _Sorted(asked.able, refused, said), items
 
 
 def _next_items(operation: BulkOperation, limit: int) -> list[Frozen]:
@@ -214,7 +227,7 @@ def _sort_out(operation: BulkOperation, items: Sequence[Frozen]) -> _Sorted:
     wanted = Message.objects.filter(state_for(operation.verb), Named(ids)).order_by("pk")
     rows = wanted.select_for_update(skip_locked=True, no_key=True).values_list(*Locked._fields)
     locked = {row[0]: Locked(*row) for row in rows}
-    issued = business.issued_among(ids) if operation.verb == BulkVerb.RETRY else set()
+    issued = business.issued_among(ids) if operation.retries else set()
     able, refused, others = [], defaultdict(list), []
     for item in items:
         message = locked.get(item.message)
@@ -222,7 +235,7 @@ def _sort_out(operation: BulkOperation, items: Sequence[Frozen]) -> _Sorted:
             others.append(item)
         elif message.revision != item.revision:
             refused[Why.CHANGED].append(item)
-        elif operation.verb == BulkVerb.RETRY and registry.get(message.consumer) is None:
+        elif operation.retries and registry.get(message.consumer) is None:
             refused[Why.NO_CONSUMER].append(item)
         elif item.message in issued:
             refused[Why.ISSUED].append(item)
@@ -264,7 +277,7 @@ def _apply(operation: BulkOperation, able: Sequence[tuple[Frozen, Locked]]) -> N
         Message.objects.filter(Named(ids)).update(revision=F("revision") + 1, **_changes(operation, consumer))
         if operation.verb == BulkVerb.HANDLE:
             business.keep_evidence(operation, ids)
-        if operation.verb == BulkVerb.RETRY:
+        if operation.retries:
             dispatcher.dispatch_on_commit({consumer: ids})
         elif operation.verb != BulkVerb.REOPEN:
             wake_and_hint({OrderOfKey(consumer, row.ordering_key) for row in rows if row.ordering_key})
@@ -272,7 +285,7 @@ def _apply(operation: BulkOperation, able: Sequence[tuple[Frozen, Locked]]) -> N
 
 def _changes(operation: BulkOperation, consumer: str) -> Mapping[str, Any]:
     match operation.verb:
-        case BulkVerb.RETRY:
+        case BulkVerb.RETRY | BulkVerb.EDIT:
             entry = registry.get(consumer)
             if entry is None:
                 raise LookupError(consumer)

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from outbox import audit
-from outbox.bulk import freezing, preview, transitions
+from outbox.bulk import editing, freezing, preview, transitions
 from outbox.bulk.selection import Selection
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
@@ -22,6 +22,7 @@ from outbox.models.bulk import ACTIVE, ENDED, BulkState, BulkVerb, StoppedBecaus
 from outbox.operate.actions import BULK_ACTIONS, BULK_STATE, Action
 from outbox.operate.evidence import check_evidence
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
+from outbox.operate.patch import NO_PATCH, Patch
 
 AUDITED_OPERATION = (
     "verb",
@@ -36,26 +37,32 @@ AUDITED_OPERATION = (
     "stop_percent",
     "handled_as",
     "evidence",
+    "patch",
 )
 """What the audit keeps of an operation with each act."""
 FASTEST = 100_000
 """Messages per second that a rate may say."""
 
 
-def prepare(verb: BulkVerb, selection: Selection, *, actor: Actor, origin: str = "") -> BulkOperation:
+def prepare(
+    verb: BulkVerb, selection: Selection, *, actor: Actor, patch: Patch = NO_PATCH, origin: str = ""
+) -> BulkOperation:
     """Freeze the selection and count it; nothing is done to a message before ``start``.
 
-    Raises ``NotAllowed`` without the permissions, and if the selection is empty.
+    ``patch`` is what an edit changes in every payload. Raises ``NotAllowed`` without the permissions, if the selection
+    is empty, and if the patch changes nothing or what a consumer has locked.
     """
     for action in (Action.BULK_START, Action(verb)):
         OperatorAction(action, actor, "", origin).check_permission()
     by = OperatorAction(Action.BULK_START, actor, "", origin).actor_name
     with transaction.atomic(using=conf().database):
-        operation = BulkOperation(verb=verb, created_by=by, origin=origin[:100])
+        operation = BulkOperation(verb=verb, created_by=by, origin=origin[:100], patch=patch.as_json() if patch else {})
         operation.save(force_insert=True, using=conf().database)
         freezing.freeze(operation, selection)
         if not operation.total:
             raise NotAllowed(_("Nothing matches: there is no such message, or somebody was faster."))
+        if verb == BulkVerb.EDIT:
+            editing.check_patch(patch, list(operation.preview["consumers"]))
         operation.save(using=conf().database)
     operation.refresh_from_db()
     return operation
@@ -87,6 +94,13 @@ def start(
     operation = _look(operation_id, revision, action.verb)
     OperatorAction(Action(operation.verb), actor, reason, origin).check_permission()
     _check_options(operation, rate=rate, canary=canary, stop_percent=stop_percent)
+    if operation.verb == BulkVerb.EDIT and include_suspects:
+        raise NotAllowed(
+            _(
+                "Where the other side may have acted on the old payload, it would answer with the old order. Edit "
+                "those one by one, as new orders."
+            )
+        )
     handling: dict[str, Any] = {}
     if operation.verb == BulkVerb.HANDLE:
         if outcome is None:
@@ -226,7 +240,7 @@ def _conflict(operation: BulkOperation) -> Conflict:
 def _check_options(operation: BulkOperation, *, rate: int | None, canary: int, stop_percent: int | None) -> None:
     if rate is not None and not 1 <= rate <= FASTEST:
         raise NotAllowed(_("A rate is from 1 to %(most)d messages per second.") % {"most": FASTEST})
-    if operation.verb != BulkVerb.RETRY and (canary or stop_percent is not None):
+    if not operation.retries and (canary or stop_percent is not None):
         raise NotAllowed(_("Only a retry has outcomes to wait for: leave the trial and the stop rule out."))
     if canary < 0 or canary > 1000:
         raise NotAllowed(_("Try from 1 to 1000 messages first."))

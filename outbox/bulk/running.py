@@ -15,7 +15,7 @@ from outbox.bulk import chunks, outcomes
 from outbox.bulk.chunks import Step
 from outbox.bulk.progress import HEARTBEAT
 from outbox.models import BulkOperation, Heartbeat
-from outbox.models.bulk import ACTIVE, BulkState, BulkVerb
+from outbox.models.bulk import ACTIVE, RETRIES, BulkState
 from outbox.monitoring.planned import must_take_over
 
 log = logging.getLogger("outbox.bulk")
@@ -65,7 +65,7 @@ def _find_operations() -> list[tuple[int, bool]]:
     known = F("succeeded") + F("failed_again") + F("not_ready") + F("overtaken")
     held_up = Q(state__in=[BulkState.PAUSED, BulkState.STOPPED])
     over = Q(state=BulkState.CANCELLED, ended_at__gt=Now() - OUTCOMES_AWAITED)
-    awaited = Q(held_up | over, verb=BulkVerb.RETRY, done__gt=known)
+    awaited = Q(held_up | over, verb__in=RETRIES, done__gt=known)
     found = BulkOperation.objects.filter(Q(state__in=ACTIVE) | awaited)
     return [(id, state in ACTIVE) for id, state in found.order_by("pk").values_list("pk", "state")]
 

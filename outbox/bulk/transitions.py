@@ -10,7 +10,7 @@ from outbox import audit
 from outbox.conf import conf
 from outbox.errors import NotAllowed
 from outbox.models import BulkConsumer, BulkOperation, ConsumerState
-from outbox.models.bulk import ACTIVE, ENDED, BulkState, BulkVerb, StoppedBecause
+from outbox.models.bulk import ACTIVE, ENDED, BulkState, StoppedBecause
 from outbox.operate.actions import BULK_STATE
 
 TOLD_OF = (BulkState.WAITING, BulkState.STOPPED, BulkState.DONE, BulkState.CANCELLED)
@@ -102,7 +102,7 @@ def held_consumer(operation: BulkOperation) -> str:
 
     What closes or reopens messages starts none, and waits for nobody.
     """
-    if operation.verb != BulkVerb.RETRY:
+    if not operation.retries:
         return ""
     names = BulkConsumer.objects.filter(operation=operation).values("consumer")
     states = ConsumerState.objects.filter(consumer__in=names)

@@ -29,7 +29,17 @@ from outbox.bulk import pruning as bulk_pruning
 from outbox.conf import FOR_EVER, conf
 from outbox.maintenance import removal
 from outbox.memory import Memory
-from outbox.models import Alert, Attempt, Evidence, FailureCount, FailureGroup, Heartbeat, Message, Places
+from outbox.models import (
+    Alert,
+    Attempt,
+    Evidence,
+    FailureCount,
+    FailureGroup,
+    Heartbeat,
+    Message,
+    PayloadVersion,
+    Places,
+)
 from outbox.models.queryset import MessageQuerySet
 from outbox.monitoring.planned import must_take_over
 
@@ -157,11 +167,11 @@ def _prune_batch() -> _Batch | None:
 
 
 def _remove_messages(ids: Sequence[int]) -> list[int]:
-    """Delete the messages with their attempts and evidence; return those that were refused."""
-    if removal.host_relations(Message, Attempt, Evidence):
+    """Delete the messages with their attempts, evidence and earlier payloads; return those that were refused."""
+    if removal.host_relations(Message, Attempt, Evidence, PayloadVersion):
         return removal.remove_by_rules(Message.objects.all(), ids)
     # Not delete(): that reads every row first, payload included, to look for what hangs on it.
-    for hanging in (Attempt, Evidence):
+    for hanging in (Attempt, Evidence, PayloadVersion):
         hanging._default_manager.filter(message_id__in=ids)._raw_delete(conf().database)
     Message.objects.filter(pk__in=ids)._raw_delete(conf().database)
     return []

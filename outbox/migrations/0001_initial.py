@@ -754,6 +754,34 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="PayloadVersion",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("revision", models.PositiveIntegerField(verbose_name="revision")),
+                ("payload", models.JSONField(verbose_name="payload")),
+                ("drawn_key", models.UUIDField(editable=False, verbose_name="idempotency key")),
+                ("edited_by", models.CharField(max_length=150, verbose_name="edited by")),
+                (
+                    "edited_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="edited"),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "earlier payload",
+                "verbose_name_plural": "earlier payloads",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("message", "revision"), name="outbox_payloadversion_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Evidence",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -836,9 +864,10 @@ class Migration(migrations.Migration):
             name='BulkOperation',
             fields=[
                 ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('verb', models.CharField(choices=[('retry', 'retry'), ('handle', 'mark as handled'), ('discard', 'discard'), ('reopen', 'reopen')], max_length=7, verbose_name='act')),
+                ('verb', models.CharField(choices=[('retry', 'retry'), ('edit', 'edit and retry'), ('handle', 'mark as handled'), ('discard', 'discard'), ('reopen', 'reopen')], max_length=7, verbose_name='act')),
                 ('state', models.CharField(choices=[('draft', 'preview'), ('waiting', 'waits for approval'), ('canary', 'trying a few first'), ('running', 'running'), ('suspended', 'suspended'), ('paused', 'paused'), ('stopped', 'stopped itself'), ('done', 'done'), ('cancelled', 'cancelled')], default='draft', max_length=9, verbose_name='state')),
                 ('source', models.JSONField(default=dict, verbose_name='set')),
+                ('patch', models.JSONField(default=dict, verbose_name='change of the payloads')),
                 ('preview', models.JSONField(default=dict, verbose_name='preview')),
                 ('digest', models.CharField(blank=True, default='', max_length=64, verbose_name='digest of the set')),
                 ('created_by', models.CharField(max_length=150, verbose_name='prepared by')),
@@ -893,7 +922,7 @@ class Migration(migrations.Migration):
                 ('revision', models.PositiveIntegerField(verbose_name='revision when frozen')),
                 ('attempts', models.PositiveIntegerField(db_default=0, default=0, verbose_name='attempts before')),
                 ('result', models.CharField(blank=True, choices=[('done', 'done'), ('left_out', 'left out'), ('refused', 'refused')], db_default='', default='', max_length=8, verbose_name='result')),
-                ('why', models.CharField(blank=True, choices=[('started', 'the machine is not done with it'), ('closed', 'it is closed'), ('not_closed', 'nobody has closed it by hand'), ('may_have_acted', 'the other side may have acted'), ('no_consumer', 'no consumer of that name is in the code'), ('changed', 'somebody has changed it since'), ('gone', 'it is no longer there'), ('issued', 'evidence says that it was issued'), ('business', 'the business does not permit it'), ('for_good', 'the business cannot take it back')], db_default='', default='', max_length=14, verbose_name='why')),
+                ('why', models.CharField(blank=True, choices=[('started', 'the machine is not done with it'), ('closed', 'it is closed'), ('not_closed', 'nobody has closed it by hand'), ('may_have_acted', 'the other side may have acted'), ('no_consumer', 'no consumer of that name is in the code'), ('changed', 'somebody has changed it since'), ('gone', 'it is no longer there'), ('issued', 'evidence says that it was issued'), ('business', 'the business does not permit it'), ('unfit', 'the change does not fit its payload'), ('for_good', 'the business cannot take it back')], db_default='', default='', max_length=14, verbose_name='why')),
                 ('said', models.TextField(blank=True, db_default='', default='', verbose_name='what the business said')),
                 ('outcome', models.CharField(blank=True, choices=[('succeeded', 'succeeded'), ('failed', 'failed again'), ('not_ready', 'not ready'), ('overtaken', 'somebody has acted on it since')], db_default='', default='', max_length=9, verbose_name='first attempt')),
                 ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='outbox.message')),

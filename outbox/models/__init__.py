@@ -7,6 +7,7 @@ from outbox.models.bulk import BulkConsumer, BulkItem, BulkOperation
 from outbox.models.evidence import Evidence, EvidenceKind
 from outbox.models.failure import FailureCount, FailureGroup, GroupState
 from outbox.models.message import Message
+from outbox.models.payload import PayloadVersion
 from outbox.models.places import Places
 from outbox.models.queryset import Fence
 from outbox.models.state import ConsumerState, Heartbeat
@@ -32,6 +33,7 @@ __all__ = [
     "Heartbeat",
     "Message",
     "MinuteStat",
+    "PayloadVersion",
     "Places",
     "Resolution",
     "Status",

@@ -21,9 +21,14 @@ class BulkVerb(models.TextChoices):
     """What is done to each message of the set."""
 
     RETRY = "retry", _("retry")
+    EDIT = "edit", _("edit and retry")
     HANDLE = "handle", _("mark as handled")
     DISCARD = "discard", _("discard")
     REOPEN = "reopen", _("reopen")
+
+
+RETRIES = (BulkVerb.RETRY, BulkVerb.EDIT)
+"""Acts that let messages be tried again, and so have outcomes to wait for."""
 
 
 class BulkState(models.TextChoices):
@@ -73,6 +78,7 @@ class Why(models.TextChoices):
     GONE = "gone", _("it is no longer there")
     ISSUED = "issued", _("evidence says that it was issued")
     BUSINESS = "business", _("the business does not permit it")
+    UNFIT = "unfit", _("the change does not fit its payload")
     FOR_GOOD = "for_good", _("the business cannot take it back")
 
 
@@ -95,7 +101,7 @@ class BulkOperationQuerySet(EngineQuerySet["BulkOperation"]):
     def awaiting_outcomes(self) -> Self:
         """Keep those of which first attempts after the retry have not ended, as far as is known."""
         known = F("succeeded") + F("failed_again") + F("not_ready") + F("overtaken")
-        return self.filter(verb=BulkVerb.RETRY, done__gt=known).exclude(state__in=[BulkState.DRAFT, BulkState.DONE])
+        return self.filter(verb__in=RETRIES, done__gt=known).exclude(state__in=[BulkState.DRAFT, BulkState.DONE])
 
 
 class BulkOperation(models.Model):
@@ -105,6 +111,8 @@ class BulkOperation(models.Model):
     verb = models.CharField(_("act"), max_length=7, choices=BulkVerb)
     state = models.CharField(_("state"), max_length=9, choices=BulkState, default=BulkState.DRAFT)
     source = models.JSONField(_("set"), default=dict)
+    patch = models.JSONField(_("change of the payloads"), default=dict)
+    """What an edit changes, as ``operate.patch.Patch`` reads it; empty for any other act."""
     preview = models.JSONField(_("preview"), default=dict)
     digest = models.CharField(_("digest of the set"), max_length=64, default="", blank=True)
     created_by = models.CharField(_("prepared by"), max_length=150)
@@ -177,6 +185,11 @@ class BulkOperation(models.Model):
         return f"bulk operation {self.pk}"
 
     @property
+    def retries(self) -> bool:
+        """Tell whether it lets messages be tried again."""
+        return self.verb in RETRIES
+
+    @property
     def remaining(self) -> int:
         """How many messages have not had their turn."""
         return self.total - self.left_out - self.done - self.refused
@@ -184,7 +197,7 @@ class BulkOperation(models.Model):
     @property
     def awaited(self) -> int:
         """How many retried messages have not ended their first attempt, as far as is known."""
-        if self.verb != BulkVerb.RETRY:
+        if not self.retries:
             return 0
         return self.done - self.succeeded - self.failed_again - self.not_ready - self.overtaken
 

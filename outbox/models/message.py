@@ -64,7 +64,7 @@ class Message(models.Model):
     digest = models.CharField(max_length=DIGEST_LENGTH, default="", db_default="", blank=True, editable=False)
     """Of the payload as it was published; an edit leaves it. Empty: not known, and never compared."""
     drawn_key = models.UUIDField(_("idempotency key"), default=uuid.uuid4, db_default=RandomUUID(), editable=False)
-    """Drawn once, by the database where ``publish`` writes the row, and never changed."""
+    """Drawn once, by the database where ``publish`` writes the row. Only an edit as a new order draws another."""
     replay = models.PositiveIntegerField(_("replay"), default=0, db_default=0, editable=False)
     """Which replay of its event the row is, to its consumer; 0: the one that ``publish`` wrote."""
     headers = models.JSONField(_("headers"), default=dict)
@@ -226,7 +226,9 @@ class Message(models.Model):
 
     @property
     def idempotency_key(self) -> str:
-        """A key for systems outside: the same over retries and edits of this row, and no other row's anywhere.
+        """A key for systems outside: the same over retries of this row, and no other row's anywhere.
+
+        An edit leaves it, unless an operator edits the message as a new order.
 
         It was drawn when the row was written, so a copy of the row in another database still has it: an order that is
         under way is not placed twice.

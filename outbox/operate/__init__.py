@@ -9,23 +9,23 @@ the row was changed since the operator looked. Both say in plain words what to d
 """
 
 from outbox.operate.consumers import pause, resume, why_held_back
+from outbox.operate.edits import edit
 from outbox.operate.erasure import erase
 from outbox.operate.failures import set_group
 from outbox.operate.hurrying import hurry_many
 from outbox.operate.messages import (
     acknowledge,
     discard,
-    hurry,
     mark_handled,
     receivers_of_replays,
     reopen,
     replay,
     retry,
     reveal,
-    withdraw,
 )
 from outbox.operate.operator_action import Actor, Person, check_reason
 from outbox.operate.replays import replay_span
+from outbox.operate.waiting import hurry, withdraw
 
 __all__ = [
     "Actor",
@@ -33,6 +33,7 @@ __all__ = [
     "acknowledge",
     "check_reason",
     "discard",
+    "edit",
     "erase",
     "hurry",
     "hurry_many",

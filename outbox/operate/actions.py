@@ -13,6 +13,7 @@ class Action(TextChoices):
     """What can be done by hand, under the names the audit keeps."""
 
     RETRY = "retry", gettext_lazy("retry")
+    EDIT = "edit", gettext_lazy("edit and retry")
     HANDLE = "handle", gettext_lazy("mark as handled")
     DISCARD = "discard", gettext_lazy("discard")
     REOPEN = "reopen", gettext_lazy("reopen")
@@ -34,6 +35,7 @@ class Action(TextChoices):
 
 PERMISSIONS = {
     Action.RETRY: "outbox.retry_message",
+    Action.EDIT: "outbox.edit_payload",
     Action.HANDLE: "outbox.resolve_message",
     Action.DISCARD: "outbox.discard_message",
     Action.REOPEN: "outbox.resolve_message",

@@ -1,5 +1,6 @@
 """A patch: one change that is made to many payloads alike."""
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from outbox.errors import NotAllowed
+from outbox.operate.differences import are_same
 
 PARTS = {"rename": dict, "set": dict, "remove": list}
 
@@ -26,6 +28,11 @@ class Patch:
     def __bool__(self) -> bool:
         """Tell whether it changes anything."""
         return bool(self.rename or self.set or self.remove)
+
+    @property
+    def paths(self) -> list[str]:
+        """Every key that it touches."""
+        return [*self.rename, *self.rename.values(), *self.set, *self.remove]
 
     def __call__(self, payload: Any) -> Any:
         """Return the payload as it is afterwards; raise ``NotAllowed`` where it does not fit."""
@@ -60,6 +67,33 @@ class Patch:
         ):
             raise NotAllowed(_("A patch is an object with “rename” and “set” (objects) and “remove” (a list of keys)."))
         return cls(values.get("rename", {}), values.get("set", {}), tuple(values.get("remove", [])))
+
+    @classmethod
+    def between(cls, before: Any, after: Any) -> "Patch | None":
+        """Return the patch that makes ``after`` of ``before``; None if one is no object, or a changed key has dots."""
+        if not isinstance(before, dict) or not isinstance(after, dict):
+            return None
+        changed = {key: value for key, value in after.items() if key not in before or not are_same(before[key], value)}
+        removed = [key for key in before if key not in after]
+        return None if any("." in key for key in (*changed, *removed)) else cls({}, changed, tuple(removed))
+
+    def in_words(self) -> list[str]:
+        """Return what it does, a line a key."""
+        return [
+            *(_("rename “%(old)s” to “%(new)s”") % {"old": old, "new": new} for old, new in self.rename.items()),
+            *(
+                _("set “%(path)s” to %(value)s") % {"path": path, "value": _as_text(value)}
+                for path, value in self.set.items()
+            ),
+            *(_("remove “%(path)s”") % {"path": path} for path in self.remove),
+        ]
+
+
+NO_PATCH = Patch()
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _place(payload: Any, path: str) -> tuple[dict[str, Any], str]:

@@ -13,6 +13,7 @@ from outbox.operate.actions import BULK_STATE, Action
 
 ACTION_SENTENCES = {
     Action.RETRY: gettext_lazy("%(actor)s retried the message"),
+    Action.EDIT: gettext_lazy("%(actor)s edited the payload and retried the message"),
     Action.HANDLE: gettext_lazy("%(actor)s marked the message as handled"),
     Action.DISCARD: gettext_lazy("%(actor)s discarded the message"),
     Action.REOPEN: gettext_lazy("%(actor)s reopened the message"),

@@ -161,7 +161,7 @@ def _call(consumer: Consumer, message: Message, change: Change, savepoints: Save
         return Result(message.pk, Outcome.BUSY, str(error)), False
     except TransactionEnded as error:
         return _failed(message, error), False
-    if refused or isinstance(report.exception, NotRehearsable):
+    if refused:
         what = NotRehearsable(f"the handler {', '.join(dict.fromkeys(refused))}, which no rollback undoes")
         return Result(message.pk, Outcome.REFUSED, str(what), title=str(what)), True
     if isinstance(report.exception, _WentWell):

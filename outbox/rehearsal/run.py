@@ -16,11 +16,10 @@ from django.db import connections
 from outbox import registry
 from outbox.conf import conf
 from outbox.errors import NotRehearsable
-from outbox.operate.patch import Patch
+from outbox.operate.patch import NO_PATCH, Patch
 from outbox.registry import Consumer
 from outbox.rehearsal.results import Outcome, Result
 
-NO_PATCH = Patch()
 START_SECONDS = 60.0
 """How long the child may take to load the project's code."""
 MARGIN_SECONDS = 10.0

@@ -19,6 +19,7 @@ CHECKED_ONLY = {
     "bulk": "they act on messages of the reader's; tests/outbox/bulk runs each command",
     "backup": "they restore a database, or act on consumers of the reader's",
     "compared": "they run for up to half an hour; tests/benchmarks has what they are made of",
+    "editing": "they act on messages of the reader's; tests/outbox/management/test_outbox_edit.py runs each command",
     "maintenance": "they stop services, change passwords and delete tables",
     "operate": "they act on messages and consumers of the reader's; tests/outbox/operate runs each command",
     "rehearsal": "they rehearse messages of the reader's; tests/outbox/rehearsal has what is said of them",
@@ -80,6 +81,12 @@ PROOFS = {
         account.refresh_from_db()
         assert account.points == 7
         assert registry.get("myshop.grant_points").rehearsable
+        """,
+    "editing": """
+        from outbox import registry
+        from outbox.admin.edit_forms import form_of
+        assert registry.get("myshop.send").locked == ("order", "amount")
+        assert list(form_of("myshop.send").base_fields) == ["street", "city", "gift_note"]
         """,
     "testing": "",
     "settings": """

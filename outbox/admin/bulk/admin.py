@@ -26,6 +26,8 @@ from outbox.models.row_ids import read_id
 from outbox.operate.actions import Action
 
 PER_PAGE = 50
+CARRIED = ("verb", "pick", "group", "all", "consumer", "of")
+"""What a form of the list, a group or an operation posts, which the form of the patch posts once more."""
 READ_AGAIN = 2
 """Seconds after which the page of an operation that runs is read again."""
 
@@ -95,7 +97,10 @@ class BulkOperationAdmin(DeskAdmin):
             "figures": page.figures(operation),
             "counts": page.counts_in_words(operation),
             "refused": page.refused_by_why(operation),
-            "samples": page.samples(operation) if request.user.has_perm("outbox.view_message") else [],
+            "changes": page.changes_in_words(operation),
+            "samples": page.fits(operation, page.samples(operation))
+            if request.user.has_perm("outbox.view_message")
+            else [],
             "shown": shown,
             "rows": page.rows(operation, shown) if shown and request.user.has_perm("outbox.view_message") else [],
             "may_rehearse": bool(rehearsable) and operation.remaining > 0,
@@ -114,6 +119,8 @@ class BulkOperationAdmin(DeskAdmin):
         """Freeze what was chosen and lead to its preview; without a choice, ask for a list."""
         if not forms.offered_verbs(request.user):
             raise PermissionDenied
+        if request.method == "POST" and request.POST.get("verb") == BulkVerb.EDIT:
+            return self._prepare_edit(request)
         form = forms.ListForm()
         if request.method == "POST":
             form = forms.ListForm(request.POST, request.FILES)
@@ -137,6 +144,39 @@ class BulkOperationAdmin(DeskAdmin):
             "here": request.path,
         }
         return TemplateResponse(request, "outbox/desk/bulk_prepare.html", context)
+
+    def _prepare_edit(self, request: HttpRequest) -> HttpResponse:
+        """Ask how the payloads of what was chosen are to be changed; then freeze it and lead to the preview."""
+        asked = "rename" in request.POST
+        form = forms.PatchForm(request.POST if asked else None)
+        shape = ""
+        try:
+            chosen = _selected(request)
+            if asked and form.is_valid():
+                made = operations.prepare(
+                    BulkVerb.EDIT,
+                    chosen,
+                    actor=request.user,
+                    patch=form.cleaned_data["patch"],
+                    origin=origin_of(request),
+                )
+                return HttpResponseRedirect(self._page_of(made))
+            shape = page.shape_of(chosen)
+        except OperatorError as refusal:
+            if not asked:
+                messages.error(request, str(refusal))
+                return HttpResponseRedirect(self._back(request))
+            form.add_error(None, str(refusal))
+        carried = [(name, value) for name in CARRIED for value in request.POST.getlist(name)]
+        context = {
+            **self.page_context(request, gettext_lazy("Edit and retry many messages")),
+            "form": form,
+            "carried": carried,
+            "shape": shape,
+            "back": self._back(request),
+            "here": request.path,
+        }
+        return TemplateResponse(request, "outbox/desk/bulk_patch.html", context)
 
     def _page_of(self, operation: BulkOperation) -> str:
         return reverse("admin:outbox_bulkoperation_change", args=[operation.pk], current_app=self.admin_site.name)
@@ -170,7 +210,7 @@ def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[tuple[st
     """Return what can be done next with what this one has done: verb and label."""
     if operation.items_pruned_at is not None or not request.user.has_perm("outbox.bulk_message"):
         return []
-    if operation.verb == BulkVerb.RETRY and operation.failed_again and operation.state not in ACTIVE:
+    if operation.retries and operation.failed_again and operation.state not in ACTIVE:
         return [(Action.RETRY.value, _("Retry only what failed again…"))]
     if operation.verb in (BulkVerb.HANDLE, BulkVerb.DISCARD) and operation.done and operation.state not in ACTIVE:
         return [(Action.REOPEN.value, _("Undo: reopen what it closed…"))]

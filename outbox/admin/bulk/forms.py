@@ -1,6 +1,6 @@
 """The forms by which an operator starts a bulk operation, approves it, holds it up and lets it go on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from django import forms
@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.forms import Panel, ReasonedForm, lacks_permission
+from outbox.admin.json_text import read_json
 from outbox.bulk import operations, selection
 from outbox.bulk.selection import Selection
 from outbox.models import BulkOperation, HandledAs
@@ -15,9 +16,12 @@ from outbox.models.bulk import BulkState, BulkVerb, Why
 from outbox.models.evidence import EVIDENCE_LENGTH
 from outbox.operate import Actor, Person
 from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.patch import Patch
 
 CANARY = 5
 STOP_PERCENT = 10
+LISTED = (BulkVerb.RETRY, BulkVerb.HANDLE, BulkVerb.DISCARD)
+"""What can be done to a list of ids that was uploaded."""
 LIST_BYTES = 8 * 1024 * 1024
 
 
@@ -87,6 +91,7 @@ class StartForm(OperationForm):
         suspects = operation.preview.get("left_out", {}).get(Why.MAY_HAVE_ACTED, 0)
         wanted = {
             BulkVerb.RETRY: {"canary", "stop_percent", *({"include_suspects"} if suspects else ())},
+            BulkVerb.EDIT: {"canary", "stop_percent"},
             BulkVerb.HANDLE: {"outcome", "evidence"},
             BulkVerb.DISCARD: {"confirm"},
         }.get(BulkVerb(operation.verb), set())
@@ -162,9 +167,7 @@ class ListForm(forms.Form):
 
     template_name = "outbox/desk/act_form.html"
 
-    verb = forms.ChoiceField(
-        label=_("Act"), choices=[(verb.value, verb.label) for verb in BulkVerb if verb != BulkVerb.REOPEN]
-    )
+    verb = forms.ChoiceField(label=_("Act"), choices=[(verb.value, verb.label) for verb in LISTED])
     by = forms.ChoiceField(label=_("The list has"), choices=[("ids", _("message ids")), ("keys", _("business ids"))])
     text = forms.CharField(
         label=_("One a line"), required=False, widget=forms.Textarea(attrs={"rows": 8, "cols": 40}), strip=False
@@ -191,6 +194,64 @@ class ListForm(forms.Form):
         """Return the messages of the list."""
         listed = selection.listed_ids if self.cleaned_data["by"] == "ids" else selection.listed_keys
         return listed(self.cleaned_data["lines"])
+
+
+class PatchForm(forms.Form):
+    """One change for many payloads, key by key."""
+
+    template_name = "outbox/desk/act_form.html"
+
+    rename = forms.CharField(
+        label=_("Rename keys"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 40, "spellcheck": "false"}),
+        help_text=_("One a line: old = new. A key inside an object is written with dots: address.street"),
+    )
+    set = forms.CharField(
+        label=_("Set keys"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 40, "spellcheck": "false"}),
+        help_text=_('One a line: key = JSON. Text stands in quotes: city = "Bonn". Numbers do not: amount = 12.'),
+    )
+    remove = forms.CharField(
+        label=_("Remove keys"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "cols": 40, "spellcheck": "false"}),
+        help_text=_("One a line."),
+    )
+
+    def clean_rename(self) -> dict[str, str]:
+        """Return the new name of each key."""
+        return dict(_pairs(self.cleaned_data["rename"]))
+
+    def clean_set(self) -> dict[str, Any]:
+        """Return the new value of each key."""
+        return {key: read_json(text) for key, text in _pairs(self.cleaned_data["set"])}
+
+    def clean_remove(self) -> tuple[str, ...]:
+        """Return the keys to be removed."""
+        return tuple(_lines(self.cleaned_data["remove"]))
+
+    def clean(self) -> dict[str, Any]:
+        """Return the patch as well."""
+        entered: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            entered["patch"] = Patch(entered["rename"], entered["set"], entered["remove"])
+            if not entered["patch"]:
+                raise forms.ValidationError(_("Say what is to be changed in the payloads."))
+        return entered
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in map(str.strip, text.splitlines()) if line]
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in _lines(text):
+        key, separator, value = (part.strip() for part in line.partition("="))
+        if not key or not separator or not value:
+            raise forms.ValidationError(gettext("“%(line)s”: a key, =, and what it becomes.") % {"line": line[:80]})
+        yield key, value
 
 
 def make_form(act: str, operation: BulkOperation, data: Any = None) -> OperationForm | None:
@@ -230,7 +291,7 @@ def refusal(act: Action, operation: BulkOperation, user: Person) -> str:
     if (
         act is Action.BULK_START
         and not operation.remaining
-        and not operation.preview.get("left_out", {}).get(Why.MAY_HAVE_ACTED)
+        and not (operation.verb == BulkVerb.RETRY and operation.preview.get("left_out", {}).get(Why.MAY_HAVE_ACTED))
     ):
         return gettext("Nothing is left to do: every message of the set is left out.")
     if act is Action.BULK_APPROVE and user.get_username() == operation.started_by:
@@ -244,6 +305,7 @@ def offered_verbs(user: Person) -> list[tuple[str, str]]:
         return []
     labels = {
         BulkVerb.RETRY: gettext("Retry all…"),
+        BulkVerb.EDIT: gettext("Edit and retry all…"),
         BulkVerb.HANDLE: gettext("Mark all as handled…"),
         BulkVerb.DISCARD: gettext("Discard all…"),
     }
@@ -253,6 +315,7 @@ def offered_verbs(user: Person) -> list[tuple[str, str]]:
 def verbs_for_picked(user: Person) -> list[tuple[str, str]]:
     """Return what this person may do to the rows picked in the queue, beside retrying them."""
     labels = {
+        BulkVerb.EDIT.value: gettext("Edit and retry selected…"),
         BulkVerb.HANDLE.value: gettext("Mark selected as handled…"),
         BulkVerb.DISCARD.value: gettext("Discard selected…"),
     }

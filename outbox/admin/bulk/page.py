@@ -1,5 +1,6 @@
 """What the pages of bulk operations show: state, figures, the preview in words, results, history."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,12 +11,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from outbox.admin.messages.detail import mask_payload
 from outbox.admin.timeline import Event
 from outbox.admin.tones import Tone
-from outbox.bulk import operations, preview, progress, selection
+from outbox.bulk import editing, operations, preview, progress, selection
+from outbox.bulk.selection import Selection
 from outbox.models import BulkItem, BulkOperation, Message
 from outbox.models.bulk import BulkState, BulkVerb, FirstOutcome, ItemResult, Why
 from outbox.operate.actions import BULK_STATE
+from outbox.operate.patch import Patch
 from outbox.operate.wording import describe_entry
 
 TONES: Mapping[str, Tone] = {
@@ -87,6 +91,8 @@ def headline(operation: BulkOperation) -> str:
     match operation.verb:
         case BulkVerb.RETRY:
             text = ngettext("Retry %(count)d message", "Retry %(count)d messages", todo)
+        case BulkVerb.EDIT:
+            text = ngettext("Edit and retry %(count)d message", "Edit and retry %(count)d messages", todo)
         case BulkVerb.HANDLE:
             text = ngettext("Mark %(count)d message as handled", "Mark %(count)d messages as handled", todo)
         case BulkVerb.DISCARD:
@@ -104,7 +110,7 @@ def figures(operation: BulkOperation) -> list[Figure]:
         Figure(_("Refused"), operation.refused, "refused"),
         Figure(_("Left out"), operation.left_out, "left_out"),
     ]
-    if operation.verb == BulkVerb.RETRY:
+    if operation.retries:
         shown[1:1] = [
             Figure(_("Succeeded"), operation.succeeded, "succeeded"),
             Figure(_("Failed again"), operation.failed_again, "failed"),
@@ -147,11 +153,26 @@ def refused_by_why(operation: BulkOperation) -> list[tuple[str, int]]:
     return [(str(Why(why).label), many) for why, many in counted.annotate(many=Count("pk")).order_by("-many")]
 
 
+def shape_of(chosen: Selection) -> str:
+    """Return what the first payload of a selection looks like, without what it says."""
+    first = chosen.messages.order_by("pk").first()
+    return "" if first is None else json.dumps(mask_payload(first.payload), indent=2, ensure_ascii=False)
+
+
 def samples(operation: BulkOperation) -> Sequence[Message]:
     """Return some messages of the set, as they are now."""
     ids = operation.preview.get("samples", [])
     found = Message.objects.defer("payload", "headers").in_bulk(ids)
     return [found[id] for id in ids if id in found]
+
+
+def fits(operation: BulkOperation, samples: Sequence[Message]) -> list[tuple[Message, str]]:
+    """Return each sample of an edit, with why the change does not fit its payload as it is now; empty if it fits."""
+    if operation.verb != BulkVerb.EDIT or operation.started_at is not None:
+        return [(message, "") for message in samples]
+    whole = Message.objects.in_bulk([message.pk for message in samples])
+    said = editing.try_patch(operation, whole)
+    return [(message, said.get(message.pk, "")) for message in samples]
 
 
 def settings(operation: BulkOperation) -> list[tuple[str, Any]]:
@@ -186,6 +207,11 @@ def history(operation: BulkOperation) -> list[Event]:
         )
         for entry in operations.history(operation)[:HISTORY]
     ]
+
+
+def changes_in_words(operation: BulkOperation) -> list[str]:
+    """Return what an edit changes in every payload, a line a key."""
+    return Patch.from_json(operation.patch).in_words()
 
 
 def counts_in_words(operation: BulkOperation) -> list[tuple[str, list[tuple[str, int]]]]:

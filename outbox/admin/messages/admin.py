@@ -1,6 +1,7 @@
 """The operators' desk: the work queue, and the page of one message with all that can be done to it."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -13,15 +14,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
-from outbox.admin import descriptions, rehearsing
+from outbox.admin import descriptions, formats, rehearsing
 from outbox.admin.base import DeskAdmin, narrowed, origin_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.forms import ActionForm
-from outbox.admin.messages import detail, listing, selection
+from outbox.admin.messages import detail, editing, listing, selection
+from outbox.admin.messages.editing import EditForm
 from outbox.admin.messages.periods import PERIODS, span_of
 from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs, count_within
 from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
-from outbox.errors import OperatorError
+from outbox.errors import NotAllowed, OperatorError
 from outbox.models import FailureGroup, Message
 from outbox.models.row_ids import read_id
 from outbox.models.sql.backlog import without_jit
@@ -37,14 +39,15 @@ class MessageAdmin(DeskAdmin):
     """Messages: looked at here, changed through ``operate`` alone."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the retry of what was picked in the list, and the count of what is new in it."""
+        """Add the retry of what was picked in the list, the count of what is new in it, and the edit of one message."""
         picked = path(
             "retry-selected/",
             self.admin_site.admin_view(self.retry_selected_view),
             name="outbox_message_retry_selected",
         )
         arrivals = path("arrivals/", self.admin_site.admin_view(self.arrivals_view), name="outbox_message_arrivals")
-        return [picked, arrivals, *super().get_urls()]
+        edit = path("<path:object_id>/edit/", self.admin_site.admin_view(self.edit_view), name="outbox_message_edit")
+        return [picked, arrivals, edit, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the work queue."""
@@ -115,11 +118,7 @@ class MessageAdmin(DeskAdmin):
         message_id = read_id(object_id)
         found = None if message_id is None else detail.find_message(message_id)
         if found is None:
-            messages.warning(
-                request,
-                _("Message %(id)s is not there. Finished messages are removed in time.") % {"id": object_id[:30]},
-            )
-            return HttpResponseRedirect(self._list_url(request))
+            return self._gone(request, object_id)
         bound, payload, rehearsed = None, None, None
         may_rehearse = rehearsing.is_offered(found.message.consumer, request.user)
         if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
@@ -144,6 +143,7 @@ class MessageAdmin(DeskAdmin):
                 scope=_scope_around(found.message, filters.get("consumer", [""])[0], filters.get("group", [""])[0]),
                 site=self.admin_site.name,
             ),
+            "edit_refusal": editing.refusal(found.message, request.user),
             "may_rehearse": may_rehearse and found.message.exhausted_at is not None,
             "rehearsed": rehearsed,
             "list_url": self._list_url(request),
@@ -152,6 +152,53 @@ class MessageAdmin(DeskAdmin):
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/message.html", context)
+
+    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for another payload, show what it changes, and then edit and retry. Looking is noted in the audit."""
+        self.check_view_permission(request)
+        message_id = read_id(object_id)
+        found = None if message_id is None else detail.find_message(message_id)
+        if found is None:
+            return self._gone(request, object_id)
+        message = found.message
+        page_of = reverse("admin:outbox_message_change", args=[message.pk], current_app=self.admin_site.name)
+        message_url = f"{page_of}?{request.GET.urlencode()}" if request.GET else page_of
+        try:
+            if refusal := editing.refusal(message, request.user):
+                raise NotAllowed(refusal)
+            if request.method != "POST":
+                operate.reveal(message.pk, actor=request.user, origin=origin_of(request))
+        except OperatorError as refused:
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(message_url)
+        editor = editing.Editor(found, request.POST if request.method == "POST" else None)
+        changes, rehearsed, digest = [], None, ""
+        if request.method == "POST" and editor.is_valid() and (changes := editor.changes()):
+            digest = editor.digest
+            if request.POST.get("step") == "save" and request.POST.get("seen") == digest:
+                seen = partial(self._revision_now, message.pk)
+                if self.carry_out(
+                    request, editor.form, message.pk, seen=seen, done=partial(editor.form.done_to, message)
+                ):
+                    return HttpResponseRedirect(message_url)
+                changes = []
+            else:
+                rehearsed = editor.rehearse(request.user)
+        described = descriptions.descriptions([message], site=self.admin_site.name).get(message.pk)
+        context = {
+            **self.page_context(request, EditForm.title),
+            "message": message,
+            "business": described.label if described else f"{message.topic} {message.key}",
+            "last_error": formats.describe_failure(message),
+            "editor": editor,
+            "changes": changes,
+            "rehearsed": rehearsed,
+            "digest": digest,
+            "list_url": self._list_url(request),
+            "message_url": message_url,
+            "here": request.get_full_path(),
+        }
+        return TemplateResponse(request, "outbox/desk/edit.html", context)
 
     def retry_selected_view(self, request: HttpRequest) -> HttpResponse:
         """Show what was picked in the list and ask for a reason; with one, retry each row and tell the result."""
@@ -186,6 +233,14 @@ class MessageAdmin(DeskAdmin):
         }
         return TemplateResponse(request, "outbox/desk/retry_selected.html", context)
 
+    def _gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        text = _("Message %(id)s is not there. Finished messages are removed in time.") % {"id": object_id[:30]}
+        messages.warning(request, text)
+        return HttpResponseRedirect(self._list_url(request))
+
+    def _revision_now(self, message_id: int) -> dict[str, str]:
+        return {"revision": str(detail.revision_of(message_id))}
+
     def _carry_out(self, request: HttpRequest, found: detail.FoundMessage) -> ActionForm | None:
         """Do what was posted; None if it was done, else the form with what was entered and what is wrong with it."""
         form_class = found.form_for(request.POST.get("act", ""))
@@ -198,7 +253,7 @@ class MessageAdmin(DeskAdmin):
             request,
             form,
             message.pk,
-            seen=lambda: {"revision": str(detail.revision_of(message.pk))},
+            seen=partial(self._revision_now, message.pk),
             done=lambda: form.done_to(message),
         )
         return None if done else form

@@ -28,7 +28,7 @@ from outbox.admin.forms import (
 )
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.tabs import Scope
-from outbox.models import AuditEntry, ConsumerState, Evidence, FailureGroup, Message, Resolution, Status
+from outbox.models import AuditEntry, ConsumerState, Evidence, FailureGroup, Message, PayloadVersion, Resolution, Status
 from outbox.models.sql.held_keys import place_of
 from outbox.monitoring.measurements import CAP
 from outbox.operate import Person, receivers_of_replays
@@ -37,6 +37,8 @@ from outbox.registry import Consumer
 
 MASK = "•••"
 SIBLINGS = 20
+VERSIONS = 20
+"""Earlier payloads shown at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,10 @@ def message_context(
         "headers": _pretty(message.headers if payload is not None else mask_payload(message.headers))
         if message.headers
         else "",
+        "earlier": [
+            (version, _pretty(version.payload if payload is not None else mask_payload(version.payload)))
+            for version in _earlier(message)
+        ],
         "reveal_refusal": refusal(Action.REVEAL, message, user),
         "next_failed": listing.next_failed(message.pk, scope),
     }
@@ -192,6 +198,13 @@ def _group_of(message: Message, user: Person) -> FailureGroup | None:
     if not message.failure or message.exhausted_at is None or not user.has_perm("outbox.view_failuregroup"):
         return None
     return FailureGroup.objects.with_totals().filter(pk=message.failure).first()
+
+
+def _earlier(message: Message) -> list[PayloadVersion]:
+    """Return the payloads that the message had before it was edited, the newest first."""
+    if not message.revision:
+        return []
+    return list(PayloadVersion.objects.filter(message=message).order_by("-revision")[:VERSIONS])
 
 
 def _siblings(message: Message) -> list[Message]:

@@ -16,12 +16,20 @@ from outbox.bulk import operations, preview, progress, selection
 from outbox.bulk.selection import Selection
 from outbox.errors import OperatorError
 from outbox.management.acting import origin_of_command, who_and_why
+from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import BulkOperation, HandledAs
-from outbox.models.bulk import ACTIVE, BulkState, BulkVerb
+from outbox.models.bulk import ACTIVE, RETRIES, BulkState, BulkVerb
 from outbox.monitoring.finding import in_words
+from outbox.operate.patch import NO_PATCH
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-VERBS = {"retry": BulkVerb.RETRY, "handle": BulkVerb.HANDLE, "discard": BulkVerb.DISCARD, "undo": BulkVerb.REOPEN}
+VERBS = {
+    "retry": BulkVerb.RETRY,
+    "edit": BulkVerb.EDIT,
+    "handle": BulkVerb.HANDLE,
+    "discard": BulkVerb.DISCARD,
+    "undo": BulkVerb.REOPEN,
+}
 ACTS: dict[str, Callable[..., BulkOperation]] = {
     "approve": operations.approve,
     "pause": operations.pause,
@@ -81,17 +89,16 @@ class Command(BaseCommand):
 
     def _begin(self, verb: BulkVerb, options: dict[str, Any]) -> None:
         by = {"actor": options["actor"], "origin": origin_of_command()}
-        operation = operations.prepare(verb, _select(verb, options), **by)
+        patch = read_patch(options) if verb == BulkVerb.EDIT else NO_PATCH
+        operation = operations.prepare(verb, _select(verb, options), patch=patch, **by)
         if options["preview"]:
             self._show(operation, options)
             return
         settings: dict[str, Any] = {}
+        if verb in RETRIES:
+            settings = {"canary": options["canary"], "stop_percent": options["stop"]}
         if verb == BulkVerb.RETRY:
-            settings = {
-                "canary": options["canary"],
-                "stop_percent": options["stop"],
-                "include_suspects": options["include_suspects"],
-            }
+            settings["include_suspects"] = options["include_suspects"]
         if verb == BulkVerb.HANDLE:
             settings = {"outcome": HandledAs(options["outcome"]), "evidence": options["evidence"]}
         operation = operations.start(
@@ -151,7 +158,7 @@ class Command(BaseCommand):
 def as_json(operation: BulkOperation) -> dict[str, Any]:
     """Return an operation as programs read it."""
     moments = ("created_at", "started_at", "approved_at", "changed_at", "ended_at")
-    plain = ("verb", "state", "source", "preview", "digest", "reason", "rate", "canary_size", "stop_percent")
+    plain = ("verb", "state", "source", "patch", "preview", "digest", "reason", "rate", "canary_size", "stop_percent")
     counts = ("total", "left_out", "done", "refused", "succeeded", "failed_again", "not_ready", "overtaken")
     values = {name: getattr(operation, name) for name in (*plain, *counts)}
     people = {name: getattr(operation, name) for name in ("created_by", "started_by", "approved_by")}
@@ -198,10 +205,13 @@ def _add_verb(parser: CommandParser, name: str) -> None:
         which.add_argument("--ids", metavar="FILE", help="messages by id, one a line; - is the standard input")
         which.add_argument("--keys", metavar="FILE", help="messages by business id, one a line; - as well")
         parser.add_argument("--since", metavar="SPAN", help="only what failed in the last 30s, 15m, 6h, 2d")
-    if name == "retry":
+    if name in ("retry", "edit"):
         which.add_argument("--failed-of", type=int, metavar="ID", help="what failed again in an operation")
         parser.add_argument("--canary", type=int, default=0, metavar="N", help="try N first, the rest if all succeed")
         parser.add_argument("--stop", type=int, metavar="PERCENT", help="stop when more of the retried fail again")
+    if name == "edit":
+        add_patch_arguments(parser)
+    if name == "retry":
         parser.add_argument(
             "--include-suspects",
             action="store_true",

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from outbox.errors import NotAllowed, NotRehearsable
+from outbox.errors import NotRehearsable
+from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import Message
-from outbox.operate.patch import Patch
 from outbox.rehearsal import run
 from outbox.rehearsal.results import Outcome, Result, Summary
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         parser.add_argument("--consumer", help="all failed messages of this consumer")
         parser.add_argument("--group", help="all messages of this failure group: the beginning of its digest")
         parser.add_argument("--limit", type=int, default=10_000, help="so many at most (default: %(default)s)")
-        parser.add_argument("--patch", help='a change of the payloads as JSON: {"rename": {"old": "new"}}')
+        add_patch_arguments(parser)
         parser.add_argument(
             "--together", action="store_true", help="one chunk in one transaction: what they take from each other"
         )
@@ -50,11 +50,11 @@ class Command(BaseCommand):
         """Rehearse and print the results."""
         try:
             consumer, ids = _chosen(options)
-            patch = Patch.from_json(json.loads(options["patch"] or "{}"))
+            patch = read_patch(options)
             summary = Summary.of(self._with_progress(run.rehearse(consumer, ids, patch=patch), len(ids)))
             if options["together"]:
                 summary.together = run.rehearse_together(consumer, ids, patch=patch)
-        except (NotRehearsable, NotAllowed, json.JSONDecodeError) as error:
+        except NotRehearsable as error:
             raise CommandError(str(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps(_as_json(consumer, summary), ensure_ascii=False, indent=2))

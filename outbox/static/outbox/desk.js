@@ -69,6 +69,7 @@
     k: () => step(-1),
     x: pick,
     r: () => openAct("retry"),
+    e: () => follow("[data-edit]"),
     n: () => follow("[data-next]"),
     u: () => follow("[data-list]"),
   };

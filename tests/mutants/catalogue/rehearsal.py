@@ -20,8 +20,8 @@ MUTANTS = [
         "a refusal that a handler swallows is no success",
         Change(
             "rehearsal/play.py",
-            "if refused or isinstance(report.exception, NotRehearsable):",
-            "if isinstance(report.exception, NotRehearsable):",
+            "    if refused:\n        what",
+            "    if isinstance(report.exception, NotRehearsable):\n        what",
         ),
         red=[f"rehearsal/test_run::{REFUSED}"],
     ),

@@ -1,0 +1,173 @@
+"""The page on which one payload is edited: a form of the project's or JSON, what it changes, and a rehearsal."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from django import forms
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from outbox import operate, registry
+from outbox.admin import rehearsing
+from outbox.admin.edit_forms import form_of
+from outbox.admin.forms import ActionForm, lacks_permission
+from outbox.admin.json_text import as_json, read_json
+from outbox.admin.messages.detail import FoundMessage
+from outbox.admin.messages.diagnosis import other_side_may_have_acted
+from outbox.errors import NotAllowed
+from outbox.models import Evidence, Message
+from outbox.operate import Actor, Person
+from outbox.operate.actions import Action, why_not
+from outbox.operate.differences import MISSING, Difference
+from outbox.operate.edits import check_edit
+from outbox.operate.patch import Patch
+
+PREFIX = "payload"
+
+
+class EditForm(ActionForm):
+    """Give a failed message another payload and try it again."""
+
+    act = Action.EDIT
+    title = _("Edit and retry")
+    button = _("Edit and retry")
+    promise = _("A fresh set of tries with the new payload. The old one is kept.")
+    done = _("Edited, and pending again: a worker takes it up now.")
+    confirm_text = _("I know that it was issued already")
+
+    payload = forms.CharField(
+        label=_("Payload"),
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 14, "cols": 60, "spellcheck": "false", "class": "desk-json"}),
+        help_text=_("JSON. The consumer has locked no key of it."),
+    )
+    as_new_order = forms.BooleanField(
+        label=_("I have asked the other side. Send it as a new order, with a new idempotency key"),
+        help_text=_(
+            "An attempt may have reached the other side. Under the old key it would answer with the old order."
+        ),
+    )
+    field_order = ["revision", "payload", "as_new_order", "confirm", "reason"]
+
+    def clean_payload(self) -> Any:
+        """Return what the text says."""
+        return read_json(self.cleaned_data["payload"])
+
+    def tell_of_evidence(self, proof: Evidence | None) -> None:
+        """Ask for a confirmation where evidence says that it was issued, and only there."""
+        if proof is None:
+            del self.fields["confirm"]
+        elif proof.text:
+            label = gettext("I know that it was issued, by %(evidence)s (%(actor)s)")
+            self.fields["confirm"].label = label % {"evidence": proof.text, "actor": proof.actor}
+
+    def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
+        """Edit and retry; the editor has put the new payload into what was entered."""
+        operate.edit(
+            message_id,
+            actor=actor,
+            origin=origin,
+            payload=self.cleaned_data["payload"],
+            as_new_order=self.cleaned_data.get("as_new_order", False),
+            despite_evidence=self.cleaned_data.get("confirm", False),
+            **self._common(),
+        )
+
+    def done_to(self, message: Message) -> str:
+        """Return that it is pending again, and whether anybody takes it up."""
+        held_back = operate.why_held_back(message.consumer)
+        return f"{gettext('Edited, and pending again.')} {held_back}" if held_back else super().done_to(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key that an edit changes, with both values as text; empty for what is not there."""
+
+    path: str
+    before: str
+    after: str
+
+
+class Editor:
+    """The forms of one message's edit, and what they come to."""
+
+    def __init__(self, found: FoundMessage, data: Any = None) -> None:
+        self.message = found.message
+        form_class = form_of(self.message.consumer) if isinstance(self.message.payload, dict) else None
+        initial = {"revision": self.message.revision, "payload": as_json(self.message.payload)}
+        self.form = EditForm(data, initial=None if data is not None else initial)
+        self.fields = None if form_class is None else form_class(data, prefix=PREFIX, initial=self.message.payload)
+        self.form.tell_of_evidence(found.case.issued_by)
+        if not other_side_may_have_acted(found.case):
+            del self.form.fields["as_new_order"]
+        consumer = registry.get(self.message.consumer)
+        locked = consumer.locked if consumer else ()
+        if self.fields is not None:
+            del self.form.fields["payload"]
+            for name in set(self.fields.fields) & set(locked):
+                self.fields.fields[name].disabled = True
+        elif locked:
+            text = gettext("JSON. Locked, so that nobody may change them: %(keys)s.")
+            self.form.fields["payload"].help_text = text % {"keys": ", ".join(locked)}
+
+    def is_valid(self) -> bool:
+        """Tell whether both forms are filled in, and put the new payload into what was entered."""
+        entered = [form.is_valid() for form in (self.fields, self.form) if form is not None]
+        if not all(entered):
+            return False
+        if self.fields is not None:
+            self.form.cleaned_data["payload"] = _with_fields(self.message.payload, self.fields.cleaned_data)
+        return True
+
+    @property
+    def payload(self) -> Any:
+        """The new payload, if what was entered is valid."""
+        return self.form.cleaned_data["payload"]
+
+    @property
+    def digest(self) -> str:
+        """What tells one new payload, for this revision of the message, from another."""
+        return sha256(f"{self.message.revision} {json.dumps(self.payload, sort_keys=True)}".encode()).hexdigest()
+
+    def changes(self) -> list[Change]:
+        """Return what it changes; where that is not allowed, say so on the form and return nothing."""
+        consumer = registry.get(self.message.consumer)
+        if consumer is None:
+            return []
+        try:
+            found = check_edit(consumer, self.message.payload, self.payload)
+        except NotAllowed as refusal:
+            self.form.add_error(None, str(refusal))
+            return []
+        return [_change(each) for each in found]
+
+    def rehearse(self, user: Person) -> rehearsing.Line | None:
+        """Return what the message would come to with the new payload, if its consumer can be rehearsed."""
+        if not rehearsing.is_offered(self.message.consumer, user):
+            return None
+        patch = Patch.between(self.message.payload, self.payload)
+        return None if patch is None else rehearsing.rehearse_message(self.message, patch)
+
+
+def refusal(message: Message, user: Person) -> str:
+    """Return why this person cannot edit this message now, in words; empty if they can."""
+    if reason := why_not(Action.EDIT, message) or lacks_permission(Action.EDIT, user):
+        return reason
+    if registry.get(message.consumer) is None:
+        return gettext("The running code has no consumer of this name.")
+    return lacks_permission(Action.REVEAL, user)
+
+
+def _with_fields(payload: Mapping[str, Any], entered: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the payload with what was entered; an empty field adds no key that was not there."""
+    values = json.loads(json.dumps(dict(entered), cls=DjangoJSONEncoder))
+    return {**payload, **{key: value for key, value in values.items() if key in payload or value not in (None, "")}}
+
+
+def _change(found: Difference) -> Change:
+    before, after = ("" if value is MISSING else as_json(value) for value in (found.before, found.after))
+    return Change(found.path, before, after)

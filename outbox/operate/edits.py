@@ -1,0 +1,102 @@
+"""Edit and retry: a failed message gets another payload, and what it had before is kept."""
+
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from django.utils.translation import gettext as _
+
+from outbox.conf import conf
+from outbox.errors import InvalidMessage, NotAllowed
+from outbox.models import Message, PayloadVersion
+from outbox.models.queryset import EXHAUSTED
+from outbox.operate.actions import Action, why_not
+from outbox.operate.changes import retried
+from outbox.operate.differences import Difference, changed_among, differences
+from outbox.operate.evidence import refuse_second_issue
+from outbox.operate.message_row import change_message, consumer_of, note_and_hint, read_seen
+from outbox.operate.operator_action import Actor, OperatorAction
+from outbox.operate.suspects import may_have_acted
+from outbox.payloads import encode
+from outbox.registry import Consumer
+
+
+def edit(
+    message_id: int,
+    *,
+    revision: int,
+    actor: Actor,
+    reason: str,
+    payload: Any,
+    as_new_order: bool = False,
+    despite_evidence: bool = False,
+    origin: str = "",
+) -> Message:
+    """Failed → pending with another payload: a retry, under the same idempotency key. The old payload is kept.
+
+    ``payload`` is all of the new one. It must differ from the old one, and in nothing that the consumer has
+    ``locked``. If the other side may have acted on the old one, it takes ``as_new_order``: the message gets a new
+    idempotency key, as under the old one the other side would answer with the old order. ``despite_evidence`` is as
+    for ``retry``.
+    """
+    action = OperatorAction(Action.EDIT, actor, reason, origin)
+    action.check()
+    message = read_seen(message_id, revision)
+    if refusal := why_not(action.verb, message):
+        raise NotAllowed(refusal)
+    consumer = consumer_of(message)
+    found = check_edit(consumer, message.payload, payload)
+    if not as_new_order and may_have_acted(message):
+        raise NotAllowed(
+            _(
+                "The other side may have acted on the old payload. Under the same idempotency key it would answer with "
+                "the old order. Ask it; then edit the message as a new order, or mark it as handled."
+            )
+        )
+    if not despite_evidence:
+        refuse_second_issue(message.pk)
+    changes: dict[str, Any] = {"payload": payload, **retried(consumer)}
+    before, after = {}, {"changed_keys": ", ".join(each.path for each in found)}
+    if as_new_order:
+        changes["drawn_key"] = uuid4()
+        before, after = {"order": message.idempotency_key}, {**after, "order": str(changes["drawn_key"])}
+    return change_message(
+        message,
+        action,
+        only=EXHAUSTED,
+        also=partial(_keep_and_hint, message, action.actor_name),
+        noted=(before, after),
+        **changes,
+    )
+
+
+def check_edit(consumer: Consumer, before: Any, after: Any) -> list[Difference]:
+    """Return what an edit changes. Raises ``NotAllowed`` if that is nothing, no JSON, too large, or locked."""
+    try:
+        size = len(encode("payload", after).encode())
+    except InvalidMessage as error:
+        raise NotAllowed(str(error)) from error
+    if size > conf().payload_limit:
+        raise NotAllowed(
+            _("The payload has %(size)d bytes; the limit is %(limit)d.") % {"size": size, "limit": conf().payload_limit}
+        )
+    if locked := changed_among(consumer.locked, before, after):
+        raise NotAllowed(
+            _("%(consumer)s lets nobody change “%(path)s” (locked).") % {"consumer": consumer.name, "path": locked[0]}
+        )
+    found = differences(before, after)
+    if not found:
+        raise NotAllowed(_("Nothing was changed. To try it again as it is, retry it."))
+    return found
+
+
+def _keep_and_hint(message: Message, editor: str) -> None:
+    """Keep the payload as it was, and let a worker know."""
+    PayloadVersion.objects.create(
+        message=message,
+        revision=message.revision,
+        payload=message.payload,
+        drawn_key=message.drawn_key,
+        edited_by=editor,
+    )
+    note_and_hint(message)

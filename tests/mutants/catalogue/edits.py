@@ -1,0 +1,105 @@
+"""Rules of editing: what nobody may change stays, what was there before is kept, and no old order answers."""
+
+from tests.mutants.mutant import Change, mutant
+
+ONE, MANY, PAGE = "operate/test_edits::test_", "bulk/test_editing::test_", "admin/messages/test_editing::test_"
+
+MUTANTS = [
+    mutant(
+        "edit: what a consumer has locked stays as it is",
+        Change("operate/edits.py", "changed_among(consumer.locked, before, after)", "changed_among((), before, after)"),
+        red=[f"{ONE}what_is_locked_stays_as_it_is"],
+    ),
+    mutant(
+        "edit: 17 and 17.0 are two values",
+        Change(
+            "operate/differences.py",
+            "return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)",
+            "return bool(one == other)",
+        ),
+        red=[f"{ONE}what_is_locked_stays_as_it_is"],
+    ),
+    mutant(
+        "edit: where the other side may have acted the old key is not used again",
+        Change("operate/edits.py", "if not as_new_order and may_have_acted(message):", "if as_new_order is None:"),
+        red=[f"{ONE}where_the_other_side_may_have_acted_only_a_new_order_is_edited"],
+    ),
+    mutant(
+        "edit: a new order has a new key",
+        Change("operate/edits.py", 'changes["drawn_key"] = uuid4()', 'changes["drawn_key"] = message.drawn_key'),
+        red=[f"{ONE}where_the_other_side_may_have_acted_only_a_new_order_is_edited"],
+    ),
+    mutant(
+        "edit: an attempt that was rejected may have acted, too",
+        Change(
+            "models/attempt.py",
+            "SAYS_ITSELF = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED)",
+            "SAYS_ITSELF = (AttemptOutcome.FAILED,)",
+        ),
+        red=[
+            f"{ONE}where_the_other_side_may_have_acted_only_a_new_order_is_edited",
+            f"{MANY}where_the_other_side_may_have_acted_it_is_left_out_and_cannot_be_taken_in",
+        ],
+    ),
+    mutant(
+        "edit: evidence of an issue is asked about",
+        Change("operate/edits.py", "    if not despite_evidence:\n        refuse_second_issue(message.pk)\n", ""),
+        red=[f"{ONE}what_was_issued_by_hand_takes_a_confirmation_and_is_watched"],
+    ),
+    mutant(
+        "edit: the payload before it is kept",
+        Change("operate/edits.py", "        payload=message.payload,\n", "        payload=None,\n"),
+        red=[f"{ONE}the_message_waits_with_the_new_payload_under_the_same_key_and_the_old_one_is_kept"],
+    ),
+    mutant(
+        "edit: earlier payloads are erased, too",
+        Change(
+            "operate/erasure.py",
+            "        PayloadVersion.objects.filter(message_id__in=message_ids).update(payload=payload)\n",
+            "",
+        ),
+        red=[f"{ONE}earlier_payloads_are_erased_with_the_message"],
+    ),
+    mutant(
+        "edit: only what was seen is done",
+        Change(
+            "admin/messages/admin.py",
+            'request.POST.get("seen") == digest',
+            'request.POST.get("seen")',
+        ),
+        red=[f"{PAGE}what_was_not_seen_is_not_done"],
+    ),
+    mutant(
+        "edit: nobody sees a payload on the page who may not reveal it",
+        Change(
+            "admin/messages/editing.py",
+            "return lacks_permission(Action.REVEAL, user)",
+            'return ""',
+        ),
+        red=[f"{PAGE}without_the_permissions_there_is_no_page_and_the_message_says_why"],
+    ),
+    mutant(
+        "edit: earlier payloads are masked",
+        Change("admin/messages/detail.py", "else mask_payload(version.payload)", "else version.payload"),
+        red=[f"{PAGE}the_message_shows_what_it_had_before_masked_until_it_is_revealed"],
+    ),
+    mutant(
+        "edit: the payloads of a set are kept",
+        Change("bulk/editing.py", "    keep_payloads(list(made), edited_by=operation.started_by)\n", ""),
+        red=[f"{MANY}every_payload_is_patched_kept_and_tried_again"],
+    ),
+    mutant(
+        "edit: a patch does not touch what is locked",
+        Change("bulk/editing.py", "if locked := touch(patch.paths, consumer.locked):", "if locked := touch((), ()):"),
+        red=[f"{MANY}a_key_that_a_consumer_has_locked_is_refused_before_anything_is_frozen"],
+    ),
+    mutant(
+        "edit: a set takes in no suspects",
+        Change(
+            "bulk/operations.py",
+            "if operation.verb == BulkVerb.EDIT and include_suspects:",
+            "if operation.verb == BulkVerb.REOPEN and include_suspects:",
+        ),
+        red=[f"{MANY}where_the_other_side_may_have_acted_it_is_left_out_and_cannot_be_taken_in"],
+    ),
+]

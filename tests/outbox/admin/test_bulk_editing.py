@@ -1,0 +1,125 @@
+"""Editing a whole set at the desk: a change for every payload, its preview, and what it does not fit."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from outbox.models import BulkOperation, Message, PayloadVersion
+from outbox.models.bulk import BulkState
+from tests.harness.bulk import failed_messages, go_on
+from tests.harness.desk import failure_group, user, wins
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PREPARE = reverse("admin:outbox_bulkoperation_prepare")
+MAY = ("view_message", "view_failuregroup", "view_bulkoperation", "retry_message", "edit_payload", "bulk_message")
+NOTHING = {"rename": "", "set": "", "remove": ""}
+
+
+@pytest.fixture
+def night(client: Client) -> Client:
+    client.force_login(user("nora", *MAY))
+    return client
+
+
+def text_of(answer: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode())).replace("&quot;", '"')
+
+
+def prepare(client: Client, **posted: Any) -> Any:
+    return client.post(PREPARE, {"verb": "edit", **posted}, follow=True)
+
+
+def test_from_the_failure_group_to_the_edited_messages(night: Client) -> None:
+    group = failure_group("jam", stuck=3)
+    there = night.get(reverse("admin:outbox_failuregroup_change", args=[group.pk]))
+    assert "Edit and retry all…" in text_of(there)
+
+    asked = prepare(night, group=group.pk)
+    assert '"winner": "•••"' in text_of(asked)
+    assert f'name="group" value="{group.pk}"' in asked.content.decode()
+    preview = prepare(night, group=group.pk, **{**NOTHING, "rename": "winner = person", "set": 'city = "Bonn"\nn=12'})
+    assert "Edit and retry 3 messages" in text_of(preview)
+    for change in ("rename “winner” to “person”", 'set “city” to "Bonn"', "set “n” to 12"):
+        assert change in text_of(preview)
+    assert not PayloadVersion.objects.exists()
+
+    [operation] = BulkOperation.objects.all()
+    page = reverse("admin:outbox_bulkoperation_change", args=[operation.pk])
+    night.post(page, {"act": "bulk_start", "revision": 0, "reason": "renamed", "canary": 0, "stop_percent": ""})
+    go_on(operation)
+
+    payloads = list(Message.objects.values_list("payload", flat=True))
+    assert payloads == [{"award": 17, "lines": [1, None], "person": "ada@example.com", "city": "Bonn", "n": 12}] * 3
+
+
+def test_picked_rows_are_carried_on_with_the_revision_that_was_shown(night: Client) -> None:
+    messages = failed_messages(3)
+    picks = [f"{message.pk}:0" for message in messages[:2]]
+
+    asked = prepare(night, pick=picks)
+    assert asked.content.decode().count('name="pick"') == 2
+    prepare(night, pick=picks, **{**NOTHING, "remove": "lines"})
+
+    operation = BulkOperation.objects.get()
+    assert (operation.total, operation.patch["remove"]) == (2, ["lines"])
+
+
+@pytest.mark.parametrize(
+    ("posted", "said"),
+    [
+        ({}, "what is to be changed"),
+        ({"rename": "winner"}, "a key, =, and what it becomes"),
+        ({"set": "city = Bonn"}, "no JSON"),
+        ({"set": "n = " + "9" * 5000}, "digits"),
+    ],
+)
+def test_what_is_wrong_with_the_change_is_said_and_what_was_typed_stays(
+    night: Client, posted: dict[str, str], said: str
+) -> None:
+    wins.failed("7")
+
+    answer = prepare(night, all="1", **{**NOTHING, **posted})
+
+    assert said in text_of(answer)
+    for text in posted.values():
+        assert text in text_of(answer)
+    assert not BulkOperation.objects.exists()
+
+
+def test_the_preview_says_of_each_sample_whether_the_change_fits(night: Client) -> None:
+    wins.failed("fits")
+    wins.failed("lacks", payload={"award": 18})
+
+    preview = prepare(night, all="1", **{**NOTHING, "rename": "winner = person"})
+
+    assert text_of(preview).count("The change does not fit") == 1
+
+
+def test_the_rest_is_said_after_the_run(night: Client) -> None:
+    wins.failed("fits")
+    wins.failed("lacks", payload={"award": 18})
+    prepare(night, all="1", **{**NOTHING, "rename": "winner = person"})
+    operation = BulkOperation.objects.get()
+    page = reverse("admin:outbox_bulkoperation_change", args=[operation.pk])
+
+    night.post(page, {"act": "bulk_start", "revision": 0, "reason": "renamed", "canary": 0, "stop_percent": ""})
+    operation = go_on(operation)
+
+    assert (operation.state, operation.done, operation.refused) == (BulkState.RUNNING, 1, 1)
+    answer = night.get(f"{page}?show=refused")
+    assert "The payload has no “winner”." in text_of(answer)
+
+
+@pytest.mark.parametrize("lacks", ["edit_payload", "bulk_message"])
+def test_without_the_permission_nothing_is_prepared(client: Client, lacks: str) -> None:
+    wins.failed("7")
+    client.force_login(user("nearly", *(set(MAY) - {lacks})))
+
+    assert "Edit and retry all" not in text_of(client.get(reverse("admin:outbox_message_changelist")))
+    prepare(client, all="1", **{**NOTHING, "remove": "lines"})
+
+    assert not BulkOperation.objects.exists()
