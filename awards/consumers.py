@@ -61,6 +61,11 @@ def _reopen(reopened: Sequence[Closing]) -> None:
         raise Reject(str(error)) from error
 
 
+def _ask_vendor(message: Message) -> str | None:
+    """Return the order that the vendor has for a gift, if any."""
+    return gift.number_at_vendor(message.idempotency_key)
+
+
 @consumer(
     "award.won.points",
     name=ISSUED_BY[Kind.POINTS],
@@ -87,6 +92,7 @@ def issue_points(message: Message) -> None:
     concurrency=GIFTS_AT_ONCE,
     timeout=CALLS * conf.vendor_settings().longest_call + timedelta(seconds=2),
     retry=Backoff(limit=8, first=timedelta(seconds=5), cap=timedelta(minutes=30)),
+    ask=_ask_vendor,
     locked=PROMISED,
     on_handled=_close,
     on_discarded=_close,

@@ -33,7 +33,9 @@ def check_each(
             _check_hook(pattern, option, hook)
 
 
-def check_kinds(pattern: str, *, retry: object, sort: object, overdue: object, value: object, locked: object) -> None:
+def check_kinds(
+    pattern: str, *, retry: object, sort: object, overdue: object, value: object, locked: object, ask: object
+) -> None:
     """Look at the options of which each is of a kind of its own."""
     if retry is not None and not isinstance(retry, Backoff):
         raise ConsumerError(
@@ -47,6 +49,11 @@ def check_kinds(pattern: str, *, retry: object, sort: object, overdue: object, v
         raise ConsumerError(
             f"consumer({pattern!r}): value={value!r} is neither True or False nor a function of a draft"
         )
+    if ask is not None:
+        if isinstance(ask, type) or not callable(ask):
+            raise ConsumerError(f"consumer({pattern!r}): ask={ask!r} is no function of a message")
+        _check_not_generator(pattern, ask)
+        _check_one_argument(pattern, ask, "the message")
     if not isinstance(locked, list | tuple) or not all(isinstance(key, str) and key for key in locked):
         raise ConsumerError(
             f'consumer({pattern!r}): locked={locked!r} is no list of keys; write locked=["order", "amount"]'

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from outbox.models import Message
     from outbox.publishing import Draft
 
+Question = Callable[["Message"], object]
+"""A function of a message, plain or async, that asks the other side what it has of it: a text, or None for nothing."""
 H = TypeVar("H", bound="Callable[[Message], object] | Callable[[list[Message]], object]")
 """A function of a message, or with ``bulk=True`` of a list of them."""
 
@@ -56,6 +58,7 @@ class Consumer:
     overdue: str
     rehearsable: bool
     locked: tuple[str, ...]
+    ask: "Question | None" = field(repr=False)
     value: "bool | Callable[[Draft], tuple[Decimal | int, str] | None]"
     on_handled: Hook | None = field(repr=False)
     on_discarded: Hook | None = field(repr=False)
@@ -157,6 +160,7 @@ def consumer(
     overdue: str = "fail",
     rehearsable: bool = False,
     locked: Sequence[str] = (),
+    ask: "Question | None" = None,
     on_handled: Hook | None = None,
     on_discarded: Hook | None = None,
     on_reopened: Hook | None = None,
@@ -190,6 +194,8 @@ def consumer(
       ones on one event loop.
     - ``rate``: how often it is called over all workers together: ``"100/s"``, ``"100/min"``, ``"100/h"``.
     - ``burst``: how many unused calls of the rate are saved up; 1.
+    - ``ask``: a function of a message that asks the other side what it has of it. It returns a text, such as the number
+      of the order, or None for nothing; it changes nothing, here or there. Operators ask by it at the desk.
     - ``at_most_once``: the machine makes no second call, unless the first was certainly not made, or raised ``Snooze``
       or ``Unavailable``.
 
@@ -242,8 +248,13 @@ def consumer(
             "on_exhausted": on_exhausted,
         },
     )
-    options.check_kinds(pattern, retry=retry, sort=sort, overdue=overdue, value=value, locked=locked)
-    outside = {"concurrency": concurrency > 1, "rate": rate is not None, "at_most_once": at_most_once}
+    options.check_kinds(pattern, retry=retry, sort=sort, overdue=overdue, value=value, locked=locked, ask=ask)
+    outside = {
+        "concurrency": concurrency > 1,
+        "rate": rate is not None,
+        "at_most_once": at_most_once,
+        "ask": ask is not None,
+    }
     options.check_together(
         pattern,
         atomic=atomic,
@@ -281,6 +292,7 @@ def consumer(
             overdue=overdue,
             rehearsable=rehearsable,
             locked=tuple(locked),
+            ask=ask,
             on_handled=on_handled,
             on_discarded=on_discarded,
             on_reopened=on_reopened,
@@ -323,6 +335,7 @@ def _teller(entry: Consumer, hook: Hook) -> Consumer:
         overdue="fail",
         rehearsable=False,
         locked=(),
+        ask=None,
         value=False,
         on_handled=None,
         on_discarded=None,

@@ -33,6 +33,12 @@ def order(award: Award, *, idempotency_key: str, ask_first: bool) -> Order:
         raise Unavailable(str(error)) from error
 
 
+def number_at_vendor(idempotency_key: str) -> str | None:
+    """Return the number of the order that the vendor has under the key, None if he has none; places nothing."""
+    found = vendor.find_order(idempotency_key)
+    return None if found is None else found.number
+
+
 def _place_once(request: OrderRequest) -> Order:
     """Place the order; if the vendor falls silent or knows the key, ask at once what it has."""
     try:

@@ -154,6 +154,8 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
         "note": _("note"),
         "ignored_up_to": _("ignored up to"),
     }
+    if "known" in after:
+        return [_("the other side: %(answer)s") % {"answer": after.get("said") or _("knows nothing of it")}]
     if keys := after.get("changed_keys"):
         told = {**told, "order": _("idempotency key")}
         edited = [_("changed in the payload: %(keys)s") % {"keys": keys}]

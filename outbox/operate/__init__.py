@@ -8,6 +8,7 @@ Every act raises ``NotAllowed`` if the permission, the reason or the row's state
 the row was changed since the operator looked. Both say in plain words what to do.
 """
 
+from outbox.operate.asking import ask
 from outbox.operate.consumers import pause, resume, why_held_back
 from outbox.operate.edits import edit
 from outbox.operate.erasure import erase
@@ -31,6 +32,7 @@ __all__ = [
     "Actor",
     "Person",
     "acknowledge",
+    "ask",
     "check_reason",
     "discard",
     "edit",

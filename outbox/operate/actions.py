@@ -21,6 +21,7 @@ class Action(TextChoices):
     HURRY = "hurry", gettext_lazy("make due now")
     WITHDRAW = "withdraw", gettext_lazy("withdraw")
     REPLAY = "replay", gettext_lazy("replay")
+    ASK = "ask", gettext_lazy("ask the other side")
     REVEAL = "reveal", gettext_lazy("reveal the payload")
     ERASE = "erase", gettext_lazy("erase the texts")
     PAUSE = "pause", gettext_lazy("pause the consumer")
@@ -43,6 +44,7 @@ PERMISSIONS = {
     Action.HURRY: "outbox.hurry_message",
     Action.WITHDRAW: "outbox.withdraw_message",
     Action.REPLAY: "outbox.replay_message",
+    Action.ASK: "outbox.retry_message",
     Action.REVEAL: "outbox.view_payload",
     Action.ERASE: "outbox.erase_message",
     Action.PAUSE: "outbox.pause_consumer",
@@ -67,14 +69,14 @@ BULK_ACTIONS = (
 BULK_STATE = "bulk_state"
 """The action under which the audit keeps what a bulk operation did by itself."""
 
-NEED_NO_REASON = frozenset({Action.REVEAL, Action.TRIAGE})
+NEED_NO_REASON = frozenset({Action.ASK, Action.REVEAL, Action.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""
 
 
 def why_not(action: Action, message: Message) -> str:
     """Return why the message's state does not permit the act, in words; empty if it does."""
     match action:
-        case Action.REVEAL | Action.ACKNOWLEDGE:
+        case Action.ASK | Action.REVEAL | Action.ACKNOWLEDGE:
             return ""
         case Action.ERASE if message.finished_at is None or message.exhausted_at is not None:
             return _("The message is not settled yet, and needs its payload. Handle or discard it first.")

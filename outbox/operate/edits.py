@@ -11,6 +11,7 @@ from outbox.errors import InvalidMessage, NotAllowed
 from outbox.models import Message, PayloadVersion
 from outbox.models.queryset import EXHAUSTED
 from outbox.operate.actions import Action, why_not
+from outbox.operate.asking import Known, ask_all, can_be_asked
 from outbox.operate.changes import retried
 from outbox.operate.differences import Difference, changed_among, differences
 from outbox.operate.evidence import refuse_second_issue
@@ -35,9 +36,9 @@ def edit(
     """Failed → pending with another payload: a retry, under the same idempotency key. The old payload is kept.
 
     ``payload`` is all of the new one. It must differ from the old one, and in nothing that the consumer has
-    ``locked``. If the other side may have acted on the old one, it takes ``as_new_order``: the message gets a new
-    idempotency key, as under the old one the other side would answer with the old order. ``despite_evidence`` is as
-    for ``retry``.
+    ``locked``. If the other side may have acted on the old one, it is asked, where the consumer can ``ask``: the edit
+    goes on if it knows nothing. Else it takes ``as_new_order``: the message gets a new idempotency key, as under the
+    old one the other side would answer with the old order. ``despite_evidence`` is as for ``retry``.
     """
     action = OperatorAction(Action.EDIT, actor, reason, origin)
     action.check()
@@ -47,12 +48,7 @@ def edit(
     consumer = consumer_of(message)
     found = check_edit(consumer, message.payload, payload)
     if not as_new_order and may_have_acted(message):
-        raise NotAllowed(
-            _(
-                "The other side may have acted on the old payload. Under the same idempotency key it would answer with "
-                "the old order. Ask it; then edit the message as a new order, or mark it as handled."
-            )
-        )
+        _make_sure_that_it_has_not(consumer, message)
     if not despite_evidence:
         refuse_second_issue(message.pk)
     changes: dict[str, Any] = {"payload": payload, **retried(consumer)}
@@ -68,6 +64,27 @@ def edit(
         noted=(before, after),
         **changes,
     )
+
+
+def _make_sure_that_it_has_not(consumer: Consumer, message: Message) -> None:
+    """Ask the other side, if it can be asked; raise ``NotAllowed`` unless it says that it knows nothing."""
+    if not can_be_asked(consumer):
+        raise NotAllowed(
+            _(
+                "The other side may have acted on the old payload. Under the same idempotency key it would answer with "
+                "the old order. Ask it; then edit the message as a new order, or mark it as handled."
+            )
+        )
+    [answer] = ask_all([message])
+    if answer.known is Known.YES:
+        raise NotAllowed(
+            _("The other side has it already, as “%(said)s”. Mark the message as handled, or correct the order there.")
+            % {"said": answer.said}
+        )
+    if answer.known is Known.NOT_ASKED:
+        raise NotAllowed(
+            _("The other side may have acted, and could not be asked: %(why)s. Try again later.") % {"why": answer.said}
+        )
 
 
 def check_edit(consumer: Consumer, before: Any, after: Any) -> list[Difference]:

@@ -21,6 +21,7 @@ ACTION_SENTENCES = {
     Action.HURRY: gettext_lazy("%(actor)s made the message due"),
     Action.WITHDRAW: gettext_lazy("%(actor)s withdrew the message"),
     Action.REPLAY: gettext_lazy("%(actor)s replayed the message"),
+    Action.ASK: gettext_lazy("%(actor)s asked the other side"),
     Action.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
     Action.ERASE: gettext_lazy("%(actor)s erased what messages say of a person"),
     Action.PAUSE: gettext_lazy("%(actor)s paused the consumer"),

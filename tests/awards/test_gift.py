@@ -5,8 +5,9 @@ import pytest
 from awards.channels import gift
 from awards.models import Award, AwardStatus, VendorOrder
 from awards.services.revoking import revoke
-from outbox import Message, Reject
+from outbox import Message, Reject, operate
 from outbox.delivery import chunks
+from outbox.operate.asking import Known
 from tests.awards.given import SKU, an_award_of_a_gift, message_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -238,3 +239,16 @@ def test_a_refusal_says_so_to_the_engine(vendor):
 
     with pytest.raises(Reject, match="refused article DISCONTINUED"):
         gift.order(award, idempotency_key="key", ask_first=True)
+
+
+def test_an_operator_can_ask_whether_the_vendor_has_the_order(vendor):
+    award = an_award_of_a_gift()
+    before = operate.ask(message_of(award).pk, actor="ada")
+    vendor.change({"cut": 1.0})
+    deliver(award)
+    vendor.change({"cut": 0.0})
+
+    after = operate.ask(message_of(award).pk, actor="ada")
+
+    assert (before.known, after.known, after.said) == (Known.NO, Known.YES, "V-0000001")
+    assert shipped_for(vendor) == [str(award.public_id)]

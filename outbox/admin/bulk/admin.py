@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from outbox.admin import rehearsing
+from outbox.admin import asking, rehearsing
 from outbox.admin.base import DeskAdmin, narrowed, origin_of
 from outbox.admin.bulk import forms, page
 from outbox.admin.messages.selection import read_picked
@@ -72,12 +72,17 @@ class BulkOperationAdmin(DeskAdmin):
                 _("Bulk operation %(id)s is not there; a preview is removed after a day.") % {"id": object_id[:30]},
             )
             return HttpResponseRedirect(self.list_url())
-        bound, rehearsed = None, []
+        bound, rehearsed, answers = None, [], []
+        askable = asking.offered_of(operation, request.user)
         rehearsable = rehearsing.offered_of(operation, request.user)
         if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
             if not rehearsable:
                 raise PermissionDenied
             rehearsed = rehearsing.rehearse_some(operation, rehearsable)
+        elif request.method == "POST" and request.POST.get("act") == asking.ASK:
+            if not askable:
+                raise PermissionDenied
+            answers = asking.ask_about_some(operation, askable, actor=request.user, origin=origin_of(request))
         elif request.method == "POST":
             bound = forms.make_form(request.POST.get("act", ""), operation, request.POST)
             if bound is None:
@@ -106,6 +111,9 @@ class BulkOperationAdmin(DeskAdmin):
             "may_rehearse": bool(rehearsable) and operation.remaining > 0,
             "rehearse_most": rehearsing.SOME,
             "rehearsed": rehearsed,
+            "may_ask": bool(askable) and operation.items_pruned_at is None,
+            "ask_most": asking.SOME,
+            "answers": answers,
             "settings": page.settings(operation),
             "events": page.history(operation),
             "follow_ups": _follow_ups(operation, request),

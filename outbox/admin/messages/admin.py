@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
-from outbox.admin import descriptions, formats, rehearsing
+from outbox.admin import asking, descriptions, formats, rehearsing
 from outbox.admin.base import DeskAdmin, narrowed, origin_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.forms import ActionForm
@@ -24,10 +24,11 @@ from outbox.admin.messages.periods import PERIODS, span_of
 from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs, count_within
 from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
 from outbox.errors import NotAllowed, OperatorError
-from outbox.models import FailureGroup, Message
+from outbox.models import FailureGroup, Message, Status
 from outbox.models.row_ids import read_id
 from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.asking import Known
 from outbox.topics import NAME_LENGTH
 
 FILTERS = "_changelist_filters"
@@ -119,12 +120,17 @@ class MessageAdmin(DeskAdmin):
         found = None if message_id is None else detail.find_message(message_id)
         if found is None:
             return self._gone(request, object_id)
-        bound, payload, rehearsed = None, None, None
+        bound, payload, rehearsed, answer = None, None, None, None
+        may_ask = asking.is_offered(found.message.consumer, request.user)
         may_rehearse = rehearsing.is_offered(found.message.consumer, request.user)
         if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
             if not may_rehearse:
                 raise PermissionDenied
             rehearsed = rehearsing.rehearse_message(found.message)
+        elif request.method == "POST" and request.POST.get("act") == asking.ASK:
+            if not may_ask:
+                raise PermissionDenied
+            answer = operate.ask(found.message.pk, actor=request.user, origin=origin_of(request))
         elif request.method == "POST" and request.POST.get("act") == Action.REVEAL:
             payload = self._reveal(request, found.message)
         elif request.method == "POST":
@@ -140,12 +146,15 @@ class MessageAdmin(DeskAdmin):
                 user=request.user,
                 bound=bound,
                 payload=payload,
+                proof=answer.said if answer and answer.known is Known.YES else "",
                 scope=_scope_around(found.message, filters.get("consumer", [""])[0], filters.get("group", [""])[0]),
                 site=self.admin_site.name,
             ),
             "edit_refusal": editing.refusal(found.message, request.user),
             "may_rehearse": may_rehearse and found.message.exhausted_at is not None,
             "rehearsed": rehearsed,
+            "may_ask": may_ask and found.message.status != Status.SUCCESS,
+            "asked": asking.in_words(answer) if answer else None,
             "list_url": self._list_url(request),
             "page_query": request.GET.urlencode(),
             "here": request.get_full_path(),

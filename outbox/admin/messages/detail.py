@@ -28,7 +28,18 @@ from outbox.admin.forms import (
 )
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.tabs import Scope
-from outbox.models import AuditEntry, ConsumerState, Evidence, FailureGroup, Message, PayloadVersion, Resolution, Status
+from outbox.models import (
+    AuditEntry,
+    ConsumerState,
+    Evidence,
+    EvidenceKind,
+    FailureGroup,
+    HandledAs,
+    Message,
+    PayloadVersion,
+    Resolution,
+    Status,
+)
 from outbox.models.sql.held_keys import place_of
 from outbox.monitoring.measurements import CAP
 from outbox.operate import Person, receivers_of_replays
@@ -112,12 +123,22 @@ def revision_of(message_id: int) -> int:
 
 
 def message_context(
-    found: FoundMessage, *, user: Person, bound: ActionForm | None, payload: Any, scope: Scope, site: str
+    found: FoundMessage,
+    *,
+    user: Person,
+    bound: ActionForm | None,
+    payload: Any,
+    scope: Scope,
+    site: str,
+    proof: str = "",
 ) -> dict[str, Any]:
-    """Return what the template shows; ``bound`` is a form that was refused, ``payload`` holds the revealed one."""
+    """Return what the template shows.
+
+    ``bound`` is a form that was refused, ``payload`` holds the revealed one, ``proof`` is what the other side has.
+    """
     message = found.message
     described = descriptions.descriptions([message], site=site).get(message.pk)
-    panels = _panels(found, user, bound)
+    panels = _panels(found, user, bound, proof)
     refusals = {panel.refusal for panel in panels}
     return {
         "message": message,
@@ -173,11 +194,11 @@ def mask_payload(value: Any) -> Any:
             return MASK
 
 
-def _panels(found: FoundMessage, user: Person, bound: ActionForm | None) -> list[Panel]:
+def _panels(found: FoundMessage, user: Person, bound: ActionForm | None, proof: str) -> list[Panel]:
     """Return the acts of the message's state; one that was refused stays on the page with what was entered."""
     forms: dict[Action, ActionForm] = {} if bound is None else {bound.act: bound}
     for form_class in found.form_classes:
-        forms.setdefault(form_class.act, form_class(initial={"revision": found.message.revision}))
+        forms.setdefault(form_class.act, form_class(initial=_initial(found, form_class, proof)))
     for form in forms.values():
         form.tell_of_evidence(found.case.issued_by)
         form.tell_of_business(found.case.consumer)
@@ -188,9 +209,19 @@ def _panels(found: FoundMessage, user: Person, bound: ActionForm | None) -> list
     for form in sorted(forms.values(), key=lambda form: order.index(form.act)):
         reason = refusal(form.act, found.message, user)
         advised = not reason and form.opens and not isinstance(form, IssuedRetryForm)
+        if proof:
+            advised = not reason and isinstance(form, HandleForm)
         first_choice = bound is None and advised and not any(panel.is_open for panel in panels)
         panels.append(Panel(form, reason, is_open=form is bound or first_choice))
     return panels
+
+
+def _initial(found: FoundMessage, form_class: type[ActionForm], proof: str) -> dict[str, Any]:
+    """Return what a form begins with; that of what is handled has what the other side said it has."""
+    initial: dict[str, Any] = {"revision": found.message.revision}
+    if proof and form_class is HandleForm:
+        initial |= {"outcome": HandledAs.ISSUED, "kind": EvidenceKind.ORDER, "evidence": proof}
+    return initial
 
 
 def _group_of(message: Message, user: Person) -> FailureGroup | None:

@@ -22,6 +22,7 @@ from outbox.errors import NotAllowed
 from outbox.models import Evidence, Message
 from outbox.operate import Actor, Person
 from outbox.operate.actions import Action, why_not
+from outbox.operate.asking import can_be_asked
 from outbox.operate.differences import MISSING, Difference
 from outbox.operate.edits import check_edit
 from outbox.operate.patch import Patch
@@ -104,6 +105,11 @@ class Editor:
         self.form.tell_of_evidence(found.case.issued_by)
         if not other_side_may_have_acted(found.case):
             del self.form.fields["as_new_order"]
+        elif can_be_asked(registry.get(self.message.consumer)):
+            field = self.form.fields["as_new_order"]
+            field.required = False
+            field.label = gettext("Send it as a new order, with a new idempotency key")
+            field.help_text = gettext("Without this the other side is asked first; if it knows nothing, the key stays.")
         consumer = registry.get(self.message.consumer)
         locked = consumer.locked if consumer else ()
         if self.fields is not None:
