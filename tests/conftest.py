@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 from django.conf import settings
+from django.test import TransactionTestCase
 from pytest_django.live_server_helper import LiveServer
 
 from tests.harness.door import Door
+from tests.harness.emptying import empty_quickly
 from tests.outbox.delivery.hostile.table import print_cases
 
 hypothesis.settings.register_profile("same every time", deadline=None, derandomize=True)
@@ -36,6 +38,14 @@ def ask_for_every_database(item: pytest.Item) -> None:
     if marker or {"db", "transactional_db", "django_db_setup"} & set(getattr(item, "fixturenames", ())):
         asked = marker.kwargs if marker else {}
         item.add_marker(pytest.mark.django_db(**{**asked, "databases": list(settings.DATABASES)}), append=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    """Let the tables be emptied by DELETE after a test that commits: TRUNCATE and its signals took most of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_quickly)
+        yield
 
 
 @pytest.fixture
