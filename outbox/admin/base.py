@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from outbox.admin.visible import show_all
 from outbox.conf import conf
 from outbox.errors import EvidenceTaken, OperatorError
 
@@ -47,6 +48,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
     has_add_permission = _never
     has_change_permission = _never
     has_delete_permission = _never
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        """The pages; none of them shows a character that turns or hides others."""
+        return [show_all(pattern) for pattern in self.get_urls()]
 
 
 class DeskAdmin(ReadOnlyAdmin):

@@ -1,22 +1,18 @@
 """JSON as people read and write it at the desk."""
 
 import json
-import unicodedata
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext
 
-HIDDEN = ("Cc", "Cf", "Zl", "Zp")
-"""Kinds of characters that a reader does not see, or that turn what he sees around."""
+from outbox.operate.text_checks import is_invisible
 
 
 def as_json(value: Any) -> str:
     """Return a value as JSON for people, with all that cannot be seen written as ``\\u…``."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    return "".join(
-        json.dumps(char)[1:-1] if char != "\n" and unicodedata.category(char) in HIDDEN else char for char in text
-    )
+    return "".join(json.dumps(char)[1:-1] if char != "\n" and is_invisible(char) else char for char in text)
 
 
 def read_json(text: str) -> Any:

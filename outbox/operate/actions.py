@@ -23,6 +23,7 @@ class Action(TextChoices):
     REPLAY = "replay", gettext_lazy("replay")
     ASK = "ask", gettext_lazy("ask the other side")
     REVEAL = "reveal", gettext_lazy("reveal the payload")
+    EXPORT = "export", gettext_lazy("export messages")
     ERASE = "erase", gettext_lazy("erase the texts")
     PAUSE = "pause", gettext_lazy("pause the consumer")
     RESUME = "resume", gettext_lazy("resume the consumer")
@@ -46,6 +47,7 @@ PERMISSIONS = {
     Action.REPLAY: "outbox.replay_message",
     Action.ASK: "outbox.retry_message",
     Action.REVEAL: "outbox.view_payload",
+    Action.EXPORT: "outbox.export_message",
     Action.ERASE: "outbox.erase_message",
     Action.PAUSE: "outbox.pause_consumer",
     Action.RESUME: "outbox.pause_consumer",
@@ -69,7 +71,7 @@ BULK_ACTIONS = (
 BULK_STATE = "bulk_state"
 """The action under which the audit keeps what a bulk operation did by itself."""
 
-NEED_NO_REASON = frozenset({Action.ASK, Action.REVEAL, Action.TRIAGE})
+NEED_NO_REASON = frozenset({Action.ASK, Action.EXPORT, Action.REVEAL, Action.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""
 
 

@@ -23,6 +23,7 @@ ACTION_SENTENCES = {
     Action.REPLAY: gettext_lazy("%(actor)s replayed the message"),
     Action.ASK: gettext_lazy("%(actor)s asked the other side"),
     Action.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
+    Action.EXPORT: gettext_lazy("%(actor)s exported messages"),
     Action.ERASE: gettext_lazy("%(actor)s erased what messages say of a person"),
     Action.PAUSE: gettext_lazy("%(actor)s paused the consumer"),
     Action.RESUME: gettext_lazy("%(actor)s resumed the consumer"),

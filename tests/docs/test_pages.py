@@ -124,6 +124,17 @@ PROOFS = {
         assert delivery.outcomes == ("unavailable", "success")
         assert seen == [delivery.message.idempotency_key] * 2
         assert Gift.objects.get().number == "A 1"
+
+        from myshop import questions
+        book = {delivery.message.idempotency_key: [{"number": "A 1"}]}
+
+        def look(request):
+            return httpx.Response(200, json=book.get(request.url.params["idempotency_key"], []))
+
+        questions.client = httpx.Client(base_url="https://vendor.example", transport=httpx.MockTransport(look))
+        assert questions.find_order(delivery.message) == "A 1"
+        book.clear()
+        assert questions.find_order(delivery.message) is None
         """,
     "by-hand": """
         from django.db.models import F

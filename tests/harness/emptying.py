@@ -29,7 +29,7 @@ def delete_everything(tables: Sequence[str], *, alias: str = DEFAULT_DB_ALIAS) -
 
 def empty_quickly(test: TransactionTestCase) -> None:
     """Empty the test's databases as Django's flush does after it, which makes types and permissions anew each time."""
-    for alias in type(test)._databases_names(include_mirrors=False):
+    for alias in type(test)._databases_names(include_mirrors=False):  # type: ignore[attr-defined]  # as flush does
         if not connections[alias].is_usable():
             connections[alias].close()
         delete_everything(_tables(alias), alias=alias)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
@@ -18,7 +18,7 @@ from outbox.admin import asking, descriptions, formats, rehearsing
 from outbox.admin.base import DeskAdmin, narrowed, origin_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.forms import ActionForm
-from outbox.admin.messages import detail, editing, listing, selection
+from outbox.admin.messages import detail, editing, exporting, listing, selection
 from outbox.admin.messages.editing import EditForm
 from outbox.admin.messages.periods import PERIODS, span_of
 from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs, count_within
@@ -29,6 +29,7 @@ from outbox.models.row_ids import read_id
 from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.asking import Known
+from outbox.operate.exports import note_export
 from outbox.topics import NAME_LENGTH
 
 FILTERS = "_changelist_filters"
@@ -48,7 +49,8 @@ class MessageAdmin(DeskAdmin):
         )
         arrivals = path("arrivals/", self.admin_site.admin_view(self.arrivals_view), name="outbox_message_arrivals")
         edit = path("<path:object_id>/edit/", self.admin_site.admin_view(self.edit_view), name="outbox_message_edit")
-        return [picked, arrivals, edit, *super().get_urls()]
+        export = path("export/", self.admin_site.admin_view(self.export_view), name="outbox_message_export")
+        return [picked, arrivals, edit, export, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the work queue."""
@@ -105,6 +107,11 @@ class MessageAdmin(DeskAdmin):
             "only_consumer": consumer if is_first and not text and not found.cut_short else "",
             "may_pick": may_pick and tab.slug == "failed" and not text,
             "bulk_verbs": bulk_forms.offered_verbs(request.user) if tab.slug == "failed" and not text else [],
+            "exports": [
+                (name, self._export_url(request, name))
+                for name in (exporting.offered_formats() if found.rows and not text else [])
+                if request.user.has_perm(PERMISSIONS[Action.EXPORT])
+            ],
             "picked_verbs": bulk_forms.verbs_for_picked(request.user),
             "page_query": urlencode({FILTERS: request.GET.urlencode()}) if request.GET else "",
             **(extra_context or {}),
@@ -242,6 +249,30 @@ class MessageAdmin(DeskAdmin):
         }
         return TemplateResponse(request, "outbox/desk/retry_selected.html", context)
 
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Give the queue, as it is narrowed down, as a file."""
+        self.check_view_permission(request)
+        form = request.GET.get("format", "")
+        if form not in exporting.offered_formats():
+            raise Http404
+        tab, scope = self._narrowed(request)
+        what = {"tab": tab.slug, "consumer": scope.consumer, "group": scope.failure, "format": form}
+        try:
+            note_export(
+                {**what, "within": request.GET.get("within", "")}, actor=request.user, origin=origin_of(request)
+            )
+        except OperatorError as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(self._list_url(request))
+        return exporting.respond(tab, scope, form=form)
+
+    def _narrowed(self, request: HttpRequest) -> tuple[Tab, Scope]:
+        """Return the tab of an address, and what it is narrowed down to."""
+        group = _find_group(request.GET.get("group", ""))
+        consumer = group.consumer if group else request.GET.get("consumer", "")
+        tab = find_tab(request.GET.get("tab", ""))
+        return tab, replace(_scope(tab, consumer, group), within=span_of(request.GET.get("within", "")))
+
     def _gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
         text = _("Message %(id)s is not there. Finished messages are removed in time.") % {"id": object_id[:30]}
         messages.warning(request, text)
@@ -289,6 +320,11 @@ class MessageAdmin(DeskAdmin):
         return narrowed(
             **{name: request.GET.get(name, "") for name in ("tab", "consumer", "group", "within")}, **cursor
         )
+
+    def _export_url(self, request: HttpRequest, form: str) -> str:
+        address = reverse("admin:outbox_message_export", current_app=self.admin_site.name)
+        kept = {name: request.GET.get(name, "") for name in ("tab", "consumer", "group", "within")}
+        return address + narrowed(**kept, format=form)
 
     def _arrivals_url(self, counts: TabCounts, scope: Scope) -> str:
         """Return where the page asks what has come since; until then is the last of what it shows."""

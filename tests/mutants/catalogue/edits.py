@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Change, mutant
 
 ONE, MANY, PAGE = "operate/test_edits::test_", "bulk/test_editing::test_", "admin/messages/test_editing::test_"
+ASKING = "operate/test_asking::test_"
 
 MUTANTS = [
     mutant(
@@ -101,5 +102,25 @@ MUTANTS = [
             "if operation.verb == BulkVerb.REOPEN and include_suspects:",
         ),
         red=[f"{MANY}where_the_other_side_may_have_acted_it_is_left_out_and_cannot_be_taken_in"],
+    ),
+    mutant(
+        "ask: what is neither a text nor None is no answer",
+        Change("operate/asking.py", "if isinstance(said, str) and said.strip():", "if said or not said:"),
+        red=[f"{ASKING}what_is_neither_a_text_nor_none_is_no_answer"],
+    ),
+    mutant(
+        "ask: nobody waits for a question without an end",
+        Change("operate/asking.py", "future.result(PATIENCE_SECONDS)", "future.result(60)"),
+        red=[f"{ASKING}a_question_without_an_end_keeps_nobody_waiting"],
+    ),
+    mutant(
+        "ask: a question's sessions are closed",
+        Change("operate/asking.py", "    finally:\n        connections.close_all()\n", ""),
+        red=[f"{ASKING}no_session_of_a_question_stays_open"],
+    ),
+    mutant(
+        "ask: an edit goes on only where the other side knows nothing",
+        Change("operate/edits.py", "if answer.known is Known.NOT_ASKED:", "if answer.known is None:"),
+        red=[f"{ASKING}an_edit_is_refused_where_it_has_acted_or_cannot_be_asked"],
     ),
 ]

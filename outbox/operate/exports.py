@@ -1,0 +1,20 @@
+"""Who has taken messages out of the desk, as a file."""
+
+from collections.abc import Mapping
+
+from django.db import transaction
+
+from outbox.conf import conf
+from outbox.operate.actions import Action
+from outbox.operate.operator_action import Actor, OperatorAction
+
+
+def note_export(what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:
+    """Note in the audit who exports what: the list as it was narrowed down, and the format.
+
+    Raises ``NotAllowed`` without the permission.
+    """
+    action = OperatorAction(Action.EXPORT, actor, "", origin)
+    action.check()
+    with transaction.atomic(using=conf().database):
+        action.record("messages", before={}, after={name: value for name, value in what.items() if value})
