@@ -3,7 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterable
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -73,6 +73,8 @@ def _table(rows: Iterable[Field[Any]]) -> str:
 
 def _default(value: object) -> str:
     """Return a default as people write it."""
+    if value is MISSING:
+        return "`{}`"
     if value == FOR_EVER:
         return "for ever"
     if isinstance(value, timedelta):

@@ -1,8 +1,8 @@
 """The host's settings: one dict ``OUTBOX``, every key with a default, read once and typed."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -79,6 +79,9 @@ class Conf:
     """How long after its end it is kept what became of each message of a bulk operation. The operation itself stays."""
     bulk_approval_above: int = 0
     """Messages above which a bulk operation waits for a second person's approval. 0: discards alone wait for it."""
+    approval_above_value: Mapping[str, int] = field(default_factory=dict)
+    """Amounts by currency, as in ``{"EUR": 500}``: what is worth more is edited with a second person's approval, and so
+    is a bulk operation on messages that are worth more together."""
     proxies: int = 0
     """How many proxies of yours add to X-Forwarded-For; the audit then has the address that called the first."""
     rescan_limit: timedelta = timedelta(seconds=15)
@@ -124,20 +127,31 @@ class Conf:
 
     def _problems(self) -> Iterator[str]:
         wrong = set()
-        for field in fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
+        for one in fields(self):
+            if one.default is MISSING:
+                continue
+            value, kind = getattr(self, one.name), type(one.default)
             if type(value) is not kind:
-                wrong.add(field.name)
+                wrong.add(one.name)
                 refused = f"must be of type {kind.__name__}, not {type(value).__name__}"
-                yield f'OUTBOX["{field.name.upper()}"] {refused}{as_timedelta(value, wanted=kind)}.'
-            elif kind is not str and value <= kind(0) and value != field.default:
-                yield f'OUTBOX["{field.name.upper()}"] must be greater than zero.'
+                yield f'OUTBOX["{one.name.upper()}"] {refused}{as_timedelta(value, wanted=kind)}.'
+            elif kind is not str and value <= kind(0) and value != one.default:
+                yield f'OUTBOX["{one.name.upper()}"] must be greater than zero.'
+        if not _are_amounts(self.approval_above_value):
+            yield 'OUTBOX["APPROVAL_ABOVE_VALUE"] must have whole amounts from 0 on by currency, as {"EUR": 500}.'
         if "alert_webhook" not in wrong and self.alert_webhook and not WEBHOOK.match(self.alert_webhook):
             yield 'OUTBOX["ALERT_WEBHOOK"] must begin with https://, or with http:// and a name of this machine.'
         if "prefix" not in wrong and not PREFIX.fullmatch(self.prefix):
             yield f'OUTBOX["PREFIX"] must be 1 to {PREFIX_LENGTH} letters, digits, "-" and "_".'
         if self.prefix == "amq":
             yield 'OUTBOX["PREFIX"] must not be "amq": RabbitMQ keeps the names that begin with it for itself.'
+
+
+def _are_amounts(value: object) -> bool:
+    """Tell whether these are whole amounts by currency."""
+    if not isinstance(value, dict):
+        return False
+    return all(isinstance(name, str) and type(most) is int and most >= 0 for name, most in value.items())
 
 
 @cache

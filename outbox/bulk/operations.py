@@ -4,6 +4,8 @@ An operation is prepared first: its set is frozen and counted, and nothing is do
 Whoever may act on many messages may pause or cancel anybody's operation.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -20,6 +22,7 @@ from outbox.errors import Conflict, NotAllowed
 from outbox.models import BulkOperation, EvidenceKind, HandledAs
 from outbox.models.bulk import ACTIVE, ENDED, BulkState, BulkVerb, StoppedBecause
 from outbox.operate.actions import BULK_ACTIONS, BULK_STATE, Action
+from outbox.operate.approval import is_worth_more
 from outbox.operate.evidence import check_evidence
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 from outbox.operate.patch import NO_PATCH, Patch
@@ -82,7 +85,8 @@ def start(
     evidence: str = "",
     origin: str = "",
 ) -> BulkOperation:
-    """Let workers begin, or have a second person approve it first: a discard, or more than ``BULK_APPROVAL_ABOVE``.
+    """Let workers begin, or have a second person approve it first: a discard, or more than ``BULK_APPROVAL_ABOVE``
+    messages, or more than ``APPROVAL_ABOVE_VALUE``.
 
     ``rate`` is in messages per second, None for as fast as it goes. ``canary`` messages are retried first; the rest
     follows if all of them succeed. With ``stop_percent`` it stops when more than that of the retried fail again.
@@ -110,7 +114,8 @@ def start(
         taken_in = freezing.include_suspects(operation) if include_suspects else 0
         if not operation.remaining + taken_in:
             raise NotAllowed(_("Nothing is left to do: every message of the set is left out."))
-        if _needs_approval(operation, operation.remaining + taken_in):
+        counted = preview.count(operation) if taken_in else operation.preview
+        if _needs_approval(operation, operation.remaining + taken_in, preview.worth(counted)):
             state, held = BulkState.WAITING, ""
         else:
             state, held = transitions.first_state(operation, trying=canary > 0)
@@ -126,7 +131,7 @@ def start(
             stop_percent=stop_percent,
             held_by=held,
             left_out=F("left_out") - taken_in,
-            preview=preview.count(operation) if taken_in else operation.preview,
+            preview=counted,
             **handling,
         )
 
@@ -248,6 +253,6 @@ def _check_options(operation: BulkOperation, *, rate: int | None, canary: int, s
         raise NotAllowed(_("The stop rule is from 0 to 99 percent."))
 
 
-def _needs_approval(operation: BulkOperation, messages: int) -> bool:
+def _needs_approval(operation: BulkOperation, messages: int, worth: Mapping[str, Decimal]) -> bool:
     limit = conf().bulk_approval_above
-    return operation.verb == BulkVerb.DISCARD or 0 < limit < messages
+    return operation.verb == BulkVerb.DISCARD or 0 < limit < messages or is_worth_more(worth)

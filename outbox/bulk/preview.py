@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
-from django.db.models import Case, CharField, Count, Value, When
+from django.db.models import Case, CharField, Count, Sum, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -25,30 +26,35 @@ OLDER = "older"
 
 
 def count(operation: BulkOperation) -> dict[str, Any]:
-    """Return the preview as data: exact counts of what would be done, and of what is left out by why."""
+    """Return the preview as data: exact counts of what would be done and what it is worth, and of what is left out."""
     age = Case(
         *(When(message__finished_at__gte=Now() - span, then=Value(name)) for name, span in AGES.items()),
         default=Value(OLDER),
         output_field=CharField(),
     )
-    columns = ("result", "why", "message__consumer", "message__reason", "age")
-    counted = BulkItem.objects.of(operation).annotate(age=age).values_list(*columns).annotate(many=Count("pk"))
+    columns = ("result", "why", "message__consumer", "message__reason", "age", "message__currency")
+    counted = BulkItem.objects.of(operation).annotate(age=age).values_list(*columns)
+    counted = counted.annotate(many=Count("pk"), sum=Sum("message__value"))
     consumers: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     ages: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    for result, why, consumer, reason, bucket, many in counted.order_by():
+    values: dict[str, Decimal] = {}
+    for result, why, consumer, reason, bucket, currency, many, sum in counted.order_by():
         if result == ItemResult.LEFT_OUT:
             left_out[why] += many
             continue
         consumers[consumer] += many
         reasons[reason] += many
         ages[bucket] += many
+        if currency and sum is not None:
+            values[currency] = values.get(currency, Decimal()) + sum
     return {
         "consumers": dict(consumers.most_common()),
         "reasons": dict(reasons.most_common()),
         "ages": {name: ages[name] for name in (*AGES, OLDER) if ages[name]},
         "left_out": dict(left_out.most_common()),
+        "values": {currency: str(amount) for currency, amount in values.items()},
         "samples": _samples(operation),
     }
 
@@ -61,6 +67,11 @@ def _samples(operation: BulkOperation) -> list[int]:
     return list(items.filter(pk__in=places).order_by("pk").values_list("message_id", flat=True)) or list(
         items.order_by("pk").values_list("message_id", flat=True)[:SAMPLES]
     )
+
+
+def worth(counted: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Return what the messages of a preview are worth together, by currency."""
+    return {currency: Decimal(amount) for currency, amount in counted.get("values", {}).items()}
 
 
 def in_words(counted: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, int]]]]:

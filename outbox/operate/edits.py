@@ -11,6 +11,7 @@ from outbox.errors import InvalidMessage, NotAllowed
 from outbox.models import Message, PayloadVersion
 from outbox.models.queryset import EXHAUSTED
 from outbox.operate.actions import Action, why_not
+from outbox.operate.approval import is_worth_more
 from outbox.operate.asking import Known, ask_all, can_be_asked
 from outbox.operate.changes import retried
 from outbox.operate.differences import Difference, changed_among, differences
@@ -38,7 +39,8 @@ def edit(
     ``payload`` is all of the new one. It must differ from the old one, and in nothing that the consumer has
     ``locked``. If the other side may have acted on the old one, it is asked, where the consumer can ``ask``: the edit
     goes on if it knows nothing. Else it takes ``as_new_order``: the message gets a new idempotency key, as under the
-    old one the other side would answer with the old order. ``despite_evidence`` is as for ``retry``.
+    old one the other side would answer with the old order. ``despite_evidence`` is as for ``retry``. What is worth more
+    than ``APPROVAL_ABOVE_VALUE`` is edited by a bulk operation, which a second person approves.
     """
     action = OperatorAction(Action.EDIT, actor, reason, origin)
     action.check()
@@ -47,6 +49,13 @@ def edit(
         raise NotAllowed(refusal)
     consumer = consumer_of(message)
     found = check_edit(consumer, message.payload, payload)
+    if message.value is not None and is_worth_more({message.currency: message.value}):
+        raise NotAllowed(
+            _(
+                "The message is worth so much that a second person must approve the edit. Pick it in the work queue "
+                "and choose “Edit and retry selected…”, or use outbox_bulk edit."
+            )
+        )
     if not as_new_order and may_have_acted(message):
         _make_sure_that_it_has_not(consumer, message)
     if not despite_evidence:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from outbox.admin import formats
 from outbox.admin.messages.detail import mask_payload
 from outbox.admin.timeline import Event
 from outbox.admin.tones import Tone
@@ -178,6 +179,8 @@ def fits(operation: BulkOperation, samples: Sequence[Message]) -> list[tuple[Mes
 def settings(operation: BulkOperation) -> list[tuple[str, Any]]:
     """Return how it was started, and by whom, in words."""
     said: list[tuple[str, Any]] = [(_("Prepared by"), operation.created_by)]
+    if worth := preview.worth(operation.preview):
+        said.insert(0, (_("At stake"), formats.format_worth(worth)))
     if operation.started_by:
         said.append((_("Started by"), operation.started_by))
         said.append((_("Reason"), operation.reason))

@@ -123,4 +123,22 @@ MUTANTS = [
         Change("operate/edits.py", "if answer.known is Known.NOT_ASKED:", "if answer.known is None:"),
         red=[f"{ASKING}an_edit_is_refused_where_it_has_acted_or_cannot_be_asked"],
     ),
+    mutant(
+        "edit: what is worth much takes a second person",
+        Change("operate/approval.py", "amount > limits[currency]", "amount > limits[currency] * 2"),
+        red=[
+            "bulk/test_approval::test_one_that_is_worth_more_is_not_edited_by_one_person",
+            "bulk/test_approval::test_what_is_worth_more_than_the_settings_permit_waits_for_a_second_person",
+        ],
+    ),
+    mutant(
+        "export: no cell is a formula",
+        Change("admin/messages/exporting.py", "if text.startswith(FORMULA)", "if text.startswith('~')"),
+        red=["admin/messages/test_exporting::test_nothing_that_begins_like_a_formula_is_one"],
+    ),
+    mutant(
+        "no page of the desk is turned around",
+        Change("admin/base.py", "[show_all(pattern) for pattern in self.get_urls()]", "list(self.get_urls())"),
+        red=["admin/test_visible::test_no_page_shows_it"],
+    ),
 ]

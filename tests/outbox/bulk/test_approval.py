@@ -1,13 +1,16 @@
 """A second person approves discards, and what is large."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
-from outbox.bulk import operations, running
+from outbox import operate
+from outbox.bulk import operations, running, selection
 from outbox.errors import NotAllowed
 from outbox.models import Message
 from outbox.models.bulk import BulkState, BulkVerb
+from outbox.operate.patch import Patch
 from tests.harness.bulk import failed_messages, go_on, now, prepared, started
 from tests.harness.desk import user, wins
 
@@ -77,3 +80,36 @@ def test_starting_takes_the_permission_of_the_act_as_well() -> None:
 
     with pytest.raises(NotAllowed, match="discard_message"):
         operations.start(operation.pk, revision=0, actor=user("ben", "bulk_message"), reason="old")
+
+
+def test_what_is_worth_more_than_the_settings_permit_waits_for_a_second_person(configure: Callable[..., None]) -> None:
+    configure(APPROVAL_ABOVE_VALUE={"EUR": 100})
+    wins.failed("1", value=Decimal(60), currency="EUR")
+    wins.failed("2", value=Decimal(40), currency="EUR")
+    wins.failed("3", value=Decimal(5000), currency="points")
+    operation = started()
+    assert operation.preview["values"] == {"EUR": "100.0000", "points": "5000.0000"}
+    assert operation.state == BulkState.RUNNING
+    operations.cancel(operation.pk, revision=1, actor="ada", reason="once more")
+
+    wins.failed("4", value=Decimal("0.01"), currency="EUR")
+
+    assert started().state == BulkState.WAITING
+
+
+def test_one_that_is_worth_more_is_not_edited_by_one_person(configure: Callable[..., None]) -> None:
+    configure(APPROVAL_ABOVE_VALUE={"EUR": 100})
+    dear = wins.failed("1", value=Decimal("100.01"), currency="EUR")
+    cheap = wins.failed("2", value=Decimal(100), currency="EUR")
+
+    operate.edit(cheap.pk, revision=0, payload={"award": 18}, actor="ada", reason="x")
+    with pytest.raises(NotAllowed, match="second person"):
+        operate.edit(dear.pk, revision=0, payload={"award": 18}, actor="ada", reason="x")
+
+    made = operations.prepare(
+        BulkVerb.EDIT, selection.picked({dear.pk: 0}), actor="ada", patch=Patch(set={"award": 18})
+    )
+    assert operations.start(made.pk, revision=0, actor="ada", reason="x").state == BulkState.WAITING
+    operations.approve(made.pk, revision=1, actor="bob", reason="I have looked")
+    running.go_on()
+    assert Message.objects.get(pk=dear.pk).payload["award"] == 18
