@@ -51,7 +51,8 @@ class ActionFilter(admin.SimpleListFilter):
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """Keep the act that was chosen."""
-        return queryset.filter(action=self.value()) if self.value() else queryset
+        known = {value for value, _label in self.lookup_choices}
+        return queryset.filter(action=self.value()) if self.value() in known else queryset
 
 
 @admin.register(AuditEntry)

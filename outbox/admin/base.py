@@ -112,6 +112,12 @@ def site_of(request: HttpRequest) -> str | None:
     return getattr(request, "current_app", None) or (match.namespace if match else None)
 
 
+def word_of(request: HttpRequest, name: str) -> str:
+    """Return what an address says of one thing; nothing where that is a word that no database can hold."""
+    word = request.GET.get(name, "")
+    return "" if "\0" in word else word
+
+
 def narrowed(**by: str) -> str:
     """Return the end of an address that narrows a list down: ``?tab=failed&consumer=…``, without what is empty."""
     return "?" + urlencode({name: value for name, value in by.items() if value})

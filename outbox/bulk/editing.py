@@ -6,19 +6,28 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from outbox import registry
-from outbox.errors import NotAllowed
+from outbox.errors import InvalidMessage, NotAllowed
 from outbox.models import BulkOperation, Message
 from outbox.models.sql.conditions import Named
 from outbox.models.sql.payloads import keep_payloads, write_payloads
 from outbox.operate.differences import touch
 from outbox.operate.edits import check_edit
 from outbox.operate.patch import Patch
+from outbox.payloads import encode
 
 
-def check_patch(patch: Patch, consumers: Sequence[str]) -> None:
-    """Raise ``NotAllowed`` if the patch changes nothing, or a key that one of the consumers has locked."""
+def check_patch(patch: Patch) -> None:
+    """Raise ``NotAllowed`` if the patch changes nothing, or has what is no JSON."""
     if not patch:
         raise NotAllowed(_("Say what is to be changed in the payloads."))
+    try:
+        encode("the change", patch.as_json())
+    except InvalidMessage as error:
+        raise NotAllowed(str(error)) from error
+
+
+def check_locked(patch: Patch, consumers: Sequence[str]) -> None:
+    """Raise ``NotAllowed`` if the patch changes a key that one of the consumers has locked."""
     for consumer in filter(None, map(registry.get, consumers)):
         if locked := touch(patch.paths, consumer.locked):
             raise NotAllowed(

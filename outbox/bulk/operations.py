@@ -58,6 +58,8 @@ def prepare(
     for action in (Action.BULK_START, Action(verb)):
         OperatorAction(action, actor, "", origin).check_permission()
     by = OperatorAction(Action.BULK_START, actor, "", origin).actor_name
+    if verb == BulkVerb.EDIT:
+        editing.check_patch(patch)
     with transaction.atomic(using=conf().database):
         operation = BulkOperation(verb=verb, created_by=by, origin=origin[:100], patch=patch.as_json() if patch else {})
         operation.save(force_insert=True, using=conf().database)
@@ -65,7 +67,7 @@ def prepare(
         if not operation.total:
             raise NotAllowed(_("Nothing matches: there is no such message, or somebody was faster."))
         if verb == BulkVerb.EDIT:
-            editing.check_patch(patch, list(operation.preview["consumers"]))
+            editing.check_locked(patch, list(operation.preview["consumers"]))
         operation.save(using=conf().database)
     operation.refresh_from_db()
     return operation

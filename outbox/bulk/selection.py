@@ -71,6 +71,8 @@ def failed(*, consumer: str = "", since: timedelta | None = None) -> Selection:
     """Return what waits for a person, of one consumer, of those that failed in the last ``since``, or all of it."""
     messages = Message.objects.exhausted()
     source: dict[str, Any] = {"kind": Kind.FAILED.value}
+    if "\0" in consumer:
+        raise NotAllowed(_("Nothing matches: there is no such message, or somebody was faster."))
     if consumer:
         messages = messages.filter(consumer=consumer)
         source["consumer"] = consumer
@@ -79,7 +81,8 @@ def failed(*, consumer: str = "", since: timedelta | None = None) -> Selection:
 
 def of_group(fingerprint: str, *, since: timedelta | None = None) -> Selection:
     """Return what is stuck for one reason. The fingerprint may be cut short, as the desk shows it."""
-    groups = list(FailureGroup.objects.filter(pk__startswith=fingerprint)[:2]) if fingerprint else []
+    named = fingerprint and "\0" not in fingerprint
+    groups = list(FailureGroup.objects.filter(pk__startswith=fingerprint)[:2]) if named else []
     if len(groups) != 1:
         raise NotAllowed(
             _("There is no failure group “%(group)s”.") % {"group": fingerprint[:64]}

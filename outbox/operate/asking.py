@@ -1,11 +1,13 @@
 """Asking the other side what it knows of a message, by the question that its consumer has given."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillWaiting
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
+from time import monotonic
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -19,7 +21,7 @@ from outbox.models import Message
 from outbox.operate.actions import Action
 from outbox.operate.message_row import consumer_of, read_seen
 from outbox.operate.operator_action import Actor, OperatorAction
-from outbox.registry import Consumer
+from outbox.registry import Consumer, Question
 
 log = logging.getLogger("outbox.operate")
 
@@ -72,42 +74,69 @@ def ask_about(messages: Sequence[Message], *, actor: Actor, origin: str = "") ->
 
 
 def ask_all(messages: Sequence[Message]) -> list[Answer]:
-    """Ask about each of these messages, some at once; the answers are in the order of the messages."""
-    pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="outbox-ask")
-    try:
-        asked = [(message, pool.submit(_ask, consumer_of(message), message)) for message in messages]
-        return list(_answers(asked))
-    finally:
-        # Who does not answer keeps its thread until it does; nobody waits for it.
-        pool.shutdown(wait=False, cancel_futures=True)
+    """Ask about each of these messages, some at once; the answers are in the order of the messages.
+
+    After ``PATIENCE_SECONDS`` in all, who has not answered is not waited for any more.
+    """
+    asked: list[tuple[Message, Future[object]]] = []
+    todo: queue.SimpleQueue[tuple[Future[object], Question, Message]] = queue.SimpleQueue()
+    for message in messages:
+        asked.append((message, Future()))
+        todo.put((asked[-1][1], _question_of(message), message))
+    for _place in range(min(AT_ONCE, len(messages))):
+        # A daemon: who never answers must not hold up the end of the process.
+        threading.Thread(target=_ask_each, args=(todo,), name="outbox-ask", daemon=True).start()
+    until = monotonic() + PATIENCE_SECONDS
+    return [_answer(message, future, until) for message, future in asked]
 
 
-def _answers(asked: Sequence[tuple[Message, "Future[Answer]"]]) -> Iterator[Answer]:
-    for message, future in asked:
-        try:
-            yield future.result(PATIENCE_SECONDS)
-        except StillWaiting:
-            said = _("it did not answer within %(seconds)d seconds") % {"seconds": PATIENCE_SECONDS}
-            log.warning("asking about message %d: no answer within %d s", message.pk, PATIENCE_SECONDS)
-            yield Answer(Known.NOT_ASKED, said)
-
-
-def _ask(consumer: Consumer, message: Message) -> Answer:
-    """Ask, in a thread of its own with sessions of its own; whatever the project's code raises is an answer, too."""
+def _question_of(message: Message) -> Question:
+    consumer = consumer_of(message)
     if consumer.ask is None:
         raise NotAllowed(_("%(consumer)s has no question for the other side (ask).") % {"consumer": consumer.name})
+    return consumer.ask
+
+
+def _ask_each(todo: "queue.SimpleQueue[tuple[Future[object], Question, Message]]") -> None:
+    """Ask one after the other, in a thread of its own with sessions of its own."""
+    while True:
+        try:
+            future, question, message = todo.get_nowait()
+        except queue.Empty:
+            return
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            ask: Any = async_to_sync(question) if options.is_async(question) else question  # type: ignore[arg-type]  # a coroutine function then
+            future.set_result(ask(message))
+        except BaseException as error:  # the project's code, or its vendor's: whatever it raises, nobody knows
+            future.set_exception(error)
+        finally:
+            connections.close_all()
+
+
+def _answer(message: Message, future: "Future[object]", until: float) -> Answer:
+    """Wait for an answer, and return it in the words of whoever waits."""
     try:
-        question: Any = async_to_sync(consumer.ask) if options.is_async(consumer.ask) else consumer.ask  # type: ignore[arg-type]  # a coroutine function then
-        said = question(message)
-    except Exception as error:  # the project's code, or its vendor's: whatever it raises, nobody knows
-        log.warning("asking about message %d failed", message.pk, exc_info=True)
-        return Answer(Known.NOT_ASKED, f"{type(error).__name__}: {error}"[:SAID_LENGTH])
-    finally:
-        connections.close_all()
-    if said is None:
+        error = future.exception(max(until - monotonic(), 0))
+    except TimeoutError:
+        future.cancel()
+        log.warning("asking about message %d: no answer within %d s", message.pk, PATIENCE_SECONDS)
+        return Answer(
+            Known.NOT_ASKED, _("it did not answer within %(seconds)d seconds") % {"seconds": PATIENCE_SECONDS}
+        )
+    if error is not None:
+        log.warning("asking about message %d failed", message.pk, exc_info=error)
+        return Answer(Known.NOT_ASKED, _cut(f"{type(error).__name__}: {error}"))
+    found = future.result()
+    if found is None:
         return Answer(Known.NO)
-    if isinstance(said, str) and said.strip():
-        return Answer(Known.YES, said.strip()[:SAID_LENGTH])
-    return Answer(
-        Known.NOT_ASKED, _("its question gave neither a text nor None, but %(what)s") % {"what": repr(said)[:80]}
-    )
+    if isinstance(found, str) and found.strip():
+        return Answer(Known.YES, _cut(found))
+    what = _("its question gave neither a text nor None, but %(what)s") % {"what": repr(found)[:80]}
+    return Answer(Known.NOT_ASKED, what)
+
+
+def _cut(text: str) -> str:
+    """Return a text of the project's code as the audit can keep it."""
+    return text.replace("\0", "").strip()[:SAID_LENGTH]

@@ -22,6 +22,9 @@ from outbox.operate.suspects import may_have_acted
 from outbox.payloads import encode
 from outbox.registry import Consumer
 
+KEYS_LENGTH = 1_000
+"""Characters of the changed keys that the audit keeps."""
+
 
 def edit(
     message_id: int,
@@ -61,7 +64,7 @@ def edit(
     if not despite_evidence:
         refuse_second_issue(message.pk)
     changes: dict[str, Any] = {"payload": payload, **retried(consumer)}
-    before, after = {}, {"changed_keys": ", ".join(each.path for each in found)}
+    before, after = {}, {"changed_keys": ", ".join(each.path for each in found)[:KEYS_LENGTH]}
     if as_new_order:
         changes["drawn_key"] = uuid4()
         before, after = {"order": message.idempotency_key}, {**after, "order": str(changes["drawn_key"])}

@@ -82,7 +82,10 @@ class BulkOperationAdmin(DeskAdmin):
         elif request.method == "POST" and request.POST.get("act") == asking.ASK:
             if not askable:
                 raise PermissionDenied
-            answers = asking.ask_about_some(operation, askable, actor=request.user, origin=origin_of(request))
+            try:
+                answers = asking.ask_about_some(operation, askable, actor=request.user, origin=origin_of(request))
+            except OperatorError as refusal:
+                messages.error(request, str(refusal))
         elif request.method == "POST":
             bound = forms.make_form(request.POST.get("act", ""), operation, request.POST)
             if bound is None:

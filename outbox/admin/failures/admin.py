@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import formats, timeline
-from outbox.admin.base import DeskAdmin, narrowed
+from outbox.admin.base import DeskAdmin, narrowed, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.failures import groups
 from outbox.admin.failures.forms import TriageForm
@@ -32,7 +32,7 @@ class FailureGroupAdmin(DeskAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the groups, those that matter first."""
         self.check_view_permission(request)
-        consumer = request.GET.get("consumer", "")
+        consumer = word_of(request, "consumer")
         tab = request.GET.get("tab", "")
         tab = tab if tab in groups.GROUP_TABS else groups.OPEN
         summaries = groups.read_groups(groups.stuck_now(consumer), consumer=consumer)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
 from outbox.admin import asking, descriptions, formats, rehearsing
-from outbox.admin.base import DeskAdmin, narrowed, origin_of
+from outbox.admin.base import DeskAdmin, narrowed, origin_of, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.forms import ActionForm
 from outbox.admin.messages import detail, editing, exporting, listing, selection
@@ -28,7 +28,7 @@ from outbox.models import FailureGroup, Message, Status
 from outbox.models.row_ids import read_id
 from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
-from outbox.operate.asking import Known
+from outbox.operate.asking import Answer, Known
 from outbox.operate.exports import note_export
 from outbox.topics import NAME_LENGTH
 
@@ -58,8 +58,8 @@ class MessageAdmin(DeskAdmin):
         text = request.GET.get("q", "").strip()
         tab = find_tab(request.GET.get("tab", ""))
         period = request.GET.get("within", "")
-        group = _find_group(request.GET.get("group", ""))
-        consumer = group.consumer if group else request.GET.get("consumer", "")
+        group = _find_group(word_of(request, "group"))
+        consumer = group.consumer if group else word_of(request, "consumer")
         with without_jit():
             counts = count_tabs(Scope(consumer, group.pk if group else ""))
             scope = replace(_scope(tab, consumer, group), waiting=counts.waiting, within=span_of(period))
@@ -137,7 +137,7 @@ class MessageAdmin(DeskAdmin):
         elif request.method == "POST" and request.POST.get("act") == asking.ASK:
             if not may_ask:
                 raise PermissionDenied
-            answer = operate.ask(found.message.pk, actor=request.user, origin=origin_of(request))
+            answer = self._ask(request, found.message)
         elif request.method == "POST" and request.POST.get("act") == Action.REVEAL:
             payload = self._reveal(request, found.message)
         elif request.method == "POST":
@@ -256,11 +256,15 @@ class MessageAdmin(DeskAdmin):
         if form not in exporting.offered_formats():
             raise Http404
         tab, scope = self._narrowed(request)
-        what = {"tab": tab.slug, "consumer": scope.consumer, "group": scope.failure, "format": form}
+        what = {
+            "tab": tab.slug,
+            "consumer": scope.consumer,
+            "group": scope.failure,
+            "within": request.GET["within"] if scope.within else "",
+            "format": form,
+        }
         try:
-            note_export(
-                {**what, "within": request.GET.get("within", "")}, actor=request.user, origin=origin_of(request)
-            )
+            note_export(what, actor=request.user, origin=origin_of(request))
         except OperatorError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self._list_url(request))
@@ -268,8 +272,8 @@ class MessageAdmin(DeskAdmin):
 
     def _narrowed(self, request: HttpRequest) -> tuple[Tab, Scope]:
         """Return the tab of an address, and what it is narrowed down to."""
-        group = _find_group(request.GET.get("group", ""))
-        consumer = group.consumer if group else request.GET.get("consumer", "")
+        group = _find_group(word_of(request, "group"))
+        consumer = group.consumer if group else word_of(request, "consumer")
         tab = find_tab(request.GET.get("tab", ""))
         return tab, replace(_scope(tab, consumer, group), within=span_of(request.GET.get("within", "")))
 
@@ -297,6 +301,14 @@ class MessageAdmin(DeskAdmin):
             done=lambda: form.done_to(message),
         )
         return None if done else form
+
+    def _ask(self, request: HttpRequest, message: Message) -> Answer | None:
+        """Return what the other side says of the message; None if it may not be asked any more."""
+        try:
+            return operate.ask(message.pk, actor=request.user, origin=origin_of(request))
+        except OperatorError as refusal:
+            messages.error(request, str(refusal))
+            return None
 
     def _reveal(self, request: HttpRequest, message: Message) -> Any:
         """Return the payload in a tuple of its own, as it may be null; None if the person may not see it."""
@@ -336,7 +348,7 @@ class MessageAdmin(DeskAdmin):
     def arrivals_view(self, request: HttpRequest) -> HttpResponse:
         """Say how many messages were given up since a page of the queue was opened."""
         self.check_view_permission(request)
-        scope = Scope(request.GET.get("consumer", "")[:NAME_LENGTH], request.GET.get("group", "")[:64])
+        scope = Scope(word_of(request, "consumer")[:NAME_LENGTH], word_of(request, "group")[:64])
         count = count_new(scope, listing.read_moment(request.GET.get("since", "")))
         text = _("%(count)s new") % {"count": f"{count.counted:,}+" if count.more else f"{count.counted:,}"}
         return JsonResponse({"count": count.counted, "text": text if count.counted else ""})
@@ -396,4 +408,4 @@ def _scope_around(message: Message, consumer: str, fingerprint: str) -> Scope:
 
 
 def _find_group(fingerprint: str) -> FailureGroup | None:
-    return FailureGroup.objects.filter(pk=fingerprint).first() if fingerprint else None
+    return FailureGroup.objects.filter(pk=fingerprint).first() if fingerprint and "\0" not in fingerprint else None

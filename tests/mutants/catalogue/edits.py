@@ -105,17 +105,17 @@ MUTANTS = [
     ),
     mutant(
         "ask: what is neither a text nor None is no answer",
-        Change("operate/asking.py", "if isinstance(said, str) and said.strip():", "if said or not said:"),
+        Change("operate/asking.py", "if isinstance(found, str) and found.strip():", "if found is not None:"),
         red=[f"{ASKING}what_is_neither_a_text_nor_none_is_no_answer"],
     ),
     mutant(
         "ask: nobody waits for a question without an end",
-        Change("operate/asking.py", "future.result(PATIENCE_SECONDS)", "future.result(60)"),
+        Change("operate/asking.py", "max(until - monotonic(), 0)", "60"),
         red=[f"{ASKING}a_question_without_an_end_keeps_nobody_waiting"],
     ),
     mutant(
         "ask: a question's sessions are closed",
-        Change("operate/asking.py", "    finally:\n        connections.close_all()\n", ""),
+        Change("operate/asking.py", "        finally:\n            connections.close_all()\n", ""),
         red=[f"{ASKING}no_session_of_a_question_stays_open"],
     ),
     mutant(

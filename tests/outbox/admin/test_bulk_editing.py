@@ -75,6 +75,9 @@ def test_picked_rows_are_carried_on_with_the_revision_that_was_shown(night: Clie
         ({"rename": "winner"}, "a key, =, and what it becomes"),
         ({"set": "city = Bonn"}, "no JSON"),
         ({"set": "n = " + "9" * 5000}, "digits"),
+        ({"set": 'n = "\\u0000"'}, "NUL"),
+        ({"set": 'n = "\\ud800"'}, "surrogate"),
+        ({"set": "n = 1e999"}, "JSON does not have"),
     ],
 )
 def test_what_is_wrong_with_the_change_is_said_and_what_was_typed_stays(

@@ -93,6 +93,31 @@ def test_a_question_without_an_end_keeps_nobody_waiting(question, monkeypatch: p
     let_go.set()
 
 
+def test_nobody_waits_for_several_longer_than_for_one(question, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "PATIENCE_SECONDS", 0.5)
+    let_go = threading.Event()
+    question(lambda message: None if message.key == "0" else let_go.wait(30))
+    messages = [asked_rows.failed(str(number)) for number in range(3 * asking.AT_ONCE)]
+
+    began = time.monotonic()
+    answers = list(asking.ask_about(messages, actor="ada").values())
+    let_go.set()
+
+    assert time.monotonic() - began < 5
+    assert [answer.known for answer in answers] == [Known.NO, *[Known.NOT_ASKED] * (3 * asking.AT_ONCE - 1)]
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "outbox-ask")
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_whatever_a_question_raises_is_an_answer(question, error: type[BaseException]) -> None:
+    def end(_message: Message) -> None:
+        raise error("over")
+
+    question(end)
+
+    assert ask(asked_rows.failed("7")) == Answer(Known.NOT_ASKED, f"{error.__name__}: over")
+
+
 def test_several_are_asked_beside_each_other_and_each_has_its_own_answer(question) -> None:
     beside = threading.Barrier(asking.AT_ONCE)
 

@@ -108,11 +108,11 @@ def test_without_the_package_there_is_no_workbook(auditor: Client, monkeypatch: 
 def test_the_audit_notes_who_took_what(auditor: Client) -> None:
     wins.failed("7")
 
-    taken(auditor, consumer=ISSUE, within="hour")
+    taken(auditor, consumer=ISSUE, within="24h")
 
     [entry] = AuditEntry.objects.all()
     assert (entry.action, entry.actor) == ("export", "olga")
-    assert entry.after == {"tab": "failed", "consumer": ISSUE, "within": "hour", "format": "csv"}
+    assert entry.after == {"tab": "failed", "consumer": ISSUE, "within": "24h", "format": "csv"}
 
 
 def test_it_takes_the_permission(client: Client) -> None:

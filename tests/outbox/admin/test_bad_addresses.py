@@ -1,0 +1,50 @@
+"""An address or a form with a character that no database can hold leads nowhere, and is no error of the server."""
+
+import pytest
+from django.test import Client
+
+from outbox.models import BulkOperation
+from tests.harness.desk import user, wins
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ADDRESSES = [
+    "message/?consumer=%00",
+    "message/?group=%00",
+    "message/?within=%00&tab=%00&after=%00",
+    "message/?q=%00",
+    "message/arrivals/?consumer=%00&since=%00",
+    "message/export/?format=csv&consumer=%00&within=%00",
+    "message/%00/change/",
+    "message/%00/edit/",
+    "failuregroup/?consumer=%00&tab=%00&page=%00",
+    "failuregroup/%00/change/",
+    "consumerstate/%00/change/",
+    "bulkoperation/%00/change/",
+    "bulkoperation/?tab=%00&page=%00",
+    "auditentry/?act=%00",
+    "auditentry/?q=%00",
+]
+
+
+@pytest.fixture
+def lead(client: Client) -> Client:
+    client.force_login(user("lena", is_superuser=True))
+    wins.failed("7")
+    return client
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_that_names_nothing_is_answered(lead: Client, address: str) -> None:
+    answer = lead.get(f"/admin/outbox/{address}", follow=True)
+
+    assert answer.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("posted", [{"group": "\0"}, {"all": "1", "consumer": "\0"}, {"pick": "\0:0"}, {"of": "\0"}])
+@pytest.mark.parametrize("verb", ["retry", "edit", "\0"])
+def test_so_is_a_form(lead: Client, posted: dict[str, str], verb: str) -> None:
+    answer = lead.post("/admin/outbox/bulkoperation/prepare/", {**posted, "verb": verb}, follow=True)
+
+    assert answer.status_code == 200
+    assert not BulkOperation.objects.exists()
