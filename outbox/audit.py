@@ -18,6 +18,8 @@ from django.db.models.functions import Coalesce, Now
 from outbox.conf import conf
 from outbox.models import AuditEntry
 
+ASKED = "ask"
+"""The action of whoever has asked the other side, which changes nothing."""
 PRUNED = "prune"
 """The action under which the engine notes that the oldest entries were removed. Nobody does this by hand."""
 ERASED = "erase"
@@ -80,7 +82,8 @@ def last_digest() -> str:
 
 def last_act_on(message_id: int) -> AuditEntry | None:
     """Return the newest entry about a message that changed it, if there is one."""
-    return AuditEntry.objects.filter(message_id=message_id).exclude(after={}).order_by("-id").first()
+    changed = AuditEntry.objects.filter(message_id=message_id).exclude(after={}).exclude(action=ASKED)
+    return changed.order_by("-id").first()
 
 
 def acts_about(subject: str, *actions: str) -> QuerySet[AuditEntry]:

@@ -34,6 +34,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise forms.ValidationError(gettext("The key “%(key)s” stands there twice.") % {"key": key})
+            text = gettext("The key “%(key)s” stands there twice.")
+            raise forms.ValidationError(text % {"key": json.dumps(key)[1:-1]})
         found[key] = value
     return found

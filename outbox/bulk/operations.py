@@ -23,6 +23,7 @@ from outbox.models import BulkOperation, EvidenceKind, HandledAs
 from outbox.models.bulk import ACTIVE, ENDED, BulkState, BulkVerb, StoppedBecause
 from outbox.operate.actions import BULK_ACTIONS, BULK_STATE, Action
 from outbox.operate.approval import is_worth_more
+from outbox.operate.edits import KEYS_LENGTH
 from outbox.operate.evidence import check_evidence
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 from outbox.operate.patch import NO_PATCH, Patch
@@ -40,7 +41,6 @@ AUDITED_OPERATION = (
     "stop_percent",
     "handled_as",
     "evidence",
-    "patch",
 )
 """What the audit keeps of an operation with each act."""
 FASTEST = 100_000
@@ -55,7 +55,8 @@ def prepare(
     ``patch`` is what an edit changes in every payload. Raises ``NotAllowed`` without the permissions, if the selection
     is empty, and if the patch changes nothing or what a consumer has locked.
     """
-    for action in (Action.BULK_START, Action(verb)):
+    # Whether a patch fits a sample says what its payload has.
+    for action in (Action.BULK_START, Action(verb), *([Action.REVEAL] if verb == BulkVerb.EDIT else [])):
         OperatorAction(action, actor, "", origin).check_permission()
     by = OperatorAction(Action.BULK_START, actor, "", origin).actor_name
     if verb == BulkVerb.EDIT:
@@ -226,6 +227,9 @@ def _change(operation: BulkOperation, action: OperatorAction, state: BulkState, 
         subject=str(operation),
         conflict=partial(_conflict, operation),
         also=partial(transitions.hold_consumers, operation, state),
+        noted=({}, {"changed_keys": ", ".join(Patch.from_json(operation.patch).paths)[:KEYS_LENGTH]})
+        if operation.patch
+        else ({}, {}),
         revision=F("revision") + 1,
         **transitions.entering(state),
         **changes,

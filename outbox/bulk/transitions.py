@@ -10,7 +10,7 @@ from outbox import audit
 from outbox.conf import conf
 from outbox.errors import NotAllowed
 from outbox.models import BulkConsumer, BulkOperation, ConsumerState
-from outbox.models.bulk import ACTIVE, ENDED, BulkState, StoppedBecause
+from outbox.models.bulk import ACTIVE, ENDED, BulkState, BulkVerb, StoppedBecause
 from outbox.operate.actions import BULK_STATE
 
 TOLD_OF = (BulkState.WAITING, BulkState.STOPPED, BulkState.DONE, BulkState.CANCELLED)
@@ -75,6 +75,9 @@ def _has_failed_too_often(operation: BulkOperation) -> bool:
 
 def _end_trial(operation: BulkOperation) -> bool:
     """Go on to the rest if every message of the trial has succeeded, stop if one has not; tell whether it is over."""
+    if operation.verb == BulkVerb.EDIT and operation.refused >= operation.canary_size:
+        move(operation, BulkState.STOPPED, stopped_because=StoppedBecause.CANARY.value)
+        return True
     if operation.awaited or (operation.remaining and operation.done < operation.canary_size):
         return False
     if operation.succeeded < operation.done or not operation.done:

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox import registry
+from outbox.audit import ASKED
 from outbox.models import Message, Resolution, Status
 
 
@@ -21,7 +22,7 @@ class Action(TextChoices):
     HURRY = "hurry", gettext_lazy("make due now")
     WITHDRAW = "withdraw", gettext_lazy("withdraw")
     REPLAY = "replay", gettext_lazy("replay")
-    ASK = "ask", gettext_lazy("ask the other side")
+    ASK = ASKED, gettext_lazy("ask the other side")
     REVEAL = "reveal", gettext_lazy("reveal the payload")
     EXPORT = "export", gettext_lazy("export messages")
     ERASE = "erase", gettext_lazy("erase the texts")

@@ -63,8 +63,17 @@ def ask(message_id: int, *, actor: Actor, origin: str = "") -> Answer:
 
 def ask_about(messages: Sequence[Message], *, actor: Actor, origin: str = "") -> dict[int, Answer]:
     """Do the same for several messages, some at once; return the answers by message."""
+    OperatorAction(Action.ASK, actor, "", origin).check()
+    return _ask_and_note(messages, actor=actor, origin=origin)
+
+
+def ask_and_note(message: Message, *, actor: Actor, origin: str = "") -> Answer:
+    """Ask for an act that must know; whoever may do that may ask."""
+    return _ask_and_note([message], actor=actor, origin=origin)[message.pk]
+
+
+def _ask_and_note(messages: Sequence[Message], *, actor: Actor, origin: str) -> dict[int, Answer]:
     action = OperatorAction(Action.ASK, actor, "", origin)
-    action.check()
     answers = dict(zip([message.pk for message in messages], ask_all(messages), strict=True))
     with transaction.atomic(using=conf().database):
         for message in messages:
@@ -139,4 +148,4 @@ def _answer(message: Message, future: "Future[object]", until: float) -> Answer:
 
 def _cut(text: str) -> str:
     """Return a text of the project's code as the audit can keep it."""
-    return text.replace("\0", "").strip()[:SAID_LENGTH]
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode().strip()[:SAID_LENGTH]

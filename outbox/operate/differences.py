@@ -51,12 +51,16 @@ def changed_among(paths: Sequence[str], before: Any, after: Any) -> list[str]:
 
 
 def value_at(path: str, payload: Any) -> Any:
-    """Return the value at a path with dots, ``MISSING`` if there is none."""
-    for key in path.split("."):
-        if not isinstance(payload, dict) or key not in payload:
-            return MISSING
-        payload = payload[key]
-    return payload
+    """Return the value at a path with dots, ``MISSING`` if there is none.
+
+    A key may have dots itself. Where the path meets what is no object, as a list, it is the value: any change counts.
+    """
+    if not isinstance(payload, dict):
+        return [payload]  # not to be taken for the value at the end of a path
+    if path in payload:
+        return payload[path]
+    key, dot, rest = path.partition(".")
+    return value_at(rest, payload[key]) if dot and key in payload else MISSING
 
 
 def touch(paths: Sequence[str], locked: Sequence[str]) -> list[str]:

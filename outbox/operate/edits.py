@@ -4,6 +4,8 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from django.db.models import JSONField, Q, Value
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from outbox.conf import conf
@@ -12,7 +14,7 @@ from outbox.models import Message, PayloadVersion
 from outbox.models.queryset import EXHAUSTED
 from outbox.operate.actions import Action, why_not
 from outbox.operate.approval import is_worth_more
-from outbox.operate.asking import Known, ask_all, can_be_asked
+from outbox.operate.asking import Known, ask_and_note, can_be_asked
 from outbox.operate.changes import retried
 from outbox.operate.differences import Difference, changed_among, differences
 from outbox.operate.evidence import refuse_second_issue
@@ -40,10 +42,11 @@ def edit(
     """Failed → pending with another payload: a retry, under the same idempotency key. The old payload is kept.
 
     ``payload`` is all of the new one. It must differ from the old one, and in nothing that the consumer has
-    ``locked``. If the other side may have acted on the old one, it is asked, where the consumer can ``ask``: the edit
-    goes on if it knows nothing. Else it takes ``as_new_order``: the message gets a new idempotency key, as under the
-    old one the other side would answer with the old order. ``despite_evidence`` is as for ``retry``. What is worth more
-    than ``APPROVAL_ABOVE_VALUE`` is edited by a bulk operation, which a second person approves.
+    ``locked``. If the other side may have acted on the old one, it is asked, where the consumer can ``ask``, and the
+    edit goes on if it knows nothing. If it cannot be asked, it takes ``as_new_order``: the message gets a new
+    idempotency key, as under the old one the other side would answer with the old order. ``despite_evidence`` is as
+    for ``retry``. What is worth more than ``APPROVAL_ABOVE_VALUE`` is edited by a bulk operation, which a second
+    person approves.
     """
     action = OperatorAction(Action.EDIT, actor, reason, origin)
     action.check()
@@ -52,18 +55,15 @@ def edit(
         raise NotAllowed(refusal)
     consumer = consumer_of(message)
     found = check_edit(consumer, message.payload, payload)
-    if message.value is not None and is_worth_more({message.currency: message.value}):
-        raise NotAllowed(
-            _(
-                "The message is worth so much that a second person must approve the edit. Pick it in the work queue "
-                "and choose “Edit and retry selected…”, or use outbox_bulk edit."
-            )
-        )
-    if not as_new_order and may_have_acted(message):
-        _make_sure_that_it_has_not(consumer, message)
+    if refusal := why_not_alone(message):
+        raise NotAllowed(refusal)
+    if Message.objects.filter(still_runs(), pk=message.pk).exists():
+        raise NotAllowed(_("A call that was given up may still run, with the old payload. Try again in a moment."))
+    if may_have_acted(message):
+        _make_sure_that_it_has_not(message, as_new_order=as_new_order, actor=actor, origin=origin)
     if not despite_evidence:
         refuse_second_issue(message.pk)
-    changes: dict[str, Any] = {"payload": payload, **retried(consumer)}
+    changes: dict[str, Any] = {"payload": _json(payload), **retried(consumer)}
     before, after = {}, {"changed_keys": ", ".join(each.path for each in found)[:KEYS_LENGTH]}
     if as_new_order:
         changes["drawn_key"] = uuid4()
@@ -71,29 +71,50 @@ def edit(
     return change_message(
         message,
         action,
-        only=EXHAUSTED,
+        only=EXHAUSTED & ~still_runs(),
         also=partial(_keep_and_hint, message, action.actor_name),
         noted=(before, after),
         **changes,
     )
 
 
-def _make_sure_that_it_has_not(consumer: Consumer, message: Message) -> None:
-    """Ask the other side, if it can be asked; raise ``NotAllowed`` unless it says that it knows nothing."""
-    if not can_be_asked(consumer):
+def why_not_alone(message: Message) -> str:
+    """Return why one person alone may not edit the message, in words; empty if they may."""
+    if message.value is None or not is_worth_more({message.currency: message.value}):
+        return ""
+    return _(
+        "The message is worth so much that a second person must approve the edit. Pick it in the work queue and choose "
+        "“Edit and retry selected…”. Where the other side may have acted, or evidence says that it was issued, settle "
+        "it by hand."
+    )
+
+
+def still_runs() -> Q:
+    """Keep what a thread may still be at: it renews, by a lease at a time, before when its message is not called."""
+    return Q(not_before__gt=Now(), not_before__lte=Now() + conf().lease)
+
+
+def _make_sure_that_it_has_not(message: Message, *, as_new_order: bool, actor: Actor, origin: str) -> None:
+    """Ask the other side, if it can be asked, and note the answer; raise ``NotAllowed`` if it has the old order.
+
+    Without ``as_new_order`` it must say that it knows nothing.
+    """
+    if not can_be_asked(consumer_of(message)):
+        if as_new_order:
+            return
         raise NotAllowed(
             _(
                 "The other side may have acted on the old payload. Under the same idempotency key it would answer with "
                 "the old order. Ask it; then edit the message as a new order, or mark it as handled."
             )
         )
-    [answer] = ask_all([message])
+    answer = ask_and_note(message, actor=actor, origin=origin)
     if answer.known is Known.YES:
         raise NotAllowed(
             _("The other side has it already, as “%(said)s”. Mark the message as handled, or correct the order there.")
             % {"said": answer.said}
         )
-    if answer.known is Known.NOT_ASKED:
+    if answer.known is Known.NOT_ASKED and not as_new_order:
         raise NotAllowed(
             _("The other side may have acted, and could not be asked: %(why)s. Try again later.") % {"why": answer.said}
         )
@@ -124,8 +145,13 @@ def _keep_and_hint(message: Message, editor: str) -> None:
     PayloadVersion.objects.create(
         message=message,
         revision=message.revision,
-        payload=message.payload,
+        payload=_json(message.payload),
         drawn_key=message.drawn_key,
         edited_by=editor,
     )
     note_and_hint(message)
+
+
+def _json(payload: Any) -> Any:
+    """Return a payload as the database keeps it: None is JSON's null, and not that there is none."""
+    return Value(None, JSONField()) if payload is None else payload

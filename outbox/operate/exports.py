@@ -9,6 +9,11 @@ from outbox.operate.actions import Action
 from outbox.operate.operator_action import Actor, OperatorAction
 
 
+def check_export(actor: Actor) -> None:
+    """Raise ``NotAllowed`` without the permission to export."""
+    OperatorAction(Action.EXPORT, actor, "", "").check()
+
+
 def note_export(what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:
     """Note in the audit who exports what: the list as it was narrowed down, and the format.
 

@@ -91,4 +91,4 @@ def empty_tables() -> None:
     models = [model for label in ("outbox", "shop") for model in apps.get_app_config(label).get_models()]
     if router.db_for_write(User) == connection.alias:
         models += [LogEntry, User.groups.through, User.user_permissions.through, User]
-    delete_everything([model._meta.db_table for model in models])
+    delete_everything([model._meta.db_table for model in models], alias=connection.alias)

@@ -18,6 +18,8 @@ from tests.harness.program import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BESIDE = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "SECURITY.md", "pyproject.toml"}
+OF_EXTRAS = {"xlsxwriter"}
+"""What an extra brings, and the engine does without."""
 OF_DJANGO = {"asgiref"}
 """What Django itself cannot be without."""
 
@@ -91,7 +93,9 @@ def test_everything_that_the_engine_imports_is_asked_for_by_the_wheel():
 
     imported = {name for path in (ROOT / "outbox").rglob("*.py") for name in imports_of(path)}
 
-    assert imported - {"outbox", *sys.stdlib_module_names, *OF_DJANGO} == asked
+    assert imported - {"outbox", *sys.stdlib_module_names, *OF_DJANGO, *OF_EXTRAS} == asked
+    extras = {each for asked_by in PROJECT["optional-dependencies"].values() for each in asked_by}
+    assert {each.partition(">=")[0].lower() for each in extras} >= OF_EXTRAS
 
 
 def imports_of(path: Path) -> set[str]:

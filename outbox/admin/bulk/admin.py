@@ -23,7 +23,7 @@ from outbox.errors import NotAllowed, OperatorError
 from outbox.models import BulkOperation
 from outbox.models.bulk import ACTIVE, BulkState, BulkVerb
 from outbox.models.row_ids import read_id
-from outbox.operate.actions import Action
+from outbox.operate.actions import PERMISSIONS, Action
 
 PER_PAGE = 50
 CARRIED = ("verb", "pick", "group", "all", "consumer", "of")
@@ -105,7 +105,7 @@ class BulkOperationAdmin(DeskAdmin):
             "figures": page.figures(operation),
             "counts": page.counts_in_words(operation),
             "refused": page.refused_by_why(operation),
-            "changes": page.changes_in_words(operation),
+            "changes": page.changes_in_words(operation, with_values=request.user.has_perm(PERMISSIONS[Action.REVEAL])),
             "samples": page.fits(operation, page.samples(operation))
             if request.user.has_perm("outbox.view_message")
             else [],
@@ -158,6 +158,8 @@ class BulkOperationAdmin(DeskAdmin):
 
     def _prepare_edit(self, request: HttpRequest) -> HttpResponse:
         """Ask how the payloads of what was chosen are to be changed; then freeze it and lead to the preview."""
+        if BulkVerb.EDIT not in dict(forms.offered_verbs(request.user)):
+            raise PermissionDenied
         asked = "rename" in request.POST
         form = forms.PatchForm(request.POST if asked else None)
         shape = ""

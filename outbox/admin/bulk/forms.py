@@ -309,6 +309,8 @@ def offered_verbs(user: Person) -> list[tuple[str, str]]:
         BulkVerb.HANDLE: gettext("Mark all as handled…"),
         BulkVerb.DISCARD: gettext("Discard all…"),
     }
+    if not user.has_perm(PERMISSIONS[Action.REVEAL]):
+        del labels[BulkVerb.EDIT]
     return [(verb.value, label) for verb, label in labels.items() if user.has_perm(PERMISSIONS[Action(verb)])]
 
 

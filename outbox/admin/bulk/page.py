@@ -212,9 +212,10 @@ def history(operation: BulkOperation) -> list[Event]:
     ]
 
 
-def changes_in_words(operation: BulkOperation) -> list[str]:
-    """Return what an edit changes in every payload, a line a key."""
-    return Patch.from_json(operation.patch).in_words()
+def changes_in_words(operation: BulkOperation, *, with_values: bool) -> list[str]:
+    """Return what an edit changes in every payload, a line a key; the keys alone ``with_values=False``."""
+    patch = Patch.from_json(operation.patch)
+    return patch.in_words() if with_values else patch.paths
 
 
 def counts_in_words(operation: BulkOperation) -> list[tuple[str, list[tuple[str, int]]]]:

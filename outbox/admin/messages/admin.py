@@ -29,7 +29,7 @@ from outbox.models.row_ids import read_id
 from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.asking import Answer, Known
-from outbox.operate.exports import note_export
+from outbox.operate.exports import check_export, note_export
 from outbox.topics import NAME_LENGTH
 
 FILTERS = "_changelist_filters"
@@ -173,21 +173,20 @@ class MessageAdmin(DeskAdmin):
         """Ask for another payload, show what it changes, and then edit and retry. Looking is noted in the audit."""
         self.check_view_permission(request)
         message_id = read_id(object_id)
-        found = None if message_id is None else detail.find_message(message_id)
-        if found is None:
+        message = None if message_id is None else Message.objects.filter(pk=message_id).first()
+        if message is None:
             return self._gone(request, object_id)
-        message = found.message
         page_of = reverse("admin:outbox_message_change", args=[message.pk], current_app=self.admin_site.name)
         message_url = f"{page_of}?{request.GET.urlencode()}" if request.GET else page_of
         try:
             if refusal := editing.refusal(message, request.user):
                 raise NotAllowed(refusal)
-            if request.method != "POST":
+            if request.POST.get("step") != "save":
                 operate.reveal(message.pk, actor=request.user, origin=origin_of(request))
         except OperatorError as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(message_url)
-        editor = editing.Editor(found, request.POST if request.method == "POST" else None)
+        editor = editing.Editor(message, request.POST if request.method == "POST" else None)
         changes, rehearsed, digest = [], None, ""
         if request.method == "POST" and editor.is_valid() and (changes := editor.changes()):
             digest = editor.digest
@@ -199,6 +198,8 @@ class MessageAdmin(DeskAdmin):
                     return HttpResponseRedirect(message_url)
                 changes = []
             else:
+                if request.POST.get("step") == "save":  # it is shown once more
+                    operate.reveal(message.pk, actor=request.user, origin=origin_of(request))
                 rehearsed = editor.rehearse(request.user)
         described = descriptions.descriptions([message], site=self.admin_site.name).get(message.pk)
         context = {
@@ -252,7 +253,7 @@ class MessageAdmin(DeskAdmin):
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Give the queue, as it is narrowed down, as a file."""
         self.check_view_permission(request)
-        form = request.GET.get("format", "")
+        form = request.GET.get("format", "csv")
         if form not in exporting.offered_formats():
             raise Http404
         tab, scope = self._narrowed(request)
@@ -264,11 +265,14 @@ class MessageAdmin(DeskAdmin):
             "format": form,
         }
         try:
-            note_export(what, actor=request.user, origin=origin_of(request))
+            check_export(request.user)
         except OperatorError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self._list_url(request))
-        return exporting.respond(tab, scope, form=form)
+        # Noted when the file is made: until a request's transaction is over, nobody else writes to the audit.
+        file = exporting.respond(tab, scope, form=form)
+        note_export(what, actor=request.user, origin=origin_of(request))
+        return file
 
     def _narrowed(self, request: HttpRequest) -> tuple[Tab, Scope]:
         """Return the tab of an address, and what it is narrowed down to."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -91,7 +92,8 @@ class FoundMessage:
 
 def find_message(message_id: int) -> FoundMessage | None:
     """Read a message and its history; None if it is not there."""
-    message = Message.objects.filter(pk=message_id).first()
+    versions = PayloadVersion.objects.filter(message_id=OuterRef("pk"))
+    message = Message.objects.filter(pk=message_id).annotate(was_edited=Exists(versions)).first()
     if message is None:
         return None
     # Nobody has closed what no operator has ever changed.
@@ -233,7 +235,7 @@ def _group_of(message: Message, user: Person) -> FailureGroup | None:
 
 def _earlier(message: Message) -> list[PayloadVersion]:
     """Return the payloads that the message had before it was edited, the newest first."""
-    if not message.revision:
+    if not getattr(message, "was_edited", False):
         return []
     return list(PayloadVersion.objects.filter(message=message).order_by("-revision")[:VERSIONS])
 

@@ -16,16 +16,17 @@ from outbox.admin import rehearsing
 from outbox.admin.edit_forms import form_of
 from outbox.admin.forms import ActionForm, lacks_permission
 from outbox.admin.json_text import as_json, read_json
-from outbox.admin.messages.detail import FoundMessage
-from outbox.admin.messages.diagnosis import other_side_may_have_acted
+from outbox.admin.visible import TURNS_OR_HIDES, make_visible
 from outbox.errors import NotAllowed
 from outbox.models import Evidence, Message
 from outbox.operate import Actor, Person
 from outbox.operate.actions import Action, why_not
 from outbox.operate.asking import can_be_asked
 from outbox.operate.differences import MISSING, Difference
-from outbox.operate.edits import check_edit
+from outbox.operate.edits import check_edit, why_not_alone
+from outbox.operate.evidence import issued_by
 from outbox.operate.patch import Patch
+from outbox.operate.suspects import may_have_acted
 
 PREFIX = "payload"
 
@@ -96,20 +97,21 @@ class Change:
 class Editor:
     """The forms of one message's edit, and what they come to."""
 
-    def __init__(self, found: FoundMessage, data: Any = None) -> None:
-        self.message = found.message
+    def __init__(self, message: Message, data: Any = None) -> None:
+        self.message = message
         form_class = form_of(self.message.consumer) if isinstance(self.message.payload, dict) else None
         initial = {"revision": self.message.revision, "payload": as_json(self.message.payload)}
         self.form = EditForm(data, initial=None if data is not None else initial)
         self.fields = None if form_class is None else form_class(data, prefix=PREFIX, initial=self.message.payload)
-        self.form.tell_of_evidence(found.case.issued_by)
-        if not other_side_may_have_acted(found.case):
+        # Nobody has closed what no operator has ever changed.
+        self.form.tell_of_evidence(issued_by(message.pk) if message.revision else None)
+        if not may_have_acted(self.message):
             del self.form.fields["as_new_order"]
         elif can_be_asked(registry.get(self.message.consumer)):
             field = self.form.fields["as_new_order"]
             field.required = False
             field.label = gettext("Send it as a new order, with a new idempotency key")
-            field.help_text = gettext("Without this the other side is asked first; if it knows nothing, the key stays.")
+            field.help_text = gettext("The other side is asked first. If it knows nothing, the old key may stay.")
         consumer = registry.get(self.message.consumer)
         locked = consumer.locked if consumer else ()
         if self.fields is not None:
@@ -126,7 +128,11 @@ class Editor:
         if not all(entered):
             return False
         if self.fields is not None:
-            self.form.cleaned_data["payload"] = _with_fields(self.message.payload, self.fields.cleaned_data)
+            try:
+                self.form.cleaned_data["payload"] = _with_fields(self.message.payload, self.fields)
+            except TypeError as error:
+                self.form.add_error(None, gettext("The form gives what is no JSON: %(what)s") % {"what": error})
+                return False
         return True
 
     @property
@@ -165,13 +171,47 @@ def refusal(message: Message, user: Person) -> str:
         return reason
     if registry.get(message.consumer) is None:
         return gettext("The running code has no consumer of this name.")
-    return lacks_permission(Action.REVEAL, user)
+    return lacks_permission(Action.REVEAL, user) or why_not_alone(message)
 
 
-def _with_fields(payload: Mapping[str, Any], entered: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the payload with what was entered; an empty field adds no key that was not there."""
-    values = json.loads(json.dumps(dict(entered), cls=DjangoJSONEncoder))
-    return {**payload, **{key: value for key, value in values.items() if key in payload or value not in (None, "")}}
+def _with_fields(payload: Mapping[str, Any], form: forms.Form) -> dict[str, Any]:
+    """Return the payload with what was changed in the form; all else keeps its very value.
+
+    An empty field adds no key that was not there. Raises ``TypeError`` for what is no JSON.
+    """
+    after = dict(payload)
+    for name, field in form.fields.items():
+        entered = form.cleaned_data[name]
+        if field.disabled or (name in payload and _is_as_shown(field, payload[name], entered)):
+            continue
+        if name in payload or entered not in (None, "", False, []):
+            value = _with_hidden(entered, payload.get(name))
+            after[name] = json.loads(json.dumps(value, cls=DjangoJSONEncoder))
+    return after
+
+
+def _is_as_shown(field: forms.Field, value: Any, entered: Any) -> bool:
+    """Tell whether a field comes back as it was shown: browsers send lines with CRLF, and forms strip texts."""
+    try:
+        shown = field.clean(value)
+    except forms.ValidationError:
+        return False
+    if isinstance(shown, str) and isinstance(entered, str):
+        return bool(make_visible(_unix(shown)) == make_visible(_unix(entered)))
+    return bool(shown == entered)
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()
+
+
+def _with_hidden(entered: Any, before: Any) -> Any:
+    """Put back the characters that the page has shown by their names, and lines as they were."""
+    if not isinstance(entered, str) or not isinstance(before, str):
+        return entered
+    for hidden in set(TURNS_OR_HIDES.findall(before)):
+        entered = entered.replace(make_visible(hidden), hidden)
+    return entered if "\r" in before else entered.replace("\r\n", "\n")
 
 
 def _change(found: Difference) -> Change:

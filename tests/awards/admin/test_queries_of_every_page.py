@@ -58,6 +58,8 @@ PAGES: dict[str, str] = {
     "message handled": "/admin/outbox/message/{handled}/change/",
     "message of an award": "/admin/outbox/message/{award_message}/change/",
     "retry of nothing": "/admin/outbox/message/retry-selected/",
+    "the list as a file": "/admin/outbox/message/export/",
+    "edit": "/admin/outbox/message/{message}/edit/",
     "groups": "/admin/outbox/failuregroup/",
     **{f"groups {tab}": f"/admin/outbox/failuregroup/?tab={tab}" for tab in ("open", "ignored", "fixed", "all")},
     "groups of one consumer": "/admin/outbox/failuregroup/?consumer={consumer}",

@@ -22,7 +22,7 @@ MUTANTS = [
     ),
     mutant(
         "edit: where the other side may have acted the old key is not used again",
-        Change("operate/edits.py", "if not as_new_order and may_have_acted(message):", "if as_new_order is None:"),
+        Change("operate/edits.py", "    if may_have_acted(message):", "    if as_new_order is None:"),
         red=[f"{ONE}where_the_other_side_may_have_acted_only_a_new_order_is_edited"],
     ),
     mutant(
@@ -49,7 +49,7 @@ MUTANTS = [
     ),
     mutant(
         "edit: the payload before it is kept",
-        Change("operate/edits.py", "        payload=message.payload,\n", "        payload=None,\n"),
+        Change("operate/edits.py", "        payload=_json(message.payload),\n", "        payload=_json(None),\n"),
         red=[f"{ONE}the_message_waits_with_the_new_payload_under_the_same_key_and_the_old_one_is_kept"],
     ),
     mutant(
@@ -74,8 +74,8 @@ MUTANTS = [
         "edit: nobody sees a payload on the page who may not reveal it",
         Change(
             "admin/messages/editing.py",
-            "return lacks_permission(Action.REVEAL, user)",
-            'return ""',
+            "return lacks_permission(Action.REVEAL, user) or why_not_alone(message)",
+            "return why_not_alone(message)",
         ),
         red=[f"{PAGE}without_the_permissions_there_is_no_page_and_the_message_says_why"],
     ),
@@ -120,7 +120,9 @@ MUTANTS = [
     ),
     mutant(
         "ask: an edit goes on only where the other side knows nothing",
-        Change("operate/edits.py", "if answer.known is Known.NOT_ASKED:", "if answer.known is None:"),
+        Change(
+            "operate/edits.py", "if answer.known is Known.NOT_ASKED and not as_new_order:", "if answer.known is None:"
+        ),
         red=[f"{ASKING}an_edit_is_refused_where_it_has_acted_or_cannot_be_asked"],
     ),
     mutant(
@@ -140,5 +142,29 @@ MUTANTS = [
         "no page of the desk is turned around",
         Change("admin/base.py", "[show_all(pattern) for pattern in self.get_urls()]", "list(self.get_urls())"),
         red=["admin/test_visible::test_no_page_shows_it"],
+    ),
+    mutant(
+        "edit: a call that was given up is over first",
+        Change(
+            "operate/edits.py", "if Message.objects.filter(still_runs(), pk=message.pk).exists():", "if actor is None:"
+        ),
+        Change("operate/edits.py", "only=EXHAUSTED & ~still_runs(),", "only=EXHAUSTED,"),
+        red=[f"{ONE}while_a_call_that_was_given_up_may_still_run_it_is_not_edited"],
+    ),
+    mutant(
+        "edit: a new order is not sent where the other side has the old one",
+        Change(
+            "operate/edits.py", "if answer.known is Known.YES:", "if answer.known is Known.YES and not as_new_order:"
+        ),
+        red=[f"{ASKING}not_even_a_new_order_is_sent_where_it_has_the_old_one"],
+    ),
+    mutant(
+        "edit: what nobody touched in a form keeps its value",
+        Change(
+            "admin/messages/editing.py",
+            "(name in payload and _is_as_shown(field, payload[name], entered))",
+            "entered is NotImplemented",
+        ),
+        red=[f"{PAGE}what_nobody_touched_keeps_its_very_value"],
     ),
 ]

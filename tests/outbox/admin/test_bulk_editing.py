@@ -15,7 +15,10 @@ from tests.harness.desk import failure_group, user, wins
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PREPARE = reverse("admin:outbox_bulkoperation_prepare")
-MAY = ("view_message", "view_failuregroup", "view_bulkoperation", "retry_message", "edit_payload", "bulk_message")
+MAY = (
+    *("view_message", "view_failuregroup", "view_bulkoperation", "retry_message"),
+    *("edit_payload", "view_payload", "bulk_message"),
+)
 NOTHING = {"rename": "", "set": "", "remove": ""}
 
 
@@ -117,7 +120,19 @@ def test_the_rest_is_said_after_the_run(night: Client) -> None:
     assert "The payload has no “winner”." in text_of(answer)
 
 
-@pytest.mark.parametrize("lacks", ["edit_payload", "bulk_message"])
+def test_who_may_not_see_payloads_sees_the_keys_alone(night: Client, client: Client) -> None:
+    wins.failed("7")
+    prepare(night, all="1", **{**NOTHING, "set": 'iban = "DE02"'})
+    page = reverse("admin:outbox_bulkoperation_change", args=[BulkOperation.objects.get().pk])
+    client.force_login(user("viewer", "view_bulkoperation"))
+
+    text = text_of(client.get(page))
+
+    assert "iban" in text
+    assert "DE02" not in text
+
+
+@pytest.mark.parametrize("lacks", ["edit_payload", "view_payload", "bulk_message"])
 def test_without_the_permission_nothing_is_prepared(client: Client, lacks: str) -> None:
     wins.failed("7")
     client.force_login(user("nearly", *(set(MAY) - {lacks})))

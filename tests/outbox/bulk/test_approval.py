@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from outbox import operate
-from outbox.bulk import operations, running, selection
+from outbox.bulk import operations, preview, running, selection
 from outbox.errors import NotAllowed
 from outbox.models import Message
 from outbox.models.bulk import BulkState, BulkVerb
@@ -88,7 +88,7 @@ def test_what_is_worth_more_than_the_settings_permit_waits_for_a_second_person(c
     wins.failed("2", value=Decimal(40), currency="EUR")
     wins.failed("3", value=Decimal(5000), currency="points")
     operation = started()
-    assert operation.preview["values"] == {"EUR": "100.0000", "points": "5000.0000"}
+    assert preview.worth(operation.preview) == {"EUR": Decimal(100), "points": Decimal(5000)}
     assert operation.state == BulkState.RUNNING
     operations.cancel(operation.pk, revision=1, actor="ada", reason="once more")
 

@@ -7,7 +7,7 @@ import pytest
 from outbox import registry
 from outbox.bulk import operations, selection
 from outbox.errors import NotAllowed
-from outbox.models import AttemptOutcome, BulkItem, Message, PayloadVersion
+from outbox.models import AttemptOutcome, AuditEntry, BulkItem, Message, PayloadVersion
 from outbox.models.bulk import BulkState, BulkVerb
 from outbox.operate.patch import Patch
 from tests.harness.bulk import fail_again, failed_messages, go_on, results, succeed
@@ -128,4 +128,27 @@ def test_it_takes_the_permission_to_edit() -> None:
 
     with pytest.raises(NotAllowed, match="edit_payload"):
         prepared(actor=user("bulk", "bulk_message", "retry_message"))
-    prepared(actor=user("lead", "bulk_message", "edit_payload"))
+    with pytest.raises(NotAllowed, match="view_payload"):
+        prepared(actor=user("blind", "bulk_message", "edit_payload"))
+    prepared(actor=user("lead", "bulk_message", "edit_payload", "view_payload"))
+
+
+def test_the_audit_names_the_keys_and_no_value() -> None:
+    wins.failed("7")
+
+    started(Patch(set={"iban": "DE02 1203"}))
+
+    entry = AuditEntry.objects.get(action="bulk_start")
+    assert entry.after["changed_keys"] == "iban"
+    assert "DE02" not in str((entry.before, entry.after))
+
+
+def test_a_trial_of_a_change_that_fits_nothing_stops_before_the_rest() -> None:
+    failed_messages(60, payload={"award": 1})
+
+    operation = started(canary=5)
+    for _pass in range(5):
+        operation = go_on(operation)
+
+    assert (operation.state, operation.stopped_because) == (BulkState.STOPPED, "canary")
+    assert operation.refused < 60

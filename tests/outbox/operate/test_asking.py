@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from outbox import operate, registry
-from outbox.errors import ConsumerError, NotAllowed
+from outbox.errors import Conflict, ConsumerError, NotAllowed
 from outbox.models import AttemptOutcome, AuditEntry, Message
 from outbox.operate import asking
 from outbox.operate.asking import Answer, Known
@@ -220,6 +220,43 @@ def test_an_edit_is_refused_where_it_has_acted_or_cannot_be_asked(question, asks
         edit(message)
 
     assert Message.objects.get().payload == {"street": "Elm"}
+
+
+def test_not_even_a_new_order_is_sent_where_it_has_the_old_one(question) -> None:
+    question(lambda message: "ORDER-77")
+    message = suspect()
+
+    with pytest.raises(NotAllowed, match="ORDER-77"):
+        operate.edit(message.pk, revision=0, payload={"street": "Oak"}, actor="ada", reason="x", as_new_order=True)
+
+    [entry] = AuditEntry.objects.all()
+    assert (entry.action, entry.after) == ("ask", {"known": "yes", "said": "ORDER-77"})
+
+
+def test_a_new_order_is_sent_where_it_cannot_be_asked(question) -> None:
+    question(raise_a_timeout)
+    message = suspect()
+
+    after = operate.edit(message.pk, revision=0, payload={"street": "Oak"}, actor="ada", reason="x", as_new_order=True)
+
+    assert after.idempotency_key != message.idempotency_key
+    assert list(AuditEntry.objects.order_by("id").values_list("action", flat=True)) == ["ask", "edit"]
+
+
+def test_who_has_asked_is_not_told_as_who_was_faster(question) -> None:
+    question(lambda message: None)
+    message = asked_rows.failed("7")
+    operate.retry(message.pk, revision=0, actor="bob", reason="again")
+    ask(message)
+
+    with pytest.raises(Conflict, match="bob retried"):
+        operate.discard(message.pk, revision=0, actor="ada", reason="x")
+
+
+def test_half_a_surrogate_of_the_vendor_s_is_written_out(question) -> None:
+    question(lambda message: "ORDER \ud800")
+
+    assert ask(asked_rows.failed("7")).said == "ORDER \\ud800"
 
 
 def test_where_it_cannot_have_acted_it_is_not_asked(question) -> None:

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.db.models import JSONField, Value
+from django.db.models.functions import Now
 
 from outbox import operate, registry
 from outbox.errors import Conflict, NotAllowed
 from outbox.maintenance.pruning import prune
 from outbox.models import AuditEntry, Message, PayloadVersion
 from outbox.models.attempt import AttemptOutcome
-from outbox.operate.differences import MISSING, Difference, differences
+from outbox.operate.differences import MISSING, Difference, changed_among, differences
 from outbox.policy import Reason
 from tests.harness.desk import ISSUE, ORDER, TOPIC, user, wins
 from tests.harness.rows import attempt, proof
@@ -221,6 +223,42 @@ def test_earlier_payloads_go_with_the_message_when_it_is_old() -> None:
     assert prune().messages == 1
 
     assert not PayloadVersion.objects.exists()
+
+
+@pytest.mark.parametrize(("before", "after"), [(OLD, None), (None, {"award": 17})])
+def test_null_is_a_payload_as_well(before: object, after: object) -> None:
+    message = wins.failed("7", payload=Value(before, JSONField()))
+
+    edited(Message.objects.get(pk=message.pk), after)
+
+    assert Message.objects.get().payload == after
+    assert PayloadVersion.objects.get().payload == before
+
+
+@pytest.mark.parametrize("as_new_order", [False, True])
+def test_while_a_call_that_was_given_up_may_still_run_it_is_not_edited(as_new_order: bool) -> None:
+    message = wins.failed("7", consumer=ORDER)
+    Message.objects.filter(pk=message.pk).update(not_before=Now() + timedelta(seconds=8))
+
+    with pytest.raises(NotAllowed, match="may still run"):
+        edited(message, as_new_order=as_new_order)
+
+    Message.objects.filter(pk=message.pk).update(not_before=Now() + timedelta(hours=1))  # a long snooze holds up nobody
+    edited(message, as_new_order=as_new_order)
+
+
+@pytest.mark.parametrize(
+    ("lock", "before", "after"),
+    [
+        ("items.price", {"items": [{"price": 1}]}, {"items": [{"price": 2}]}),
+        ("order.id", {"order.id": 1}, {"order.id": 2}),
+        ("award.id", {"award": 1}, {"award": {"id": 1}}),
+        ("award", [17], [18]),
+    ],
+)
+def test_a_lock_holds_in_lists_and_under_keys_with_dots(lock: str, before: object, after: object) -> None:
+    assert changed_among([lock], before, after) == [lock]
+    assert changed_among([lock], before, before) == []
 
 
 def test_differences_are_told_key_by_key() -> None:

@@ -128,6 +128,7 @@ def test_what_was_not_seen_is_not_done(editor: Client) -> None:
         ("[" * 5000, "deeply"),
         ("1" * 5000, "digits"),
         ('{"a": "\\u0000"}', "NUL"),
+        ('{"a\\ud800": 1, "a\\ud800": 2}', "twice"),
     ],
 )
 def test_what_is_wrong_is_said_and_what_was_typed_stays(editor: Client, text: str, said: str) -> None:
@@ -176,6 +177,97 @@ def test_the_project_s_own_form_says_what_is_wrong(typed: None, editor: Client) 
 
     assert "valid email" in text_of(answer)
     assert Message.objects.get().payload == OLD
+
+
+SHOWN = {
+    "winner": "a\nb ",
+    "amount": 12.5,
+    "note": None,
+    "at": "2026-11-29T10:00:00.123456+00:00",
+    "phone": "\u202a+49 151\u202c",
+    "gift": True,
+}
+
+
+@pytest.fixture
+def shown() -> Iterator[None]:
+    @edit_form(ISSUE)
+    class ShownForm(forms.Form):
+        winner = forms.CharField(widget=forms.Textarea)
+        amount = forms.DecimalField()
+        note = forms.CharField(required=False)
+        at = forms.DateTimeField()
+        phone = forms.CharField()
+        gift = forms.BooleanField(required=False)
+        wrapped = forms.BooleanField(required=False)
+        lines = forms.MultipleChoiceField(choices=[("a", "a")], required=False)
+
+    yield
+    forget_form(ISSUE)
+
+
+def as_browsers_send_it(**changes: str) -> dict[str, str]:
+    sent = {
+        "winner": "a\r\nb ",
+        "amount": "12.5",
+        "note": "",
+        "at": SHOWN["at"],
+        "phone": "⟨U+202A⟩+49 151⟨U+202C⟩",
+        "gift": "on",
+    }
+    return {f"payload-{name}": str(value) for name, value in {**sent, **changes}.items()}
+
+
+def test_what_nobody_touched_keeps_its_very_value(shown: None, editor: Client) -> None:
+    message = wins.failed("7", payload=SHOWN)
+
+    assert "Nothing was changed" in text_of(post(editor, message, **as_browsers_send_it()))
+    entered = as_browsers_send_it(amount="13", phone="⟨U+202A⟩+49 152⟨U+202C⟩", winner="a\r\nc")
+    seen = seen_on(post(editor, message, **entered))
+    post(editor, message, step="save", seen=seen, **entered)
+
+    assert Message.objects.get().payload == {
+        **SHOWN,
+        "amount": "13",
+        "phone": "\u202a+49 152\u202c",
+        "winner": "a\nc",
+    }
+
+
+def test_a_locked_amount_may_stand_in_a_form(locked: str, editor: Client) -> None:
+    message = wins.failed("7", consumer=locked, payload={**OLD, "award": 17.0})
+
+    entered = {"payload-award": "99", "payload-winner": "bob@example.com"}
+    assert seen_on(post(editor, message, **entered))
+
+
+def test_a_form_whose_values_are_no_json_says_so(editor: Client) -> None:
+    @edit_form(ISSUE)
+    class FileForm(forms.Form):
+        award = forms.TypedChoiceField(choices=[("1", "one")], coerce=lambda _value: object())
+
+    try:
+        answer = post(editor, wins.failed("7"), **{"payload-award": "1"})
+    finally:
+        forget_form(ISSUE)
+
+    assert "no JSON" in text_of(answer)
+
+
+def test_a_preview_is_a_look_as_well(editor: Client) -> None:
+    post(editor, wins.failed("7"), {"x": 1})
+
+    assert AuditEntry.objects.get().action == "reveal"
+
+
+def test_what_takes_a_second_person_is_said_before_anything_is_typed(editor: Client, settings: Any) -> None:
+    settings.OUTBOX = {**settings.OUTBOX, "APPROVAL_ABOVE_VALUE": {"EUR": 100}}
+    message = wins.failed("7", value=Decimal(101), currency="EUR")
+
+    there = editor.get(page_of(message), follow=True)
+
+    assert "second person" in text_of(there)
+    assert "ada@example.com" not in there.content.decode()
 
 
 def test_a_locked_field_is_shown_and_cannot_be_changed_by_hand_either(locked: str, editor: Client) -> None:
