@@ -69,7 +69,8 @@ while linked:
     if page not in seen and len(seen) < 40:
         answered = client.get(page, follow=True)
         seen[page] = answered.status_code
-        found = re.findall(r'href="(/admin/outbox/[^"?#]*)', answered.content.decode(errors="ignore"))
+        text = b"".join(answered).decode(errors="ignore")  # a page, or a file that is streamed
+        found = re.findall(r'href="(/admin/outbox/[^"?#]*)', text)
         linked += [address.replace("&amp;", "&") for address in found]
 styles = ["outbox/desk.css", "outbox/desk.js", "outbox/icons.svg"]
 answer([seen, [style for style in styles if finders.find(style) is None]])
