@@ -116,7 +116,7 @@ MUTANTS = [
     mutant(
         "ask: a question's sessions are closed",
         Change("operate/asking.py", "        finally:\n            connections.close_all()\n", ""),
-        red=[f"{ASKING}no_session_of_a_question_stays_open"],
+        red=[f"{ASKING}what_a_question_does_to_its_session_is_gone_before_the_next"],
     ),
     mutant(
         "ask: an edit goes on only where the other side knows nothing",
