@@ -52,6 +52,8 @@ class ActionForm(ReasonedForm):
     """Whether it lets what waits behind the message by its ordering key go on."""
     hook = ""
     """The option of a consumer by which the business hears of it."""
+    done_so_far: Promise | None = None
+    """What has been done, said before why nobody takes the message up for now; for acts that let it be tried."""
 
     revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     confirm = forms.BooleanField()
@@ -90,9 +92,15 @@ class ActionForm(ReasonedForm):
         )
         self.promise = format_lazy("{} {}", self.promise, text)
 
-    def done_to(self, message: Message) -> str:  # noqa: ARG002  # most acts are done with
-        """Return what has been done, in words."""
-        return str(self.done)
+    def done_to(self, message: Message) -> str:
+        """Return what has been done, in words, and why nobody takes the message up for now, if nobody does."""
+        held_back = operate.why_held_back(message.consumer) if self.done_so_far else ""
+        return f"{self.done_so_far} {held_back}" if held_back else str(self.done)
+
+    def _confirm_that_it_was_issued(self, proof: Evidence | None) -> None:
+        if proof is not None and proof.text:
+            label = gettext("I know that it was issued, by %(evidence)s (%(actor)s)")
+            self.fields["confirm"].label = label % {"evidence": proof.text, "actor": proof.actor}
 
     def _common(self) -> dict[str, Any]:
         return {"revision": self.cleaned_data["revision"], "reason": self.cleaned_data["reason"]}
@@ -122,15 +130,11 @@ class RetryForm(ActionForm):
     button = _("Retry now")
     promise = _("A fresh set of tries, starting now, with the same idempotency key.")
     done = _("Pending again: a worker takes it up now.")
+    done_so_far = _("Pending again.")
 
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
         """Retry."""
         operate.retry(message_id, actor=actor, origin=origin, **self._common())
-
-    def done_to(self, message: Message) -> str:
-        """Return that it is pending again, and whether anybody takes it up."""
-        held_back = operate.why_held_back(message.consumer)
-        return f"{gettext('Pending again.')} {held_back}" if held_back else super().done_to(message)
 
 
 class AskedRetryForm(RetryForm):
@@ -148,9 +152,7 @@ class IssuedRetryForm(RetryForm):
 
     def tell_of_evidence(self, proof: Evidence | None) -> None:
         """Name the evidence beside the box."""
-        if proof is not None and proof.text:
-            label = gettext("I know that it was issued, by %(evidence)s (%(actor)s)")
-            self.fields["confirm"].label = label % {"evidence": proof.text, "actor": proof.actor}
+        self._confirm_that_it_was_issued(proof)
 
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
         """Retry all the same."""
@@ -254,15 +256,11 @@ class HurryForm(ActionForm):
         "run. A pause, a breaker and a rate hold it as before."
     )
     done = _("Due now: a worker takes it up in turn.")
+    done_so_far = _("Due now.")
 
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
         """Hurry."""
         operate.hurry(message_id, actor=actor, origin=origin, **self._common())
-
-    def done_to(self, message: Message) -> str:
-        """Return that it is due, and whether anybody takes it up."""
-        held_back = operate.why_held_back(message.consumer)
-        return f"{gettext('Due now.')} {held_back}" if held_back else super().done_to(message)
 
 
 class WithdrawForm(ActionForm):

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from outbox import operate
 from outbox.errors import OperatorError
 from outbox.models import Message
 
@@ -67,6 +68,24 @@ class ActingCommand(BaseCommand):
     def write_json(self, answer: Mapping[str, Any]) -> None:
         """Write one line of JSON."""
         self.stdout.write(json.dumps(answer, ensure_ascii=False))
+
+
+class RetryingCommand(ActingCommand):
+    """Acts on messages so that they are tried again: it asks about evidence, and says whether anybody takes them up."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take what each act takes, and whether evidence is known."""
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--despite-evidence",
+            action="store_true",
+            help="you know of evidence that it was issued already; it may be issued a second time",
+        )
+
+    def say(self, message: Message) -> str:
+        """Return that it is pending, and whether anybody takes it up."""
+        held_back = operate.why_held_back(message.consumer)
+        return f"{super().say(message)}{f'. {held_back}' if held_back else ''}"
 
 
 def who_and_why(options: Mapping[str, Any]) -> dict[str, str]:

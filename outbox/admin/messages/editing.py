@@ -39,6 +39,7 @@ class EditForm(ActionForm):
     button = _("Edit and retry")
     promise = _("A fresh set of tries with the new payload. The old one is kept.")
     done = _("Edited, and pending again: a worker takes it up now.")
+    done_so_far = _("Edited, and pending again.")
     confirm_text = _("I know that it was issued already")
 
     payload = forms.CharField(
@@ -63,9 +64,7 @@ class EditForm(ActionForm):
         """Ask for a confirmation where evidence says that it was issued, and only there."""
         if proof is None:
             del self.fields["confirm"]
-        elif proof.text:
-            label = gettext("I know that it was issued, by %(evidence)s (%(actor)s)")
-            self.fields["confirm"].label = label % {"evidence": proof.text, "actor": proof.actor}
+        self._confirm_that_it_was_issued(proof)
 
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
         """Edit and retry; the editor has put the new payload into what was entered."""
@@ -78,11 +77,6 @@ class EditForm(ActionForm):
             despite_evidence=self.cleaned_data.get("confirm", False),
             **self._common(),
         )
-
-    def done_to(self, message: Message) -> str:
-        """Return that it is pending again, and whether anybody takes it up."""
-        held_back = operate.why_held_back(message.consumer)
-        return f"{gettext('Edited, and pending again.')} {held_back}" if held_back else super().done_to(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from outbox import operate
-from outbox.management.acting import ActingCommand
+from outbox.management.acting import RetryingCommand
 from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import Message
 
 
-class Command(ActingCommand):
+class Command(RetryingCommand):
     """Edits and retries failed messages one by one, and says what became of each."""
 
     help = (
@@ -28,11 +28,6 @@ class Command(ActingCommand):
             "--as-new-order",
             action="store_true",
             help="give it a new idempotency key: where the other side may have acted on the old payload",
-        )
-        parser.add_argument(
-            "--despite-evidence",
-            action="store_true",
-            help="you know of evidence that it was issued already; it may be issued a second time",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,8 +47,3 @@ class Command(ActingCommand):
             despite_evidence=options["despite_evidence"],
             **common,
         )
-
-    def say(self, message: Message) -> str:
-        """Return that it is pending, and whether anybody takes it up."""
-        held_back = operate.why_held_back(message.consumer)
-        return f"{super().say(message)}{f'. {held_back}' if held_back else ''}"
