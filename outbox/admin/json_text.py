@@ -6,13 +6,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext
 
-from outbox.operate.text_checks import is_invisible
+from outbox.operate.text_checks import write_out
 
 
 def as_json(value: Any) -> str:
     """Return a value as JSON for people, with all that cannot be seen written as ``\\u…``."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    return "".join(json.dumps(char)[1:-1] if char != "\n" and is_invisible(char) else char for char in text)
+    return write_out(text, but="\n")
 
 
 def read_json(text: str) -> Any:

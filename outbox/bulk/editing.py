@@ -11,7 +11,7 @@ from outbox.models import BulkOperation, Message
 from outbox.models.sql.conditions import Named
 from outbox.models.sql.payloads import keep_payloads, write_payloads
 from outbox.operate.differences import touch
-from outbox.operate.edits import check_edit
+from outbox.operate.edits import check_edit, refuse_locked
 from outbox.operate.patch import Patch
 from outbox.payloads import encode
 
@@ -29,11 +29,7 @@ def check_patch(patch: Patch) -> None:
 def check_locked(patch: Patch, consumers: Sequence[str]) -> None:
     """Raise ``NotAllowed`` if the patch changes a key that one of the consumers has locked."""
     for consumer in filter(None, map(registry.get, consumers)):
-        if locked := touch(patch.paths, consumer.locked):
-            raise NotAllowed(
-                _("%(consumer)s lets nobody change “%(path)s” (locked).")
-                % {"consumer": consumer.name, "path": locked[0]}
-            )
+        refuse_locked(consumer, touch(patch.paths, consumer.locked))
 
 
 def edit_payloads(operation: BulkOperation, message_ids: Sequence[int]) -> dict[int, str]:

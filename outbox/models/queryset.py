@@ -40,6 +40,11 @@ def made_due(after_a_call: timedelta) -> dict[str, Any]:
     return {"not_before": then, "due_at": Case(asleep, default=Least(then, F("expires_at"))), "sends": 0}
 
 
+def may_still_run(after_a_call: timedelta) -> Q:
+    """Keep what a call that was given up may still be at: by ``hold_back`` it holds its row back, a lease at a time."""
+    return Q(not_before__gt=Now(), not_before__lte=Now() + after_a_call)
+
+
 class MessageQuerySet(EngineQuerySet["Message"]):
     """The vocabulary of the engine: which rows, and what becomes of them. All times are the database's."""
 

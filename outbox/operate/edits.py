@@ -1,17 +1,17 @@
 """Edit and retry: a failed message gets another payload, and what it had before is kept."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from django.db.models import JSONField, Q, Value
-from django.db.models.functions import Now
+from django.db.models import JSONField, Value
 from django.utils.translation import gettext as _
 
 from outbox.conf import conf
 from outbox.errors import InvalidMessage, NotAllowed
 from outbox.models import Message, PayloadVersion
-from outbox.models.queryset import EXHAUSTED
+from outbox.models.queryset import EXHAUSTED, may_still_run
 from outbox.operate.actions import Action, why_not
 from outbox.operate.approval import is_worth_more
 from outbox.operate.asking import Known, ask_and_note, can_be_asked
@@ -57,10 +57,10 @@ def edit(
     found = check_edit(consumer, message.payload, payload)
     if refusal := why_not_alone(message):
         raise NotAllowed(refusal)
-    if Message.objects.filter(still_runs(), pk=message.pk).exists():
+    if Message.objects.filter(may_still_run(conf().lease), pk=message.pk).exists():
         raise NotAllowed(_("A call that was given up may still run, with the old payload. Try again in a moment."))
     if may_have_acted(message):
-        _make_sure_that_it_has_not(message, as_new_order=as_new_order, actor=actor, origin=origin)
+        _make_sure_that_it_has_not(consumer, message, as_new_order=as_new_order, actor=actor, origin=origin)
     if not despite_evidence:
         refuse_second_issue(message.pk)
     changes: dict[str, Any] = {"payload": _json(payload), **retried(consumer)}
@@ -71,7 +71,7 @@ def edit(
     return change_message(
         message,
         action,
-        only=EXHAUSTED & ~still_runs(),
+        only=EXHAUSTED & ~may_still_run(conf().lease),
         also=partial(_keep_and_hint, message, action.actor_name),
         noted=(before, after),
         **changes,
@@ -89,17 +89,14 @@ def why_not_alone(message: Message) -> str:
     )
 
 
-def still_runs() -> Q:
-    """Keep what a thread may still be at: it renews, by a lease at a time, before when its message is not called."""
-    return Q(not_before__gt=Now(), not_before__lte=Now() + conf().lease)
-
-
-def _make_sure_that_it_has_not(message: Message, *, as_new_order: bool, actor: Actor, origin: str) -> None:
+def _make_sure_that_it_has_not(
+    consumer: Consumer, message: Message, *, as_new_order: bool, actor: Actor, origin: str
+) -> None:
     """Ask the other side, if it can be asked, and note the answer; raise ``NotAllowed`` if it has the old order.
 
     Without ``as_new_order`` it must say that it knows nothing.
     """
-    if not can_be_asked(consumer_of(message)):
+    if not can_be_asked(consumer):
         if as_new_order:
             return
         raise NotAllowed(
@@ -130,14 +127,19 @@ def check_edit(consumer: Consumer, before: Any, after: Any) -> list[Difference]:
         raise NotAllowed(
             _("The payload has %(size)d bytes; the limit is %(limit)d.") % {"size": size, "limit": conf().payload_limit}
         )
-    if locked := changed_among(consumer.locked, before, after):
-        raise NotAllowed(
-            _("%(consumer)s lets nobody change “%(path)s” (locked).") % {"consumer": consumer.name, "path": locked[0]}
-        )
+    refuse_locked(consumer, changed_among(consumer.locked, before, after))
     found = differences(before, after)
     if not found:
         raise NotAllowed(_("Nothing was changed. To try it again as it is, retry it."))
     return found
+
+
+def refuse_locked(consumer: Consumer, changed: Sequence[str]) -> None:
+    """Raise ``NotAllowed`` if one of the consumer's locked keys is to be changed."""
+    if changed:
+        raise NotAllowed(
+            _("%(consumer)s lets nobody change “%(path)s” (locked).") % {"consumer": consumer.name, "path": changed[0]}
+        )
 
 
 def _keep_and_hint(message: Message, editor: str) -> None:

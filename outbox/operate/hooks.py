@@ -22,7 +22,7 @@ from outbox.errors import Conflict, NotAllowed, Reject
 from outbox.failures.fingerprint import text_of
 from outbox.models import Message
 from outbox.models.sql.errors import is_conflict
-from outbox.operate.text_checks import is_invisible
+from outbox.operate.text_checks import PERMITTED_LINE_ENDS, write_out
 
 log = logging.getLogger("outbox.operate")
 
@@ -196,8 +196,8 @@ def _refusal(error: Exception) -> NotAllowed:
 
 def _visible(text: str) -> str:
     """Return a text that stands on one line and turns no other around: what is not seen is written out."""
-    shown = (f"\\u{ord(each):04x}" if is_invisible(each) and each not in "\r\n\t" else each for each in text)
-    return Truncator(" ".join("".join(shown).split())).chars(SHOWN)
+    shown = write_out(text, but=PERMITTED_LINE_ENDS)
+    return Truncator(" ".join(shown.split())).chars(SHOWN)
 
 
 def _close(result: Any) -> None:

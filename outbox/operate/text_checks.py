@@ -1,5 +1,6 @@
 """What people write at the desk: read once for every door, so that the audit never reads otherwise than it is."""
 
+import json
 from unicodedata import category
 
 from django.utils.translation import gettext as _
@@ -38,6 +39,11 @@ def check_text(text: str, *, limit: int, lines: bool = False) -> str:
             % {"code": ord(hidden[0])}
         )
     return text
+
+
+def write_out(text: str, *, but: str = "") -> str:
+    """Return the text with what is not seen written as JSON writes it (``\\u202e``), those in ``but`` aside."""
+    return "".join(json.dumps(each)[1:-1] if is_invisible(each) and each not in but else each for each in text)
 
 
 def is_invisible(character: str) -> bool:

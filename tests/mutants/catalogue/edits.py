@@ -91,7 +91,7 @@ MUTANTS = [
     ),
     mutant(
         "edit: a patch does not touch what is locked",
-        Change("bulk/editing.py", "if locked := touch(patch.paths, consumer.locked):", "if locked := touch((), ()):"),
+        Change("bulk/editing.py", "touch(patch.paths, consumer.locked)", "touch((), ())"),
         red=[f"{MANY}a_key_that_a_consumer_has_locked_is_refused_before_anything_is_frozen"],
     ),
     mutant(
@@ -146,9 +146,11 @@ MUTANTS = [
     mutant(
         "edit: a call that was given up is over first",
         Change(
-            "operate/edits.py", "if Message.objects.filter(still_runs(), pk=message.pk).exists():", "if actor is None:"
+            "operate/edits.py",
+            "if Message.objects.filter(may_still_run(conf().lease), pk=message.pk).exists():",
+            "if actor is None:",
         ),
-        Change("operate/edits.py", "only=EXHAUSTED & ~still_runs(),", "only=EXHAUSTED,"),
+        Change("operate/edits.py", "only=EXHAUSTED & ~may_still_run(conf().lease),", "only=EXHAUSTED,"),
         red=[f"{ONE}while_a_call_that_was_given_up_may_still_run_it_is_not_edited"],
     ),
     mutant(
