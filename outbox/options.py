@@ -4,7 +4,7 @@ Everything here raises ``ConsumerError``.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from outbox.advice import as_timedelta
@@ -67,18 +67,28 @@ def check_together(
     isolated: bool,
     bulk: bool,
     rehearsable: bool,
-    outside: Sequence[str],
-    burst_of_nothing: bool,
-    once_and_more: bool,
+    at_most_once: bool,
+    retry: Backoff | None,
+    rate: str | None,
+    burst: int,
+    concurrency: int,
+    ask: Handler | None,
 ) -> None:
-    """Look at the options that go together, or do not; ``outside`` are those given for calls in no transaction."""
+    """Look at the options that go together, or do not."""
+    of_calls = {
+        "concurrency": concurrency > 1,
+        "rate": rate is not None,
+        "at_most_once": at_most_once,
+        "ask": ask is not None,
+    }
+    outside = [option for option, given in of_calls.items() if given]
     if atomic and outside:
         raise ConsumerError(
             f"consumer({pattern!r}): {outside[0]}= is for calls outside a transaction; give it atomic=False"
         )
-    if burst_of_nothing:
+    if rate is None and burst > 1:
         raise ConsumerError(f"consumer({pattern!r}): burst= is of a rate; give it rate= as well")
-    if once_and_more:
+    if at_most_once and (bulk or retry is not None):
         raise ConsumerError(
             f"consumer({pattern!r}): at_most_once=True makes one call for one message and never repeats it; it goes "
             "with neither bulk=True nor retry="

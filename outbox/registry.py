@@ -249,21 +249,18 @@ def consumer(
         },
     )
     options.check_kinds(pattern, retry=retry, sort=sort, overdue=overdue, value=value, locked=locked, ask=ask)
-    outside = {
-        "concurrency": concurrency > 1,
-        "rate": rate is not None,
-        "at_most_once": at_most_once,
-        "ask": ask is not None,
-    }
     options.check_together(
         pattern,
         atomic=atomic,
         isolated=isolated,
         bulk=bulk,
         rehearsable=rehearsable,
-        outside=[option for option, given in outside.items() if given],
-        burst_of_nothing=rate is None and burst > 1,
-        once_and_more=at_most_once and (bulk or retry is not None),
+        at_most_once=at_most_once,
+        retry=retry,
+        rate=rate,
+        burst=burst,
+        concurrency=concurrency,
+        ask=ask,
     )
 
     def register(handler: H) -> H:

@@ -14,16 +14,12 @@ from outbox.conf import conf
 from outbox.delivery.process_state import ProcessState
 from outbox.errors import LeftOpenError, SwallowedError, TransactionEnded
 from outbox.models.sql.errors import sqlstate
+from outbox.models.sql.transaction_status import IDLE, hides_an_error
 
 log = logging.getLogger("outbox.delivery")
 
-ABORTED = 3
-"""The state of a transaction in which a statement has failed, as libpq numbers it (psycopg 2 and 3)."""
-
 LABEL = "outbox"
 """What Django's stack of savepoints has in place of ours."""
-IDLE = 0
-"""The state of a connection that is in no transaction."""
 GONE = frozenset({"3B001", "25P01"})
 """No such savepoint; no transaction to have one in."""
 ENDED = (
@@ -206,8 +202,7 @@ def _caught(hook: Callable[[], object]) -> Callable[[], None]:
 
 def refuse_silent_rollback(connection: Any) -> None:
     """Raise ``SwallowedError`` where what was written would be rolled back at COMMIT, although the code returned."""
-    aborted = connection.vendor == "postgresql" and connection.connection.info.transaction_status == ABORTED
-    if aborted or connection.needs_rollback:
+    if hides_an_error(connection):
         raise SwallowedError(
             "the handler caught a database error (or called set_rollback) outside a transaction.atomic() of its own, "
             "so what it wrote cannot be committed; put the statement that may fail into one"

@@ -27,7 +27,7 @@ from outbox.models.sql.backlog import Backlog, FailedGroup, measure_backlogs
 from outbox.monitoring import causes
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, HeldKey, Measurements, Session
-from outbox.monitoring.notes import Notes, read_notes
+from outbox.monitoring.notes import Notes, read_heartbeats, read_notes
 from outbox.monitoring.planned import read_plans
 from outbox.policy import ZERO
 
@@ -90,7 +90,8 @@ def unready() -> list[str]:
     """Return why this installation is not ready to do its work: migrations not applied, rescan overdue."""
     if names := _unapplied():
         return [_("Migrations are not applied: %(names)s.") % {"names": ", ".join(names)}]
-    age, plan = _heartbeats().get(RESCAN, NEVER).age, read_plans(with_who=True)[RESCAN]
+    noted = read_heartbeats([RESCAN]).heartbeats.get(RESCAN)
+    age, plan = noted[0] if noted else None, read_plans(with_who=True)[RESCAN]
     limit = conf().rescan_limit + plan.later
     if plan.switched_off and (age is None or age > limit):
         return [switched_off_sentence(RESCAN, plan)]
@@ -181,11 +182,6 @@ class _Heartbeat(NamedTuple):
 
 
 NEVER = _Heartbeat(None, ZERO, {})
-
-
-def _heartbeats() -> dict[str, _Heartbeat]:
-    notes = read_notes([RESCAN, COVER, *MAINTENANCE_JOBS])
-    return {name: _Heartbeat(*note) for name, note in notes.heartbeats.items()}
 
 
 def _ago(moment: Combinable) -> Combinable:

@@ -37,19 +37,31 @@ class Notes:
 
 def read_notes(chores: Collection[str], *, ended_within: timedelta = ZERO) -> Notes:
     """Return the heartbeats of ``chores``, the places of workers, and how attempts ``ended_within`` a span ended."""
-    beats = JSONObject(at=F("at"), since=F("since"), data=F("data"), now=Now())
     places = JSONObject(places=Sum("width"), taken=Sum("taken"), stuck=Sum("stuck"))
     ended = JSONObject(succeeded=Sum("successes"), **{name: Sum(name) for name in FAILED})
-    heartbeats = Heartbeat.objects.filter(name__in=chores)
     minutes = MinuteStat.objects.within(ended_within).order_by()
     rows = [
-        _noted(heartbeats, "heartbeat", "name", beats),
+        _beats_of(chores),
         _noted(Places.objects.known(), "places", "consumer", places),
         _noted(_doubled(), "doubled", "message__consumer", JSONObject(message=F("message_id"), evidence=F("text"))),
         *([_noted(minutes, "ended", "consumer", ended)] if ended_within else []),
     ]
+    return _sorted_out(rows[0].union(*rows[1:], all=True))
+
+
+def read_heartbeats(chores: Collection[str]) -> Notes:
+    """Return the heartbeats of ``chores`` and nothing else."""
+    return _sorted_out(_beats_of(chores))
+
+
+def _beats_of(chores: Collection[str]) -> Any:
+    beats = JSONObject(at=F("at"), since=F("since"), data=F("data"), now=Now())
+    return _noted(Heartbeat.objects.filter(name__in=chores), "heartbeat", "name", beats)
+
+
+def _sorted_out(rows: Any) -> Notes:
     notes = Notes()
-    for kind, name, text in rows[0].union(*rows[1:], all=True):
+    for kind, name, text in rows:
         facts = json.loads(text) if isinstance(text, str) else text
         match kind:
             case "heartbeat":

@@ -22,14 +22,13 @@ from outbox.errors import Conflict, NotAllowed, Reject
 from outbox.failures.fingerprint import text_of
 from outbox.models import Message
 from outbox.models.sql.errors import is_conflict
+from outbox.models.sql.transaction_status import IDLE, hides_an_error
 from outbox.operate.text_checks import PERMITTED_LINE_ENDS, write_out
 
 log = logging.getLogger("outbox.operate")
 
 LOCK_WAIT = timedelta(milliseconds=500)
 """How long a hook waits for a row that others have locked, before the act is taken back and tried again."""
-ABORTED, IDLE = 3, 0
-"""The states of a transaction in which a statement has failed, and of a connection in none, as libpq numbers them."""
 TRIES = 3
 """How often an act is tried whose hook meets others over locks."""
 SHOWN = 500
@@ -125,8 +124,7 @@ def _refuse_what_is_left(connection: Any, raw: Any, depth: tuple[list[Any], list
         raise _ended()
     if (connection.savepoint_ids, connection.atomic_blocks) != depth or not connection.in_atomic_block:
         raise NotAllowed(_("The project's code for this left a transaction.atomic() open. Have it mended."))
-    aborted = connection.vendor == "postgresql" and raw.info.transaction_status == ABORTED
-    if aborted or connection.needs_rollback:
+    if hides_an_error(connection):
         raise NotAllowed(
             _("The project's code for this hid a database error, so nothing can be saved. Have it mended.")
         )

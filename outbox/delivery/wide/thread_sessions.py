@@ -18,11 +18,9 @@ from django.db import Error, OperationalError, connections
 from outbox.conf import conf
 from outbox.delivery.wide.calls import Call
 from outbox.models.sql.session_settings import differences, read_settings
+from outbox.models.sql.transaction_status import IDLE
 
 log = logging.getLogger("outbox.delivery")
-
-IDLE = 0
-"""The state of a session that is in no transaction, as libpq numbers it (psycopg 2 and 3)."""
 
 
 @dataclass(frozen=True, slots=True)

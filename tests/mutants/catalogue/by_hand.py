@@ -14,7 +14,7 @@ MUTANTS = [
     ),
     mutant(
         "a hook that hid a database error is noticed",
-        Change("operate/hooks.py", "if aborted or connection.needs_rollback:", "if aborted:"),
+        Change("models/sql/transaction_status.py", "aborted or connection.needs_rollback", "aborted"),
         red=["operate/test_hooks::test_a_hook_that_spoils_the_transaction_is_noticed_and_nothing_is_done"],
     ),
     mutant(

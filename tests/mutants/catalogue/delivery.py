@@ -82,7 +82,7 @@ MUTANTS = [
     ),
     mutant(
         "a row whose database error was swallowed has not succeeded",
-        Change("delivery/savepoints.py", "if aborted or connection.needs_rollback:", "if False:"),
+        Change("delivery/savepoints.py", "if hides_an_error(connection):", "if False:"),
         Change("delivery/non_atomic.py", "            self._refuse_lost_success()\n", ""),
         red=[
             "delivery/test_execution::test_a_handler_that_swallows_a_database_error_has_not_succeeded",
