@@ -1,13 +1,17 @@
 """The desk as tests meet it: two consumers of its own, messages, failure groups, people, and fixtures for all of it."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db.models import Model
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from outbox import registry
@@ -111,3 +115,13 @@ def viewer(db: None) -> User:
 def desk(client: Client, lead: User) -> Client:
     client.force_login(lead)
     return client
+
+
+def page_of(row: Model) -> str:
+    """Return the address of a row's page at the desk."""
+    return reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk])
+
+
+def text_of(answer: Any) -> str:
+    """Return what a person reads of an answer: without markup, with single spaces."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", answer.content.decode())))

@@ -8,6 +8,7 @@ from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection, router, transaction
+from django.db.models.functions import Now
 
 from outbox import publish
 from outbox.models import Attempt, Message
@@ -79,6 +80,14 @@ def kept_attempts(id: int) -> list[tuple[int, str, str]]:
 def effects() -> list[tuple[int, int]]:
     """Read which messages have left an effect, and at which attempt; sorted."""
     return sorted(Effect.objects.values_list("message_id", "attempt"))
+
+
+def publish_failed(topic: str, **payload: Any) -> int:
+    """Publish a message on which the machine has given up after three attempts, and return its id."""
+    id = publish_message(topic, **payload)
+    now = {"exhausted_at": Now(), "finished_at": Now()}
+    set_message(id, status="failed", attempts=3, attempt_limit=3, last_error="jammed", **now)
+    return id
 
 
 def set_message(id: int, **changes: Any) -> None:

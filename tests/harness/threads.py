@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
+from django.db.models import QuerySet
 
 T = TypeVar("T")
 
@@ -44,6 +45,26 @@ def beside(call: Callable[[], T]) -> Iterator[Future[T]]:
         future: Future[T] = pool.submit(_on_own_connection, call)
         yield future
         future.result(TIMEOUT)
+
+
+@contextmanager
+def held(*rows: QuerySet[Any]) -> Iterator[None]:
+    """Have another session hold the locks of these rows while the block runs."""
+    locked, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            for each in rows:
+                assert list(each)
+            locked.set()
+            let_go.wait(TIMEOUT)
+
+    with beside(hold):
+        try:
+            assert locked.wait(TIMEOUT)
+            yield
+        finally:
+            let_go.set()
 
 
 def in_thread(call: Callable[[], T]) -> T:

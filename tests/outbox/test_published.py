@@ -1,6 +1,5 @@
 """What code can do about what it has published: withdraw it, hurry it, ask whether it is done."""
 
-import threading
 from datetime import timedelta
 
 import pytest
@@ -14,7 +13,7 @@ from outbox.errors import InvalidMessage, KeyReused, OutsideTransaction
 from outbox.models import AttemptOutcome, Message, Resolution, Status
 from outbox.publishing import Draft
 from tests.harness.rows import Rows, attempt
-from tests.harness.threads import at_once
+from tests.harness.threads import at_once, held
 from tests.shop.models import Effect
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
@@ -140,25 +139,9 @@ def test_only_the_consumers_that_are_named_are_withdrawn(three):
 def test_a_withdrawal_waits_for_nobody_who_holds_the_row(listen):
     listen()
     publish_one()
-    held, done = threading.Event(), threading.Event()
-
-    def hold():
-        with transaction.atomic():
-            Message.objects.select_for_update(no_key=True).get()
-            held.set()
-            done.wait(10)
-        connection.close()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait(10)
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '1s'")
-            answers = outbox.withdraw(TOPIC, key="one")
-    finally:
-        done.set()
-        holder.join()
+    with held(Message.objects.select_for_update(no_key=True)), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
+        answers = outbox.withdraw(TOPIC, key="one")
 
     assert answers == {"test.till": Withdrawal.UNDER_WAY}
     assert found() == [("test.till", "pending", "", 0)]

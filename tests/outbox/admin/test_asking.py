@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import reverse
 
 from outbox import registry
 from outbox.models import AttemptOutcome, AuditEntry, Message
 from tests.harness.bulk import prepared
-from tests.harness.desk import TOPIC, user, wins
+from tests.harness.desk import TOPIC, page_of, text_of, user, wins
 from tests.harness.rows import Rows, attempt
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,14 +40,6 @@ def vendor() -> Iterator[dict[str, Any]]:
 def night(client: Client) -> Client:
     client.force_login(user("nora", *MAY))
     return client
-
-
-def text_of(answer: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
-
-
-def page_of(row: Any) -> str:
-    return reverse(f"admin:outbox_{row._meta.model_name}_change", args=[row.pk])
 
 
 def ask(client: Client, row: Any) -> Any:

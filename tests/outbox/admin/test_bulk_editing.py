@@ -1,6 +1,5 @@
 """Editing a whole set at the desk: a change for every payload, its preview, and what it does not fit."""
 
-import re
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from django.urls import reverse
 from outbox.models import BulkOperation, Message, PayloadVersion
 from outbox.models.bulk import BulkState
 from tests.harness.bulk import failed_messages, go_on
-from tests.harness.desk import failure_group, user, wins
+from tests.harness.desk import failure_group, page_of, text_of, user, wins
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,17 +27,13 @@ def night(client: Client) -> Client:
     return client
 
 
-def text_of(answer: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode())).replace("&quot;", '"')
-
-
 def prepare(client: Client, **posted: Any) -> Any:
     return client.post(PREPARE, {"verb": "edit", **posted}, follow=True)
 
 
 def test_from_the_failure_group_to_the_edited_messages(night: Client) -> None:
     group = failure_group("jam", stuck=3)
-    there = night.get(reverse("admin:outbox_failuregroup_change", args=[group.pk]))
+    there = night.get(page_of(group))
     assert "Edit and retry all…" in text_of(there)
 
     asked = prepare(night, group=group.pk)
@@ -51,7 +46,7 @@ def test_from_the_failure_group_to_the_edited_messages(night: Client) -> None:
     assert not PayloadVersion.objects.exists()
 
     [operation] = BulkOperation.objects.all()
-    page = reverse("admin:outbox_bulkoperation_change", args=[operation.pk])
+    page = page_of(operation)
     night.post(page, {"act": "bulk_start", "revision": 0, "reason": "renamed", "canary": 0, "stop_percent": ""})
     go_on(operation)
 
@@ -110,7 +105,7 @@ def test_the_rest_is_said_after_the_run(night: Client) -> None:
     wins.failed("lacks", payload={"award": 18})
     prepare(night, all="1", **{**NOTHING, "rename": "winner = person"})
     operation = BulkOperation.objects.get()
-    page = reverse("admin:outbox_bulkoperation_change", args=[operation.pk])
+    page = page_of(operation)
 
     night.post(page, {"act": "bulk_start", "revision": 0, "reason": "renamed", "canary": 0, "stop_percent": ""})
     operation = go_on(operation)
@@ -123,7 +118,7 @@ def test_the_rest_is_said_after_the_run(night: Client) -> None:
 def test_who_may_not_see_payloads_sees_the_keys_alone(night: Client, client: Client) -> None:
     wins.failed("7")
     prepare(night, all="1", **{**NOTHING, "set": 'iban = "DE02"'})
-    page = reverse("admin:outbox_bulkoperation_change", args=[BulkOperation.objects.get().pk])
+    page = page_of(BulkOperation.objects.get())
     client.force_login(user("viewer", "view_bulkoperation"))
 
     text = text_of(client.get(page))

@@ -1,6 +1,5 @@
 """The pages of bulk operations: prepared from a list, previewed, started, watched, stopped."""
 
-import re
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from outbox.bulk import operations, running
 from outbox.models import BulkItem, BulkOperation, Message
 from outbox.models.bulk import BulkState, BulkVerb
 from tests.harness.bulk import failed_messages, go_on, now, prepared, started
-from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
+from tests.harness.desk import ISSUE, ORDER, failure_group, page_of, text_of, user, wins
 from tests.harness.rows import attempt, set_consumer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,14 +34,6 @@ LEAD = (
 def night(client: Client) -> Client:
     client.force_login(user("nora", *LEAD))
     return client
-
-
-def page_of(operation: BulkOperation) -> str:
-    return reverse("admin:outbox_bulkoperation_change", args=[operation.pk])
-
-
-def text_of(answer: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
 
 
 def prepare(client: Client, **posted: Any) -> Any:

@@ -5,26 +5,17 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from outbox.maintenance.groups import LEAD
-from outbox.models import AuditEntry, BulkOperation, Message
+from outbox.models import AuditEntry, Message
 from tests.harness.bulk import prepared
-from tests.harness.desk import user
-from tests.harness.messages import publish_message
+from tests.harness.desk import page_of, user
+from tests.harness.messages import publish_failed
 from tests.shop.models import Effect
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
 
 def failed(do: str = "") -> Message:
-    id = publish_message("shop.tried", do=do)
-    at = Message.objects.values_list("created_at", flat=True).get(pk=id)
-    Message.objects.filter(pk=id).update(
-        status="failed", attempts=3, attempt_limit=3, exhausted_at=at, finished_at=at, last_error="jammed"
-    )
-    return Message.objects.get(pk=id)
-
-
-def page_of(row: Message | BulkOperation) -> str:
-    return f"/admin/outbox/{row._meta.model_name}/{row.pk}/change/"
+    return Message.objects.get(pk=publish_failed("shop.tried", do=do))
 
 
 @pytest.mark.parametrize(

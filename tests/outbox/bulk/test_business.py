@@ -1,43 +1,20 @@
 """What a bulk operation closes reaches the business, message by message, and the business may refuse each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from django.db import connection
 
-from outbox import Closing, Reject, operate, registry
+from outbox import Closing, Reject, operate
 from outbox.bulk import selection
 from outbox.models import BulkItem, BulkOperation, EvidenceKind, HandledAs, Message
 from outbox.models.bulk import BulkState, BulkVerb
 from tests.harness.bulk import go_on, now, prepared, results, started
+from tests.harness.closings import told
 from tests.harness.desk import wins
-from tests.harness.rows import Rows
 from tests.shop.models import Stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-TOLD = "desk.told"
-told = Rows(TOLD, topic=TOLD, attempt_limit=3)
-Hook = Callable[[Sequence[Closing]], object]
-
-
-@pytest.fixture
-def declare() -> Iterator[Callable[..., list[Closing]]]:
-    """Make the consumer with one hook for everything, and return what it is told."""
-
-    def declare(hook: Hook | None = None, **options: Hook) -> list[Closing]:
-        heard: list[Closing] = []
-
-        def hear(closings: Sequence[Closing]) -> object:
-            heard.extend(closings)
-            return hook(closings) if hook else None
-
-        given = options or {"on_handled": hear, "on_discarded": hear, "on_reopened": hear}
-        registry.consumer(TOLD, name=TOLD, **given)(lambda message: None)
-        return heard
-
-    yield declare
-    registry.forget_consumer(TOLD)
 
 
 def to_the_end(operation: BulkOperation) -> BulkOperation:

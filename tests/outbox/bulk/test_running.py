@@ -2,13 +2,12 @@
 
 import os
 import signal
-import threading
 from datetime import timedelta
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 from django.db.models.functions import Now
 
 from outbox import operate, registry
@@ -21,22 +20,9 @@ from outbox.models.bulk import BulkState, BulkVerb
 from tests.harness.bulk import failed_messages, go_on, now, prepared, results, started
 from tests.harness.desk import ISSUE, LIMIT, ORDER, wins
 from tests.harness.rows import set_consumer
-from tests.harness.threads import at_once, beside, in_thread
+from tests.harness.threads import at_once, held, in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def hold(message: Message) -> Any:
-    """Lock the message's row in another session until the block ends."""
-    locked, let_go = threading.Event(), threading.Event()
-
-    def lock() -> None:
-        with transaction.atomic():
-            Message.objects.select_for_update().get(pk=message.pk)
-            locked.set()
-            let_go.wait(20)
-
-    return lock, locked, let_go
 
 
 def test_what_was_retried_is_as_after_a_retry_by_hand(hints: list[Any]) -> None:
@@ -127,14 +113,10 @@ def test_a_consumer_that_is_gone_by_now_is_refused() -> None:
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
 def test_a_row_that_somebody_holds_is_done_later_and_nobody_waits_for_it() -> None:
-    held, free = wins.failed("1"), wins.failed("2")
+    busy, free = wins.failed("1"), wins.failed("2")
     operation = started()
-    lock, locked, let_go = hold(held)
-
-    with beside(lock):
-        locked.wait(10)
+    with held(Message.objects.select_for_update().filter(pk=busy.pk)):
         seen = go_on(operation)
-        let_go.set()
 
     assert (seen.done, seen.remaining) == (1, 1)
     assert Message.objects.get(pk=free.pk).status == Status.PENDING

@@ -1,7 +1,6 @@
 """An operator's act reaches the business in the same transaction, and the business may refuse it."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,40 +8,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 
-from outbox import Closing, Reject, operate, registry
+from outbox import Closing, Reject, operate
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, HandledAs, Message
 from outbox.operate import hooks, message_row
-from tests.harness.rows import Rows
-from tests.harness.threads import TIMEOUT, beside
+from tests.harness.closings import Declare, Hook, told
+from tests.harness.threads import held
 from tests.shop.models import Stock
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-TOLD, TOPIC = "desk.told", "desk.told"
-told = Rows(TOLD, topic=TOPIC, attempt_limit=3)
-
-Hook = Callable[[Sequence[Closing]], object]
-Declare = Callable[..., list[Closing]]
-
-
-@pytest.fixture
-def declare() -> Iterator[Declare]:
-    """Make the consumer with one hook for everything, and return what it is told."""
-
-    def declare(hook: Hook | None = None, **options: Any) -> list[Closing]:
-        heard: list[Closing] = []
-
-        def hear(closings: Sequence[Closing]) -> object:
-            heard.extend(closings)
-            return hook(closings) if hook else None
-
-        given = options or {"on_handled": hear, "on_discarded": hear, "on_reopened": hear}
-        registry.consumer(TOPIC, name=TOLD, **given)(lambda message: None)
-        return heard
-
-    yield declare
-    registry.forget_consumer(TOLD)
 
 
 def handle(message: Message, actor: object, **changed: Any) -> Message:
@@ -271,29 +245,20 @@ def test_a_hook_that_meets_another_s_lock_is_done_again_and_then_says_that_other
 ) -> None:
     tries: list[int] = []
     stock = Stock.objects.create()
-    held, enough = threading.Event(), threading.Event()
 
     def take(closings: Sequence[Closing]) -> None:
         tries.append(closings[0].message.pk)
         Stock.objects.select_for_update().get(pk=stock.pk)
 
-    def hold() -> None:
-        with transaction.atomic():
-            Stock.objects.select_for_update().get(pk=stock.pk)
-            held.set()
-            assert enough.wait(TIMEOUT)
-
     declare(take)
     monkeypatch.setattr(hooks, "LOCK_WAIT", hooks.LOCK_WAIT / 20)
     message = told.failed()
 
-    with beside(hold):
-        assert held.wait(TIMEOUT)
-        try:
-            with pytest.raises(Conflict, match="Others are at work"):
-                handle(message, lead)
-        finally:
-            enough.set()
+    with (
+        held(Stock.objects.select_for_update().filter(pk=stock.pk)),
+        pytest.raises(Conflict, match="Others are at work"),
+    ):
+        handle(message, lead)
     assert tries == [message.pk] * 3
 
     handle(message, lead)

@@ -1,12 +1,11 @@
 """What an operator does to a message that waits: withdraw it, or make it due now; one, or many of a consumer."""
 
 import json
-import threading
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 
 from outbox import operate
@@ -16,6 +15,7 @@ from outbox.operate import hurrying, pacing
 from tests.harness.clock import HOUR, MINUTE, database_time
 from tests.harness.desk import ISSUE, ORDER, user, wins
 from tests.harness.rows import set_consumer
+from tests.harness.threads import held
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Hints = list[dict[str, list[int]]]
@@ -87,24 +87,11 @@ def test_a_message_that_somebody_changed_meanwhile_is_a_conflict(act, lead: User
 @pytest.mark.parametrize("act", [operate.withdraw, operate.hurry])
 def test_an_act_on_what_is_just_being_taken_up_waits_for_nobody(act, lead: User) -> None:
     message = delayed()
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            Message.objects.select_for_update(no_key=True).get()
-            held.set()
-            done.wait(10)
-        connection.close()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait(10)
-    try:
-        with pytest.raises(Conflict, match="just taking the message up"):
-            act(message.pk, revision=0, actor=lead, reason="please")
-    finally:
-        done.set()
-        holder.join()
+    with (
+        held(Message.objects.select_for_update(no_key=True)),
+        pytest.raises(Conflict, match="just taking the message up"),
+    ):
+        act(message.pk, revision=0, actor=lead, reason="please")
 
 
 def test_withdrawing_the_first_of_a_key_lets_the_next_go(lead: User, hints: Hints) -> None:
@@ -164,23 +151,8 @@ def test_what_is_to_be_hurried_is_asked_for_as_the_index_of_the_unfinished_has_i
 @pytest.mark.services
 def test_many_are_hurried_past_what_a_worker_is_taking_up() -> None:
     rows = [delayed("1"), delayed("2")]
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            Message.objects.select_for_update(no_key=True).get(pk=rows[0].pk)
-            held.set()
-            done.wait(10)
-        connection.close()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    held.wait(10)
-    try:
+    with held(Message.objects.select_for_update(no_key=True).filter(pk=rows[0].pk)):
         assert list(operate.hurry_many(ISSUE, most=10, **WHY)) == [1]
-    finally:
-        done.set()
-        holder.join()
 
 
 def test_hurrying_many_takes_the_permission_a_reason_and_a_number(viewer: User) -> None:

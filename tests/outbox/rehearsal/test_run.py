@@ -1,19 +1,17 @@
 """Rehearsals in a process of their own, on a committed database: what they find, and that they leave nothing."""
 
-import threading
-
 import pytest
 from django.core.cache import cache
-from django.db import connection, connections, transaction
-from django.db.models.functions import Now
+from django.db import connection, connections
 
 from outbox.errors import NotRehearsable
 from outbox.models import Message
 from outbox.operate.patch import Patch
 from outbox.rehearsal import run
 from outbox.rehearsal.results import Outcome, Result, Summary
-from tests.harness.messages import publish_message
+from tests.harness.messages import publish_failed
 from tests.harness.program import eventually
+from tests.harness.threads import held
 from tests.shop.models import Effect, Stock, Tag
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "dispatched")]
@@ -22,11 +20,7 @@ TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'p
 
 
 def failed(do: str = "", **payload: object) -> int:
-    id = publish_message("shop.tried", do=do, **payload)
-    Message.objects.filter(pk=id).update(
-        status="failed", attempts=3, attempt_limit=3, exhausted_at=Now(), finished_at=Now(), last_error="jammed"
-    )
-    return id
+    return publish_failed("shop.tried", do=do, **payload)
 
 
 def contents() -> dict[str, str]:
@@ -122,24 +116,8 @@ def test_what_somebody_else_holds_is_busy_and_what_is_settled_is_gone():
     Message.objects.filter(pk=ids[2]).update(status="success", resolution="handled", exhausted_at=None)
     Message.objects.filter(pk=ids[3]).delete()
     Stock.objects.create()
-    locked, go_on = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            list(Stock.objects.select_for_update())
-            Message.objects.select_for_update().get(pk=ids[4])
-            locked.set()
-            go_on.wait(60)
-        connection.close()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    locked.wait(10)
-    try:
+    with held(Stock.objects.select_for_update(), Message.objects.select_for_update().filter(pk=ids[4])):
         results = outcomes(ids)
-    finally:
-        go_on.set()
-        holder.join()
 
     well, busy, gone = Outcome.SUCCESS, Outcome.BUSY, Outcome.GONE
     assert [results[id].outcome for id in ids] == [well, busy, gone, gone, busy]

@@ -8,14 +8,10 @@ from outbox import operate
 from outbox.models import Message
 from tests.harness.browsing import LOOKS, Open, complaints
 from tests.harness.clock import HOUR, database_time
-from tests.harness.desk import ISSUE, ORDER, wins
+from tests.harness.desk import ISSUE, ORDER, page_of, wins
 from tests.harness.rows import attempt
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-def page_of(message: Message) -> str:
-    return f"/admin/outbox/message/{message.pk}/change/"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from outbox.models import BulkOperation, Message
 from tests.harness.browsing import LOOKS, Open, complaints, violations
 from tests.harness.bulk import prepared
-from tests.harness.messages import publish_message
+from tests.harness.messages import publish_failed
 
 pytestmark = [pytest.mark.browser, pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -21,12 +21,7 @@ def lead(lead: User) -> User:
 
 
 def failed(do: str = "") -> Message:
-    id = publish_message("shop.tried", do=do)
-    at = Message.objects.values_list("created_at", flat=True).get(pk=id)
-    Message.objects.filter(pk=id).update(
-        status="failed", attempts=3, attempt_limit=3, exhausted_at=at, finished_at=at, last_error="jammed"
-    )
-    return Message.objects.get(pk=id)
+    return Message.objects.get(pk=publish_failed("shop.tried", do=do))
 
 
 def one() -> Message:

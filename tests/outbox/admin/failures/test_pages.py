@@ -8,17 +8,13 @@ from django.test import Client
 
 from outbox.admin.failures import groups
 from outbox.models import AuditEntry, FailureGroup, GroupState, Message
-from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
+from tests.harness.desk import ISSUE, ORDER, failure_group, page_of, user, wins
 from tests.harness.rows import attempt
 from tests.outbox.admin.acting import LIST as QUEUE
 from tests.outbox.admin.acting import retry, url_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/outbox/failuregroup/"
-
-
-def page_of(group: FailureGroup) -> str:
-    return f"{LIST}{group.pk}/change/"
 
 
 def save(client: Client, group: FailureGroup, **given: Any):
