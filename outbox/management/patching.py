@@ -1,13 +1,13 @@
 """How commands are told of a change of payloads."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from outbox.errors import NotAllowed
-from outbox.operate.patch import Patch
+from outbox.operate.json_texts import read_json
+from outbox.operate.patch import Patch, read_renames, read_values
 
 
 def add_patch_arguments(parser: CommandParser) -> None:
@@ -25,27 +25,7 @@ def read_patch(options: Mapping[str, Any]) -> Patch:
         raise CommandError("say it with --patch or with --rename, --set and --remove, not with both")
     try:
         if options["patch"]:
-            return Patch.from_json(json.loads(options["patch"]))
-        return Patch(
-            dict(_pair("--rename", entry) for entry in given["rename"]),
-            {key: _value(key, text) for key, text in (_pair("--set", entry) for entry in given["set"])},
-            tuple(given["remove"]),
-        )
-    except json.JSONDecodeError as error:
-        raise CommandError(f"--patch is no JSON: {error}") from error
+            return Patch.from_json(read_json(options["patch"]))
+        return Patch(read_renames(given["rename"]), read_values(given["set"]), tuple(given["remove"]))
     except NotAllowed as error:
         raise CommandError(str(error)) from error
-
-
-def _pair(option: str, entry: str) -> tuple[str, str]:
-    key, separator, value = entry.partition("=")
-    if not key or not separator or not value:
-        raise CommandError(f"{option} {entry}: a key, =, and what it becomes")
-    return key, value
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CommandError(f"--set {key}={text}: no JSON ({error}); text stands in double quotes") from error

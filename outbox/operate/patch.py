@@ -1,7 +1,7 @@
 """A patch: one change that is made to many payloads alike."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from outbox.errors import NotAllowed
 from outbox.operate.differences import are_same
+from outbox.operate.json_texts import read_json
 
 PARTS = {"rename": dict, "set": dict, "remove": list}
 
@@ -90,6 +91,36 @@ class Patch:
 
 
 NO_PATCH = Patch()
+
+
+def read_renames(lines: Iterable[str]) -> dict[str, str]:
+    """Return the new name of each key, of lines as ``old = new``; raises ``NotAllowed``."""
+    return dict(_pairs(lines))
+
+
+def read_values(lines: Iterable[str]) -> dict[str, Any]:
+    """Return the new value of each key, of lines as ``key = JSON``; raises ``NotAllowed``."""
+    return {key: _read_value(key, text) for key, text in _pairs(lines)}
+
+
+def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for line in lines:
+        key, separator, value = (part.strip() for part in line.partition("="))
+        if not key or not separator or not value:
+            raise NotAllowed(_("“%(line)s”: a key, =, and what it becomes.") % {"line": line[:80]})
+        if key in seen:
+            raise NotAllowed(_("The key “%(key)s” stands there twice.") % {"key": key[:80]})
+        seen.add(key)
+        yield key, value
+
+
+def _read_value(key: str, text: str) -> Any:
+    try:
+        return read_json(text)
+    except NotAllowed as refusal:
+        said = {"key": key[:80], "why": refusal}
+        raise NotAllowed(_("%(key)s: %(why)s Text stands in double quotes.") % said) from refusal
 
 
 def _as_text(value: Any) -> str:

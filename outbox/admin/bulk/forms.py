@@ -1,6 +1,6 @@
 """The forms by which an operator starts a bulk operation, approves it, holds it up and lets it go on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.forms import Panel, ReasonedForm, lacks_permission
-from outbox.admin.json_text import read_json
+from outbox.admin.json_text import refused_on_the_form
 from outbox.bulk import operations, selection
 from outbox.bulk.selection import Selection
 from outbox.models import BulkOperation, HandledAs
@@ -16,7 +16,7 @@ from outbox.models.bulk import BulkState, BulkVerb, Why
 from outbox.models.evidence import EVIDENCE_LENGTH
 from outbox.operate import Actor, Person
 from outbox.operate.actions import PERMISSIONS, Action
-from outbox.operate.patch import Patch
+from outbox.operate.patch import Patch, read_renames, read_values
 
 CANARY = 5
 STOP_PERCENT = 10
@@ -222,11 +222,13 @@ class PatchForm(forms.Form):
 
     def clean_rename(self) -> dict[str, str]:
         """Return the new name of each key."""
-        return dict(_pairs(self.cleaned_data["rename"]))
+        with refused_on_the_form():
+            return read_renames(_lines(self.cleaned_data["rename"]))
 
     def clean_set(self) -> dict[str, Any]:
         """Return the new value of each key."""
-        return {key: read_json(text) for key, text in _pairs(self.cleaned_data["set"])}
+        with refused_on_the_form():
+            return read_values(_lines(self.cleaned_data["set"]))
 
     def clean_remove(self) -> tuple[str, ...]:
         """Return the keys to be removed."""
@@ -244,14 +246,6 @@ class PatchForm(forms.Form):
 
 def _lines(text: str) -> list[str]:
     return [line for line in map(str.strip, text.splitlines()) if line]
-
-
-def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    for line in _lines(text):
-        key, separator, value = (part.strip() for part in line.partition("="))
-        if not key or not separator or not value:
-            raise forms.ValidationError(gettext("“%(line)s”: a key, =, and what it becomes.") % {"line": line[:80]})
-        yield key, value
 
 
 def make_form(act: str, operation: BulkOperation, data: Any = None) -> OperationForm | None:

@@ -15,7 +15,7 @@ from outbox import operate, registry
 from outbox.admin import rehearsing
 from outbox.admin.edit_forms import form_of
 from outbox.admin.forms import ActionForm, lacks_permission
-from outbox.admin.json_text import as_json, read_json
+from outbox.admin.json_text import as_json, refused_on_the_form
 from outbox.admin.visible import TURNS_OR_HIDES, make_visible
 from outbox.errors import NotAllowed
 from outbox.models import Evidence, Message
@@ -25,6 +25,7 @@ from outbox.operate.asking import can_be_asked
 from outbox.operate.differences import MISSING, Difference
 from outbox.operate.edits import check_edit, why_not_alone
 from outbox.operate.evidence import issued_by
+from outbox.operate.json_texts import read_json
 from outbox.operate.patch import Patch
 from outbox.operate.suspects import may_have_acted
 
@@ -58,7 +59,8 @@ class EditForm(ActionForm):
 
     def clean_payload(self) -> Any:
         """Return what the text says."""
-        return read_json(self.cleaned_data["payload"])
+        with refused_on_the_form():
+            return read_json(self.cleaned_data["payload"])
 
     def tell_of_evidence(self, proof: Evidence | None) -> None:
         """Ask for a confirmation where evidence says that it was issued, and only there."""
