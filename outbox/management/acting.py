@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from outbox import operate
 from outbox.errors import OperatorError
 from outbox.models import Message
+from outbox.operate.text_checks import write_out
 
 
 class ActingCommand(BaseCommand):
@@ -52,7 +53,7 @@ class ActingCommand(BaseCommand):
                 if options["json"]:
                     self.write_json({"id": message_id, "answer": "refused", "because": str(refusal)})
                 else:
-                    self.stderr.write(f"{message_id}: {refusal}")
+                    self.stderr.write(f"{message_id}: {for_terminal(refusal)}")
             else:
                 if options["json"]:
                     self.write_json(self.describe(message))
@@ -93,6 +94,11 @@ def who_and_why(options: Mapping[str, Any]) -> dict[str, str]:
     return {"actor": options["actor"], "reason": options["reason"], "origin": origin_of_command()}
 
 
+def for_terminal(text: object) -> str:
+    """Return what others have said as one line of a terminal, which shows it and does not obey it."""
+    return write_out(" ".join(str(text).split()))
+
+
 def origin_of_command() -> str:
     """Return from where a command is run, as the audit keeps it: the system's user and the host."""
     return f"command ({getpass.getuser()}@{socket.gethostname()})"
@@ -105,7 +111,7 @@ def chosen_ids(options: Mapping[str, Any]) -> list[int]:
     if bool(ids) == bool(topic or key) or bool(topic) != bool(key):
         raise CommandError("Name messages by their ids, or one event by --topic and --key.")
     if ids:
-        return ids
+        return list(dict.fromkeys(ids))
     found = list(Message.objects.filter(key=key, topic=topic).order_by("pk").values_list("pk", flat=True))
     if not found:
         raise CommandError(f"{topic} {key}: no message of this event is there")

@@ -30,6 +30,7 @@ from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.asking import Answer, Known
 from outbox.operate.exports import check_export, note_export
+from outbox.operate.message_row import conflict_over
 from outbox.topics import NAME_LENGTH
 
 FILTERS = "_changelist_filters"
@@ -181,41 +182,44 @@ class MessageAdmin(DeskAdmin):
         try:
             if refusal := editing.refusal(message, request.user):
                 raise NotAllowed(refusal)
-            if request.POST.get("step") != "save":
-                operate.reveal(message.pk, actor=request.user, origin=origin_of(request))
+            page = self._edit(request, message)
+            if page is None:
+                return HttpResponseRedirect(message_url)
+            operate.reveal(message.pk, actor=request.user, origin=origin_of(request))  # which the page does
         except OperatorError as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(message_url)
-        editor = editing.Editor(message, request.POST if request.method == "POST" else None)
-        changes, rehearsed, digest = [], None, ""
-        if request.method == "POST" and editor.is_valid() and (changes := editor.changes()):
-            digest = editor.digest
-            if request.POST.get("step") == "save" and request.POST.get("seen") == digest:
-                seen = partial(self._revision_now, message.pk)
-                if self.carry_out(
-                    request, editor.form, message.pk, seen=seen, done=partial(editor.form.done_to, message)
-                ):
-                    return HttpResponseRedirect(message_url)
-                changes = []
-            else:
-                if request.POST.get("step") == "save":  # it is shown once more
-                    operate.reveal(message.pk, actor=request.user, origin=origin_of(request))
-                rehearsed = editor.rehearse(request.user)
         described = descriptions.descriptions([message], site=self.admin_site.name).get(message.pk)
         context = {
             **self.page_context(request, EditForm.title),
             "message": message,
             "business": described.label if described else f"{message.topic} {message.key}",
             "last_error": formats.describe_failure(message),
-            "editor": editor,
-            "changes": changes,
-            "rehearsed": rehearsed,
-            "digest": digest,
+            "page": page,
+            "rehearsed": page.editor.rehearse(request.user) if page.changes else None,
             "list_url": self._list_url(request),
             "message_url": message_url,
             "here": request.get_full_path(),
         }
         return TemplateResponse(request, "outbox/desk/edit.html", context)
+
+    def _edit(self, request: HttpRequest, message: Message) -> editing.EditPage | None:
+        """Do what was posted; None if it was done, else what the page shows: nothing is done before it was seen."""
+        if request.method != "POST":
+            return editing.EditPage(editing.Editor(message))
+        editor = editing.Editor(message, request.POST)
+        if editor.is_stale:
+            messages.error(request, str(conflict_over(message.pk)))
+            return editing.EditPage(editing.Editor(message), typed=editor.typed)
+        if not editor.is_valid() or not (changes := editor.changes()):
+            return editing.EditPage(editor)
+        if request.POST.get("step") == "save":
+            if request.POST.get("seen") == editor.digest:
+                done = partial(editor.form.done_to, message)
+                was_done = self.carry_out(request, editor.form, message.pk, seen=dict, done=done)
+                return None if was_done else editing.EditPage(editor)
+            messages.warning(request, _("Not done yet: this is not what you had looked at. Look once more."))
+        return editing.EditPage(editor, changes)
 
     def retry_selected_view(self, request: HttpRequest) -> HttpResponse:
         """Show what was picked in the list and ask for a reason; with one, retry each row and tell the result."""

@@ -1,7 +1,7 @@
 """The page on which one payload is edited: a form of the project's or JSON, what it changes, and a rehearsal."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -118,6 +118,18 @@ class Editor:
             text = gettext("JSON. Locked, so that nobody may change them: %(keys)s.")
             self.form.fields["payload"].help_text = text % {"keys": ", ".join(locked)}
 
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether what was entered began from another revision of the message than it has now."""
+        return str(self.form.data.get("revision", "")) != str(self.message.revision)
+
+    @property
+    def typed(self) -> str:
+        """What was entered, as a text to take it from."""
+        if self.fields is None:
+            return str(self.form.data.get("payload", ""))
+        return "\n".join(f"{field.label}: {field.data}" for field in self.fields if not field.field.disabled)
+
     def is_valid(self) -> bool:
         """Tell whether both forms are filled in, and put the new payload into what was entered."""
         entered = [form.is_valid() for form in (self.fields, self.form) if form is not None]
@@ -161,6 +173,15 @@ class Editor:
         return None if patch is None else rehearsing.rehearse_message(self.message, patch)
 
 
+@dataclass(frozen=True, slots=True)
+class EditPage:
+    """What the page shows: the forms, what an edit would change, and what was typed over a payload that has changed."""
+
+    editor: Editor
+    changes: Sequence[Change] = ()
+    typed: str = ""
+
+
 def refusal(message: Message, user: Person) -> str:
     """Return why this person cannot edit this message now, in words; empty if they can."""
     if reason := why_not(Action.EDIT, message) or lacks_permission(Action.EDIT, user):
@@ -177,37 +198,35 @@ def _with_fields(payload: Mapping[str, Any], form: forms.Form) -> dict[str, Any]
     """
     after = dict(payload)
     for name, field in form.fields.items():
-        entered = form.cleaned_data[name]
-        if field.disabled or (name in payload and _is_as_shown(field, payload[name], entered)):
+        entered, before = form.cleaned_data[name], payload.get(name)
+        if field.disabled or (name in payload and _is_as_shown(form[name], before, entered)):
             continue
         if name in payload or entered not in (None, "", False, []):
-            value = _with_hidden(entered, payload.get(name))
+            value = _with_hidden(entered, before) if isinstance(entered, str) else entered
             after[name] = json.loads(json.dumps(value, cls=DjangoJSONEncoder))
     return after
 
 
-def _is_as_shown(field: forms.Field, value: Any, entered: Any) -> bool:
-    """Tell whether a field comes back as it was shown: browsers send lines with CRLF, and forms strip texts."""
+def _is_as_shown(field: forms.BoundField, before: Any, entered: Any) -> bool:
+    """Tell whether a field comes back as it was shown: a text to the letter, any other by its value."""
+    if isinstance(before, str) and isinstance(field.data, str):
+        return _unix(field.data) == _unix(make_visible(before))
     try:
-        shown = field.clean(value)
+        return bool(field.field.clean(before) == entered)
     except forms.ValidationError:
         return False
-    if isinstance(shown, str) and isinstance(entered, str):
-        return bool(make_visible(_unix(shown)) == make_visible(_unix(entered)))
-    return bool(shown == entered)
 
 
 def _unix(text: str) -> str:
-    return text.replace("\r\n", "\n").strip()
+    return text.replace("\r\n", "\n")
 
 
-def _with_hidden(entered: Any, before: Any) -> Any:
-    """Put back the characters that the page has shown by their names, and lines as they were."""
-    if not isinstance(entered, str) or not isinstance(before, str):
-        return entered
-    for hidden in set(TURNS_OR_HIDES.findall(before)):
+def _with_hidden(entered: str, before: Any) -> str:
+    """Put back the characters that the page has shown by their names, and lines as they were: browsers send CRLF."""
+    known = before if isinstance(before, str) else ""
+    for hidden in set(TURNS_OR_HIDES.findall(known)):
         entered = entered.replace(make_visible(hidden), hidden)
-    return entered if "\r" in before else entered.replace("\r\n", "\n")
+    return entered if "\r" in known else _unix(entered)
 
 
 def _change(found: Difference) -> Change:

@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import chosen_ids, origin_of_command
-from outbox.operate.asking import Known
+from outbox.management.acting import chosen_ids, for_terminal, origin_of_command
+from outbox.operate.asking import Answer, Known
 
 WORDS = {
     Known.YES: "it has {said}",
@@ -40,12 +40,12 @@ class Command(BaseCommand):
             try:
                 answer = operate.ask(id, actor=options["actor"], origin=origin_of_command())
             except OperatorError as refusal:
-                raise CommandError(f"{id}: {refusal}") from refusal
+                answer = Answer(Known.NOT_ASKED, str(refusal))
             failed += answer.known is Known.NOT_ASKED
             if options["json"]:
                 said = {"id": id, "known": answer.known.value, "said": answer.said}
                 self.stdout.write(json.dumps(said, ensure_ascii=False))
             else:
-                self.stdout.write(f"{id}: {WORDS[answer.known].format(said=answer.said)}")
+                self.stdout.write(f"{id}: {WORDS[answer.known].format(said=for_terminal(answer.said))}")
         if failed:
             raise CommandError(f"{failed} of {len(ids)} could not be asked")

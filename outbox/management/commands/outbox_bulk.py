@@ -47,8 +47,8 @@ class Command(BaseCommand):
     """Prepares and starts bulk operations, and does to them what operators do."""
 
     help = (
-        "Act on many failed messages at once. First say what: retry, handle, discard, undo; with --preview it is only "
-        "counted. Then list, show, watch, approve, pause, resume, cancel."
+        "Act on many failed messages at once. First say what: retry, edit, handle, discard, undo; with --preview it is "
+        "only counted. Then list, show, watch, approve, pause, resume, cancel."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -84,6 +84,8 @@ class Command(BaseCommand):
 
 def _chosen(options: dict[str, Any]) -> tuple[str, list[int]]:
     """Return the consumer and the ids of the messages that are asked for; they must be one consumer's."""
+    if options["limit"] < 1:
+        raise CommandError("--limit is 1 or more")
     rows = Message.objects.all()
     if options["ids"]:
         rows = rows.filter(pk__in=options["ids"])

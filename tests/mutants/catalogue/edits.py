@@ -65,7 +65,7 @@ MUTANTS = [
         "edit: only what was seen is done",
         Change(
             "admin/messages/admin.py",
-            'request.POST.get("seen") == digest',
+            'request.POST.get("seen") == editor.digest',
             'request.POST.get("seen")',
         ),
         red=[f"{PAGE}what_was_not_seen_is_not_done"],
@@ -164,7 +164,7 @@ MUTANTS = [
         "edit: what nobody touched in a form keeps its value",
         Change(
             "admin/messages/editing.py",
-            "(name in payload and _is_as_shown(field, payload[name], entered))",
+            "(name in payload and _is_as_shown(form[name], before, entered))",
             "entered is NotImplemented",
         ),
         red=[f"{PAGE}what_nobody_touched_keeps_its_very_value"],

@@ -100,6 +100,7 @@ def test_the_preview_says_of_each_sample_whether_the_change_fits(night: Client) 
     preview = prepare(night, all="1", **{**NOTHING, "rename": "winner = person"})
 
     assert text_of(preview).count("The change does not fit") == 1
+    assert text_of(preview).count("The change fits.") == 1
 
 
 def test_the_rest_is_said_after_the_run(night: Client) -> None:

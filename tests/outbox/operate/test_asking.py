@@ -275,3 +275,17 @@ def test_from_a_shell(question, capsys: pytest.CaptureFixture[str]) -> None:
     question(raise_a_timeout)
     with pytest.raises(CommandError, match="1 of 1 could not be asked"):
         call_command("outbox_ask", first.pk, actor="ada", json=True)
+
+
+def test_a_shell_asks_about_the_others_and_obeys_nothing_that_it_is_told(
+    question, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question(lambda message: "ORD\x1b[31m\n99: it has \u202e1")
+    without, asked = wins.failed("7", consumer=ISSUE), asked_rows.failed("8")
+
+    with pytest.raises(CommandError, match="1 of 2 could not be asked"):
+        call_command("outbox_ask", without.pk, asked.pk, asked.pk, actor="ada")
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{without.pk}: could not be asked: desk.issue has no question")
+    assert second == f"{asked.pk}: it has ORD\\u001b[31m 99: it has \\u202e1"

@@ -24,6 +24,7 @@ def test_a_payload_is_edited_by_the_keyboard_and_seen_before_it_is_retried(open_
     message = wins.failed("7")
     page = open_page(f"/admin/outbox/message/{message.pk}/change/")
 
+    assert violations(page) == []
     page.keyboard.press("e")
     page.get_by_label("Payload").fill('{"award": 17, "winner": "bob@example.com"}')
     page.get_by_label("Reason").fill("a typing error")

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -109,6 +110,7 @@ def test_what_was_not_seen_is_not_done(editor: Client) -> None:
 
     answer = post(editor, message, {**NEW, "winner": "eve@example.com"}, step="save", seen=seen)
 
+    assert "Not done yet" in text_of(answer)
     assert "eve@example.com" in text_of(answer)
     assert Message.objects.get().payload == OLD
 
@@ -230,6 +232,16 @@ def test_what_nobody_touched_keeps_its_very_value(shown: None, editor: Client) -
     }
 
 
+def test_a_blank_at_the_end_can_be_taken_away_and_new_lines_are_plain(shown: None, editor: Client) -> None:
+    message = wins.failed("7", payload={key: value for key, value in SHOWN.items() if key != "winner"} | {"note": "x "})
+
+    entered = as_browsers_send_it(note="x", winner="one\r\ntwo")
+    seen = seen_on(post(editor, message, **entered))
+    post(editor, message, step="save", seen=seen, **entered)
+
+    assert (Message.objects.get().payload["note"], Message.objects.get().payload["winner"]) == ("x", "one\ntwo")
+
+
 def test_a_locked_amount_may_stand_in_a_form(locked: str, editor: Client) -> None:
     message = wins.failed("7", consumer=locked, payload={**OLD, "award": 17.0})
 
@@ -312,9 +324,30 @@ def test_somebody_faster_is_named_and_what_was_typed_stays(editor: Client) -> No
 
     answer = post(editor, message, step="save", seen=seen)
 
-    assert "What it changes" in text_of(answer)  # it is another revision, so it is shown once more
-    assert "bob@example.com" in answer.content.decode()
+    assert "Bob retried the message since you looked" in text_of(answer)
+    assert "What you had entered" in text_of(answer)
+    assert "bob@example.com" in text_of(answer)
     assert Message.objects.get().payload == OLD
+
+
+@pytest.mark.parametrize("step", ["preview", "save"])
+def test_a_page_that_was_opened_earlier_does_not_undo_what_a_colleague_has_edited(editor: Client, step: str) -> None:
+    message = wins.failed("7")
+    seen = seen_on(post(editor, message))
+    operate.edit(message.pk, revision=0, payload={**OLD, "award": 18}, actor="bob", reason="another one")
+    Message.objects.filter(pk=message.pk).update(
+        status="failed", finished_at=message.due_at, exhausted_at=message.due_at, attempts=1
+    )
+
+    answer = post(editor, message, step=step, seen=seen)
+
+    assert "Bob edited the payload" in text_of(answer)
+    form = re.search(r'<textarea[^>]*name="payload"[^>]*>(.*?)</textarea>', answer.content.decode(), re.DOTALL)
+    assert form is not None
+    assert json.loads(unescape(form[1])) == {**OLD, "award": 18}
+    assert 'name="revision" value="1"' in answer.content.decode()
+    assert "bob@example.com" in text_of(answer)
+    assert Message.objects.get().payload == {**OLD, "award": 18}
 
 
 @pytest.mark.parametrize("lacks", ["edit_payload", "view_payload"])
