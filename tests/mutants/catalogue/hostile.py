@@ -12,7 +12,6 @@ REDONE = "has_its_chunk_redone_one_by_one"
 FAILS = f"{SUITE}test_whatever_a_handler_raises_or_leaves_open_is_a_failed_attempt_of_its_own"
 
 FORK = "delivery/hostile/test_fork::test_a_handler_that_forks_costs_its_neighbours_nothing"
-TIMER = "delivery/hostile/test_signals::test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing"
 PROCESS = "delivery/hostile/test_process::test_a_handler_that_harms_its_process_costs_its_neighbours_nothing"
 CONNECTION = "delivery/hostile/test_connections::test_a_handler_that_breaks_its_connection_costs_its_neighbours_nothing"
 EXCEPTION = "delivery/hostile/test_errors::test_a_handler_that_raises_costs_its_neighbours_nothing"
@@ -40,7 +39,7 @@ MUTANTS = [
     mutant(
         "a timer that a handler has left is stopped",
         Change("delivery/process_state.py", "signal.setitimer(signal.ITIMER_REAL, 0)", "pass"),
-        red=[f"{TIMER}[a timer is left that kills-atomic]"],
+        red=["delivery/hostile/test_signals::test_a_timer_that_is_left_is_stopped_before_the_next_call"],
     ),
     mutant(
         "a process that a handler has forked has none of its parent's sessions",

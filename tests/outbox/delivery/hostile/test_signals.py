@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from outbox.delivery import chunks
+from tests.harness.messages import publish_messages
 from tests.outbox.delivery.hostile.oracle import ATOMIC, Case, pairs
 
 pytestmark = pytest.mark.services
@@ -73,3 +75,27 @@ CASES = [
 @pytest.mark.parametrize(**pairs(CASES))
 def test_a_handler_that_plays_with_signals_costs_its_neighbours_nothing(judge, case, way):
     judge(case, way)
+
+
+@pytest.fixture
+def no_timer():
+    """Let the process be without a timer, as a worker's is; pytest's own goes on afterwards."""
+    rest = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, *rest)
+
+
+@pytest.mark.usefixtures("transactional_db", "dispatched", "no_timer")
+def test_a_timer_that_is_left_is_stopped_before_the_next_call(listen, caplog):
+    met = []
+
+    def handler(message):
+        met.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        signal.setitimer(signal.ITIMER_REAL, 600)
+
+    listen(handler)
+    chunks.deliver("test.till", publish_messages(3))
+
+    assert met == [0, 0, 0]
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert "left a timer running (SIGALRM); it is stopped" in caplog.text
