@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from django.utils.text import slugify
+
 from benchmarks.broker import delete_queues_and_exchanges, queue_depth
 from tests.harness.databases import Database
 from tests.harness.program import ROOT, Program
@@ -54,6 +56,11 @@ class Plan:
     """Where the code that it runs is checked out."""
 
     @property
+    def slug(self) -> str:
+        """The name as part of other names: of its database, its queues, its files."""
+        return slugify(self.name)
+
+    @property
     def package(self) -> str:
         """The Python package of its adapter."""
         return f"benchmarks.peers.{self.peer}"
@@ -66,7 +73,7 @@ class Contestant:
         self, plan: Plan, *, run: str, server: str, broker: str, python: str, folder: Path, template: str
     ) -> None:
         self.plan, self.broker, self.folder = plan, broker, folder
-        self.run = f"{run}-{plan.name.replace(' ', '-').replace('.', '')}"
+        self.run = f"{run}-{plan.slug}"
         self.database = Database(server, self.run.replace("-", "_"), template=template)
         self._python = python
         inherited = {name: value for name, value in os.environ.items() if name not in ("EMBEDDED", "STATE_DIR")}
@@ -104,22 +111,27 @@ class Contestant:
 
     def send_command(self, command: str, **arguments: Any) -> None:
         """Give the driver a command and do not wait for its answer."""
-        self._commands.write(json.dumps([command, arguments]) + "\n")
-        self._commands.flush()
+        try:
+            self._commands.write(json.dumps([command, arguments]) + "\n")
+            self._commands.flush()
+        except BrokenPipeError:
+            raise self._driver_ended() from None
 
     def receive_answer(self) -> Any:
         """Return the answer to the command given before; raise what went wrong with it."""
         while True:
             line = self._answers.readline()
             if not line:
-                log = self._driver_log.read_text(errors="replace")
-                raise self.round_failed(f"its driver ended:\n{log[-3000:]}")
+                raise self._driver_ended()
             if not line.startswith("{"):
                 continue  # what a peer prints
             answer = json.loads(line)
             if "error" in answer:
                 raise self.round_failed(answer["error"])
             return answer["answer"]
+
+    def _driver_ended(self) -> RoundFailed:
+        return self.round_failed(f"its driver ended:\n{self._driver_log.read_text(errors='replace')[-3000:]}")
 
     def call(self, command: str, **arguments: Any) -> Any:
         """Have the driver carry out a command and return its answer."""

@@ -1,13 +1,16 @@
 """What ``make bench`` makes of its rounds: medians, ratios, and a decision that a failed round cannot sweeten."""
 
 import json
+import os
 
 import pytest
 
 from benchmarks.chart import render_svg
 from benchmarks.contestant import Contestant, RoundFailed
+from benchmarks.contestants import BARE_ASYNC, CELERY_GEVENT, fanned_out, ordered_by
 from benchmarks.measurements import Measurement, Ratio, measure_in_turns, ratios_by_round
 from benchmarks.report import print_table
+from outbox.conf import PREFIX
 
 
 def figure(*rounds: float, contestant: str = "ours") -> Measurement:
@@ -122,3 +125,20 @@ def test_the_chart_has_a_line_for_each_step_and_both_colour_schemes():
     assert "message list: 33.0 ms" in drawn
     assert "10,000,000" in drawn
     assert "prefers-color-scheme: dark" in drawn
+
+
+@pytest.mark.parametrize("plan", [ordered_by(0, processes=1), fanned_out(3), CELERY_GEVENT, BARE_ASYNC])
+def test_every_contestant_has_a_prefix_that_the_settings_take(plan):
+    assert PREFIX.fullmatch(f"bench-0a1b2c-{plan.slug}")
+
+
+def test_a_driver_that_has_ended_is_said_with_its_last_words(tmp_path):
+    contestant = Contestant.__new__(Contestant)
+    contestant.plan, contestant._driver_log = ordered_by(0), tmp_path / "log"
+    contestant._driver_log.write_text("ImproperlyConfigured: no such prefix")
+    reading, writing = os.pipe()
+    os.close(reading)
+    contestant._commands = os.fdopen(writing, "w")
+
+    with pytest.raises(RoundFailed, match="no keys: its driver ended:\nImproperlyConfigured: no such prefix"):
+        contestant.send_command("clear_tables")
