@@ -52,6 +52,7 @@ class Lane:
     paced_at: float = field(default_factory=monotonic)
     ready: int = 0
     """How many calls to keep ready."""
+    hinted_at: float = float("-inf")
     said_at: float = float("-inf")
     said: tuple[int, int] = (0, 0)
 

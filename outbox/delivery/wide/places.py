@@ -8,6 +8,8 @@ from outbox.models import Places
 
 EVERY = 1.0
 """Seconds between two reports, while anything is under way."""
+HINT_EVERY = 0.2
+"""Seconds between two hints that go round while all places are taken; so long may a process that begins look on."""
 
 
 def say(worker: str, lane: Lane) -> None:
@@ -15,13 +17,14 @@ def say(worker: str, lane: Lane) -> None:
 
     While all are taken and more is due, a hint goes round, so that a process that has just begun takes its part.
     """
+    if lane.is_awake and not lane.room and monotonic() - lane.hinted_at >= HINT_EVERY:
+        lane.hinted_at = monotonic()
+        dispatcher.dispatch({lane.consumer.name: ()})
     said = len(lane.calls), lane.stuck
     if monotonic() - lane.said_at < EVERY or (said == lane.said == (0, 0)):
         return
     lane.said_at, lane.said = monotonic(), said
     Places.objects.say(lane.consumer.name, worker, width=lane.consumer.concurrency, taken=said[0], stuck=said[1])
-    if lane.is_awake and not lane.room:
-        dispatcher.dispatch({lane.consumer.name: ()})
 
 
 def take_back(worker: str) -> None:

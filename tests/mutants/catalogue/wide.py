@@ -37,6 +37,13 @@ MUTANTS = [
         red=[f"{READY}test_a_process_that_ends_gives_back_what_is_ready"],
     ),
     mutant(
+        "a full process hints several times a second, so that another takes its part",
+        Change("delivery/wide/places.py", "HINT_EVERY = 0.2", "HINT_EVERY = 1.0"),
+        red=[
+            f"{READY}test_a_process_whose_places_are_taken_hints_several_times_a_second_so_that_another_takes_its_part"
+        ],
+    ),
+    mutant(
         "what must not be lost is never kept ready",
         Change("delivery/wide/lanes.py", "keeps_none = self.consumer.at_most_once or", "keeps_none ="),
         red=[f"{READY}test_what_must_not_be_lost_or_has_a_rate_is_never_kept_ready"],

@@ -124,3 +124,22 @@ def a_lane(consumer):
     lane.calls.add(calls[0])
     lane.next.append(calls[1])
     return lane, calls
+
+
+def test_a_process_whose_places_are_taken_hints_several_times_a_second_so_that_another_takes_its_part(
+    till, listen, deliver, dispatched
+):
+    till.goes_on.clear()
+    consumer = listen(till, atomic=False, concurrency=1)
+    ids = publish_messages(3)
+    deliver(consumer, ids)
+    wait_for(lambda: till.called)
+    dispatched.clear()
+
+    wait_for(lambda: dispatched.count({"test.till": ()}) >= 4, within=2)
+
+    till.goes_on.set()
+    wait_for(all_are("success", ids))
+    dispatched.clear()
+    time.sleep(0.5)
+    assert dispatched == []
