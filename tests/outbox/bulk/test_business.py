@@ -34,8 +34,8 @@ def test_the_business_is_told_of_each_message_and_of_its_undoing(declare) -> Non
     heard = declare()
     messages = [told.failed(str(n)) for n in range(3)]
 
-    handled = go_on(started(verb=BulkVerb.HANDLE, outcome=HandledAs.COMPENSATED, evidence="vouchers of 3 May"))
-    go_on(started(selection.to_undo(handled), verb=BulkVerb.REOPEN))
+    handled = to_the_end(started(verb=BulkVerb.HANDLE, outcome=HandledAs.COMPENSATED, evidence="vouchers of 3 May"))
+    to_the_end(started(selection.to_undo(handled), verb=BulkVerb.REOPEN))
 
     assert [closing.message.pk for closing in heard] == [message.pk for message in messages] * 2
     assert {(each.outcome, each.evidence, each.actor) for each in heard} == {
