@@ -14,7 +14,7 @@ PAGES := .makegood/docs
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane lanes settings docs storm trials bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane lanes settings docs storm trials night bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -91,6 +91,9 @@ storm: $(VENV)/.tests ## 15 minutes of random faults and misbehaving handlers; S
 
 trials: $(VENV)/.tests ## kills and rates in great numbers, counted at the vendor; TRIALS_ARGS="ends rate once --times 20" (needs the services)
 	@$(RUN) -m tests.trials $(TRIALS_ARGS)
+
+night: $(VENV)/.tests ## a million messages, 100,000 of them failed, and one person in a real browser: about half an hour (needs the services)
+	@NIGHT=60000,39960,40,900000 $(RUN) tests/run.py -s tests/system/browser/test_one_night.py
 
 bench: $(VENV)/.tests ## measure it beside its peers, under 20 minutes (needs the services); BENCH_ARGS="drain latency --quick"
 	@$(RUN) -m benchmarks $(BENCH_ARGS)

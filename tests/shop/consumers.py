@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
+from tests.shop import night  # noqa: F401  # its consumers
 from tests.shop.misbehaviour import MISBEHAVIOUR
 from tests.shop.models import Effect, Stock, Tag
 from tests.shop.rehearsed import REHEARSED
