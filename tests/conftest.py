@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connections
 from django.test import TransactionTestCase
 from pytest_django.live_server_helper import LiveServer
 
+from tests.harness.databases import WAIT_FOR_NO_DISK
 from tests.harness.door import Door
 from tests.harness.emptying import empty_quickly
 from tests.outbox.delivery.hostile.table import print_cases
@@ -38,6 +41,17 @@ def ask_for_every_database(item: pytest.Item) -> None:
     if marker or {"db", "transactional_db", "django_db_setup"} & set(getattr(item, "fixturenames", ())):
         asked = marker.kwargs if marker else {}
         item.add_marker(pytest.mark.django_db(**{**asked, "databases": list(settings.DATABASES)}), append=False)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Make the test databases, in which no commit waits for the disk."""
+    with django_db_blocker.unblock():
+        for connection in connections.all():
+            if connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    cursor.execute(WAIT_FOR_NO_DISK.format(name=connection.settings_dict["NAME"]))
+                connection.close()  # a new session has it
 
 
 @pytest.fixture(scope="session", autouse=True)

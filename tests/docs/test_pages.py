@@ -200,7 +200,7 @@ def test_the_tutorial_leads_from_an_empty_folder_to_effects_that_are_there_once(
 @pytest.fixture
 def reader_of_adopting(tmp_path):
     """A project on PostgreSQL and RabbitMQ that knows nothing of the outbox; database and queues are its own."""
-    database = Database(os.environ["DATABASE_URL"].partition("?")[0], f"test_reader_{os.getpid()}")
+    database = Database(os.environ["DATABASE_URL"].partition("?")[0], f"test_reader_{os.getpid()}", durable=False)
     prefix, server = f"{ours.OUTBOX['PREFIX']}-reader", urlsplit(database.server)
     described = {"ENGINE": "django.db.backends.postgresql", "NAME": database.name, "HOST": server.hostname}
     described |= {"PORT": server.port or 5432, "USER": server.username or "postgres", "PASSWORD": server.password or ""}

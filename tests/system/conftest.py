@@ -25,7 +25,7 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def template() -> Iterator[Database]:
     """A database with all tables and a history of every status change, which is copied for each installation."""
-    database = Database(SERVER, f"{name_of_run()}_template")
+    database = Database(SERVER, f"{name_of_run()}_template", durable=False)
     try:
         migrate({**os.environ, "DATABASE_URL": database.url, "DJANGO_SETTINGS_MODULE": "tests.settings"})
         connection = psycopg2.connect(database.outside)
@@ -44,7 +44,7 @@ def install(template, tmp_path_factory) -> Iterator[Callable[..., Installation]]
     def open_one(**arguments):
         number = next(_numbers)
         return installed(
-            Database(SERVER, f"{name_of_run()}_{number}", template=template.name),
+            Database(SERVER, f"{name_of_run()}_{number}", template=template.name, durable=False),
             **{
                 "broker": BROKER,
                 "prefix": f"{settings.OUTBOX['PREFIX']}-faults{number}",

@@ -41,8 +41,7 @@ def _no_commit_is_refused(transactional_db: None) -> Iterator[None]:
 
 def switch(how: str) -> None:
     if connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL synchronous_commit = off")
+        with connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE outbox_unsettled {how} TRIGGER outbox_unsettled_refuse_commit")
 
 

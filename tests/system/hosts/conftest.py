@@ -28,7 +28,9 @@ def database() -> Iterator[Callable[[str], Database]]:
     made: list[Database] = []
 
     def make(name: str) -> Database:
-        made.append(Database(os.environ["DATABASE_URL"].partition("?")[0], f"test_stranger_{os.getpid()}_{name}"))
+        made.append(
+            Database(os.environ["DATABASE_URL"].partition("?")[0], f"test_stranger_{os.getpid()}_{name}", durable=False)
+        )
         return made[-1]
 
     yield make

@@ -29,7 +29,7 @@ def install(template: Database, tmp_path_factory: pytest.TempPathFactory) -> Cal
     def open_one(tables: Database = template) -> Iterator[Installation]:
         number = next(_numbers)
         with installed(
-            Database(SERVER, f"{name_of_run()}_running_{number}", template=tables.name),
+            Database(SERVER, f"{name_of_run()}_running_{number}", template=tables.name, durable=False),
             broker=settings.CELERY_BROKER_URL,
             prefix=f"{settings.OUTBOX['PREFIX']}-running{number}",
             folder=tmp_path_factory.mktemp(f"installation{number}"),
@@ -71,7 +71,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]
 @pytest.fixture(scope="module")
 def prizes(template: Database) -> Iterator[Database]:
     """A database with a raffle in which everybody wins, points or a coupon; it is copied for each raffle."""
-    database = Database(SERVER, f"{name_of_run()}_prizes", template=template.name)
+    database = Database(SERVER, f"{name_of_run()}_prizes", template=template.name, durable=False)
     try:
         manage({**os.environ, **SETTINGS, "DATABASE_URL": database.url}, "seed_awards")
         database.rows("UPDATE awards_campaign SET losing_weight = 0")
