@@ -108,6 +108,14 @@ class NotAllowed(OperatorError):
     """The operator lacks the permission, or the message is not in a state that allows the act."""
 
 
+class PermissionMissing(NotAllowed):
+    """The operator lacks ``permission``."""
+
+    def __init__(self, text: str, *, permission: str) -> None:
+        super().__init__(text)
+        self.permission = permission
+
+
 class EvidenceTaken(NotAllowed):
     """The order number or link proves another message already, which ``message_id`` names. Give this one its own."""
 

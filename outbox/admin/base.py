@@ -12,8 +12,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from outbox.admin.visible import show_all
-from outbox.conf import conf
 from outbox.errors import EvidenceTaken, OperatorError
+from outbox.operate.origin import origin_of
 
 
 class CarriedOut(Protocol):
@@ -121,16 +121,3 @@ def word_of(request: HttpRequest, name: str) -> str:
 def narrowed(**by: str) -> str:
     """Return the end of an address that narrows a list down: ``?tab=failed&consumer=…``, without what is empty."""
     return "?" + urlencode({name: value for name, value in by.items() if value})
-
-
-def origin_of(request: HttpRequest) -> str:
-    """Return the address the request came from, as the server saw it, or as our own outermost proxy did.
-
-    Of ``X-Forwarded-For`` only what our proxies wrote can be believed: each adds the address it was called from at the
-    end, and what stands before that may be forged.
-    """
-    addresses = [str(request.META.get("REMOTE_ADDR", ""))]
-    if conf().proxies:
-        forwarded = request.headers.get("X-Forwarded-For", "").split(",")
-        addresses = [*(address.strip() for address in forwarded if address.strip()), *addresses]
-    return addresses[max(len(addresses) - 1 - conf().proxies, 0)]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from outbox import audit
 from outbox.conf import conf
-from outbox.errors import Conflict, NotAllowed
+from outbox.errors import Conflict, NotAllowed, PermissionMissing
 from outbox.models import AuditEntry
 from outbox.operate import text_checks
 from outbox.operate.actions import NEED_NO_REASON, PERMISSIONS, Action
@@ -54,12 +54,13 @@ class OperatorAction:
         self.check_permission()
 
     def check_permission(self) -> None:
-        """Raise ``NotAllowed`` without a name or the permission."""
+        """Raise ``PermissionMissing`` without the permission, ``NotAllowed`` without a name."""
         permission = PERMISSIONS[self.verb]
         if not isinstance(self.actor, str) and not self.actor.has_perm(permission):
-            raise NotAllowed(
+            raise PermissionMissing(
                 _("You may not do this: it takes the permission “%(permission)s”. Ask a lead, or for the permission.")
-                % {"permission": permission}
+                % {"permission": permission},
+                permission=permission,
             )
         if not text_checks.check_text(self.actor_name, limit=ACTOR_LENGTH):
             raise NotAllowed(_("Say who is acting; the audit keeps the name."))

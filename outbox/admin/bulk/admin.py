@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox.admin import asking, rehearsing
-from outbox.admin.base import DeskAdmin, narrowed, origin_of
+from outbox.admin.base import DeskAdmin, narrowed
 from outbox.admin.bulk import forms, page
 from outbox.admin.messages.selection import read_picked
 from outbox.bulk import operations, selection
@@ -24,6 +24,7 @@ from outbox.models import BulkOperation
 from outbox.models.bulk import ACTIVE, BulkState, BulkVerb
 from outbox.models.row_ids import read_id
 from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.origin import origin_of
 
 PER_PAGE = 50
 CARRIED = ("verb", "pick", "group", "all", "consumer", "of")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
 from outbox.admin import asking, descriptions, formats, rehearsing
-from outbox.admin.base import DeskAdmin, narrowed, origin_of, word_of
+from outbox.admin.base import DeskAdmin, narrowed, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.forms import ActionForm
 from outbox.admin.messages import detail, editing, exporting, listing, selection
@@ -31,6 +31,7 @@ from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.asking import Answer, Known
 from outbox.operate.exports import check_export, note_export
 from outbox.operate.message_row import conflict_over
+from outbox.operate.origin import origin_of
 from outbox.topics import NAME_LENGTH
 
 FILTERS = "_changelist_filters"

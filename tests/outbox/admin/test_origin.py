@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client, RequestFactory
 
-from outbox.admin.base import origin_of
 from outbox.models import AuditEntry
+from outbox.operate.origin import origin_of
 from tests.harness.desk import wins
 from tests.outbox.admin.acting import url_of
 
