@@ -84,6 +84,10 @@ class Conf:
     is a bulk operation on messages that are worth more together."""
     proxies: int = 0
     """How many proxies of yours add to X-Forwarded-For; the audit then has the address that called the first."""
+    api_token_life: timedelta = timedelta(days=90)
+    """How long an API token may be valid at most."""
+    api_rate: int = 300
+    """Calls of the API that one token may make in a minute, all web processes together."""
     rescan_limit: timedelta = timedelta(seconds=15)
     """Age of the last rescan at which health is critical. A longer interval in the admin adds to it."""
     maintenance_limit: timedelta = timedelta(minutes=10)

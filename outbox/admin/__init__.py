@@ -18,8 +18,10 @@ if apps.is_installed("django.contrib.admin"):
     from outbox.admin.consumers.admin import ConsumerStateAdmin
     from outbox.admin.failures.admin import FailureGroupAdmin
     from outbox.admin.messages.admin import MessageAdmin
+    from outbox.admin.tokens.admin import ApiTokenAdmin
 
     __all__ += [
+        "ApiTokenAdmin",
         "AuditEntryAdmin",
         "BulkOperationAdmin",
         "ConsumerStateAdmin",

@@ -18,7 +18,7 @@ from outbox.admin import formats
 from outbox.admin.base import ReadOnlyAdmin
 from outbox.audit import PRUNED
 from outbox.models import AuditEntry, Heartbeat
-from outbox.operate.actions import BULK_STATE, Action
+from outbox.operate.actions import API_REFUSED, BULK_STATE, Action
 
 ENTRIES_COUNTED = 10_000
 
@@ -47,7 +47,8 @@ class ActionFilter(admin.SimpleListFilter):
 
     def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
         """Offer every act."""
-        return [*((act.value, str(act.label)) for act in Action), (PRUNED, _("remove old entries"))]
+        others = [(PRUNED, _("remove old entries")), (API_REFUSED, _("a refused call of the API"))]
+        return [*((act.value, str(act.label)) for act in Action), *others]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
         """Keep the act that was chosen."""
@@ -89,6 +90,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
             return _("remove old entries")
         if entry.action == BULK_STATE:
             return _("bulk operation: a change of state by itself")
+        if entry.action == API_REFUSED:
+            return _("a refused call of the API")
         return str(Action(entry.action).label) if entry.action in Action.values else entry.action
 
     def get_urls(self) -> list[URLPattern]:

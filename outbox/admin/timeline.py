@@ -13,6 +13,7 @@ from outbox.admin.tones import OF_ATTEMPT, Tone
 from outbox.models import Attempt, AuditEntry, BulkItem, Evidence, GroupState, HandledAs, Message, Resolution, Status
 from outbox.models.bulk import ItemResult
 from outbox.operate.actions import Action
+from outbox.operate.tokens import is_by_token
 from outbox.operate.wording import describe_entry as tell_act
 from outbox.operate.wording import format_datetime
 
@@ -132,7 +133,8 @@ def action_event(entry: AuditEntry, texts: Mapping[str, str] | None = None) -> E
     """Return what a person did, as one line of a story; ``texts`` has those of the evidence by their seals."""
     reason = _("What was written here was erased.") if entry.is_erased else entry.reason
     changes = _changes(entry.before, entry.after, texts or {})
-    return Event(entry.at, Tone.PERSON, tell_act(entry), reason, changes=changes)
+    by_token = entry.origin if is_by_token(entry.origin) else ""
+    return Event(entry.at, Tone.PERSON, tell_act(entry), reason, worker=by_token, changes=changes)
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, str]) -> list[str]:

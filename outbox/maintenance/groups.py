@@ -34,9 +34,11 @@ LEAD = [
     "export_message",
     "erase_message",
     "pause_consumer",
+    "view_apitoken",
+    "manage_apitoken",
     "view_audit",
 ]
-AUDITOR = [*VIEWER, "export_message", "view_audit"]
+AUDITOR = [*VIEWER, "export_message", "view_apitoken", "view_audit"]
 GROUPS = {"Outbox viewer": VIEWER, "Outbox operator": OPERATOR, "Outbox lead": LEAD, "Outbox auditor": AUDITOR}
 """The groups with their permissions. Their names begin with ours: a host has operators of its own."""
 

@@ -12,6 +12,7 @@ key is known to have been published.
 | figures per minute | ``KEEP_STATS``, by ``rollup``; the totals stay |
 | previews of bulk operations; items of those that ended | a day; ``KEEP_ITEMS``. The operations stay |
 | the audit | ``KEEP_AUDIT``, for ever unless it is set |
+| answers to calls of the API that had a key | a day. The tokens stay |
 """
 
 import logging
@@ -31,6 +32,7 @@ from outbox.maintenance import removal
 from outbox.memory import Memory
 from outbox.models import (
     Alert,
+    ApiAnswer,
     Attempt,
     Evidence,
     FailureCount,
@@ -40,6 +42,7 @@ from outbox.models import (
     PayloadVersion,
     Places,
 )
+from outbox.models.api import ANSWERS_KEPT
 from outbox.models.queryset import MessageQuerySet
 from outbox.monitoring.planned import must_take_over
 
@@ -183,6 +186,7 @@ def _prune_small_tables() -> None:
     groups = _prune_failure_groups(keep)
     bulk_pruning.prune()
     Places.objects.filter(at__lt=Now() - LOST_PLACES).delete()
+    ApiAnswer.objects.filter(at__lt=Now() - ANSWERS_KEPT).delete()
     entries = 0 if conf().keep_audit == FOR_EVER else audit.prune_entries(older_than=conf().keep_audit)
     if alerts or groups or entries:
         log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alerts, groups, entries)

@@ -949,6 +949,62 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('operation', 'consumer'), name='outbox_bulkconsumer_once'), models.UniqueConstraint(condition=models.Q(('runs', True)), fields=('consumer',), name='outbox_bulkconsumer_alone')],
             },
         ),
+        migrations.CreateModel(
+            name="ApiToken",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                ("owner", models.CharField(max_length=150, verbose_name="acts for")),
+                ("owner_key", models.CharField(editable=False, max_length=64)),
+                ("prefix", models.CharField(max_length=10, verbose_name="begins with")),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("scopes", models.JSONField(default=list, verbose_name="scopes")),
+                ("made_by", models.CharField(max_length=150, verbose_name="made by")),
+                (
+                    "made_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="made"),
+                ),
+                ("expires_at", models.DateTimeField(verbose_name="valid until")),
+                ("last_used_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
+                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked")),
+                (
+                    "revoked_by",
+                    models.CharField(blank=True, default="", max_length=150, verbose_name="revoked by"),
+                ),
+                ("full_at", models.DateTimeField(blank=True, editable=False, null=True)),
+            ],
+            options={
+                "verbose_name": "API token",
+                "verbose_name_plural": "API tokens",
+                "permissions": [("manage_apitoken", "Can make and revoke API tokens")],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="ApiAnswer",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=200)),
+                ("call", models.CharField(max_length=64)),
+                ("answer", models.JSONField(default=dict)),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True),
+                ),
+                (
+                    "token",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.apitoken"
+                    ),
+                ),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("token", "key"), name="outbox_apianswer_once")
+                ],
+            },
+        ),
         migrations.RunPython(on_postgresql(STORAGE), on_postgresql(DEFAULTS)),
         migrations.RunPython(on_postgresql(GUARD), on_postgresql(NO_GUARD)),
         migrations.RunPython(on_postgresql(COMMIT_GUARD), on_postgresql(NO_COMMIT_GUARD)),

@@ -1,6 +1,7 @@
 """The tables of the outbox: the message table is the truth, everything else serves it."""
 
 from outbox.models.alert import Alert
+from outbox.models.api import ApiAnswer, ApiToken, Scope
 from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
 from outbox.models.bulk import BulkConsumer, BulkItem, BulkOperation
@@ -16,6 +17,8 @@ from outbox.models.status import HandledAs, Resolution, Status
 
 __all__ = [
     "Alert",
+    "ApiAnswer",
+    "ApiToken",
     "Attempt",
     "AttemptOutcome",
     "AuditEntry",
@@ -36,6 +39,7 @@ __all__ = [
     "PayloadVersion",
     "Places",
     "Resolution",
+    "Scope",
     "Status",
     "TotalStat",
 ]

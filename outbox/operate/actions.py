@@ -34,6 +34,8 @@ class Action(TextChoices):
     BULK_PAUSE = "bulk_pause", gettext_lazy("pause a bulk operation")
     BULK_RESUME = "bulk_resume", gettext_lazy("let a bulk operation go on")
     BULK_CANCEL = "bulk_cancel", gettext_lazy("cancel a bulk operation")
+    TOKEN_MAKE = "token_make", gettext_lazy("make an API token")
+    TOKEN_REVOKE = "token_revoke", gettext_lazy("revoke an API token")
 
 
 PERMISSIONS = {
@@ -58,6 +60,8 @@ PERMISSIONS = {
     Action.BULK_PAUSE: "outbox.bulk_message",
     Action.BULK_RESUME: "outbox.bulk_message",
     Action.BULK_CANCEL: "outbox.bulk_message",
+    Action.TOKEN_MAKE: "outbox.manage_apitoken",
+    Action.TOKEN_REVOKE: "outbox.manage_apitoken",
 }
 
 BULK_ACTIONS = (
@@ -71,6 +75,8 @@ BULK_ACTIONS = (
 
 BULK_STATE = "bulk_state"
 """The action under which the audit keeps what a bulk operation did by itself."""
+API_REFUSED = "api_refused"
+"""The action under which the audit keeps that a program asked for what its token, or its owner, does not permit."""
 
 NEED_NO_REASON = frozenset({Action.ASK, Action.EXPORT, Action.REVEAL, Action.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from outbox.audit import PRUNED
 from outbox.models import AuditEntry, FailureGroup
-from outbox.operate.actions import BULK_STATE, Action
+from outbox.operate.actions import API_REFUSED, BULK_STATE, Action
 
 ACTION_SENTENCES = {
     Action.RETRY: gettext_lazy("%(actor)s retried the message"),
@@ -33,6 +33,8 @@ ACTION_SENTENCES = {
     Action.BULK_PAUSE: gettext_lazy("%(actor)s paused the bulk operation"),
     Action.BULK_RESUME: gettext_lazy("%(actor)s let the bulk operation go on"),
     Action.BULK_CANCEL: gettext_lazy("%(actor)s cancelled the rest of the bulk operation"),
+    Action.TOKEN_MAKE: gettext_lazy("%(actor)s made the API token"),
+    Action.TOKEN_REVOKE: gettext_lazy("%(actor)s revoked the API token"),
 }
 
 
@@ -47,6 +49,8 @@ def describe_entry(entry: AuditEntry) -> str:
         return ACTION_SENTENCES[Action(entry.action)] % {"actor": entry.actor}
     if entry.action == BULK_STATE:
         return _("The bulk operation changed its state by itself")
+    if entry.action == API_REFUSED:
+        return _("A call of the API for %(actor)s was refused") % {"actor": entry.actor}
     if entry.action == PRUNED:
         return _("The oldest entries were removed: %(count)s") % {"count": entry.before.get("entries")}
     return f"{entry.actor}: {entry.action}"

@@ -175,6 +175,11 @@ def _encode_cursor(position: Position) -> str:
     return "_".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in position)
 
 
+def is_cursor(tab: Tab, text: str) -> bool:
+    """Tell whether a page of the tab begins or ends there."""
+    return _decode_cursor(tab, text) is not None
+
+
 def _decode_cursor(tab: Tab, cursor: str) -> Position | None:
     """Read a cursor back; None if there is none or it is none of this tab's."""
     *times, last = cursor.split("_")

@@ -21,9 +21,20 @@ from django.utils import timezone
 from awards.models import Award, Coupon, PointsAccount, PointsEntry, VendorOrder
 from outbox import audit, registry
 from outbox.admin.messages import listing, tabs
-from outbox.models import AuditEntry, BulkOperation, ConsumerState, FailureGroup, Heartbeat, Message, MinuteStat, Places
+from outbox.models import (
+    ApiToken,
+    AuditEntry,
+    BulkOperation,
+    ConsumerState,
+    FailureGroup,
+    Heartbeat,
+    Message,
+    MinuteStat,
+    Places,
+)
 from outbox.operate.actions import Action
 from tests.awards import given
+from tests.harness.api import program_of
 from tests.harness.bulk import prepared
 from tests.harness.rows import Rows, attempt
 
@@ -69,6 +80,9 @@ PAGES: dict[str, str] = {
     "bulk operations, previews": "/admin/outbox/bulkoperation/?tab=drafts",
     "bulk operation": "/admin/outbox/bulkoperation/{operation}/change/",
     "bulk operation, a list": "/admin/outbox/bulkoperation/prepare/",
+    "tokens": "/admin/outbox/apitoken/",
+    "token": "/admin/outbox/apitoken/{token}/change/",
+    "token, new": "/admin/outbox/apitoken/make/",
     "consumers": "/admin/outbox/consumerstate/",
     "consumer": "/admin/outbox/consumerstate/{consumer}/change/",
     "consumer that is paused": "/admin/outbox/consumerstate/{paused}/change/",
@@ -222,6 +236,7 @@ def places(business: dict[str, Any]) -> dict[str, Any]:
         "behind": rows.get(key="behind").pk,
         "entry": AuditEntry.objects.latest("pk").pk,
         "operation": (BulkOperation.objects.first() or prepared()).pk,
+        "token": (ApiToken.objects.first() or program_of(User.objects.get(username="ada")).token).pk,
     }
 
 

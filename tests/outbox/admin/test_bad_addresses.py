@@ -22,6 +22,8 @@ ADDRESSES = [
     "consumerstate/%00/change/",
     "bulkoperation/%00/change/",
     "bulkoperation/?tab=%00&page=%00",
+    "apitoken/%00/change/",
+    "apitoken/?page=%00",
     "auditentry/?act=%00",
     "auditentry/?q=%00",
 ]

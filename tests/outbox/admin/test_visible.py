@@ -8,7 +8,8 @@ from django.urls import reverse
 
 from outbox import operate
 from outbox.admin.visible import make_visible
-from outbox.models import ConsumerState
+from outbox.models import ApiToken, ConsumerState
+from tests.harness.api import program_of
 from tests.harness.bulk import prepared
 from tests.harness.desk import ISSUE, failure_group, user, wins
 
@@ -33,6 +34,8 @@ def pages(client: Client) -> dict[str, Any]:
     ConsumerState.objects.create(consumer=ISSUE, paused_by=TURNED, paused_reason=TURNED, paused_at=message.created_at)
     operate.discard(wins.failed("8").pk, revision=0, actor="ada", reason="x")
     operation = prepared()
+    token = program_of(user("ben"), name="night job").token
+    ApiToken.objects.update(name=TURNED, owner=TURNED)
     addresses = {
         "queue": reverse("admin:outbox_message_changelist"),
         "message": reverse("admin:outbox_message_change", args=[message.pk]),
@@ -43,6 +46,8 @@ def pages(client: Client) -> dict[str, Any]:
         "consumer": reverse("admin:outbox_consumerstate_change", args=[ISSUE]),
         "audit": reverse("admin:outbox_auditentry_changelist"),
         "bulk": reverse("admin:outbox_bulkoperation_change", args=[operation.pk]),
+        "tokens": reverse("admin:outbox_apitoken_changelist"),
+        "token": reverse("admin:outbox_apitoken_change", args=[token.pk]),
     }
     return {name: client.get(address) for name, address in addresses.items()}
 
@@ -53,4 +58,4 @@ def test_no_page_shows_it(pages: dict[str, Any]) -> None:
     assert {name: status for name, (status, _text) in found.items() if status != 200} == {}
     assert [name for name, (_status, text) in found.items() if "\u202e" in text] == []
     shows = {name for name, (_status, text) in found.items() if "U+202E" in text}
-    assert shows >= {"queue", "message", "edit", "groups", "group", "consumer", "audit", "bulk"}
+    assert shows >= {"queue", "message", "edit", "groups", "group", "consumer", "audit", "bulk", "tokens", "token"}
