@@ -22,7 +22,7 @@ PYTHONS = ["3.13", "3.12", "3.14"]
 DRIVERS = {"psycopg2": [], "psycopg3": ["psycopg[binary,pool]==3.3.9"]}
 """What is installed for a driver beside psycopg2, which the tests themselves use; Django prefers psycopg 3."""
 TOOLS = re.compile(
-    r"(pytest|hypothesis|psutil|eventlet|gevent|playwright|axe-playwright|tinycss2|check-jsonschema|hatchling)[\w-]*=="
+    r"(pytest|hypothesis|psutil|eventlet|gevent|playwright|axe-playwright|schemathesis|tinycss2|check-jsonschema|hatchling)[\w-]*=="
 )
 """What the suite imports of tests/requirements.txt; the rest are linters."""
 WORKS = "import ensurepip, sqlite3, sys; print('%d.%d' % sys.version_info[:2])"

@@ -12,5 +12,6 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}awards/icon.svg")),
     path("admin/", admin.site.urls),
     path("", include("outbox.urls")),
+    path("outbox/api/", include("outbox.api.urls")),
     path("", include("awards.urls")),
 ]

@@ -25,6 +25,8 @@ COMMANDS = {
 ACTIVATED = re.compile(r"python3? -m venv \S+|\. \S+/bin/activate|source \S+/bin/activate")
 """Done already: the tests run in a virtualenv that has what ``pip install`` would bring."""
 
+READY = {" beat": "beat: Starting", " runserver": "Quit the server"}
+"""What a program says once it is ready, where that is not "ready."."""
 MAKE = re.compile(r"make [a-z]+\b")
 
 PYTHON = "import django\n\ndjango.setup()\n"
@@ -123,7 +125,7 @@ class Reader:
         argv = ["bash", "-c", f"cd '{self.folder}' && exec {command}"]
         program = Program(block.terminal, argv, environment=self.environment, log=log)
         self.terminals.append(program)
-        program.wait_for("beat: Starting" if " beat" in command else "ready.")
+        program.wait_for(next((said for word, said in READY.items() if word in command), "ready."))
 
     def _run(self, argv: list[str], where: str) -> str:
         done = subprocess.run(

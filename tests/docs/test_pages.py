@@ -14,6 +14,7 @@ from tests.docs import commands, surroundings
 from tests.docs.reader import Reader
 from tests.harness.databases import Database
 from tests.harness.manual import Block, blocks, page, pages
+from tests.harness.ports import free_port
 
 CHECKED_ONLY = {
     "bulk": "they act on messages of the reader's; tests/outbox/bulk runs each command",
@@ -168,9 +169,21 @@ PROOFS = {
 """What must be true once a page's blocks stand in the project: the code does what the page says of it."""
 
 
+ONE_FAILED = """
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.db.models.functions import Now
+User.objects.create_superuser("anna", password="secret")
+with transaction.atomic():
+    publish("order.paid", key=order.pk, payload={"account": account.pk, "points": 120})
+given_up = {"attempts": F("attempt_limit"), "finished_at": Now(), "exhausted_at": Now()}
+Message.objects.update(status="failed", **given_up)
+"""
+"""Somebody for whom a program may act, and a message for it to act on."""
 RUN_BY = {
     "tutorial": "test_the_tutorial_leads_from_an_empty_folder_to_effects_that_are_there_once",
     "adopt": "test_who_follows_the_page_on_adopting_has_his_messages_delivered",
+    "api": "test_the_calls_of_the_page_on_the_api_are_answered",
     **dict.fromkeys(PROOFS, "test_the_code_of_a_page_does_what_it_says"),
 }
 """Pages whose code is run, and the test below that does it."""
@@ -239,6 +252,20 @@ def test_who_follows_the_page_on_adopting_has_his_messages_delivered(reader_of_a
         """python manage.py shell -c "import logging; logging.getLogger('x').error('told')" """, where="the log"
     )
     assert line in said
+
+
+@pytest.mark.processes
+def test_the_calls_of_the_page_on_the_api_are_answered(adopted, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(adopted, folder)
+    environment = {"DJANGO_SETTINGS_MODULE": "myproject.settings"}
+    with Reader(folder, environment=environment, prelude=surroundings.PRELUDE) as reader:
+        reader.replaced = {"8000": str(free_port())}
+        reader.python(ONE_FAILED, where="what has failed before the page begins")
+        reader.follow(blocks(page("api")))
+
+        [program] = reader.terminals
+        assert program.is_running()
 
 
 @pytest.mark.parametrize("name", PROOFS)

@@ -2,6 +2,7 @@
 
 from tests.mutants.catalogue import (
     after_publishing,
+    api,
     audit,
     broker,
     bulk,
@@ -26,6 +27,7 @@ from tests.mutants.catalogue import (
 __all__ = ["MUTANTS"]
 
 MUTANTS = [
+    *api.MUTANTS,
     *audit.MUTANTS,
     *after_publishing.MUTANTS,
     *broker.MUTANTS,
