@@ -1,4 +1,4 @@
-"""Who has taken messages out of the desk, as a file."""
+"""Who has taken a list out of the desk, as a file."""
 
 from collections.abc import Mapping
 
@@ -14,12 +14,12 @@ def check_export(actor: Actor) -> None:
     OperatorAction(Action.EXPORT, actor, "", "").check()
 
 
-def note_export(what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:
-    """Note in the audit who exports what: the list as it was narrowed down, and the format.
+def note_export(list_name: str, what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:
+    """Note in the audit who exports what: the list (``messages``, ``audit``), as it was narrowed down, and the format.
 
     Raises ``NotAllowed`` without the permission.
     """
     action = OperatorAction(Action.EXPORT, actor, "", origin)
     action.check()
     with transaction.atomic(using=conf().database):
-        action.record("messages", before={}, after={name: value for name, value in what.items() if value})
+        action.record(list_name, before={}, after={name: value for name, value in what.items() if value})

@@ -14,15 +14,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
-from outbox.admin import asking, descriptions, formats, rehearsing
+from outbox.admin import asking, descriptions, formats, rehearsing, sheets
 from outbox.admin.base import DeskAdmin, narrowed, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.forms import ActionForm
 from outbox.admin.messages import detail, editing, exporting, listing, selection
 from outbox.admin.messages.editing import EditForm
-from outbox.admin.messages.periods import PERIODS, span_of
 from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs, count_within
 from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
+from outbox.admin.periods import PERIODS, span_of
 from outbox.errors import NotAllowed, OperatorError
 from outbox.models import FailureGroup, Message, Status
 from outbox.models.row_ids import read_id
@@ -111,7 +111,7 @@ class MessageAdmin(DeskAdmin):
             "bulk_verbs": bulk_forms.offered_verbs(request.user) if tab.slug == "failed" and not text else [],
             "exports": [
                 (name, self._export_url(request, name))
-                for name in (exporting.offered_formats() if found.rows and not text else [])
+                for name in (sheets.offered_formats() if found.rows and not text else [])
                 if request.user.has_perm(PERMISSIONS[Action.EXPORT])
             ],
             "picked_verbs": bulk_forms.verbs_for_picked(request.user),
@@ -135,7 +135,7 @@ class MessageAdmin(DeskAdmin):
         if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
             if not may_rehearse:
                 raise PermissionDenied
-            rehearsed = rehearsing.rehearse_message(found.message)
+            rehearsed = rehearsing.rehearse_message(found.message, actor=request.user, origin=origin_of(request))
         elif request.method == "POST" and request.POST.get("act") == asking.ASK:
             if not may_ask:
                 raise PermissionDenied
@@ -197,7 +197,7 @@ class MessageAdmin(DeskAdmin):
             "business": described.label if described else f"{message.topic} {message.key}",
             "last_error": formats.describe_failure(message),
             "page": page,
-            "rehearsed": page.editor.rehearse(request.user) if page.changes else None,
+            "rehearsed": page.editor.rehearse(request.user, origin=origin_of(request)) if page.changes else None,
             "list_url": self._list_url(request),
             "message_url": message_url,
             "here": request.get_full_path(),
@@ -259,7 +259,7 @@ class MessageAdmin(DeskAdmin):
         """Give the queue, as it is narrowed down, as a file."""
         self.check_view_permission(request)
         form = request.GET.get("format", "csv")
-        if form not in exporting.offered_formats():
+        if form not in sheets.offered_formats():
             raise Http404
         tab, scope = self._narrowed(request)
         what = {
@@ -276,7 +276,7 @@ class MessageAdmin(DeskAdmin):
             return HttpResponseRedirect(self._list_url(request))
         # Noted when the file is made: until a request's transaction is over, nobody else writes to the audit.
         file = exporting.respond(tab, scope, form=form)
-        note_export(what, actor=request.user, origin=origin_of(request))
+        note_export("messages", what, actor=request.user, origin=origin_of(request))
         return file
 
     def _narrowed(self, request: HttpRequest) -> tuple[Tab, Scope]:

@@ -135,7 +135,7 @@ MUTANTS = [
     ),
     mutant(
         "export: no cell is a formula",
-        Change("admin/messages/exporting.py", "if text.startswith(FORMULA)", "if text.startswith('~')"),
+        Change("admin/sheets.py", "if text.startswith(FORMULA)", "if text.startswith('~')"),
         red=["admin/messages/test_exporting::test_nothing_that_begins_like_a_formula_is_one"],
     ),
     mutant(

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from outbox.admin.messages import exporting
+from outbox.admin import sheets
 from outbox.models import AuditEntry
 from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
 
@@ -97,7 +97,7 @@ def test_a_workbook_has_the_same_rows_and_no_formula(auditor: Client) -> None:
 
 def test_without_the_package_there_is_no_workbook(auditor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     wins.failed("7")
-    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
+    monkeypatch.setattr(sheets, "find_spec", lambda name: None)
 
     assert auditor.get(EXPORT, {"format": "xlsx"}).status_code == 404
     page = auditor.get(reverse("admin:outbox_message_changelist")).content.decode()
@@ -133,7 +133,7 @@ def test_another_format_is_not_there(auditor: Client, form: str) -> None:
 
 
 def test_a_file_ends_at_its_limit(auditor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "MOST", 3)
+    monkeypatch.setattr(sheets, "MOST", 3)
     for number in range(5):
         wins.pending(str(number), consumer=ORDER if number % 2 else ISSUE)
 

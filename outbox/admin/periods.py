@@ -1,4 +1,4 @@
-"""How far back the queue looks: a few spans, by the moment that matters in each tab."""
+"""How far back a list looks: a few spans, by the moment that matters in it."""
 
 from collections.abc import Mapping
 from datetime import timedelta
