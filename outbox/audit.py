@@ -7,8 +7,10 @@ are erased are noted in the same way.
 
 import secrets
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain, takewhile
+from itertools import takewhile
+from time import monotonic
 from typing import Any
 
 from django.db import connections, transaction
@@ -20,6 +22,8 @@ from outbox.models import AuditEntry
 
 ASKED = "ask"
 """The action of whoever has asked the other side, which changes nothing."""
+REHEARSED = "rehearse"
+"""The action of whoever has had messages called and rolled back, which changes nothing either."""
 PRUNED = "prune"
 """The action under which the engine notes that the oldest entries were removed. Nobody does this by hand."""
 ERASED = "erase"
@@ -82,7 +86,7 @@ def last_digest() -> str:
 
 def last_act_on(message_id: int) -> AuditEntry | None:
     """Return the newest entry about a message that changed it, if there is one."""
-    changed = AuditEntry.objects.filter(message_id=message_id).exclude(after={}).exclude(action=ASKED)
+    changed = AuditEntry.objects.filter(message_id=message_id).exclude(after={}).exclude(action__in=[ASKED, REHEARSED])
     return changed.order_by("-id").first()
 
 
@@ -104,33 +108,92 @@ def in_pages(entries: QuerySet[AuditEntry]) -> Iterator[AuditEntry]:
         last = page[-1].pk
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How far the chain was checked: the last entry that fits with its hash, and how many were looked at so far.
+
+    ``broken`` is the entry that does not fit, ``at_end`` whether there was no further entry.
+    """
+
+    last_id: int = 0
+    last_digest: str = ""
+    entries: int = 0
+    broken: int | None = None
+    at_end: bool = False
+
+
 def verify_chain() -> AuditEntry | None:
-    """Read the whole chain and return the first entry that does not fit, or None if every one does.
+    """Check the whole chain at once, and return the first entry that does not fit, or None if every one does."""
+    checked = check_further(Checked())
+    return None if checked.broken is None else AuditEntry.objects.filter(pk__gte=checked.broken).first()
+
+
+def check_further(checked: Checked, *, seconds: float = float("inf")) -> Checked:
+    """Go on with the check of the chain for about so long, a page a statement, and return how far it has come.
 
     An entry does not fit if its content no longer gives its hash, or if it does not follow the entry before it (one
     was changed, removed or put in between). The first must follow what ``prune_entries`` has noted as the last it
     removed, and texts that are not there must be noted by ``erase_texts``. Entries cut off at the end cannot be seen
-    from the chain alone.
+    from the chain alone; but the last that was checked must still be there when the check goes on.
     """
-    beginning = _beginning()
-    entries = in_pages(AuditEntry.objects.all())
-    first = next(entries, None)
-    # Somebody may be pruning: the chain begins where it did before it was read, or where it does now.
-    if first is None or first.previous not in (beginning, _beginning()):
-        return first
-    previous = first.previous
-    empty: dict[int, AuditEntry] = {}
-    for entry in chain([first], entries):
+    until = monotonic() + seconds
+    if not checked.last_id:
+        checked = replace(checked, last_digest=_removed()[1])
+    while True:
+        page = list(AuditEntry.objects.filter(pk__gt=checked.last_id).order_by("pk")[:PAGE])
+        # Somebody may be pruning: the chain begins where it did, or where it does by now.
+        follows = _may_follow(checked)
+        if follows is None:
+            return replace(checked, broken=checked.last_id)
+        if not page:
+            return replace(checked, at_end=True)
+        fitting = _count_fitting(page, {follows, checked.last_digest})
+        last = page[fitting - 1] if fitting else None
+        if last is not None:
+            checked = replace(
+                checked, last_id=last.pk, last_digest=last.digest, entries=checked.entries + fitting, at_end=False
+            )
+        if fitting < len(page):
+            return replace(checked, broken=page[fitting].pk)
+        if len(page) < PAGE:
+            return replace(checked, at_end=True)
+        if monotonic() >= until:
+            return checked
+
+
+def is_there_or_pruned(checked: Checked) -> bool:
+    """Tell whether the last entry that was checked is there as it was, or is noted as removed by ``prune_entries``."""
+    return _may_follow(checked) is not None
+
+
+def _may_follow(checked: Checked) -> str | None:
+    """Return the hash that the next entry must follow; None if the last that was checked is not there any more."""
+    digest = AuditEntry.objects.filter(pk=checked.last_id).values_list("digest", flat=True).first()
+    if digest is not None:
+        return digest if digest == checked.last_digest else None
+    last_id, last_digest = _removed()
+    return last_digest if last_id >= checked.last_id else None
+
+
+def _count_fitting(page: Sequence[AuditEntry], first_follows: Collection[str]) -> int:
+    """Return how many entries fit, from the first on."""
+    previous = first_follows
+    for number, entry in enumerate(page):
         texts_fit = entry.is_erased or entry.texts_digest == entry.texts_sealed()
-        if entry.previous != previous or entry.digest != entry.sealed() or not texts_fit:
-            return entry
-        previous = entry.digest
-        if entry.is_erased:
-            empty[entry.pk] = entry
-        elif entry.action == ERASED:
-            for id in entry.before["entries"]:
-                empty.pop(id, None)
-    return next(iter(empty.values()), None)
+        if entry.previous not in previous or entry.digest != entry.sealed() or not texts_fit:
+            return number
+        previous = {entry.digest}
+    erased = {entry.pk: number for number, entry in enumerate(page) if entry.is_erased}
+    unnoted = set(erased).difference(*_noted_as_erased(page[0].pk)) if erased else ()
+    return min((erased[id] for id in unnoted), default=len(page))
+
+
+def _noted_as_erased(since: int) -> Iterator[list[int]]:
+    """Give the ids that each erasure has noted, from an entry on. Whether a note is genuine, its own seal says."""
+    notes = AuditEntry.objects.filter(action=ERASED, pk__gt=since).order_by("pk")
+    for before in notes.values_list("before", flat=True):
+        ids = before.get("entries") if isinstance(before, dict) else None
+        yield [id for id in ids if isinstance(id, int)] if isinstance(ids, list) else []
 
 
 def erase_texts(message_ids: Collection[int], *, actor: str, origin: str, subject: str, reason: str) -> None:
@@ -204,10 +267,13 @@ def _allow(what: str, value: str) -> None:
             cursor.execute("SELECT set_config(%s, %s, true)", [what, value])
 
 
-def _beginning() -> str:
-    """Return the hash that the first entry must follow."""
+def _removed() -> tuple[int, str]:
+    """Return id and hash of the last entry that ``prune_entries`` has noted as removed: the first must follow it."""
     noted = acts_about(ITSELF, PRUNED).first()
-    return noted.before["last_hash"] if noted else GENESIS
+    if noted is None or not isinstance(noted.before, dict):
+        return 0, GENESIS
+    last_id = noted.before.get("last_id")
+    return last_id if isinstance(last_id, int) else 0, str(noted.before.get("last_hash", GENESIS))
 
 
 def _wait_for_turn() -> None:

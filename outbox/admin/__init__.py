@@ -13,10 +13,11 @@ from outbox.admin.finders import find
 __all__ = ["Description", "Fact", "admin_url", "describe", "edit_form", "find"]
 
 if apps.is_installed("django.contrib.admin"):
-    from outbox.admin.audit import AuditEntryAdmin, HeartbeatAdmin
+    from outbox.admin.audit.admin import AuditEntryAdmin
     from outbox.admin.bulk.admin import BulkOperationAdmin
     from outbox.admin.consumers.admin import ConsumerStateAdmin
     from outbox.admin.failures.admin import FailureGroupAdmin
+    from outbox.admin.heartbeats import HeartbeatAdmin
     from outbox.admin.messages.admin import MessageAdmin
     from outbox.admin.tokens.admin import ApiTokenAdmin
 

@@ -3,6 +3,7 @@
 Failure groups are stored as patterns.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,6 +36,13 @@ def format_moment(at: datetime | None) -> str:
         f"{utc:%Y-%m-%d %H:%M:%S} UTC",
         format_datetime(at),
     )
+
+
+def format_json(value: object) -> str:
+    """Show a value of a JSON column, a line a key; a dash for none."""
+    if not value:
+        return "–"
+    return format_html('<pre class="desk-json" tabindex="0">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def format_worth(worth: Mapping[str, Decimal]) -> str:

@@ -44,6 +44,7 @@ from outbox.models import (
 )
 from outbox.models.api import ANSWERS_KEPT
 from outbox.models.queryset import MessageQuerySet
+from outbox.monitoring.chain import read_check
 from outbox.monitoring.planned import must_take_over
 
 log = logging.getLogger("outbox.pruning")
@@ -187,9 +188,16 @@ def _prune_small_tables() -> None:
     bulk_pruning.prune()
     Places.objects.filter(at__lt=Now() - LOST_PLACES).delete()
     ApiAnswer.objects.filter(at__lt=Now() - ANSWERS_KEPT).delete()
-    entries = 0 if conf().keep_audit == FOR_EVER else audit.prune_entries(older_than=conf().keep_audit)
+    entries = _prune_audit()
     if alerts or groups or entries:
         log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alerts, groups, entries)
+
+
+def _prune_audit() -> int:
+    """Remove the oldest entries, unless the chain breaks: then they are what happened is found out by."""
+    if conf().keep_audit == FOR_EVER or read_check().broken:
+        return 0
+    return audit.prune_entries(older_than=conf().keep_audit)
 
 
 def _prune_failure_groups(keep: timedelta) -> int:

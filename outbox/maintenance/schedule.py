@@ -18,6 +18,7 @@ PRUNE_TASK = "outbox.prune"
 ROLL_UP_TASK = "outbox.roll_up"
 ALERT_TASK = "outbox.alert"
 BULK_TASK = "outbox.bulk"
+AUDIT_TASK = "outbox.check_audit"
 
 LONG_AGO = datetime(2000, 1, 1)  # as naive as beat's own times are with USE_TZ = False
 """When a chore was last called, said so that beat calls it at once."""
@@ -71,6 +72,13 @@ ENTRIES = [
         every_seconds=30,
         expire_seconds=30,
         description="Tells people what is newly wrong, or over. Workers cover if it stops.",
+    ),
+    BeatEntry(
+        name="outbox: check of the audit",
+        task=AUDIT_TASK,
+        every_seconds=10,
+        expire_seconds=10,
+        description="Checks the audit's chain of hashes once a day, a part at a time. Workers cover if it stops.",
     ),
 ]
 

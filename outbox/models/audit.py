@@ -11,7 +11,6 @@ from datetime import UTC
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.state import EngineQuerySet
@@ -46,9 +45,10 @@ class AuditEntry(models.Model):
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit entries")
         indexes = [
-            models.Index(
-                fields=["subject", "action", "id"], condition=Q(message_id__isnull=True), name="outbox_audit_about"
-            ),
+            models.Index(fields=["subject", "id"], name="outbox_audit_about"),
+            models.Index(fields=["actor", "id"], name="outbox_audit_by"),
+            models.Index(fields=["action", "id"], name="outbox_audit_act"),
+            models.Index(fields=["at"], name="outbox_audit_at"),
         ]
         default_permissions = ()
         permissions = [("view_audit", _("Can see the audit"))]

@@ -40,6 +40,7 @@ class What(StrEnum):
     SNAPSHOT = "snapshot"
     IDLE = "idle_in_transaction"
     MAINTENANCE = "maintenance"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)

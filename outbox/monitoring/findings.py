@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox.conf import Conf
+from outbox.monitoring.chain import judge_chain
 from outbox.monitoring.finding import Finding, Level, What, in_words, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, Measurements, Planned
 from outbox.policy import ZERO
@@ -36,6 +37,7 @@ def evaluate(measurements: Measurements, limits: Conf) -> list[Finding]:
         *_maintenance(measurements, limits),
         *_sessions(measurements, limits),
         *_double_issues(measurements),
+        *_chain(measurements),
         *(finding for consumer in measurements.consumers for finding in _consumer(consumer, limits)),
     ]
     return sorted(findings, key=lambda finding: -finding.level)
@@ -106,6 +108,8 @@ def switched_off_sentence(chore: str, plan: Planned) -> str:
             text = _("%(off)s: what is unfinished is not sent again, and workers do not cover for it. Switch it on.")
         case "alerts":
             text = _("%(off)s: nobody is told what is wrong. Switch it on.")
+        case "audit":
+            text = _("%(off)s: nobody notices when the audit is tampered with. Switch it on.")
         case "prune":
             text = _("%(off)s: settled messages are not deleted, and the table grows. Switch it on.")
         case _:
@@ -385,6 +389,12 @@ def _held_key(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]
     level = Level.CRITICAL if held.held_for > limits.oldest_critical else Level.WARNING
     seconds = (held.held_for.total_seconds(), limits.oldest_critical.total_seconds())
     yield Finding(level, What.HELD, sentence, consumer.name, *seconds)
+
+
+def _chain(measurements: Measurements) -> Iterator[Finding]:
+    plan = measurements.plan("audit")
+    off = switched_off_sentence("audit", plan) if plan.switched_off else ""
+    yield from judge_chain(measurements.chain, known_for=measurements.known_for, later=plan.later, switched_off=off)
 
 
 def _double_issues(measurements: Measurements) -> Iterator[Finding]:

@@ -25,6 +25,8 @@ from outbox.models import ConsumerState
 from outbox.models.sql import held_keys
 from outbox.models.sql.backlog import Backlog, FailedGroup, measure_backlogs
 from outbox.monitoring import causes
+from outbox.monitoring.chain import HEARTBEAT as AUDIT
+from outbox.monitoring.chain import measure_chain
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, HeldKey, Measurements, Session
 from outbox.monitoring.notes import Notes, read_heartbeats, read_notes
@@ -140,7 +142,7 @@ def read() -> Reading:
     with transaction.atomic(using=conf().database, savepoint=False):
         sessions = _look_at_sessions() if sessions_seen else Sessions(None, 0)
         backlogs = measure_backlogs([entry.name for entry in registry.all_consumers()], cap=CAP, fresh=BURST)
-    notes = read_notes([RESCAN, COVER, *MAINTENANCE_JOBS], ended_within=BURST)
+    notes = read_notes([RESCAN, COVER, AUDIT, *MAINTENANCE_JOBS], ended_within=BURST)
     heartbeats = {name: _Heartbeat(*note) for name, note in notes.heartbeats.items()}
     rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)
     limit = conf().rescan_limit + plans[RESCAN].later
@@ -168,6 +170,7 @@ def read() -> Reading:
         protected=heartbeats.get("prune", NEVER).data.get("protected", 0),
         exhausted=sum(consumer.exhausted for consumer in consumers),
         double_issues=tuple(notes.double_issues),
+        chain=measure_chain(heartbeats.get(AUDIT, NEVER).data),
         sessions_seen=sessions_seen,
         snapshot=sessions.oldest,
         idle=sessions.idle,

@@ -84,6 +84,15 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainMeasurements:
+    """What is known of the audit's chain: up to which entry it was whole, how long ago, and where it breaks (or 0)."""
+
+    whole_to: int = 0
+    checked_ago: timedelta | None = None
+    broken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What is set for a chore: how much ``later`` than usual it is called, or the entry that is ``switched_off``.
 
@@ -128,6 +137,7 @@ class Measurements:
     protected: int = 0
     exhausted: int = 0
     double_issues: tuple[DoubleIssue, ...] = ()
+    chain: ChainMeasurements = ChainMeasurements()
     sessions_seen: bool = False
     snapshot: Session | None = None
     idle: int = 0

@@ -38,6 +38,7 @@ CHORES = {
     "rollup": Chore("outbox.roll_up", timedelta(minutes=1)),
     "alerts": Chore("outbox.alert", timedelta(seconds=30)),
     "bulk": Chore("outbox.bulk", timedelta(seconds=1)),
+    "audit": Chore("outbox.check_audit", timedelta(seconds=10)),
 }
 """The chores under the names of their heartbeats."""
 

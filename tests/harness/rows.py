@@ -164,5 +164,5 @@ def rescanned(ago: timedelta = timedelta(0), **data: Any) -> None:
 def all_is_well() -> None:
     """Let every maintenance job have succeeded just now."""
     rescanned()
-    for job in ("prune", "rollup", "alerts"):
+    for job in ("prune", "rollup", "alerts", "audit"):
         Heartbeat.objects.record(job)

@@ -88,8 +88,16 @@ PAGES: dict[str, str] = {
     "consumer that is paused": "/admin/outbox/consumerstate/{paused}/change/",
     "audit": "/admin/outbox/auditentry/",
     "audit of one act": "/admin/outbox/auditentry/?act=retry",
-    "audit, search": "/admin/outbox/auditentry/?q=ada",
-    "audit, second page": "/admin/outbox/auditentry/?p=2",
+    "audit of one person": "/admin/outbox/auditentry/?actor=ada",
+    "audit of an id": "/admin/outbox/auditentry/?about={message}",
+    "audit of a key": "/admin/outbox/auditentry/?about={key}",
+    "audit of a group": "/admin/outbox/auditentry/?about={group}",
+    "audit of an operation": "/admin/outbox/auditentry/?operation={operation}",
+    "audit of a span": "/admin/outbox/auditentry/?within=24h&from=2026-01-01&to=2100-01-01",
+    "audit, words of the reason": "/admin/outbox/auditentry/?reason=x&actor=ada",
+    "audit, further down": "/admin/outbox/auditentry/?after={entry}",
+    "audit, further up": "/admin/outbox/auditentry/?before=1",
+    "the audit as a file": "/admin/outbox/auditentry/export/",
     "audit entry": "/admin/outbox/auditentry/{entry}/change/",
     "heartbeats": "/admin/outbox/heartbeat/",
     "heartbeat": "/admin/outbox/heartbeat/rescan/change/",
@@ -121,9 +129,7 @@ PAGES: dict[str, str] = {
     "order": "/admin/awards/vendororder/{order}/change/",
 }
 """Every page that is looked at: each list, tab, filter, search and depth, and a row of each kind."""
-REFUSED = re.compile(
-    r"_(add|delete|history)$|^outbox_auditentry_verify$"  # nobody may, or a page of Django's own; by POST alone
-)
+REFUSED = re.compile(r"_(add|delete|history)$")  # nobody may, or a page of Django's own
 
 
 def name_of(number: int) -> str:

@@ -25,7 +25,11 @@ ADDRESSES = [
     "apitoken/%00/change/",
     "apitoken/?page=%00",
     "auditentry/?act=%00",
-    "auditentry/?q=%00",
+    "auditentry/?about=%00&actor=%00&reason=%00&operation=%00",
+    "auditentry/?from=%00&to=2026-13-45&within=%00&after=%00&before=%00",
+    "auditentry/?from=0001-01-01&to=9999-12-31&operation=99999999999999999999",
+    "auditentry/export/?format=csv&act=%00&from=9999-99-99",
+    "auditentry/%00/change/",
 ]
 
 

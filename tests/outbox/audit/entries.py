@@ -1,6 +1,7 @@
 """Audit entries of any age."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -22,22 +23,22 @@ def as_its_owner(sql: str) -> None:
 
 def append_actions(*ages: timedelta) -> list[int]:
     """Append an action for each of these ages, sealed as if it had been done then; return their ids."""
-    now = database_time()
-    made = []
-    for age in ages:
-        with transaction.atomic():
-            moment = now - age
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(audit, "_database_now", lambda moment=moment: moment)
-                entry = audit.append(
-                    actor="ada",
-                    origin="10.0.0.7",
-                    action="retry",
-                    subject="shop.sold 7 → shop.book",
-                    message_id=7,
-                    before={},
-                    after={"status": "pending"},
-                    reason="the till is mended",
-                )
-        made.append(entry.pk)
-    return made
+    return [noted_at(age) for age in ages]
+
+
+def noted_at(age: timedelta, **fields: Any) -> int:
+    """Append an action with these fields, sealed as if it had been done so long ago; return its id."""
+    moment = database_time() - age
+    values = {
+        "actor": "ada",
+        "origin": "10.0.0.7",
+        "action": "retry",
+        "subject": "shop.sold 7 → shop.book",
+        "message_id": None if "subject" in fields else 7,
+        "before": {},
+        "after": {"status": "pending"},
+        "reason": "the till is mended",
+    }
+    with transaction.atomic(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit, "_database_now", lambda: moment)
+        return audit.append(**{**values, **fields}).pk

@@ -1,0 +1,1 @@
+"""The audit at the desk: all of it in pages, what it is narrowed down to, and as a file."""

@@ -1,0 +1,143 @@
+"""The audit on the desk: who did what and why, all of it, and what the last check of its chain has found."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from outbox.admin import formats, sheets
+from outbox.admin.audit import exporting, listing, words
+from outbox.admin.audit.filters import NAMES, Filters, read_filters
+from outbox.admin.audit.words import acts_in_words
+from outbox.admin.base import DeskAdmin, narrowed
+from outbox.admin.periods import PERIODS
+from outbox.audit import ITSELF
+from outbox.errors import OperatorError
+from outbox.models import AuditEntry
+from outbox.monitoring.chain import read_check
+from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.exports import check_export, note_export
+from outbox.operate.origin import origin_of
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(DeskAdmin):
+    """Who did what and why, the newest first."""
+
+    fields = (
+        "when",
+        "actor",
+        "origin",
+        "act",
+        "promise",
+        "subject",
+        "why",
+        "was",
+        "became",
+        "texts_digest",
+        "previous",
+        "digest",
+    )
+    readonly_fields = fields
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the audit as a file."""
+        export = path("export/", self.admin_site.admin_view(self.export_view), name="outbox_auditentry_export")
+        return [export, *super().get_urls()]
+
+    def has_view_permission(self, request: HttpRequest, _entry: AuditEntry | None = None) -> bool:
+        """Ask for a permission of its own: seeing messages is not seeing what colleagues did."""
+        return request.user.has_perm("outbox.view_audit")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the audit on the index to those who may see it."""
+        return self.has_view_permission(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show a page of the audit, as it is narrowed down."""
+        self.check_view_permission(request)
+        acts = acts_in_words()
+        filters = read_filters(request, list(acts))
+        for wrong in filters.wrong:
+            messages.warning(request, wrong)
+        after, before = request.GET.get("after", ""), request.GET.get("before", "")
+        page = listing.read_page(filters, after=after, before=before)
+        may_export = request.user.has_perm(PERMISSIONS[Action.EXPORT])
+        context = {
+            **self.page_context(request, gettext_lazy("Audit")),
+            "check": words.describe_check(read_check()),
+            "filters": filters,
+            "acts": sorted(acts.items(), key=lambda act: act[1]),
+            "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
+            "rows": [(entry, acts.get(entry.action, entry.action)) for entry in page.entries],
+            "page": page,
+            "is_first": not (after or before),
+            "first_url": narrowed(**filters.given) if filters.given else self.list_url(),
+            "newer_url": narrowed(**filters.given, before=page.newer) if page.newer else "",
+            "older_url": narrowed(**filters.given, after=page.older) if page.older else "",
+            "exports": [(form, self._export_url(filters, form)) for form in sheets.offered_formats()]
+            if may_export
+            else [],
+            "list_url": self.list_url(),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "outbox/desk/audit.html", context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Give the audit, as it is narrowed down, as a file; the audit notes that as well."""
+        self.check_view_permission(request)
+        form = request.GET.get("format", "csv")
+        if form not in sheets.offered_formats():
+            raise Http404
+        filters = read_filters(request, list(acts_in_words()))
+        try:
+            check_export(request.user)
+        except OperatorError as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(self.list_url())
+        # Noted when the file is made: until a request's transaction is over, nobody else writes to the audit.
+        file = exporting.respond(filters, form=form)
+        note_export(ITSELF, {**filters.given, "format": form}, actor=request.user, origin=origin_of(request))
+        return file
+
+    def _export_url(self, filters: Filters, form: str) -> str:
+        address = reverse("admin:outbox_auditentry_export", current_app=self.admin_site.name)
+        return address + narrowed(**{name: filters.given.get(name, "") for name in NAMES}, format=form)
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, entry: AuditEntry) -> str:
+        """Write the moment to the second: acts follow each other quickly."""
+        return formats.format_moment(entry.at)
+
+    @admin.display(description=gettext_lazy("message"))
+    def promise(self, entry: AuditEntry) -> str:
+        """Lead to the message that was acted on, while it is kept."""
+        if entry.message_id is None:
+            return "–"
+        address = reverse("admin:outbox_message_change", args=[entry.message_id], current_app=self.admin_site.name)
+        return format_html('<a href="{}">#{}</a>', address, entry.message_id)
+
+    @admin.display(description=gettext_lazy("act"))
+    def act(self, entry: AuditEntry) -> str:
+        """Name what was done."""
+        return acts_in_words().get(entry.action, entry.action)
+
+    @admin.display(description=gettext_lazy("reason"))
+    def why(self, entry: AuditEntry) -> str:
+        """Show the reason, or that it was erased."""
+        return _("erased") if entry.is_erased else entry.reason or "–"
+
+    @admin.display(description=gettext_lazy("before"))
+    def was(self, entry: AuditEntry) -> Any:
+        """Show what was there before, or that it was erased."""
+        return _("erased") if entry.is_erased else formats.format_json(entry.before)
+
+    @admin.display(description=gettext_lazy("after"))
+    def became(self, entry: AuditEntry) -> Any:
+        """Show what was there afterwards, or that it was erased."""
+        return _("erased") if entry.is_erased else formats.format_json(entry.after)
