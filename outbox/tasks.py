@@ -11,11 +11,12 @@ from outbox.broker.queues import DELIVER_TASK, queue_name
 from outbox.bulk import running, telling
 from outbox.delivery import chunks, sessions
 from outbox.delivery.wide import hints
-from outbox.maintenance import pruning, rescan, rollup, schedule
-from outbox.maintenance.schedule import ALERT_TASK, BULK_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
+from outbox.maintenance import chain, pruning, rescan, rollup, schedule
+from outbox.maintenance.schedule import ALERT_TASK, AUDIT_TASK, BULK_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
 from outbox.models.row_ids import BIGGEST_ID
 from outbox.monitoring import alerts, causes
 from outbox.policy import ZERO
+from outbox.rehearsal import background
 
 log = logging.getLogger("outbox.tasks")
 
@@ -74,9 +75,17 @@ def run_alerts() -> None:
 
 @shared_task(name=BULK_TASK, base=MaintenanceTask, ignore_result=True)
 def run_bulk() -> None:
-    """Go on with the bulk operations that were started; celery-beat calls this every second."""
+    """Go on with the bulk operations and rehearsals that were started; celery-beat calls this every second."""
     with sessions.in_known_state():
         running.go_on()
+        background.go_on()
+
+
+@shared_task(name=AUDIT_TASK, base=MaintenanceTask, ignore_result=True)
+def run_audit_check() -> None:
+    """Check the next part of the audit's chain, if it is due; celery-beat calls this every ten seconds."""
+    with sessions.in_known_state():
+        chain.check()
 
 
 def run_overdue_jobs() -> None:
@@ -85,8 +94,10 @@ def run_overdue_jobs() -> None:
     _take_over("rescan", _rescan_for_beat)
     _take_over("alerts", _watch_for_beat)
     _take_over("bulk", running.go_on_if_overdue)
+    _take_over("rehearsal", background.go_on_if_overdue)
     _take_over("rollup", rollup.roll_up_if_overdue)
     _take_over("prune", pruning.prune_if_overdue)
+    _take_over("audit", chain.check_if_overdue)
 
 
 def _rescan_for_beat() -> bool:

@@ -3,7 +3,7 @@
 from django.db.models import F
 
 from outbox import Backoff, Message, consumer
-from tests.shop.models import Stock
+from tests.shop.models import Stock, Tag
 
 ONCE = Backoff(limit=1)
 
@@ -43,3 +43,17 @@ def break_down(message: Message) -> None:
 def break_ungrouped(message: Message) -> None:
     """The same, without failure groups (``without_failure_groups.py``)."""
     _break(message)
+
+
+@consumer("bench.tried", name="bench.try_out", retry=ONCE, rehearsable=True)
+def try_out(message: Message) -> None:
+    """Write a row, or fail in one of three ways, one of which only COMMIT finds."""
+    match message.payload.get("do"):
+        case "raise":
+            raise OutOfOrder(f"conveyor {message.pk} stands still")
+        case "miss":
+            message.payload["pieces"]
+        case "collide":
+            Tag.objects.create(name="taken")
+        case _:
+            Tag.objects.create(name=message.key)

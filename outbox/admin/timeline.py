@@ -158,6 +158,8 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
     }
     if "known" in after:
         return [_("the other side: %(answer)s") % {"answer": after.get("said") or _("knows nothing of it")}]
+    if "rehearsed" in after:
+        return [rehearsed_in_words(after["rehearsed"])]
     if keys := after.get("changed_keys"):
         told = {**told, "order": _("idempotency key")}
         edited = [_("changed in the payload: %(keys)s") % {"keys": keys}]
@@ -168,6 +170,16 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
         for name, label in told.items()
         if before.get(name) != after.get(name)
     ]
+
+
+def rehearsed_in_words(verdict: Mapping[str, Any]) -> str:
+    """Return what the audit has noted of a rehearsal in a line: how many messages, and what they came to."""
+    parts = [_("%(count)d would succeed") % {"count": verdict.get("success", 0)}]
+    if others := verdict.get("messages", 0) - verdict.get("success", 0):
+        parts.append(_("%(count)d would not") % {"count": others})
+    if ended := verdict.get("ended"):
+        parts.append(_("it ended early: %(why)s") % {"why": ended})
+    return ", ".join(parts)
 
 
 def _value(name: str, value: object, texts: Mapping[str, str]) -> str:

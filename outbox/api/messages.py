@@ -10,8 +10,8 @@ from pydantic import Field, StringConstraints
 
 from outbox import operate
 from outbox.admin.messages import listing
-from outbox.admin.messages.periods import span_of
 from outbox.admin.messages.tabs import Scope, find_tab
+from outbox.admin.periods import span_of
 from outbox.api.answers import (
     AttemptOut,
     MessageInFull,

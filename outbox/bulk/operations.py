@@ -201,8 +201,8 @@ def why_not(action: Action, operation: BulkOperation) -> str:
 
 
 def history(operation: BulkOperation) -> Any:
-    """Return the entries of the audit about an operation, newest first."""
-    return audit.acts_about(str(operation), *BULK_ACTIONS, BULK_STATE)
+    """Return the entries of the audit about an operation, newest first, rehearsals of its set among them."""
+    return audit.acts_about(str(operation), *BULK_ACTIONS, BULK_STATE, Action.REHEARSE)
 
 
 def _look(operation_id: int, revision: int, action: Action) -> BulkOperation:
@@ -237,7 +237,7 @@ def _change(operation: BulkOperation, action: OperatorAction, state: BulkState, 
 
 
 def _conflict(operation: BulkOperation) -> Conflict:
-    entry = history(operation).first()
+    entry = audit.last_act_about(str(operation), *BULK_ACTIONS, BULK_STATE)
     if entry is None or entry.actor == audit.ENGINE:
         now = BulkOperation.objects.filter(pk=operation.pk).first()
         state = now.get_state_display() if now else _("gone")

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from outbox.conf import conf
-from outbox.models import BulkConsumer, BulkItem, BulkOperation
+from outbox.models import BulkConsumer, BulkItem, BulkOperation, BulkRehearsal
 from outbox.models.bulk import ENDED, BulkState
 
 DRAFTS_KEPT = timedelta(days=1)
@@ -43,6 +43,7 @@ def _remove_some(operation: BulkOperation) -> int:
     if len(ids) == ITEM_BATCH:
         return len(ids)
     if operation.state == BulkState.DRAFT:
+        BulkRehearsal.objects.filter(operation=operation)._raw_delete(conf().database)
         BulkConsumer.objects.filter(operation=operation)._raw_delete(conf().database)
         BulkOperation.objects.filter(pk=operation.pk)._raw_delete(conf().database)
     else:

@@ -351,11 +351,10 @@ class Migration(migrations.Migration):
                 "permissions": [("view_audit", "Can see the audit")],
                 "default_permissions": (),
                 "indexes": [
-                    models.Index(
-                        condition=models.Q(("message_id__isnull", True)),
-                        fields=["subject", "action", "id"],
-                        name="outbox_audit_about",
-                    )
+                    models.Index(fields=["subject", "id"], name="outbox_audit_about"),
+                    models.Index(fields=["actor", "id"], name="outbox_audit_by"),
+                    models.Index(fields=["action", "id"], name="outbox_audit_act"),
+                    models.Index(fields=["at"], name="outbox_audit_at"),
                 ],
             },
         ),
@@ -1002,6 +1001,71 @@ class Migration(migrations.Migration):
                 "default_permissions": (),
                 "constraints": [
                     models.UniqueConstraint(fields=("token", "key"), name="outbox_apianswer_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="BulkRehearsal",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waits for a worker"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("stopped", "stopped"),
+                            ("failed", "could not be rehearsed"),
+                        ],
+                        default="waiting",
+                        max_length=7,
+                        verbose_name="state",
+                    ),
+                ),
+                ("started_by", models.CharField(max_length=150, verbose_name="started by")),
+                ("origin", models.CharField(blank=True, default="", max_length=100, verbose_name="from where")),
+                (
+                    "started_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="started"
+                    ),
+                ),
+                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
+                ("stopped_by", models.CharField(blank=True, default="", max_length=150, verbose_name="stopped by")),
+                ("error", models.TextField(blank=True, default="", verbose_name="error")),
+                ("consumers", models.JSONField(default=list, verbose_name="consumers")),
+                ("total", models.PositiveIntegerField(default=0, verbose_name="messages")),
+                ("done", models.PositiveIntegerField(default=0, verbose_name="rehearsed")),
+                ("results", models.JSONField(default=dict, verbose_name="results")),
+                ("codes", models.JSONField(default=dict, verbose_name="digests of the code")),
+                ("position", models.BigIntegerField(default=0, editable=False)),
+                ("holder", models.CharField(blank=True, default="", editable=False, max_length=32)),
+                ("seen_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("ran_seconds", models.FloatField(default=0.0, editable=False)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rehearsals",
+                        to="outbox.bulkoperation",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "rehearsal of a bulk operation",
+                "verbose_name_plural": "rehearsals of bulk operations",
+                "default_permissions": (),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["waiting", "running", "done", "stopped", "failed"])),
+                        name="outbox_bulkrehearsal_state",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["waiting", "running"])),
+                        fields=("operation",),
+                        name="outbox_bulkrehearsal_alone",
+                    ),
                 ],
             },
         ),

@@ -11,6 +11,7 @@ from outbox.models.message import Message
 from outbox.models.payload import PayloadVersion
 from outbox.models.places import Places
 from outbox.models.queryset import Fence
+from outbox.models.rehearsal import BulkRehearsal
 from outbox.models.state import ConsumerState, Heartbeat
 from outbox.models.stats import MinuteStat, TotalStat
 from outbox.models.status import HandledAs, Resolution, Status
@@ -25,6 +26,7 @@ __all__ = [
     "BulkConsumer",
     "BulkItem",
     "BulkOperation",
+    "BulkRehearsal",
     "ConsumerState",
     "Evidence",
     "EvidenceKind",

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox import registry
-from outbox.audit import ASKED
+from outbox.audit import ASKED, REHEARSED
 from outbox.models import Message, Resolution, Status
 
 
@@ -23,6 +23,7 @@ class Action(TextChoices):
     WITHDRAW = "withdraw", gettext_lazy("withdraw")
     REPLAY = "replay", gettext_lazy("replay")
     ASK = ASKED, gettext_lazy("ask the other side")
+    REHEARSE = REHEARSED, gettext_lazy("rehearse")
     REVEAL = "reveal", gettext_lazy("reveal the payload")
     EXPORT = "export", gettext_lazy("export messages")
     ERASE = "erase", gettext_lazy("erase the texts")
@@ -49,6 +50,7 @@ PERMISSIONS = {
     Action.WITHDRAW: "outbox.withdraw_message",
     Action.REPLAY: "outbox.replay_message",
     Action.ASK: "outbox.retry_message",
+    Action.REHEARSE: "outbox.retry_message",
     Action.REVEAL: "outbox.view_payload",
     Action.EXPORT: "outbox.export_message",
     Action.ERASE: "outbox.erase_message",
@@ -78,14 +80,14 @@ BULK_STATE = "bulk_state"
 API_REFUSED = "api_refused"
 """The action under which the audit keeps that a program asked for what its token, or its owner, does not permit."""
 
-NEED_NO_REASON = frozenset({Action.ASK, Action.EXPORT, Action.REVEAL, Action.TRIAGE})
+NEED_NO_REASON = frozenset({Action.ASK, Action.EXPORT, Action.REHEARSE, Action.REVEAL, Action.TRIAGE})
 """Looking changes nothing, and what is written down about a group of failures is its own reason."""
 
 
 def why_not(action: Action, message: Message) -> str:
     """Return why the message's state does not permit the act, in words; empty if it does."""
     match action:
-        case Action.ASK | Action.REVEAL | Action.ACKNOWLEDGE:
+        case Action.ASK | Action.REHEARSE | Action.REVEAL | Action.ACKNOWLEDGE:
             return ""
         case Action.ERASE if message.finished_at is None or message.exhausted_at is not None:
             return _("The message is not settled yet, and needs its payload. Handle or discard it first.")

@@ -22,6 +22,7 @@ ACTION_SENTENCES = {
     Action.WITHDRAW: gettext_lazy("%(actor)s withdrew the message"),
     Action.REPLAY: gettext_lazy("%(actor)s replayed the message"),
     Action.ASK: gettext_lazy("%(actor)s asked the other side"),
+    Action.REHEARSE: gettext_lazy("%(actor)s rehearsed it"),
     Action.REVEAL: gettext_lazy("%(actor)s looked at the payload"),
     Action.EXPORT: gettext_lazy("%(actor)s exported messages"),
     Action.ERASE: gettext_lazy("%(actor)s erased what messages say of a person"),

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 SAMPLES = 5
 """Ids that a group of failures names."""
+MOST_GROUPS = 200
+"""Groups that a summary tells apart; what is further counts as one more, so that a summary is never large."""
+ERROR_LENGTH = 2_000
+"""Characters of an error that a group keeps."""
 
 
 class Outcome(StrEnum):
@@ -76,7 +80,11 @@ class Summary:
         if result.outcome is Outcome.SUCCESS:
             return
         of = result.outcome, result.failure or result.title
-        group = self._groups.setdefault(of, Group(result.outcome, result.failure, result.title, result.error))
+        if of not in self._groups and len(self._groups) >= MOST_GROUPS:
+            of, result = (result.outcome, ""), replace(result, failure="", title="…", error="…")
+        group = self._groups.setdefault(
+            of, Group(result.outcome, result.failure, result.title, result.error[:ERROR_LENGTH])
+        )
         group.count += 1
         if len(group.ids) < SAMPLES:
             group.ids.append(result.message_id)
@@ -90,6 +98,31 @@ class Summary:
     def total(self) -> int:
         """Return how many messages there are results of."""
         return self.counts.total()
+
+    def as_counts(self) -> dict[str, int]:
+        """Return how many messages came to what, by the name of the outcome."""
+        return {outcome.value: many for outcome, many in self.counts.items()}
+
+    def as_json(self, *, with_errors: bool = True) -> dict[str, Any]:
+        """Return it as JSON can carry it; without the errors, in which names of persons may be, but with the titles."""
+        together = None if self.together is None else {"succeed": self.together[0], "of": self.together[1]}
+        groups = [{**asdict(group), "outcome": group.outcome.value} for group in self.groups]
+        if not with_errors:
+            groups = [{**group, "error": ""} for group in groups]
+        return {"counts": self.as_counts(), "groups": groups, "together": together}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Summary":
+        """Return what ``as_json`` has written."""
+        together = values["together"]
+        summary = cls(
+            Counter({Outcome(name): many for name, many in values["counts"].items()}),
+            together and (together["succeed"], together["of"]),
+        )
+        for written in values["groups"]:
+            group = Group(**{**written, "outcome": Outcome(written["outcome"])})
+            summary._groups[group.outcome, group.failure or group.title] = group
+        return summary
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> "Summary":

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import IO, Any
 
 from django.db import connections
@@ -24,6 +25,8 @@ START_SECONDS = 60.0
 """How long the child may take to load the project's code."""
 MARGIN_SECONDS = 10.0
 """How much longer than its timeout a handler may hold up the child, before that is ended."""
+LOOK_UP_SECONDS = 1.0
+"""How often whoever waits for an answer looks up from it."""
 SAID = 2_000
 """Characters of what a child has said on its standard error that are shown, its last."""
 
@@ -32,8 +35,12 @@ class _Ended(Exception):
     """The child ended, or was ended, before it had answered for all messages; the text says how."""
 
 
-def rehearse(consumer_name: str, ids: Sequence[int], *, patch: Patch = NO_PATCH) -> Iterator[Result]:
+def rehearse(
+    consumer_name: str, ids: Sequence[int], *, patch: Patch = NO_PATCH, meanwhile: Callable[[], object] = int
+) -> Generator[Result]:
     """Rehearse each of these messages of a consumer by itself, and give the results one after the other.
+
+    ``meanwhile`` is called about once a second while no result comes, and may raise to end it.
 
     Each is called as at its next attempt, with its payload as the ``patch`` changes it, and rolled back at once. A
     handler that ends its process or cannot be broken off has failed; a new process goes on with the rest. Closing the
@@ -45,7 +52,7 @@ def rehearse(consumer_name: str, ids: Sequence[int], *, patch: Patch = NO_PATCH)
     while left:
         at = None
         try:
-            with _child(consumer, list(left), patch, together=False) as answers:
+            with _child(consumer, list(left), patch, together=False, meanwhile=meanwhile) as answers:
                 for answer in answers:
                     if "at" in answer:
                         at = answer["at"]
@@ -61,13 +68,15 @@ def rehearse(consumer_name: str, ids: Sequence[int], *, patch: Patch = NO_PATCH)
             yield Result(at, Outcome.FAILED, str(ended), title=str(ended).partition("\n")[0])
 
 
-def rehearse_together(consumer_name: str, ids: Sequence[int], *, patch: Patch = NO_PATCH) -> tuple[int, int]:
+def rehearse_together(
+    consumer_name: str, ids: Sequence[int], *, patch: Patch = NO_PATCH, meanwhile: Callable[[], object] = int
+) -> tuple[int, int]:
     """Rehearse one chunk of these messages in one transaction, each after what the others have written.
 
     Return how many go well, and of how many. Raises ``NotRehearsable`` as ``rehearse`` does.
     """
     try:
-        with _child(rehearsable(consumer_name), ids, patch, together=True) as answers:
+        with _child(rehearsable(consumer_name), ids, patch, together=True, meanwhile=meanwhile) as answers:
             [answer] = answers
             well, many = answer["together"]
     except _Ended as ended:
@@ -94,7 +103,7 @@ def rehearsable(consumer_name: str) -> Consumer:
 
 @contextmanager
 def _child(
-    consumer: Consumer, ids: Sequence[int], patch: Patch, *, together: bool
+    consumer: Consumer, ids: Sequence[int], patch: Patch, *, together: bool, meanwhile: Callable[[], object]
 ) -> Iterator[Iterator[dict[str, Any]]]:
     """Start a child and give its answers; it is ended with the block."""
     question = {
@@ -114,24 +123,29 @@ def _child(
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         try:
-            yield _answers(child, errors, consumer, question, many=1 if together else len(ids))
+            yield _answers(child, errors, consumer, question, many=1 if together else len(ids), meanwhile=meanwhile)
         finally:
             child.kill()
             child.communicate()
 
 
 def _answers(
-    child: "subprocess.Popen[str]", errors: IO[str], consumer: Consumer, question: dict[str, Any], *, many: int
+    child: "subprocess.Popen[str]",
+    errors: IO[str],
+    consumer: Consumer,
+    question: dict[str, Any],
+    *,
+    many: int,
+    meanwhile: Callable[[], object],
 ) -> Iterator[dict[str, Any]]:
     """Give ``many`` answers, and before each perhaps the message that is being called."""
     read: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_talk, args=(child, json.dumps(question, default=str), read), daemon=True).start()
     patience, left = START_SECONDS, many
     while left:
-        try:
-            line = read.get(timeout=patience)
-        except queue.Empty:
-            raise _Ended(f"the handler did not end within {consumer.timeout}") from None
+        line = _wait_for_line(read, patience, meanwhile)
+        if line is None:
+            raise _Ended(f"the handler did not end within {consumer.timeout}")
         if not line:
             child.wait()
             errors.seek(0)
@@ -140,6 +154,17 @@ def _answers(
         left -= "at" not in answer
         patience = consumer.timeout.total_seconds() + MARGIN_SECONDS
         yield answer
+
+
+def _wait_for_line(read: "queue.SimpleQueue[str]", patience: float, meanwhile: Callable[[], object]) -> str | None:
+    """Return the next line, or None if there was none for so long."""
+    until = monotonic() + patience
+    while (left := until - monotonic()) > 0:
+        try:
+            return read.get(timeout=min(left, LOOK_UP_SECONDS))
+        except queue.Empty:
+            meanwhile()
+    return None
 
 
 def _talk(child: "subprocess.Popen[str]", question: str, into: "queue.SimpleQueue[str]") -> None:

@@ -15,16 +15,17 @@ from django.utils.translation import gettext_lazy
 
 from outbox.admin import asking, rehearsing
 from outbox.admin.base import DeskAdmin, narrowed
-from outbox.admin.bulk import forms, page
+from outbox.admin.bulk import forms, page, rehearsal
 from outbox.admin.messages.selection import read_picked
 from outbox.bulk import operations, selection
 from outbox.bulk.selection import Selection
-from outbox.errors import NotAllowed, OperatorError
+from outbox.errors import NotAllowed, NotRehearsable, OperatorError
 from outbox.models import BulkOperation
 from outbox.models.bulk import ACTIVE, BulkState, BulkVerb
 from outbox.models.row_ids import read_id
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.origin import origin_of
+from outbox.rehearsal import whole_sets
 
 PER_PAGE = 50
 CARRIED = ("verb", "pick", "group", "all", "consumer", "of")
@@ -73,14 +74,12 @@ class BulkOperationAdmin(DeskAdmin):
                 _("Bulk operation %(id)s is not there; a preview is removed after a day.") % {"id": object_id[:30]},
             )
             return HttpResponseRedirect(self.list_url())
-        bound, rehearsed, answers = None, [], []
+        bound, answers = None, []
         askable = asking.offered_of(operation, request.user)
-        rehearsable = rehearsing.offered_of(operation, request.user)
-        if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
-            if not rehearsable:
-                raise PermissionDenied
-            rehearsed = rehearsing.rehearse_some(operation, rehearsable)
-        elif request.method == "POST" and request.POST.get("act") == asking.ASK:
+        if request.method == "POST" and request.POST.get("act") in (rehearsing.REHEARSE, rehearsal.STOP):
+            self._rehearse(request, operation)
+            return HttpResponseRedirect(request.path)
+        if request.method == "POST" and request.POST.get("act") == asking.ASK:
             if not askable:
                 raise PermissionDenied
             try:
@@ -97,6 +96,8 @@ class BulkOperationAdmin(DeskAdmin):
                 return HttpResponseRedirect(request.path)
             operation = _find(object_id) or operation
         shown = request.GET.get("show", "")
+        rehearsed = rehearsal.panel_of(operation, request.user)
+        is_rehearsed = bool(rehearsed and rehearsed.rehearsal and rehearsed.rehearsal.goes_on)
         context = {
             **self.page_context(request, page.headline(operation)),
             "summary": page.summarize(operation),
@@ -112,20 +113,32 @@ class BulkOperationAdmin(DeskAdmin):
             else [],
             "shown": shown,
             "rows": page.rows(operation, shown) if shown and request.user.has_perm("outbox.view_message") else [],
-            "may_rehearse": bool(rehearsable) and operation.remaining > 0,
-            "rehearse_most": rehearsing.SOME,
             "rehearsed": rehearsed,
+            "is_rehearsed": is_rehearsed,
             "may_ask": bool(askable) and operation.items_pruned_at is None,
             "ask_most": asking.SOME,
             "answers": answers,
             "settings": page.settings(operation),
             "events": page.history(operation),
             "follow_ups": _follow_ups(operation, request),
-            "every_seconds": 0 if operation.state == BulkState.DRAFT else READ_AGAIN,
+            "every_seconds": 0 if operation.state == BulkState.DRAFT and not is_rehearsed else READ_AGAIN,
             "here": request.path,
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/bulk.html", context)
+
+    def _rehearse(self, request: HttpRequest, operation: BulkOperation) -> None:
+        """Have workers rehearse the set, or stop them; say why that is refused."""
+        try:
+            if request.POST.get("act") == rehearsing.REHEARSE:
+                whole_sets.start(operation.pk, actor=request.user, origin=origin_of(request))
+                messages.success(request, _("Workers rehearse it in the background, also when you close the page."))
+            else:
+                id = read_id(request.POST.get("rehearsal", "")) or 0
+                whole_sets.stop(id, actor=request.user, origin=origin_of(request))
+                messages.success(request, _("Stopped. What was found until then stays."))
+        except (OperatorError, NotRehearsable) as refusal:
+            messages.error(request, str(refusal))
 
     def prepare_view(self, request: HttpRequest) -> HttpResponse:
         """Freeze what was chosen and lead to its preview; without a choice, ask for a list."""

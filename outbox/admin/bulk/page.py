@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from outbox.admin import formats
 from outbox.admin.messages.detail import mask_payload
-from outbox.admin.timeline import Event
+from outbox.admin.timeline import Event, rehearsed_in_words
 from outbox.admin.tones import Tone
 from outbox.bulk import editing, operations, preview, progress, selection
 from outbox.bulk.selection import Selection
@@ -206,7 +206,11 @@ def history(operation: BulkOperation) -> list[Event]:
             Tone.QUIET if entry.action == BULK_STATE else Tone.PERSON,
             describe_entry(entry),
             entry.reason,
-            changes=[f"{labels.get(entry.before.get('state'), '–')} → {labels.get(entry.after.get('state'), '–')}"],
+            changes=[
+                rehearsed_in_words(entry.after["rehearsed"])
+                if "rehearsed" in entry.after
+                else f"{labels.get(entry.before.get('state'), '–')} → {labels.get(entry.after.get('state'), '–')}"
+            ],
         )
         for entry in operations.history(operation)[:HISTORY]
     ]

@@ -165,12 +165,14 @@ class Editor:
             return []
         return [_change(each) for each in found]
 
-    def rehearse(self, user: Person) -> rehearsing.Line | None:
+    def rehearse(self, user: Person, *, origin: str) -> rehearsing.Line | None:
         """Return what the message would come to with the new payload, if its consumer can be rehearsed."""
         if not rehearsing.is_offered(self.message.consumer, user):
             return None
         patch = Patch.between(self.message.payload, self.payload)
-        return None if patch is None else rehearsing.rehearse_message(self.message, patch)
+        if patch is None:
+            return None
+        return rehearsing.rehearse_message(self.message, actor=user, origin=origin, patch=patch)
 
 
 @dataclass(frozen=True, slots=True)

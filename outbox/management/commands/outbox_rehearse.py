@@ -1,17 +1,20 @@
 """``manage.py outbox_rehearse``: would they succeed now? Calls failed messages and rolls back."""
 
+import getpass
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from outbox.errors import NotRehearsable
+from outbox.errors import NotRehearsable, OperatorError
+from outbox.management.acting import origin_of_command
 from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import Message
-from outbox.rehearsal import run
+from outbox.rehearsal import noted
 from outbox.rehearsal.results import Outcome, Result, Summary
 
 TITLES = {
@@ -40,6 +43,7 @@ class Command(BaseCommand):
         parser.add_argument("--consumer", help="all failed messages of this consumer")
         parser.add_argument("--group", help="all messages of this failure group: the beginning of its digest")
         parser.add_argument("--limit", type=int, default=10_000, help="so many at most (default: %(default)s)")
+        parser.add_argument("--actor", default=getpass.getuser(), help="who; the audit keeps it (default: %(default)s)")
         add_patch_arguments(parser)
         parser.add_argument(
             "--together", action="store_true", help="one chunk in one transaction: what they take from each other"
@@ -51,19 +55,27 @@ class Command(BaseCommand):
         try:
             consumer, ids = _chosen(options)
             patch = read_patch(options)
-            summary = Summary.of(self._with_progress(run.rehearse(consumer, ids, patch=patch), len(ids)))
-            if options["together"]:
-                summary.together = run.rehearse_together(consumer, ids, patch=patch)
-        except NotRehearsable as error:
+            summary = noted.rehearse(
+                consumer,
+                ids,
+                subject=_subject(consumer, ids),
+                message_id=ids[0] if len(ids) == 1 else None,
+                actor=options["actor"],
+                origin=origin_of_command(),
+                patch=patch,
+                together=options["together"],
+                watched=partial(self._with_progress, many=len(ids)),
+            )
+        except (NotRehearsable, OperatorError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:
-            self.stdout.write(json.dumps(_as_json(consumer, summary), ensure_ascii=False, indent=2))
+            self.stdout.write(json.dumps({"consumer": consumer, **summary.as_json()}, ensure_ascii=False, indent=2))
         else:
             self._print(summary)
         if summary.counts[Outcome.SUCCESS] < summary.total:
             sys.exit(1)
 
-    def _with_progress(self, results: Iterator[Result], many: int) -> Iterator[Result]:
+    def _with_progress(self, results: Iterator[Result], *, many: int) -> Iterator[Result]:
         shown_at = monotonic()
         for number, result in enumerate(results, start=1):
             yield result
@@ -106,14 +118,8 @@ def _chosen(options: dict[str, Any]) -> tuple[str, list[int]]:
     return consumers[0], ids
 
 
-def _as_json(consumer: str, summary: Summary) -> dict[str, Any]:
-    return {
-        "consumer": consumer,
-        "counts": {outcome.value: many for outcome, many in summary.counts.items()},
-        "groups": [
-            {"outcome": group.outcome.value, "failure": group.failure, "title": group.title, "error": group.error}
-            | {"count": group.count, "ids": group.ids}
-            for group in summary.groups
-        ],
-        "together": None if summary.together is None else {"succeed": summary.together[0], "of": summary.together[1]},
-    }
+def _subject(consumer: str, ids: list[int]) -> str:
+    """Return the name under which the audit knows what was rehearsed."""
+    if len(ids) > 1:
+        return f"{len(ids)} messages of {consumer}"
+    return str(Message.objects.get(pk=ids[0]))

@@ -6,7 +6,38 @@ EACH = "test_each_message_is_called_by_today_s_code_and_nothing_of_it_stays"
 REFUSED = "test_what_no_rollback_undoes_is_refused_and_said"
 SESSION = "test_a_session_ends_with_its_chunk_and_other_databases_refuse_what_is_written"
 
+SETS = "rehearsal/test_background::"
+
 MUTANTS = [
+    mutant(
+        "who was overtaken in a rehearsal notes nothing",
+        Change("rehearsal/background.py", "pk=rehearsal.pk, holder=rehearsal.holder, state", "pk=rehearsal.pk, state"),
+        red=[f"{SETS}test_who_was_overtaken_notes_nothing_any_more"],
+    ),
+    mutant(
+        "a rehearsal that is taken over goes on where it was",
+        Change("rehearsal/background.py", "filter(pk__gt=self.rehearsal.position)", "filter(pk__gt=0)"),
+        red=[f"{SETS}test_who_was_killed_is_followed_by_another_who_goes_on_where_it_was_each_message_counted_once"],
+    ),
+    mutant(
+        "a rehearsal that somebody is at is left alone",
+        Change("rehearsal/background.py", ".filter(is_left, pk=oldest)", ".filter(pk=oldest)"),
+        red=[f"{SETS}test_a_set_is_rehearsed_once_at_a_time_and_sets_one_after_the_other"],
+    ),
+    mutant(
+        "a rehearsal ends when its operation is started",
+        Change("rehearsal/background.py", "state__in=[*ACTIVE, *ENDED]).exists()", "state__in=[]).exists()"),
+        red=[f"{SETS}test_it_ends_when_the_operation_is_started"],
+    ),
+    mutant(
+        "rehearsing takes the permission to retry",
+        Change(
+            "rehearsal/whole_sets.py",
+            "    action.check()\n    operation = BulkOperation",
+            "    operation = BulkOperation",
+        ),
+        red=["admin/test_rehearsing::test_who_may_only_look_at_operations_may_not_rehearse_them"],
+    ),
     mutant(
         "what would fail at COMMIT only is found by a rehearsal",
         Change(

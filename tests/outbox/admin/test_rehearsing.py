@@ -2,13 +2,18 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client
 
+from outbox import audit
+from outbox.admin.bulk import rehearsal
 from outbox.maintenance.groups import LEAD
-from outbox.models import AuditEntry, Message
+from outbox.models import AuditEntry, BulkRehearsal, Message
+from outbox.rehearsal import background
 from tests.harness.bulk import prepared
-from tests.harness.desk import page_of, user
+from tests.harness.desk import page_of, text_of, user
 from tests.harness.messages import publish_failed
+from tests.outbox.admin.messages.test_editing import post
 from tests.shop.models import Effect
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -36,22 +41,147 @@ def test_a_message_says_what_a_retry_would_come_to_and_is_as_it_was(do: str, sai
     now = Message.objects.get(pk=message.pk)
     assert (now.status, now.attempts, now.revision) == ("failed", 3, 0)
     assert not Effect.objects.exists()
-    assert not AuditEntry.objects.exists()
 
 
-def test_the_first_of_a_frozen_set_are_rehearsed_each_by_itself_and_together(client: Client) -> None:
+def test_who_has_rehearsed_a_message_and_what_it_came_to_stands_in_the_audit_and_in_its_story(desk: Client) -> None:
+    message = failed("fail")
+
+    desk.post(page_of(message), {"act": "rehearse"})
+
+    [entry] = AuditEntry.objects.all()
+    assert (entry.actor, entry.action, entry.message_id, entry.subject) == (
+        "lead",
+        "rehearse",
+        message.pk,
+        str(message),
+    )
+    assert entry.after == {"rehearsed": {"messages": 1, "failed": 1, "kinds_of_failure": 1}}
+    story = text_of(desk.get(page_of(message)))
+    assert "lead rehearsed it" in story
+    assert "0 would succeed, 1 would not" in story
+    assert audit.last_act_on(message.pk) is None
+
+
+def test_an_edit_that_is_looked_at_notes_its_rehearsal_too(client: Client) -> None:
     client.force_login(user("nora", *LEAD))
-    for do in ["", "fail at COMMIT", "fail at COMMIT", "fail"]:
+    message = failed("fail")
+
+    post(client, message, {"do": ""})
+
+    entry = AuditEntry.objects.get(action="rehearse")
+    assert (entry.actor, entry.message_id) == ("nora", message.pk)
+    assert entry.after["rehearsed"] == {"messages": 1, "success": 1, "changed_keys": "do"}
+
+
+def test_the_command_notes_one_entry_however_many_it_has_called(capsys: pytest.CaptureFixture[str]) -> None:
+    for do in ["", "fail", "fail"]:
         failed(do)
+
+    with pytest.raises(SystemExit):
+        call_command("outbox_rehearse", consumer="shop.try_out", actor="ben")
+
+    [entry] = AuditEntry.objects.all()
+    assert (entry.actor, entry.subject) == ("ben", "3 messages of shop.try_out")
+    assert entry.after == {"rehearsed": {"messages": 3, "success": 1, "failed": 2, "kinds_of_failure": 1}}
+    assert entry.origin.startswith("command (")
+    assert "2  would fail" in capsys.readouterr().out
+
+
+def rehearse_in_the_background() -> None:
+    taken = background.take()
+    assert taken is not None
+    background.play(taken)
+
+
+@pytest.fixture
+def night(client: Client) -> Client:
+    client.force_login(user("nora", *LEAD))
+    return client
+
+
+def test_a_frozen_set_is_rehearsed_in_the_background_and_its_page_leads_on(night: Client) -> None:
+    for do in ["", "fail at COMMIT", "fail at COMMIT", "fail", "reject"]:
+        failed(do)
+    page = page_of(prepared())
+    before = text_of(night.get(page))
+
+    begun = text_of(night.post(page, {"act": "rehearse"}, follow=True))
+    rehearse_in_the_background()
+    done = text_of(night.get(page))
+
+    assert "Rehearse all of it" in before
+    assert "Workers rehearse it in the background" in begun
+    assert "It waits for a worker" in begun
+    assert "Stop the rehearsal" in begun
+    assert "3 would succeed, 2 would fail, for 2 reasons, each by itself." in done
+    assert "1 × It would fail: the till is jammed" in done
+    assert "of one chunk of 5 together, one after the other, 2 would succeed" in done
+    assert "Begun by nora" in done
+    assert "Next: start it, a few messages first" in done
+    assert "Rehearse all of it again" in done
+    assert Message.objects.exhausted().count() == 5
+
+
+def test_how_far_it_has_come_is_shown_and_it_can_be_stopped(night: Client) -> None:
+    for _ in range(4):
+        failed()
     operation = prepared()
-    assert "Rehearse the first 200" in client.get(page_of(operation)).text
+    night.post(page_of(operation), {"act": "rehearse"})
+    background.take()
+    made = BulkRehearsal.objects.get()
+    results = {"shop.try_out": {"counts": {"success": 1}, "groups": [], "together": None}}
+    BulkRehearsal.objects.update(done=1, ran_seconds=60, results=results)
 
-    said = client.post(page_of(operation), {"act": "rehearse"}).text
+    page = night.get(page_of(operation))
+    stopped = text_of(night.post(page_of(operation), {"act": "stop_rehearsal", "rehearsal": str(made.pk)}, follow=True))
+    again = text_of(night.post(page_of(operation), {"act": "stop_rehearsal", "rehearsal": "\0"}, follow=True))
 
-    assert "shop.try_out: 3 of 4 messages would succeed, each by itself." in said
-    assert "1 × It would fail: ValueError: the till is jammed" in said
-    assert "Together, one after the other, 2 of 4 would succeed" in said
-    assert Message.objects.exhausted().count() == 4
+    assert "1 of 4 rehearsed. So far: 1 would succeed" in text_of(page)
+    assert "about 3 min to go" in text_of(page)
+    assert 'data-refresh="2"' in page.text
+    assert "nora has stopped it. 1 of 4 rehearsed. 1 would succeed" in stopped
+    assert "The rehearsal is over." in again
+
+
+def test_it_says_what_has_changed_since(night: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    message = failed()
+    operation = prepared()
+    night.post(page_of(operation), {"act": "rehearse"})
+    rehearse_in_the_background()
+    before = text_of(night.get(page_of(operation)))
+
+    Message.objects.filter(pk=message.pk).update(revision=1)
+    monkeypatch.setattr(rehearsal, "digest_of", lambda consumer: "another")
+    after = text_of(night.get(page_of(operation)))
+
+    changed = ["Somebody has acted on messages of the set since.", "The code of shop.try_out has changed since"]
+    assert [text in before for text in changed] == [False, False]
+    assert [text in after for text in changed] == [True, True]
+
+
+def test_where_nothing_can_be_rehearsed_the_button_says_why(night: Client) -> None:
+    Message.objects.filter(pk=failed().pk).update(consumer="shop.book")
+    operation = prepared()
+
+    page = night.get(page_of(operation))
+    refused = text_of(night.post(page_of(operation), {"act": "rehearse"}, follow=True))
+
+    assert "No consumer of this set can be rehearsed" in text_of(page)
+    assert "Nothing of this set can be rehearsed." in refused
+    assert not BulkRehearsal.objects.exists()
+
+
+def test_who_may_only_look_at_operations_may_not_rehearse_them(client: Client) -> None:
+    failed()
+    operation = prepared()
+    client.force_login(user("viewer", "view_message", "view_bulkoperation"))
+
+    shown = text_of(client.get(page_of(operation)))
+    refused = text_of(client.post(page_of(operation), {"act": "rehearse"}, follow=True))
+
+    assert "it takes the permission “outbox.retry_message”" in shown
+    assert "it takes the permission “outbox.retry_message”" in refused
+    assert not BulkRehearsal.objects.exists()
 
 
 def test_who_may_not_retry_may_not_rehearse_and_others_are_not_asked(client: Client, viewer: User) -> None:

@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 
 from outbox.admin.messages import listing
-from outbox.admin.messages.periods import PERIODS
 from outbox.admin.messages.tabs import TABS
+from outbox.admin.periods import PERIODS
 from outbox.api.messages import Periods, Tabs
 from outbox.models import AttemptOutcome, AuditEntry, Evidence, Message
 from outbox.models.attempt import SAYS_ITSELF

@@ -1,0 +1,115 @@
+"""Rehearsals of frozen sets, as operators begin and stop them; workers go on with them in the background."""
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from outbox import registry
+from outbox.conf import conf
+from outbox.errors import Conflict, NotAllowed
+from outbox.models import BulkItem, BulkOperation, BulkRehearsal, Message
+from outbox.models.bulk import ACTIVE, ENDED
+from outbox.models.rehearsal import RehearsalState
+from outbox.operate.actions import Action
+from outbox.operate.operator_action import Actor, OperatorAction
+from outbox.operate.patch import Patch
+from outbox.operate.rehearsals import note_rehearsal
+from outbox.rehearsal import run
+from outbox.rehearsal.results import Summary
+
+
+def start(operation_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
+    """Have workers rehearse every message of an operation's set that waits for its turn.
+
+    Messages of consumers that cannot be rehearsed are left out. Raises ``NotAllowed`` without the permission, and where
+    there is nothing to rehearse; ``Conflict`` if the operation is rehearsed already, or is under way; and
+    ``NotRehearsable`` where nothing can be.
+    """
+    action = OperatorAction(Action.REHEARSE, actor, "", origin)
+    action.check()
+    operation = BulkOperation.objects.filter(pk=operation_id).first()
+    if operation is None:
+        raise Conflict(_("The operation is no longer there."))
+    if refusal := why_not(operation):
+        raise NotAllowed(refusal)
+    consumers = rehearsable_of(operation)
+    for consumer in consumers:
+        run.rehearsable(consumer)
+    items = BulkItem.objects.of(operation).todo().filter(message__consumer__in=consumers)
+    if not consumers or not (total := items.count()):
+        raise NotAllowed(_("Nothing of this set can be rehearsed."))
+    rehearsal = BulkRehearsal(
+        operation=operation,
+        started_by=action.actor_name,
+        origin=origin[:100],
+        consumers=consumers,
+        total=total,
+        position=operation.first_item - 1,
+    )
+    try:
+        with transaction.atomic(using=conf().database):
+            rehearsal.save(force_insert=True, using=conf().database)
+    except IntegrityError as error:
+        raise Conflict(_("It is being rehearsed already.")) from error
+    return rehearsal
+
+
+def stop(rehearsal_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
+    """Stop a rehearsal; what it has found until then is kept. Raises ``Conflict`` if it is over."""
+    action = OperatorAction(Action.REHEARSE, actor, "", origin)
+    action.check()
+    with transaction.atomic(using=conf().database):
+        rows = BulkRehearsal.objects.going_on().filter(pk=rehearsal_id).select_related("operation")
+        rehearsal = rows.select_for_update(no_key=True, of=("self",)).first()
+        if rehearsal is None:
+            raise Conflict(_("The rehearsal is over."))
+        end(rehearsal, RehearsalState.STOPPED, stopped_by=action.actor_name)
+    return rehearsal
+
+
+def end(rehearsal: BulkRehearsal, state: RehearsalState, *, stopped_by: str = "", error: str = "") -> None:
+    """End a rehearsal whose row is locked, and note in the audit who began it, of what, and what it came to."""
+    rehearsal.state, rehearsal.stopped_by, rehearsal.error = state, stopped_by, error
+    BulkRehearsal.objects.filter(pk=rehearsal.pk).update(
+        state=state, stopped_by=stopped_by, error=error, ended_at=Now(), holder=""
+    )
+    summaries = [Summary.from_json(found) for found in rehearsal.results.values()]
+    counts: dict[str, int] = {}
+    for summary in summaries:
+        for outcome, many in summary.as_counts().items():
+            counts[outcome] = counts.get(outcome, 0) + many
+    patch = rehearsal.operation.patch
+    note_rehearsal(
+        str(rehearsal.operation),
+        counts=counts,
+        kinds=sum(len(summary.groups) for summary in summaries),
+        actor=rehearsal.started_by,
+        origin=rehearsal.origin,
+        changed_keys=Patch.from_json(patch).paths if patch else (),
+        how=f"stopped by {stopped_by}" if stopped_by else error.partition("\n")[0],
+    )
+
+
+def has_changed(rehearsal: BulkRehearsal) -> bool:
+    """Tell whether somebody has acted on a message of the set that still waits for its turn, or removed it."""
+    as_frozen = Message.objects.exhausted().filter(pk=OuterRef("message_id"), revision=OuterRef("revision"))
+    items = BulkItem.objects.of(rehearsal.operation).todo()
+    return items.filter(~Exists(as_frozen)).exists()
+
+
+def why_not(operation: BulkOperation) -> str:
+    """Return why the operation's state does not permit a rehearsal, in words; empty if it does."""
+    if not operation.retries:
+        return _("Only what is retried can be rehearsed.")
+    if operation.state in ACTIVE:
+        return _("The operation is under way. Pause it to rehearse what is left.")
+    if operation.state in ENDED or not operation.remaining:
+        return _("Nothing of the set waits for its turn.")
+    return ""
+
+
+def rehearsable_of(operation: BulkOperation) -> list[str]:
+    """Return the consumers of the set whose authors have promised that they can be rehearsed."""
+    known = {name: registry.get(name) for name in sorted(operation.preview.get("consumers", {}))}
+    return [name for name, consumer in known.items() if consumer is not None and consumer.rehearsable]
