@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, UnreadablePostError
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from ninja.security import HttpBearer
@@ -129,10 +128,9 @@ def scope_of(permission: str) -> Scope:
 
 
 def _too_many(token: ApiToken) -> Problem:
-    full_at = ApiToken.objects.filter(pk=token.pk).values_list("full_at", flat=True).first() or timezone.now()
     rate = conf().api_rate
-    free_at = full_at + WINDOW / rate - WINDOW
-    wait = min(max(math.ceil((free_at - timezone.now()).total_seconds()), 1), 60)
+    free_in = ApiToken.objects.full_in(token) + WINDOW / rate - WINDOW
+    wait = min(max(math.ceil(free_in.total_seconds()), 1), 60)
     detail = _("Too many calls: a token has %(rate)d a minute. Go on in %(seconds)d s.")
     return Problem(Code.TOO_MANY_CALLS, detail % {"rate": rate, "seconds": wait}, headers={"Retry-After": str(wait)})
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Case, DateTimeField, F, Q, When
+from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, When
 from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext_lazy as _
 
@@ -58,6 +58,11 @@ class ApiTokenQuerySet(EngineQuerySet["ApiToken"]):
             last_used_at=Case(When(unnoted, then=Now()), default=F("last_used_at")),
         )
         return bool(changed)
+
+    def full_in(self, token: "ApiToken") -> timedelta:
+        """Return how far ahead the calls of a token that were made reach, at an even pace."""
+        ahead = ExpressionWrapper(F("full_at") - Now(), output_field=DurationField())
+        return self.filter(pk=token.pk).values_list(ahead, flat=True).first() or timedelta(0)
 
 
 class ApiToken(models.Model):

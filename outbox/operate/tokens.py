@@ -16,10 +16,9 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from outbox.audit import append, last_act_about
+from outbox.audit import acts_about, append
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import ApiToken, Scope
@@ -204,8 +203,7 @@ def note_refusal(token: ApiToken, *, address: str, call: str, path: str, code: s
     Each entry waits for others who append, and a program that is refused asks again and again.
     """
     subject = f"{token}: {call}: {code}"
-    noted = last_act_about(subject, API_REFUSED)
-    if noted is not None and noted.at > timezone.now() - REFUSED_AGAIN:
+    if acts_about(subject, API_REFUSED).filter(at__gt=Now() - REFUSED_AGAIN).exists():
         return
     with transaction.atomic(using=conf().database):
         append(

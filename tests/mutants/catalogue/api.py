@@ -38,7 +38,7 @@ MUTANTS = [
     ),
     mutant(
         "a refusal is noted once in a while",
-        Change("operate/tokens.py", "if noted is not None and noted.at >", "if noted is not None and noted.at <"),
+        Change("operate/tokens.py", ".filter(at__gt=Now() - REFUSED_AGAIN)", ".filter(at__lt=Now() - REFUSED_AGAIN)"),
         red=[f"{TOKENS}test_what_is_refused_again_and_again_is_noted_once_in_a_while"],
     ),
     mutant(
