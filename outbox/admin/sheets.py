@@ -121,11 +121,13 @@ def make_workbook(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> IO[b
         sheet.write_string(0, column, title, bold)
     for number, row in enumerate(rows, start=1):
         for column, cell in enumerate(row):
+            if cell is None or cell == "":
+                continue
             if isinstance(cell, str):
                 sheet.write_string(number, column, cell)
             elif isinstance(cell, datetime):
                 sheet.write_datetime(number, column, cell, moment)
-            elif cell is not None:
+            else:
                 sheet.write_number(number, column, cell)
     sheet.freeze_panes(1, 0)
     book.close()

@@ -72,6 +72,7 @@ def story(lead: User) -> dict[str, str]:
         "empty": f"{LIST}?tab=discarded&consumer={ORDER}",
         "search": f"{LIST}?q=A-1",
         "audit": "/admin/outbox/auditentry/",
+        "audit, nothing found": "/admin/outbox/auditentry/?about=nobody&from=2026-01-01&act=retry",
         **watching(order, lead),
     }
 

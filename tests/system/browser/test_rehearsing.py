@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from playwright.sync_api import expect
 
-from outbox.models import BulkOperation, Message
+from outbox.models import BulkOperation, BulkRehearsal, Message
+from outbox.rehearsal import background, whole_sets
 from tests.harness.browsing import LOOKS, Open, complaints, violations
 from tests.harness.bulk import prepared
 from tests.harness.messages import publish_failed
@@ -28,19 +29,73 @@ def one() -> Message:
     return failed("fail")
 
 
-def many() -> BulkOperation:
+def set_of_five() -> BulkOperation:
     for do in ["", "", "fail at COMMIT", "fail at COMMIT", "fail"]:
         failed(do)
     return prepared()
 
 
-@pytest.mark.parametrize("make", [one, many], ids=lambda make: make.__name__)
-def test_what_a_rehearsal_has_found_is_readable_everywhere(make: Any, open_page: Open) -> None:
-    row = make()
+def begun() -> BulkOperation:
+    """Have a set wait for a worker, which none of these tests starts."""
+    operation = set_of_five()
+    whole_sets.start(operation.pk, actor="ada")
+    return operation
+
+
+def under_way() -> BulkOperation:
+    operation = begun()
+    background.take()
+    results = {"shop.try_out": {"counts": {"success": 2}, "groups": [], "together": None}}
+    BulkRehearsal.objects.update(done=2, ran_seconds=90, results=results)
+    return operation
+
+
+def over() -> BulkOperation:
+    operation = begun()
+    taken = background.take()
+    assert taken is not None
+    background.play(taken)
+    Message.objects.filter(pk=Message.objects.values("pk")[:1]).update(revision=1)
+    return operation
+
+
+def stopped() -> BulkOperation:
+    operation = under_way()
+    whole_sets.stop(BulkRehearsal.objects.get().pk, actor="ben")
+    return operation
+
+
+def test_what_a_rehearsal_of_a_message_has_found_is_readable_everywhere(open_page: Open) -> None:
+    row = one()
     for look in LOOKS:
-        page = open_page(f"/admin/outbox/{row._meta.model_name}/{row.pk}/change/", **look)
+        page = open_page(f"/admin/outbox/message/{row.pk}/change/", **look)
         page.locator("button[value=rehearse]").click()
         expect(page.locator(".desk-rehearsed").first).to_be_visible(timeout=60_000)
 
         assert violations(page) == []
         assert complaints(page) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "make", [set_of_five, begun, under_way, over, stopped], ids=lambda make: make.__name__.replace("_", " ")
+)
+def test_every_state_of_a_set_s_rehearsal_is_readable_everywhere(make: Any, open_page: Open) -> None:
+    row = make()
+    for look in LOOKS:
+        page = open_page(f"/admin/outbox/bulkoperation/{row.pk}/change/", **look)
+        expect(page.locator(".desk-rehearsal")).to_be_visible()
+
+        assert violations(page) == []
+        assert complaints(page) == ([], 0)
+
+
+def test_the_page_follows_a_rehearsal_while_it_is_open(open_page: Open) -> None:
+    row = under_way()
+    page = open_page(f"/admin/outbox/bulkoperation/{row.pk}/change/")
+    expect(page.locator(".desk-rehearsed")).to_contain_text("2 of 5 rehearsed")
+
+    BulkRehearsal.objects.update(done=4)
+
+    expect(page.locator(".desk-rehearsed")).to_contain_text("4 of 5 rehearsed")
+    page.get_by_role("button", name="Stop the rehearsal").click()
+    expect(page.locator(".desk-rehearsed")).to_contain_text("lead has stopped it. 4 of 5 rehearsed.")
