@@ -107,6 +107,10 @@ def every_page() -> list[str]:
         "/admin/outbox/consumerstate/",
         f"/admin/outbox/consumerstate/{quote(CONSUMERS[1])}/change/",
         "/admin/outbox/auditentry/",
+        *(
+            f"/admin/outbox/auditentry/?{given}"
+            for given in ("actor=ada", "act=retry", "about=7", "reason=x", "within=24h")
+        ),
         "/admin/outbox/heartbeat/",
         "/admin/awards/campaign/",
         "/admin/awards/prize/",
