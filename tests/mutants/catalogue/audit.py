@@ -34,7 +34,7 @@ MUTANTS = [
     ),
     mutant(
         "texts that are gone without a note break the chain",
-        Change("audit.py", "            empty[entry.pk] = entry\n", "            pass\n"),
+        Change("audit.py", "min((erased[id] for id in unnoted), default=len(page))", "len(page)"),
         red=[f"{ERASURE}test_texts_that_are_gone_without_a_note_break_the_chain"],
     ),
     mutant(
