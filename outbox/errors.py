@@ -109,7 +109,7 @@ class NotAllowed(OperatorError):
 
 
 class PermissionMissing(NotAllowed):
-    """The operator lacks ``permission``."""
+    """The operator lacks ``permission``. Ask a lead to do it, or for the permission."""
 
     def __init__(self, text: str, *, permission: str) -> None:
         super().__init__(text)

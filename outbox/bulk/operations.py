@@ -23,6 +23,7 @@ from outbox.models import BulkOperation, EvidenceKind, HandledAs
 from outbox.models.bulk import ACTIVE, ENDED, BulkState, BulkVerb, StoppedBecause
 from outbox.operate.actions import BULK_ACTIONS, BULK_STATE, Action
 from outbox.operate.approval import is_worth_more
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.edits import KEYS_LENGTH
 from outbox.operate.evidence import check_evidence
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
@@ -47,6 +48,7 @@ FASTEST = 100_000
 """Messages per second that a rate may say."""
 
 
+@noted_if_refused(Action.BULK_START, name="set of messages to {}".format)
 def prepare(
     verb: BulkVerb, selection: Selection, *, actor: Actor, patch: Patch = NO_PATCH, origin: str = ""
 ) -> BulkOperation:
@@ -74,6 +76,7 @@ def prepare(
     return operation
 
 
+@noted_if_refused(Action.BULK_START, name="bulk operation {}".format)
 def start(
     operation_id: int,
     *,
@@ -139,6 +142,7 @@ def start(
         )
 
 
+@noted_if_refused(Action.BULK_APPROVE, name="bulk operation {}".format)
 def approve(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
     """Let an operation begin that somebody else has started."""
     action = OperatorAction(Action.BULK_APPROVE, actor, reason, origin)
@@ -150,6 +154,7 @@ def approve(operation_id: int, *, revision: int, actor: Actor, reason: str, orig
     return _change(operation, action, state, approved_by=action.actor_name, approved_at=Now(), held_by=held)
 
 
+@noted_if_refused(Action.BULK_PAUSE, name="bulk operation {}".format)
 def pause(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
     """Do nothing more to any message until somebody lets it go on. What was retried goes its way."""
     action = OperatorAction(Action.BULK_PAUSE, actor, reason, origin)
@@ -158,6 +163,7 @@ def pause(operation_id: int, *, revision: int, actor: Actor, reason: str, origin
     return _change(operation, action, BulkState.PAUSED, held_by="")
 
 
+@noted_if_refused(Action.BULK_RESUME, name="bulk operation {}".format)
 def resume(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
     """Let an operation go on that was paused, or that stopped itself; then its stop rule counts anew."""
     action = OperatorAction(Action.BULK_RESUME, actor, reason, origin)
@@ -173,6 +179,7 @@ def resume(operation_id: int, *, revision: int, actor: Actor, reason: str, origi
     return _change(operation, action, state, held_by=held, **changes)
 
 
+@noted_if_refused(Action.BULK_CANCEL, name="bulk operation {}".format)
 def cancel(operation_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> BulkOperation:
     """End an operation: what has not had its turn stays as it is."""
     action = OperatorAction(Action.BULK_CANCEL, actor, reason, origin)

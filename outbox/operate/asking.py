@@ -19,6 +19,7 @@ from outbox.conf import conf
 from outbox.errors import NotAllowed
 from outbox.models import Message
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.message_row import consumer_of, read_seen
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.registry import Consumer, Question
@@ -53,14 +54,17 @@ def can_be_asked(consumer: Consumer | None) -> bool:
     return consumer is not None and consumer.ask is not None
 
 
+@noted_if_refused(Action.ASK)
 def ask(message_id: int, *, actor: Actor, origin: str = "") -> Answer:
     """Ask the other side about a message, and note in the audit who has asked and what it said. Nothing is changed.
 
     Raises ``NotAllowed`` without the permission, and if the consumer has no question.
     """
-    return ask_about([read_seen(message_id)], actor=actor, origin=origin)[message_id]
+    OperatorAction(Action.ASK, actor, "", origin).check()
+    return _ask_and_note([read_seen(message_id)], actor=actor, origin=origin)[message_id]
 
 
+@noted_if_refused(Action.ASK, name=lambda messages: f"messages {[message.pk for message in messages]}")
 def ask_about(messages: Sequence[Message], *, actor: Actor, origin: str = "") -> dict[int, Answer]:
     """Do the same for several messages, some at once; return the answers by message."""
     OperatorAction(Action.ASK, actor, "", origin).check()

@@ -13,6 +13,7 @@ from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import ConsumerState, Message
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 from outbox.operate.wording import format_datetime
 
@@ -21,6 +22,7 @@ AUDITED_PAUSE = ("paused_at", "paused_by", "paused_reason", "paused_until")
 """What an act can change, as the audit keeps it."""
 
 
+@noted_if_refused(Action.PAUSE, name="consumer {}".format)
 def pause(
     consumer: str,
     *,
@@ -55,6 +57,7 @@ def pause(
     )
 
 
+@noted_if_refused(Action.RESUME, name="consumer {}".format)
 def resume(consumer: str, *, seen: datetime | None, actor: Actor, reason: str, origin: str = "") -> ConsumerState:
     """Let a paused consumer go on; the rescan sends what has waited within a second. ``seen`` is as for ``pause``."""
     action = OperatorAction(Action.RESUME, actor, reason, origin)

@@ -16,6 +16,7 @@ from outbox.operate.actions import Action, why_not
 from outbox.operate.approval import is_worth_more
 from outbox.operate.asking import Known, ask_and_note, can_be_asked
 from outbox.operate.changes import retried
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.differences import Difference, changed_among, differences
 from outbox.operate.evidence import refuse_second_issue
 from outbox.operate.message_row import change_message, consumer_of, note_and_hint, read_seen
@@ -28,6 +29,7 @@ KEYS_LENGTH = 1_000
 """Characters of the changed keys that the audit keeps."""
 
 
+@noted_if_refused(Action.EDIT)
 def edit(
     message_id: int,
     *,

@@ -12,12 +12,14 @@ from outbox.conf import conf
 from outbox.errors import NotAllowed
 from outbox.models import Attempt, Evidence, Message, PayloadVersion
 from outbox.operate.actions import Action, why_not
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
 
 MOST = 1_000
 """Messages that one act erases at most."""
 
 
+@noted_if_refused(Action.ERASE, name="messages {}".format)
 def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str = "") -> int:
     """Erase what these messages say of a person, for good, and return how many they were.
 

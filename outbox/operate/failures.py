@@ -11,6 +11,7 @@ from outbox.errors import Conflict, NotAllowed
 from outbox.models import FailureGroup, GroupState
 from outbox.operate import text_checks
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by, snapshot
 from outbox.operate.wording import subject_of_group
 
@@ -18,6 +19,7 @@ AUDITED_GROUP = ("state", "owner", "ticket", "note", "ignored_up_to")
 """What an act can change, as the audit keeps it."""
 
 
+@noted_if_refused(Action.TRIAGE, name="failure group {:.12}".format)
 def set_group(
     fingerprint: str,
     *,

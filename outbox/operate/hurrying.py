@@ -12,6 +12,7 @@ from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.pacing import Pace
 
@@ -24,6 +25,7 @@ def delayed_of(consumer: str) -> MessageQuerySet:
     return Message.objects.filter(consumer=consumer, due_at__gt=Now()).delayed().order_by("due_at", "id")
 
 
+@noted_if_refused(Action.HURRY, name="consumer {}".format)
 def hurry_many(consumer: str, *, most: int, actor: Actor, reason: str, origin: str = "") -> Iterator[int]:
     """Let at most ``most`` messages of ``consumer`` be due now; yield how many after each transaction.
 

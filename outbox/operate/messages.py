@@ -17,6 +17,7 @@ from outbox.models.queryset import CLOSED_BY_HAND, EXHAUSTED, UNSETTLED
 from outbox.models.sql.replay import Source, write_replays
 from outbox.operate.actions import Action, why_not
 from outbox.operate.changes import discarded, handled, reopened, retried
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.evidence import (
     check_evidence,
     draft_evidence,
@@ -38,6 +39,7 @@ from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.registry import Consumer
 
 
+@noted_if_refused(Action.RETRY)
 def retry(
     message_id: int,
     *,
@@ -67,6 +69,7 @@ def retry(
     )
 
 
+@noted_if_refused(Action.HANDLE)
 def mark_handled(
     message_id: int,
     *,
@@ -102,6 +105,7 @@ def mark_handled(
     )
 
 
+@noted_if_refused(Action.DISCARD)
 def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Failed → failed and closed: no consumer acts on the message, and nobody is asked about it again."""
     action = OperatorAction(Action.DISCARD, actor, reason, origin)
@@ -118,6 +122,7 @@ def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin
     )
 
 
+@noted_if_refused(Action.REOPEN)
 def reopen(
     message_id: int,
     *,
@@ -155,6 +160,7 @@ def reopen(
     )
 
 
+@noted_if_refused(Action.ACKNOWLEDGE)
 def acknowledge(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Say that the double issue of a message is known and seen to: no alarm speaks of it any more."""
     action = OperatorAction(Action.ACKNOWLEDGE, actor, reason, origin)
@@ -166,6 +172,7 @@ def acknowledge(message_id: int, *, revision: int, actor: Actor, reason: str, or
     return change_message(message, action, only=Q(), also=lambda: doubled.update(acknowledged_at=Now()))
 
 
+@noted_if_refused(Action.REPLAY)
 def replay(
     message_id: int,
     *,
@@ -237,6 +244,7 @@ def receivers_of_replays(topic: str) -> list[str]:
     return sorted(consumer.name for consumer in registry.consumers_of(topic) if not consumer.at_most_once)
 
 
+@noted_if_refused(Action.REVEAL)
 def reveal(message_id: int, *, actor: Actor, origin: str = "", reason: str = "") -> Any:
     """Return the payload unmasked, and note in the audit who has seen it."""
     action = OperatorAction(Action.REVEAL, actor, reason, origin)

@@ -7,13 +7,15 @@ from django.db import transaction
 
 from outbox.conf import conf
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.edits import KEYS_LENGTH
 from outbox.operate.operator_action import Actor, OperatorAction
 
 
-def check_rehearsal(actor: Actor) -> None:
-    """Raise ``NotAllowed`` without the permission to rehearse, which is that to retry."""
-    OperatorAction(Action.REHEARSE, actor, "", "").check()
+@noted_if_refused(Action.REHEARSE, name=str)
+def check_rehearsal(subject: str, *, actor: Actor, origin: str = "") -> None:
+    """Raise ``NotAllowed`` without the permission to rehearse ``subject``, which is that to retry."""
+    OperatorAction(Action.REHEARSE, actor, "", origin).check()
 
 
 def note_rehearsal(

@@ -19,6 +19,7 @@ from outbox.models import Message, Resolution
 from outbox.models.queryset import UNSETTLED, MessageQuerySet
 from outbox.models.sql.replay import Source, write_replays
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.messages import receiver_of_replays
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.pacing import Pace
@@ -58,6 +59,7 @@ def count_span(span: Span) -> SpanCount:
     return SpanCount(to_write, left_out)
 
 
+@noted_if_refused(Action.REPLAY, name="consumer {.consumer}".format)
 def replay_span(span: Span, *, same_key: bool, actor: Actor, reason: str, origin: str = "") -> Iterator[int]:
     """Write the events of ``span`` once more to its consumer; yield how many after each transaction.
 

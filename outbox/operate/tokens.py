@@ -25,6 +25,7 @@ from outbox.models import ApiToken, Scope
 from outbox.models.api import PREFIX_LENGTH, TOKEN_NAME_LENGTH
 from outbox.operate import text_checks
 from outbox.operate.actions import API_REFUSED, Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction, snapshot
 from outbox.operate.wording import format_datetime
 
@@ -99,9 +100,10 @@ class TokenHolder:
         return origin_of_token(self.token, self.address)
 
 
+@noted_if_refused(Action.TOKEN_MAKE, name="API token {}".format)
 def make_token(
-    *,
     name: str,
+    *,
     owner: Owner,
     scopes: Collection[str],
     lasting: timedelta,
@@ -146,6 +148,7 @@ def make_token(
     return made, secret
 
 
+@noted_if_refused(Action.TOKEN_REVOKE, name="API token {}".format)
 def revoke_token(token_id: int, *, actor: Actor, reason: str, origin: str = "") -> ApiToken:
     """Let a token give nothing from now on. Raises ``Conflict`` if it was revoked already, or is not there."""
     action = OperatorAction(Action.TOKEN_REVOKE, actor, reason, origin)

@@ -14,12 +14,14 @@ from outbox.errors import Conflict, NotAllowed
 from outbox.models import Message, Resolution, Status
 from outbox.models.queryset import made_due
 from outbox.operate.actions import Action, why_not
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.message_row import change_message, hint, hint_next, read_seen
 from outbox.operate.operator_action import Actor, OperatorAction
 
 WAITING = Q(status=Status.PENDING)
 
 
+@noted_if_refused(Action.WITHDRAW)
 def withdraw(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Pending → withdrawn: taken back before it was done. It is over, and no work for anybody.
 
@@ -39,6 +41,7 @@ def withdraw(message_id: int, *, revision: int, actor: Actor, reason: str, origi
     )
 
 
+@noted_if_refused(Action.HURRY)
 def hurry(message_id: int, *, revision: int, actor: Actor, reason: str, origin: str = "") -> Message:
     """Let a message that waits for its own time, delayed or between two attempts, be due now.
 

@@ -7,7 +7,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from outbox.audit import PRUNED
+from outbox.audit import DENIED, PRUNED
 from outbox.models import AuditEntry, FailureGroup
 from outbox.operate.actions import API_REFUSED, BULK_STATE, Action
 
@@ -52,9 +52,19 @@ def describe_entry(entry: AuditEntry) -> str:
         return _("The bulk operation changed its state by itself")
     if entry.action == API_REFUSED:
         return _("A call of the API for %(actor)s was refused") % {"actor": entry.actor}
+    if entry.action == DENIED:
+        return _("%(actor)s was refused: %(act)s") % {
+            "actor": entry.actor,
+            "act": name_act(entry.before.get("act", "")),
+        }
     if entry.action == PRUNED:
         return _("The oldest entries were removed: %(count)s") % {"count": entry.before.get("entries")}
     return f"{entry.actor}: {entry.action}"
+
+
+def name_act(act: str) -> str:
+    """Return what an act is called, by the name under which the audit keeps it."""
+    return str(Action(act).label) if act in Action.values else act
 
 
 def subject_of_group(group: FailureGroup) -> str:

@@ -30,7 +30,7 @@ def rehearse(
     ``together`` calls one chunk of them in one transaction as well. Raises ``NotAllowed`` without the permission, and
     ``NotRehearsable`` as ``run.rehearse`` does; what was called until then is noted.
     """
-    check_rehearsal(actor)
+    check_rehearsal(subject, actor=actor, origin=origin)
     run.rehearsable(consumer)
     summary, how = Summary(), "broken off"
     try:

@@ -12,6 +12,7 @@ from outbox.models import BulkItem, BulkOperation, BulkRehearsal, Message
 from outbox.models.bulk import ACTIVE, ENDED
 from outbox.models.rehearsal import RehearsalState
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.patch import Patch
 from outbox.operate.rehearsals import note_rehearsal
@@ -19,6 +20,7 @@ from outbox.rehearsal import run
 from outbox.rehearsal.results import Summary
 
 
+@noted_if_refused(Action.REHEARSE, name="bulk operation {}".format)
 def start(operation_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
     """Have workers rehearse every message of an operation's set that waits for its turn.
 
@@ -55,6 +57,7 @@ def start(operation_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal
     return rehearsal
 
 
+@noted_if_refused(Action.REHEARSE, name="rehearsal {}".format)
 def stop(rehearsal_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
     """Stop a rehearsal; what it has found until then is kept. Raises ``Conflict`` if it is over."""
     action = OperatorAction(Action.REHEARSE, actor, "", origin)

@@ -7,9 +7,11 @@ from typing import Any
 
 from django.db.models.functions import Now
 
+from outbox.audit import DENIED
 from outbox.models import (
     Attempt,
     AttemptOutcome,
+    AuditEntry,
     ConsumerState,
     Evidence,
     EvidenceKind,
@@ -19,6 +21,7 @@ from outbox.models import (
     Resolution,
     Status,
 )
+from outbox.models.audit import AuditEntryQuerySet
 from outbox.models.evidence import digest_of
 from outbox.policy import Reason
 from tests.harness.clock import MINUTE, SECOND, database_time
@@ -166,3 +169,8 @@ def all_is_well() -> None:
     rescanned()
     for job in ("prune", "rollup", "alerts", "audit"):
         Heartbeat.objects.record(job)
+
+
+def acts_done() -> AuditEntryQuerySet:
+    """Return the entries of the audit about what was done, without those about what was refused."""
+    return AuditEntry.objects.exclude(action=DENIED)

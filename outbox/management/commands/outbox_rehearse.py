@@ -48,6 +48,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--together", action="store_true", help="one chunk in one transaction: what they take from each other"
         )
+        parser.add_argument("--actor", default=getpass.getuser(), help="who; the audit keeps it (default: %(default)s)")
         parser.add_argument("--json", action="store_true", help="the results as one JSON object")
 
     def handle(self, *_args: Any, **options: Any) -> None:

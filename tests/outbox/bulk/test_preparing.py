@@ -9,13 +9,13 @@ from django.db.models.functions import Now
 
 from outbox.bulk import operations, selection
 from outbox.errors import NotAllowed
-from outbox.models import AttemptOutcome, AuditEntry, BulkItem, BulkOperation, Message
+from outbox.models import AttemptOutcome, BulkItem, BulkOperation, Message
 from outbox.models.bulk import BulkState, BulkVerb
 from outbox.policy import Reason
 from tests.harness.bulk import failed_messages, prepared, results
 from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
 from tests.harness.messages import whole_rows
-from tests.harness.rows import attempt
+from tests.harness.rows import acts_done, attempt
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +31,7 @@ def test_what_failed_is_frozen_with_its_revision_and_no_message_is_touched() -> 
     assert list(items.values_list("message_id", "revision", "result")) == [(first.pk, 0, ""), (second.pk, 4, "")]
     assert (operation.state, operation.total, operation.remaining) == (BulkState.DRAFT, 2, 2)
     assert whole_rows() == before
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
 
 
 def test_the_preview_counts_by_consumer_reason_and_age() -> None:

@@ -15,7 +15,7 @@ from outbox.models import AttemptOutcome, AuditEntry, Message
 from outbox.operate import asking
 from outbox.operate.asking import Answer, Known
 from tests.harness.desk import ISSUE, TOPIC, user, wins
-from tests.harness.rows import Rows, attempt
+from tests.harness.rows import Rows, acts_done, attempt
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -171,7 +171,7 @@ def test_without_a_question_or_the_permission_nothing_is_asked(question) -> None
     with pytest.raises(NotAllowed, match="retry_message"):
         operate.ask(asked_rows.failed("7").pk, actor=user("viewer", "view_message"))
 
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
 
 
 @pytest.mark.parametrize("wrong", ["ask the vendor", object, lambda: None])
@@ -228,7 +228,7 @@ def test_not_even_a_new_order_is_sent_where_it_has_the_old_one(question) -> None
     with pytest.raises(NotAllowed, match="ORDER-77"):
         operate.edit(message.pk, revision=0, payload={"street": "Oak"}, actor="ada", reason="x", as_new_order=True)
 
-    [entry] = AuditEntry.objects.all()
+    [entry] = acts_done()
     assert (entry.action, entry.after) == ("ask", {"known": "yes", "said": "ORDER-77"})
 
 

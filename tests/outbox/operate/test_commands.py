@@ -55,3 +55,25 @@ def test_what_is_refused_is_said_and_the_rest_is_done(command: str, capsys: pyte
 
     assert capsys.readouterr().err.startswith(f"{pending.pk}: ")
     assert Message.objects.get().revision == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "act"),
+    [
+        (("outbox_discard", "{id}"), "discard"),
+        (("outbox_reopen", "{id}"), "reopen"),
+        (("outbox_retry", "{id}"), "retry"),
+        (("outbox_resume", "desk.issue"), "resume"),
+    ],
+)
+def test_a_refused_command_is_in_the_audit_and_its_message_as_it_was(command: tuple[str, ...], act: str) -> None:
+    pending = wins.pending()
+
+    with pytest.raises(CommandError):
+        call_command(*(part.format(id=pending.pk) for part in command), *BY)
+
+    [entry] = AuditEntry.objects.all()
+    assert (entry.action, entry.actor, entry.reason) == ("denied", "ada", "by phone")
+    assert entry.before["act"] == act
+    assert entry.before["why"]
+    assert Message.objects.get().revision == 0

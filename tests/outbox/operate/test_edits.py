@@ -15,7 +15,7 @@ from outbox.models.attempt import AttemptOutcome
 from outbox.operate.differences import MISSING, Difference, changed_among, differences
 from outbox.policy import Reason
 from tests.harness.desk import ISSUE, ORDER, TOPIC, user, wins
-from tests.harness.rows import attempt, proof
+from tests.harness.rows import acts_done, attempt, proof
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Hints = list[dict[str, list[int]]]
@@ -130,7 +130,7 @@ def test_where_the_other_side_may_have_acted_only_a_new_order_is_edited(outcome:
     after = edited(message, as_new_order=True)
 
     assert after.idempotency_key != message.idempotency_key
-    [entry] = AuditEntry.objects.all()
+    [entry] = acts_done()
     assert (entry.before["order"], entry.after["order"]) == (message.idempotency_key, after.idempotency_key)
     assert str(PayloadVersion.objects.get().drawn_key) == message.idempotency_key
 

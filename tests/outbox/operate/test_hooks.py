@@ -13,6 +13,7 @@ from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, HandledAs, Message
 from outbox.operate import hooks, message_row
 from tests.harness.closings import Declare, Hook, told
+from tests.harness.rows import acts_done
 from tests.harness.threads import held
 from tests.shop.models import Stock
 
@@ -86,7 +87,7 @@ def test_what_a_hook_raises_refuses_the_act_in_words_that_are_safe_to_show(
 
     assert str(refused.value) == said
     assert Message.objects.filter(pk=message.pk).values().get() == before
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
 
 
 def _commit(_closings: object) -> None:
@@ -165,7 +166,7 @@ def test_a_hook_that_spoils_the_transaction_is_noticed_and_nothing_is_done(
 
     assert said in str(refused.value)
     assert Message.objects.filter(pk=message.pk).values().get() == before
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
     assert not connection.in_atomic_block
 
 

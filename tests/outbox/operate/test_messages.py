@@ -19,6 +19,7 @@ from outbox.models import AuditEntry, Evidence, HandledAs, Message, Resolution, 
 from outbox.operate import messages
 from outbox.operate.actions import Action
 from tests.harness.desk import ISSUE, user, wins
+from tests.harness.rows import acts_done
 from tests.harness.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,7 +82,7 @@ def test_an_action_that_the_state_does_not_permit_changes_nothing(make, act, lea
         act(message.pk, revision=message.revision, actor=lead, reason="please")
 
     assert Message.objects.filter(pk=message.pk).values().get() == before
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
 
 
 def test_mark_handled_asks_for_evidence_and_keeps_it(lead: User) -> None:
@@ -143,7 +144,7 @@ def test_each_action_takes_its_own_permission(act: Action, permission: str) -> N
     with pytest.raises(NotAllowed, match=rf"outbox\.{permission}"):
         verbs[act](message.pk, revision=message.revision, actor=person, reason="x")
 
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
 
 
 def test_whoever_is_no_longer_active_may_do_nothing(lead: User) -> None:
@@ -265,7 +266,7 @@ def test_a_reveal_gives_the_payload_and_is_noted(lead: User, viewer: User) -> No
         operate.reveal(message.pk, actor=viewer)
 
     assert payload == message.payload
-    assert [(entry.actor, entry.action) for entry in AuditEntry.objects.all()] == [("lead", "reveal")]
+    assert [(entry.actor, entry.action) for entry in acts_done()] == [("lead", "reveal")]
     assert Message.objects.get().revision == 0
 
 
@@ -278,7 +279,7 @@ def test_the_command_retries_what_it_can_and_says_what_it_cannot(capsys, hints: 
     out, err = capsys.readouterr()
     assert out == f"{failed.pk}: pending again (desk.issue)\n"
     assert err == f"{done.pk}: The machine has done this one; nothing is left to do.\n"
-    entry = AuditEntry.objects.get()
+    entry = acts_done().get()
     assert (entry.actor, entry.reason, entry.message_id) == ("ada", "till mended", failed.pk)
     assert entry.origin.startswith("command (")
     assert hints == [{ISSUE: [failed.pk]}]

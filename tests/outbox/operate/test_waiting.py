@@ -14,7 +14,7 @@ from outbox.models import AuditEntry, Message
 from outbox.operate import hurrying, pacing
 from tests.harness.clock import HOUR, MINUTE, database_time
 from tests.harness.desk import ISSUE, ORDER, user, wins
-from tests.harness.rows import set_consumer
+from tests.harness.rows import acts_done, set_consumer
 from tests.harness.threads import held
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,7 +59,7 @@ def test_what_does_not_wait_is_neither_withdrawn_nor_hurried(make, act, lead: Us
         act(message.pk, revision=message.revision, actor=lead, reason="please")
 
     assert Message.objects.values().get() == before
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_many_are_hurried_the_next_first_in_small_transactions(monkeypatch: pyte
     made[0].refresh_from_db()
     assert made[0].not_before > database_time()
     assert [entry.after["messages"] for entry in AuditEntry.objects.order_by("id")] == [2, 2, 1]
-    assert {entry.subject for entry in AuditEntry.objects.all()} == {ISSUE}
+    assert {entry.subject for entry in acts_done()} == {ISSUE}
     assert hints == []
 
 
@@ -182,7 +182,7 @@ def test_the_command_withdraws_by_id_or_by_event_and_says_what_became_of_each(ca
     assert said == f"{first.pk}: withdrawn ({ISSUE})"
     assert err == f"{done.pk}: It does not wait any more: it is over.\n"
     assert json.loads(answer)["answer"] == "refused"
-    assert AuditEntry.objects.get().origin.startswith("command (")
+    assert acts_done().get().origin.startswith("command (")
 
 
 def test_the_command_hurries_one_or_many_and_counts_before(capsys) -> None:
