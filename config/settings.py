@@ -1,5 +1,6 @@
 """Settings, all from the environment; docs/pages/this-project.md has them. ``make demo`` sets them for its clone."""
 
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "axes",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     *BEAT_TABLES,
@@ -56,10 +58,13 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "outbox.admin.sessions.end_idle_sessions",
     "config.middleware.content_security_policy",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
+CSRF_FAILURE_VIEW = "outbox.admin.error_pages.csrf_failure"
 WSGI_APPLICATION = "config.wsgi.application"
 
 TEMPLATES = [
@@ -77,6 +82,18 @@ TEMPLATES = [
     }
 ]
 
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# Five wrong passwords for a name from one address, and neither gets in together for a quarter of an hour.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "outbox.admin.client_address"
+AXES_LOCKOUT_TEMPLATE = "outbox/desk/locked_out.html"
+AXES_SENSITIVE_PARAMETERS: list[str] = []  # the log says who was locked out, and from where
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -168,6 +185,7 @@ VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", 5.0)
 
 OUTBOX: dict[str, Any] = {
     "PREFIX": env.str("OUTBOX_PREFIX", "makegood"),
+    "PROXIES": env.int("PROXIES", 0),
     "METRICS_TOKEN": env.str("METRICS_TOKEN", ""),
     "ALERT_WEBHOOK": env.str("ALERT_WEBHOOK", ""),
 }

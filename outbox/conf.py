@@ -88,6 +88,8 @@ class Conf:
     """How long an API token may be valid at most."""
     api_rate: int = 300
     """Calls of the API that one token may make in a minute, all web processes together."""
+    desk_session: timedelta = timedelta(minutes=30)
+    """How long the session of somebody lasts who does nothing at the desk, with ``outbox.admin.sessions`` installed."""
     rescan_limit: timedelta = timedelta(seconds=15)
     """Age of the last rescan at which health is critical. A longer interval in the admin adds to it."""
     maintenance_limit: timedelta = timedelta(minutes=10)

@@ -14,6 +14,7 @@ __all__ = ["Description", "Fact", "admin_url", "describe", "edit_form", "find"]
 
 if apps.is_installed("django.contrib.admin"):
     from outbox.admin.audit.admin import AuditEntryAdmin
+    from outbox.admin.base import client_address
     from outbox.admin.bulk.admin import BulkOperationAdmin
     from outbox.admin.consumers.admin import ConsumerStateAdmin
     from outbox.admin.failures.admin import FailureGroupAdmin
@@ -29,4 +30,5 @@ if apps.is_installed("django.contrib.admin"):
         "FailureGroupAdmin",
         "HeartbeatAdmin",
         "MessageAdmin",
+        "client_address",
     ]

@@ -6,12 +6,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox import registry
+from outbox.admin.forms import lacks_permission
 from outbox.admin.rehearsing import Line
 from outbox.admin.tones import Tone
 from outbox.models import BulkItem, BulkOperation, Message
 from outbox.models.bulk import ItemResult, Why
 from outbox.operate import Person
-from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.actions import Action
 from outbox.operate.asking import Answer, Known, ask_about, can_be_asked
 
 ASK = Action.ASK.value
@@ -20,9 +21,14 @@ SOME = 20
 """Messages of a set that are asked about."""
 
 
-def is_offered(consumer: str, user: Person) -> bool:
-    """Tell whether this person may ask the other side of a consumer, and there is a question."""
-    return can_be_asked(registry.get(consumer)) and user.has_perm(PERMISSIONS[Action.ASK])
+def is_promised(consumer: str) -> bool:
+    """Tell whether there is a question to the other side of a consumer."""
+    return can_be_asked(registry.get(consumer))
+
+
+def refusal(user: Person) -> str:
+    """Return why this person cannot ask, in words; empty if they can."""
+    return lacks_permission(Action.ASK, user)
 
 
 def in_words(answer: Answer) -> Line:
@@ -36,11 +42,11 @@ def in_words(answer: Answer) -> Line:
     return Line(Tone.BAD, _("The other side could not be asked: %(why)s") % {"why": answer.said})
 
 
-def offered_of(operation: BulkOperation, user: Person) -> list[str]:
-    """Return the consumers of a retry whose other side this person may ask."""
+def promised_of(operation: BulkOperation) -> list[str]:
+    """Return the consumers of a retry whose other side can be asked."""
     if not operation.retries:
         return []
-    return [name for name in _consumers(operation) if is_offered(name, user)]
+    return [name for name in _consumers(operation) if is_promised(name)]
 
 
 def ask_about_some(operation: BulkOperation, consumers: Sequence[str], *, actor: Person, origin: str) -> list[Line]:

@@ -1,19 +1,29 @@
 """What every page of the desk has in common: it shows, and changes through ``operate`` alone."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
+from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from outbox.admin import error_pages, typed
 from outbox.admin.visible import show_all
 from outbox.errors import EvidenceTaken, OperatorError
+from outbox.models.row_ids import read_id
+from outbox.operate.actions import Action
+from outbox.operate.denials import note_denial
 from outbox.operate.origin import origin_of
+
+ACT_OF_PAGE = {"outbox_message_retry_selected": Action.RETRY.value, "outbox_message_edit": Action.EDIT.value}
+"""What is posted to pages that are for one act alone."""
 
 
 class CarriedOut(Protocol):
@@ -51,8 +61,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
 
     @property
     def urls(self) -> list[URLPattern]:
-        """The pages; none of them shows a character that turns or hides others."""
-        return [show_all(pattern) for pattern in self.get_urls()]
+        """The pages; none of them shows a character that turns or hides others, and no refusal leaves the desk."""
+        return [_within_the_desk(show_all(pattern)) for pattern in self.get_urls()]
 
 
 class DeskAdmin(ReadOnlyAdmin):
@@ -81,7 +91,7 @@ class DeskAdmin(ReadOnlyAdmin):
 
         The form then says why, keeps what was entered, and has ``seen`` the subject as it is shown now.
         """
-        if not form.is_valid():
+        if not form.is_valid() or typed.is_taken_up(request):
             return False
         try:
             form.carry_out(subject, actor=request.user, origin=origin_of(request))
@@ -106,6 +116,53 @@ class DeskAdmin(ReadOnlyAdmin):
         return {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
 
 
+def _within_the_desk(pattern: URLPattern) -> URLPattern:
+    """Let a view answer with the desk's own pages where it refuses, and keep what was typed when a session is over."""
+    view: Callable[..., HttpResponseBase] = pattern.callback
+
+    @wraps(view)
+    def within(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST" and not request.user.is_authenticated:
+            if not typed.is_sealed(request):
+                _note_denial(request, "not signed in", **kwargs)
+            return error_pages.signed_out(request)
+        typed.take_up(request)
+        try:
+            return view(request, *args, **kwargs)
+        except PermissionDenied as refused:
+            if request.method == "POST":
+                _note_denial(request, str(refused) or "not permitted", **kwargs)
+            return error_pages.handler403(request, refused)
+        except Http404 as missing:
+            return error_pages.handler404(request, missing)
+
+    pattern.callback = within
+    return pattern
+
+
+def _note_denial(request: HttpRequest, why: str, *, object_id: str = "", **_: Any) -> None:
+    """Note that somebody was refused an act by the page itself, before ``operate`` was asked."""
+    match = request.resolver_match
+    page = match.url_name if match and match.url_name else request.path
+    act = request.POST.get("act") or request.POST.get("verb") or ACT_OF_PAGE.get(page, page)
+    is_message = page.startswith("outbox_message_")
+    note_denial(
+        request.user.get_username(),
+        act,
+        f"message {object_id}" if is_message and object_id else f"{page} {object_id}".strip(),
+        why=why,
+        message_id=read_id(object_id) if is_message and object_id else None,
+        reason=request.POST.get("reason", ""),
+        origin=origin_of(request),
+    )
+
+
+def refuse_unless(possible: bool, refusal: str) -> None:
+    """Raise ``PermissionDenied`` for what a page has not offered, or has offered as not open to this person."""
+    if refusal or not possible:
+        raise PermissionDenied(refusal)
+
+
 def site_of(request: HttpRequest) -> str | None:
     """Return the name of the admin site that the request is at; a project may have several."""
     match = request.resolver_match
@@ -121,3 +178,11 @@ def word_of(request: HttpRequest, name: str) -> str:
 def narrowed(**by: str) -> str:
     """Return the end of an address that narrows a list down: ``?tab=failed&consumer=…``, without what is empty."""
     return "?" + urlencode({name: value for name, value in by.items() if value})
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Return from where the request came as an IP address, for django-axes; None if it is none."""
+    try:
+        return str(ip_address(origin_of(request)))
+    except ValueError:
+        return None

@@ -6,11 +6,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from outbox import registry, topics
 from outbox.models import Message
+from outbox.operate import Person
 
 log = logging.getLogger("outbox.desk")
 
@@ -37,7 +39,8 @@ class Description:
 Describer = Callable[[Sequence[Message]], Mapping[int, Description]]
 
 _describers: dict[str, Describer] = {}
-_site: ContextVar[str | None] = ContextVar("site", default=None)
+_shown: ContextVar[tuple[str | None, Person | None]] = ContextVar("shown", default=(None, None))
+"""At which site, and to whom, descriptions are shown."""
 
 
 def describe(pattern: str) -> Callable[[Describer], Describer]:
@@ -79,21 +82,32 @@ def forget_describer(pattern: str) -> None:
 def admin_url(name: str, *args: Any) -> str:
     """Return the address of a page of the admin by its name without the site, as in ``shop_order_change``.
 
-    For describers: it leads to the site at which the description is shown, where a project has several.
+    For describers: it leads to the site at which the description is shown, where a project has several. Empty, so that
+    the text is no link, if whoever reads it may not see such rows.
     """
-    return reverse(f"admin:{name}", args=args, current_app=_site.get())
+    site, reader = _shown.get()
+    if reader is not None and (permission := permission_to_see(name)) and not reader.has_perm(permission):
+        return ""
+    return reverse(f"admin:{name}", args=args, current_app=site)
 
 
-def descriptions(messages: Iterable[Message], *, site: str) -> dict[int, Description]:
+def permission_to_see(name: str) -> str:
+    """Return the permission that a page of the admin asks for, by its name; empty if it is no page of a model."""
+    begins = name.rpartition("_")[0]
+    models = (model._meta for model in apps.get_models() if model._meta.label_lower.replace(".", "_") == begins)
+    return next((f"{meta.app_label}.view_{meta.model_name}" for meta in models), "")
+
+
+def descriptions(messages: Iterable[Message], *, site: str, reader: Person) -> dict[int, Description]:
     """Return what is known about these messages, by id; a message nobody describes is not in it.
 
-    Links lead to the admin of that name.
+    Links lead to the admin of that name, and only to what the reader may see.
     """
-    token = _site.set(site)
+    token = _shown.set((site, reader))
     try:
         return _described(messages)
     finally:
-        _site.reset(token)
+        _shown.reset(token)
 
 
 def _described(messages: Iterable[Message]) -> dict[int, Description]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
+from outbox.admin.keys import KEYS
 from outbox.models import Evidence, EvidenceKind, HandledAs, Message
 from outbox.models.evidence import EVIDENCE_LENGTH
 from outbox.monitoring.findings import many
@@ -113,6 +114,11 @@ class Panel:
     form: ReasonedForm
     refusal: str
     is_open: bool
+
+    @property
+    def key(self) -> str:
+        """The key that leads to it."""
+        return KEYS[self.form.act]
 
 
 def lacks_permission(act: Action, user: Person) -> str:

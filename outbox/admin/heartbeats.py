@@ -11,3 +11,4 @@ class HeartbeatAdmin(ReadOnlyAdmin):
     """When the engine's own chores last succeeded."""
 
     list_display = ("name", "at", "data")
+    change_list_template = "outbox/desk/stock_list.html"

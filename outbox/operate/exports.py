@@ -6,12 +6,14 @@ from django.db import transaction
 
 from outbox.conf import conf
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
 
 
-def check_export(actor: Actor) -> None:
-    """Raise ``NotAllowed`` without the permission to export."""
-    OperatorAction(Action.EXPORT, actor, "", "").check()
+@noted_if_refused(Action.EXPORT, name="messages: {}".format)
+def check_export(_what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:
+    """Raise ``NotAllowed`` without the permission to export this: the list as it is narrowed down, and the format."""
+    OperatorAction(Action.EXPORT, actor, "", origin).check()
 
 
 def note_export(list_name: str, what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:

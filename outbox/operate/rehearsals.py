@@ -13,7 +13,7 @@ from outbox.operate.operator_action import Actor, OperatorAction
 
 
 @noted_if_refused(Action.REHEARSE, name=str)
-def check_rehearsal(subject: str, *, actor: Actor, origin: str = "") -> None:
+def check_rehearsal(subject: str, *, actor: Actor, origin: str = "") -> None:  # noqa: ARG001  # it is noted
     """Raise ``NotAllowed`` without the permission to rehearse ``subject``, which is that to retry."""
     OperatorAction(Action.REHEARSE, actor, "", origin).check()
 

@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 from django.db import DatabaseError, transaction
 from django.template import Context
+from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.html import format_html
@@ -16,8 +17,9 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from outbox.admin import base, formats
+from outbox.admin import base, formats, typed
 from outbox.admin.counts import BoundedCount
+from outbox.admin.descriptions import permission_to_see
 from outbox.admin.operations.page import operations_context as read_operations
 from outbox.admin.tones import Tone, of_message
 from outbox.conf import conf
@@ -104,10 +106,27 @@ def clock(at: datetime) -> SafeString:
 register.simple_tag(base.narrowed)
 
 
-@register.inclusion_tag("outbox/desk/_count.html")
-def count(tally: BoundedCount, **narrowed_by: str) -> dict[str, Any]:
-    """Show a count as a link to the work queue, narrowed down to what was counted."""
-    return {"tally": tally, "query": base.narrowed(**narrowed_by)}
+@register.simple_block_tag(takes_context=True)
+def link_to(context: Context, content: str, name: str, *args: Any, **narrowed_by: str) -> SafeString:
+    """Let what stands in between lead to a page of the admin, as in ``shop_order_change``, for those who may see it."""
+    permission = permission_to_see(name)
+    if permission and not context["request"].user.has_perm(permission):
+        return format_html('<span title="{}">{}</span>', _("You may not open this page."), content)
+    address = reverse(f"admin:{name}", args=args, current_app=base.site_of(context["request"]))
+    return format_html('<a href="{}{}">{}</a>', address, base.narrowed(**narrowed_by) if narrowed_by else "", content)
+
+
+@register.simple_tag(takes_context=True)
+def typed_by(context: Context) -> SafeString:
+    """Seal a form for whoever it is shown to, so that what is typed into it can be kept for them over a login."""
+    return format_html('<input type="hidden" name="{}" value="{}">', typed.SEAL, typed.seal(context["request"].user))
+
+
+@register.inclusion_tag("outbox/desk/_count.html", takes_context=True)
+def count(context: Context, tally: BoundedCount, **narrowed_by: str) -> dict[str, Any]:
+    """Show a count, for those who may see messages as a link to the work queue, narrowed down to what was counted."""
+    may_open = context["perms"]["outbox"]["view_message"]
+    return {"tally": tally, "query": base.narrowed(**narrowed_by), "may_open": may_open}
 
 
 @register.filter

@@ -43,7 +43,15 @@ class AuditEntryAdmin(DeskAdmin):
         "previous",
         "digest",
     )
-    readonly_fields = fields
+
+    def get_readonly_fields(self, request: HttpRequest, _entry: AuditEntry | None = None) -> tuple[str, ...]:
+        """Let the message be a link for those alone who may see messages."""
+        plain = {} if request.user.has_perm("outbox.view_message") else {"promise": "promise_id"}
+        return tuple(plain.get(name, name) for name in self.fields)
+
+    def get_fields(self, request: HttpRequest, entry: AuditEntry | None = None) -> tuple[str, ...]:
+        """Show all of it."""
+        return self.get_readonly_fields(request, entry)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the audit as a file."""
@@ -74,7 +82,7 @@ class AuditEntryAdmin(DeskAdmin):
             "filters": filters,
             "acts": sorted(acts.items(), key=lambda act: act[1]),
             "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
-            "rows": [(entry, acts.get(entry.action, entry.action)) for entry in page.entries],
+            "rows": [(entry, words.act_of(entry, acts)) for entry in page.entries],
             "page": page,
             "is_first": not (after or before),
             "first_url": narrowed(**filters.given) if filters.given else self.list_url(),
@@ -120,12 +128,17 @@ class AuditEntryAdmin(DeskAdmin):
         if entry.message_id is None:
             return "–"
         address = reverse("admin:outbox_message_change", args=[entry.message_id], current_app=self.admin_site.name)
-        return format_html('<a href="{}">#{}</a>', address, entry.message_id)
+        return format_html('<a href="{}">{}</a>', address, self.promise_id(entry))
+
+    @admin.display(description=gettext_lazy("message"))
+    def promise_id(self, entry: AuditEntry) -> str:
+        """Name the message that was acted on."""
+        return "–" if entry.message_id is None else f"#{entry.message_id}"
 
     @admin.display(description=gettext_lazy("act"))
     def act(self, entry: AuditEntry) -> str:
         """Name what was done."""
-        return acts_in_words().get(entry.action, entry.action)
+        return words.act_of(entry, acts_in_words())
 
     @admin.display(description=gettext_lazy("reason"))
     def why(self, entry: AuditEntry) -> str:

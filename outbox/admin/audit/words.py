@@ -1,5 +1,6 @@
 """The audit in words: acts of people, what the engine notes of itself, and what the check of the chain has found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.utils.html import format_html
@@ -7,9 +8,11 @@ from django.utils.translation import gettext as _
 
 from outbox.admin import formats
 from outbox.admin.tones import Tone
-from outbox.audit import PRUNED
+from outbox.audit import DENIED, PRUNED
+from outbox.models import AuditEntry
 from outbox.monitoring.chain import ChainCheck, as_moment, break_in_words
 from outbox.operate.actions import API_REFUSED, BULK_STATE, Action
+from outbox.operate.wording import name_act
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,16 @@ def acts_in_words() -> dict[str, str]:
         **{act.value: str(act.label) for act in Action},
         API_REFUSED: _("a refused call of the API"),
         BULK_STATE: _("bulk operation: a change of state by itself"),
+        DENIED: _("refused acts"),
         PRUNED: _("remove old entries"),
     }
+
+
+def act_of(entry: AuditEntry, acts: Mapping[str, str]) -> str:
+    """Return what was done, or what was refused, as ``acts_in_words`` has it."""
+    if entry.action == DENIED:
+        return _("refused: %(act)s") % {"act": name_act(entry.before.get("act", ""))}
+    return acts.get(entry.action, entry.action)
 
 
 def describe_check(check: ChainCheck) -> CheckInWords:

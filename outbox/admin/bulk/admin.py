@@ -13,8 +13,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from outbox.admin import asking, rehearsing
-from outbox.admin.base import DeskAdmin, narrowed
+from outbox.admin import asking, rehearsing, typed
+from outbox.admin.base import DeskAdmin, narrowed, refuse_unless
 from outbox.admin.bulk import forms, page, rehearsal
 from outbox.admin.messages.selection import read_picked
 from outbox.bulk import operations, selection
@@ -57,7 +57,7 @@ class BulkOperationAdmin(DeskAdmin):
             "summaries": [page.summarize(operation) for operation in shown.object_list],
             "newer_url": _list_url(tab, shown.previous_page_number()) if shown.has_previous() else "",
             "older_url": _list_url(tab, shown.next_page_number()) if shown.has_next() else "",
-            "may_prepare": bool(forms.offered_verbs(request.user)),
+            "may_prepare": forms.may_prepare(request.user),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/bulk_list.html", context)
@@ -75,13 +75,12 @@ class BulkOperationAdmin(DeskAdmin):
             )
             return HttpResponseRedirect(self.list_url())
         bound, answers = None, []
-        askable = asking.offered_of(operation, request.user)
+        askable = asking.promised_of(operation)
         if request.method == "POST" and request.POST.get("act") in (rehearsing.REHEARSE, rehearsal.STOP):
             self._rehearse(request, operation)
             return HttpResponseRedirect(request.path)
         if request.method == "POST" and request.POST.get("act") == asking.ASK:
-            if not askable:
-                raise PermissionDenied
+            refuse_unless(bool(askable), asking.refusal(request.user))
             try:
                 answers = asking.ask_about_some(operation, askable, actor=request.user, origin=origin_of(request))
             except OperatorError as refusal:
@@ -115,7 +114,8 @@ class BulkOperationAdmin(DeskAdmin):
             "rows": page.rows(operation, shown) if shown and request.user.has_perm("outbox.view_message") else [],
             "rehearsed": rehearsed,
             "is_rehearsed": is_rehearsed,
-            "may_ask": bool(askable) and operation.items_pruned_at is None,
+            "can_ask": bool(askable) and operation.items_pruned_at is None,
+            "ask_refusal": asking.refusal(request.user),
             "ask_most": asking.SOME,
             "answers": answers,
             "settings": page.settings(operation),
@@ -142,7 +142,7 @@ class BulkOperationAdmin(DeskAdmin):
 
     def prepare_view(self, request: HttpRequest) -> HttpResponse:
         """Freeze what was chosen and lead to its preview; without a choice, ask for a list."""
-        if not forms.offered_verbs(request.user):
+        if not forms.may_prepare(request.user):
             raise PermissionDenied
         if request.method == "POST" and request.POST.get("verb") == BulkVerb.EDIT:
             return self._prepare_edit(request)
@@ -150,7 +150,9 @@ class BulkOperationAdmin(DeskAdmin):
         if request.method == "POST":
             form = forms.ListForm(request.POST, request.FILES)
             is_list = "by" in request.POST
-            if not is_list or form.is_valid():
+            if not is_list and typed.is_taken_up(request):
+                return HttpResponseRedirect(self._back(request))  # it is picked, or chosen, again
+            if (not is_list or form.is_valid()) and not typed.is_taken_up(request):
                 try:
                     chosen = form.select() if is_list else _selected(request)
                     verb = BulkVerb(request.POST.get("verb", ""))
@@ -172,14 +174,13 @@ class BulkOperationAdmin(DeskAdmin):
 
     def _prepare_edit(self, request: HttpRequest) -> HttpResponse:
         """Ask how the payloads of what was chosen are to be changed; then freeze it and lead to the preview."""
-        if BulkVerb.EDIT not in dict(forms.offered_verbs(request.user)):
-            raise PermissionDenied
+        refuse_unless(True, forms.refusal_of_verb(BulkVerb.EDIT, request.user))
         asked = "rename" in request.POST
         form = forms.PatchForm(request.POST if asked else None)
         shape = ""
         try:
             chosen = _selected(request)
-            if asked and form.is_valid():
+            if asked and form.is_valid() and not typed.is_taken_up(request):
                 made = operations.prepare(
                     BulkVerb.EDIT,
                     chosen,
@@ -233,15 +234,17 @@ def _selected(request: HttpRequest) -> Selection:
     raise NotAllowed(_("Nothing was selected."))
 
 
-def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[tuple[str, str]]:
-    """Return what can be done next with what this one has done: verb and label."""
-    if operation.items_pruned_at is not None or not request.user.has_perm("outbox.bulk_message"):
+def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[forms.VerbButton]:
+    """Return what can be done next with what this one has done."""
+    if operation.items_pruned_at is not None or operation.state in ACTIVE:
         return []
-    if operation.retries and operation.failed_again and operation.state not in ACTIVE:
-        return [(Action.RETRY.value, _("Retry only what failed again…"))]
-    if operation.verb in (BulkVerb.HANDLE, BulkVerb.DISCARD) and operation.done and operation.state not in ACTIVE:
-        return [(Action.REOPEN.value, _("Undo: reopen what it closed…"))]
-    return []
+    if operation.retries and operation.failed_again:
+        verb, label = BulkVerb.RETRY, _("Retry only what failed again…")
+    elif operation.verb in (BulkVerb.HANDLE, BulkVerb.DISCARD) and operation.done:
+        verb, label = BulkVerb.REOPEN, _("Undo: reopen what it closed…")
+    else:
+        return []
+    return [forms.VerbButton(verb.value, label, forms.refusal_of_verb(verb, request.user))]
 
 
 def _list_url(tab: str, number: int) -> str:

@@ -80,7 +80,7 @@ class FailureGroupAdmin(DeskAdmin):
             "group": summary.group,
             "form": form,
             "refusal": lacks_permission(Action.TRIAGE, request.user),
-            "bulk_verbs": bulk_forms.offered_verbs(request.user),
+            "bulk_buttons": bulk_forms.buttons_for_all(request.user),
             "may_take": summary.group.owner != request.user.get_username(),
             "sample": groups.sample_message(summary.group) if request.user.has_perm("outbox.view_message") else None,
             "events": [timeline.action_event(entry) for entry in acts],

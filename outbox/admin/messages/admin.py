@@ -15,9 +15,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
 from outbox.admin import asking, descriptions, formats, rehearsing, sheets
-from outbox.admin.base import DeskAdmin, narrowed, word_of
+from outbox.admin.base import DeskAdmin, narrowed, refuse_unless, word_of
 from outbox.admin.bulk import forms as bulk_forms
-from outbox.admin.forms import ActionForm
+from outbox.admin.forms import ActionForm, lacks_permission
 from outbox.admin.messages import detail, editing, exporting, listing, selection
 from outbox.admin.messages.editing import EditForm
 from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs, count_within
@@ -27,7 +27,7 @@ from outbox.errors import NotAllowed, OperatorError
 from outbox.models import FailureGroup, Message, Status
 from outbox.models.row_ids import read_id
 from outbox.models.sql.backlog import without_jit
-from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.actions import Action
 from outbox.operate.asking import Answer, Known
 from outbox.operate.exports import check_export, note_export
 from outbox.operate.message_row import conflict_over
@@ -68,9 +68,12 @@ class MessageAdmin(DeskAdmin):
             within = count_within(tab, scope) if scope.within and not text else None
             found = None if text else self._read_page(request, tab, scope)
         found = found or listing.search_messages(text)  # the project's code, which must not break our transaction
-        described = descriptions.descriptions(found.rows, site=self.admin_site.name)
+        described = descriptions.descriptions(found.rows, site=self.admin_site.name, reader=request.user)
         is_first = not (request.GET.get("after") or request.GET.get("before"))
-        may_pick = request.user.has_perm(PERMISSIONS[Action.RETRY])
+        retry_refusal = lacks_permission(Action.RETRY, request.user)
+        picked_buttons = bulk_forms.buttons_for_picked(request.user)
+        open_acts = not all([retry_refusal, *(button.refusal for button in picked_buttons)])
+        has_acts = tab.slug == "failed" and not text
         context = {
             **self.page_context(request, gettext_lazy("Work queue")),
             "tab": None if text else tab,
@@ -107,14 +110,15 @@ class MessageAdmin(DeskAdmin):
             "nothing": _why_nothing(tab, text, found, scope, is_first=is_first),
             "finder_failed": found.finder_failed,
             "only_consumer": consumer if is_first and not text and not found.cut_short else "",
-            "may_pick": may_pick and tab.slug == "failed" and not text,
-            "bulk_verbs": bulk_forms.offered_verbs(request.user) if tab.slug == "failed" and not text else [],
+            "may_pick": has_acts and open_acts,
+            "retry_refusal": retry_refusal,
+            "bulk_buttons": bulk_forms.buttons_for_all(request.user) if has_acts else [],
             "exports": [
                 (name, self._export_url(request, name))
                 for name in (sheets.offered_formats() if found.rows and not text else [])
-                if request.user.has_perm(PERMISSIONS[Action.EXPORT])
             ],
-            "picked_verbs": bulk_forms.verbs_for_picked(request.user),
+            "export_refusal": lacks_permission(Action.EXPORT, request.user),
+            "picked_buttons": picked_buttons,
             "page_query": urlencode({FILTERS: request.GET.urlencode()}) if request.GET else "",
             **(extra_context or {}),
         }
@@ -130,15 +134,13 @@ class MessageAdmin(DeskAdmin):
         if found is None:
             return self._gone(request, object_id)
         bound, payload, rehearsed, answer = None, None, None, None
-        may_ask = asking.is_offered(found.message.consumer, request.user)
-        may_rehearse = rehearsing.is_offered(found.message.consumer, request.user)
+        can_ask = asking.is_promised(found.message.consumer)
+        can_rehearse = rehearsing.is_promised(found.message.consumer)
         if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
-            if not may_rehearse:
-                raise PermissionDenied
+            refuse_unless(can_rehearse, rehearsing.refusal(request.user))
             rehearsed = rehearsing.rehearse_message(found.message, actor=request.user, origin=origin_of(request))
         elif request.method == "POST" and request.POST.get("act") == asking.ASK:
-            if not may_ask:
-                raise PermissionDenied
+            refuse_unless(can_ask, asking.refusal(request.user))
             answer = self._ask(request, found.message)
         elif request.method == "POST" and request.POST.get("act") == Action.REVEAL:
             payload = self._reveal(request, found.message)
@@ -160,9 +162,11 @@ class MessageAdmin(DeskAdmin):
                 site=self.admin_site.name,
             ),
             "edit_refusal": editing.refusal(found.message, request.user),
-            "may_rehearse": may_rehearse and found.message.exhausted_at is not None,
+            "can_rehearse": can_rehearse and found.message.exhausted_at is not None,
+            "rehearse_refusal": rehearsing.refusal(request.user),
             "rehearsed": rehearsed,
-            "may_ask": may_ask and found.message.status != Status.SUCCESS,
+            "can_ask": can_ask and found.message.status != Status.SUCCESS,
+            "ask_refusal": asking.refusal(request.user),
             "asked": asking.in_words(answer) if answer else None,
             "list_url": self._list_url(request),
             "page_query": request.GET.urlencode(),
@@ -180,6 +184,8 @@ class MessageAdmin(DeskAdmin):
             return self._gone(request, object_id)
         page_of = reverse("admin:outbox_message_change", args=[message.pk], current_app=self.admin_site.name)
         message_url = f"{page_of}?{request.GET.urlencode()}" if request.GET else page_of
+        if request.method == "POST":
+            refuse_unless(True, editing.lacks(request.user))
         try:
             if refusal := editing.refusal(message, request.user):
                 raise NotAllowed(refusal)
@@ -190,7 +196,7 @@ class MessageAdmin(DeskAdmin):
         except OperatorError as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(message_url)
-        described = descriptions.descriptions([message], site=self.admin_site.name).get(message.pk)
+        described = descriptions.descriptions([message], site=self.admin_site.name, reader=request.user).get(message.pk)
         context = {
             **self.page_context(request, EditForm.title),
             "message": message,
@@ -228,6 +234,7 @@ class MessageAdmin(DeskAdmin):
         if request.method != "POST" or not (picked := selection.read_picked(request.POST.getlist("pick"))):
             messages.warning(request, _("Nothing was selected."))
             return HttpResponseRedirect(self._list_url(request))
+        refuse_unless(True, lacks_permission(Action.RETRY, request.user))
         wanted = selection.sort_out(picked, request.user)
         reason = request.POST.get("reason", "").strip()
         reason_refusal = selection.unfit(reason) if "confirmed" in request.POST else ""
@@ -270,7 +277,7 @@ class MessageAdmin(DeskAdmin):
             "format": form,
         }
         try:
-            check_export(request.user)
+            check_export(what, actor=request.user, origin=origin_of(request))
         except OperatorError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self._list_url(request))

@@ -139,7 +139,7 @@ def message_context(
     ``bound`` is a form that was refused, ``payload`` holds the revealed one, ``proof`` is what the other side has.
     """
     message = found.message
-    described = descriptions.descriptions([message], site=site).get(message.pk)
+    described = descriptions.descriptions([message], site=site, reader=user).get(message.pk)
     panels = _panels(found, user, bound, proof)
     refusals = {panel.refusal for panel in panels}
     return {

@@ -166,8 +166,8 @@ class Editor:
         return [_change(each) for each in found]
 
     def rehearse(self, user: Person, *, origin: str) -> rehearsing.Line | None:
-        """Return what the message would come to with the new payload, if its consumer can be rehearsed."""
-        if not rehearsing.is_offered(self.message.consumer, user):
+        """Return what the message would come to with the new payload, if its consumer can be rehearsed here."""
+        if not rehearsing.is_promised(self.message.consumer) or rehearsing.refusal(user):
             return None
         patch = Patch.between(self.message.payload, self.payload)
         if patch is None:
@@ -186,11 +186,16 @@ class EditPage:
 
 def refusal(message: Message, user: Person) -> str:
     """Return why this person cannot edit this message now, in words; empty if they can."""
-    if reason := why_not(Action.EDIT, message) or lacks_permission(Action.EDIT, user):
+    if reason := why_not(Action.EDIT, message) or lacks(user):
         return reason
     if registry.get(message.consumer) is None:
         return gettext("The running code has no consumer of this name.")
-    return lacks_permission(Action.REVEAL, user) or why_not_alone(message)
+    return why_not_alone(message)
+
+
+def lacks(user: Person) -> str:
+    """Return that this person may not edit, in words; empty if they may. Who edits a payload sees it."""
+    return lacks_permission(Action.EDIT, user) or lacks_permission(Action.REVEAL, user)
 
 
 def _with_fields(payload: Mapping[str, Any], form: forms.Form) -> dict[str, Any]:

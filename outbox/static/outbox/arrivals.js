@@ -9,7 +9,9 @@
       return;
     }
     try {
-      const answer = await fetch(note.dataset.arrivals, { headers: { Accept: "application/json" } });
+      const answer = await fetch(note.dataset.arrivals, {
+        headers: { Accept: "application/json", "X-Desk-Reads-Itself": "1" },
+      });
       if (!answer.ok || answer.redirected) {
         return; // signed out, or the server is away: the next request says so
       }

@@ -24,28 +24,20 @@
   document.querySelector("[data-keys-open]").addEventListener("click", () => dialog.showModal());
   document.querySelector("[data-keys-close]").addEventListener("click", () => dialog.close());
 
-  const rows = [...document.querySelectorAll("[data-row]")];
+  // Rows of the desk's own lists say which link opens them; in Django's own lists it is the first. Asked for each time,
+  // as a page may be read again.
+  const rowsNow = () => {
+    const own = [...document.querySelectorAll("[data-row]")];
+    const stock = [...document.querySelectorAll("#result_list tbody tr")].map((row) => row.querySelector("a[href]"));
+    return own.length ? own : stock.filter(Boolean);
+  };
   const step = (by) => {
+    const rows = rowsNow();
     const at = rows.findIndex((row) => row.closest("tr").contains(document.activeElement));
     const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : at + by;
     if (rows[next]) {
       rows[next].focus();
     }
-  };
-  const follow = (selector) => {
-    const link = document.querySelector(selector);
-    if (link) {
-      link.click();
-    }
-  };
-  const openAct = (name) => {
-    const act = document.querySelector(`[data-act="${name}"]`);
-    if (!act) {
-      return;
-    }
-    act.open = true;
-    const field = act.querySelector("textarea:not([disabled]), select:not([disabled])");
-    (field && !field.matches(":disabled") ? field : act.querySelector("summary")).focus();
   };
   const pick = () => {
     const row = document.activeElement.closest("tr");
@@ -54,25 +46,53 @@
       box.click();
     }
   };
-  const focusSearch = () => {
-    const search = document.querySelector("[data-search]");
-    if (search) {
-      search.focus();
-      search.select();
+
+  // A key leads to what the page offers under it: a link is followed, an act is gone to, and Enter then does it.
+  const FIELDS = "textarea, select, input:not([type=hidden])";
+  const offers = () => [...document.querySelectorAll("[data-key]")].filter((offer) => !offer.disabled);
+  const lead = (offer) => {
+    if (offer.matches("a, input[type=checkbox]")) {
+      offer.click();
+    } else if (offer.matches("details")) {
+      offer.open = true;
+      (offer.querySelector(FIELDS) ?? offer.querySelector("summary")).focus();
+    } else {
+      offer.focus();
+      if (offer.matches("input")) {
+        offer.select();
+      }
     }
   };
 
-  const KEYS = {
-    "?": () => dialog.showModal(),
-    "/": focusSearch,
-    j: () => step(1),
-    k: () => step(-1),
-    x: pick,
-    r: () => openAct("retry"),
-    e: () => follow("[data-edit]"),
-    n: () => follow("[data-next]"),
-    u: () => follow("[data-list]"),
+  const list = document.querySelector("[data-keys-list]");
+  const tell = (key, words) => {
+    const line = document.createElement("div");
+    const [term, meaning] = [document.createElement("dt"), document.createElement("dd")];
+    term.appendChild(document.createElement("kbd")).textContent = key;
+    meaning.textContent = words;
+    line.append(term, meaning);
+    list.append(line);
   };
+  const wordsOf = (offer) => {
+    const said = offer.dataset.keyLabel ?? offer.getAttribute("aria-label");
+    return (said ?? (offer.querySelector("summary")?.firstChild ?? offer).textContent).trim();
+  };
+  const told = new Set();
+  for (const offer of offers()) {
+    if (!told.has(offer.dataset.key)) {
+      told.add(offer.dataset.key);
+      tell(offer.dataset.key, wordsOf(offer));
+    }
+  }
+  const KEYS = { "?": () => dialog.showModal() };
+  if (rowsNow().length) {
+    KEYS.j = () => step(1);
+    KEYS.k = () => step(-1);
+  }
+  if (document.querySelector('input[name="pick"]')) {
+    KEYS.x = pick;
+    tell("x", list.dataset.pick);
+  }
 
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || dialog.open) {
@@ -82,35 +102,47 @@
     if (target.isContentEditable || target.matches("input:not([type=checkbox]), textarea, select")) {
       return;
     }
-    if ((event.key === "ArrowDown" || event.key === "ArrowUp") && target.closest(".desk-queue tbody")) {
+    if (
+      (event.key === "ArrowDown" || event.key === "ArrowUp") && target.closest(".desk-queue tbody, #result_list tbody")
+    ) {
       step(event.key === "ArrowDown" ? 1 : -1);
       event.preventDefault();
       return;
     }
-    if (toggle.checked && Object.hasOwn(KEYS, event.key)) {
-      KEYS[event.key]();
+    if (!toggle.checked) {
+      return;
+    }
+    const offer = offers().find((each) => each.dataset.key === event.key);
+    const act = Object.hasOwn(KEYS, event.key) ? KEYS[event.key] : offer && (() => lead(offer));
+    if (act) {
+      act();
       event.preventDefault();
     }
   });
 
-  const all = document.querySelector("[data-pick-all]");
-  if (all) {
+  const alls = [...document.querySelectorAll("[data-pick-all]")];
+  if (alls.length) {
     const boxes = [...document.querySelectorAll('input[name="pick"]')];
     const submits = document.querySelectorAll("[data-pick-submit]");
     const refresh = () => {
       const picked = boxes.filter((box) => box.checked).length;
-      all.checked = picked === boxes.length;
-      all.indeterminate = picked > 0 && picked < boxes.length;
+      for (const all of alls) {
+        all.checked = picked === boxes.length;
+        all.indeterminate = picked > 0 && picked < boxes.length;
+      }
+      document.querySelector("[data-picked]").textContent = picked;
       for (const submit of submits) {
         submit.disabled = picked === 0;
       }
     };
-    all.addEventListener("change", () => {
-      for (const box of boxes) {
-        box.checked = all.checked;
-      }
-      refresh();
-    });
+    for (const all of alls) {
+      all.addEventListener("change", () => {
+        for (const box of boxes) {
+          box.checked = all.checked;
+        }
+        refresh();
+      });
+    }
     for (const box of boxes) {
       box.addEventListener("change", refresh);
     }

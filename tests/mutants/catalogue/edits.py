@@ -74,8 +74,8 @@ MUTANTS = [
         "edit: nobody sees a payload on the page who may not reveal it",
         Change(
             "admin/messages/editing.py",
-            "return lacks_permission(Action.REVEAL, user) or why_not_alone(message)",
-            "return why_not_alone(message)",
+            "return lacks_permission(Action.EDIT, user) or lacks_permission(Action.REVEAL, user)",
+            "return lacks_permission(Action.EDIT, user)",
         ),
         red=[f"{PAGE}without_the_permissions_there_is_no_page_and_the_message_says_why"],
     ),
@@ -140,7 +140,7 @@ MUTANTS = [
     ),
     mutant(
         "no page of the desk is turned around",
-        Change("admin/base.py", "[show_all(pattern) for pattern in self.get_urls()]", "list(self.get_urls())"),
+        Change("admin/base.py", "_within_the_desk(show_all(pattern))", "_within_the_desk(pattern)"),
         red=["admin/test_visible::test_no_page_shows_it"],
     ),
     mutant(

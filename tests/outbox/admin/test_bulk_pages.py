@@ -1,5 +1,6 @@
 """The pages of bulk operations: prepared from a list, previewed, started, watched, stopped."""
 
+import re
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def act(client: Client, operation: BulkOperation, name: str, **posted: Any) -> A
 def test_from_a_failure_group_one_comes_to_the_preview_and_nothing_is_done(night: Client) -> None:
     group = failure_group("jam", stuck=3)
     there = night.get(reverse("admin:outbox_failuregroup_change", args=[group.pk])).content.decode()
-    assert 'value="retry">Retry all…' in there
+    assert re.search(r'value="retry"[^>]*>Retry all…', there)
 
     answer = prepare(night, group=group.pk, verb="retry")
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from outbox.admin import sheets
 from outbox.models import AuditEntry
 from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
+from tests.harness.rows import acts_done
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -124,7 +125,7 @@ def test_it_takes_the_permission(client: Client) -> None:
 
     assert "format=csv" not in page
     assert "export_message" in answer.content.decode()
-    assert not AuditEntry.objects.exists()
+    assert not acts_done().exists()
 
 
 @pytest.mark.parametrize("form", ["", "pdf", "csv\0"])
