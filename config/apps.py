@@ -1,6 +1,9 @@
 """The project's entry in ``INSTALLED_APPS``."""
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 
 
 class ProjectConfig(AppConfig):
@@ -8,3 +11,8 @@ class ProjectConfig(AppConfig):
 
     name = "config"
     verbose_name = "Makegood"
+
+    def ready(self) -> None:
+        """Let whoever sees messages see the business behind them."""
+        groups = import_module("config.groups")
+        post_migrate.connect(groups.let_groups_see_the_business, sender=apps.get_app_config("awards"))

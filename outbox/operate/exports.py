@@ -10,9 +10,9 @@ from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
 
 
-@noted_if_refused(Action.EXPORT, name="messages: {}".format)
-def check_export(_what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:
-    """Raise ``NotAllowed`` without the permission to export this: the list as it is narrowed down, and the format."""
+@noted_if_refused(Action.EXPORT, name="{}".format)
+def check_export(_list_name: str, *, actor: Actor, origin: str = "") -> None:
+    """Raise ``NotAllowed`` without the permission to export this list."""
     OperatorAction(Action.EXPORT, actor, "", origin).check()
 
 

@@ -104,7 +104,7 @@ class AuditEntryAdmin(DeskAdmin):
             raise Http404
         filters = read_filters(request, list(acts_in_words()))
         try:
-            check_export(request.user)
+            check_export(ITSELF, actor=request.user, origin=origin_of(request))
         except OperatorError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self.list_url())

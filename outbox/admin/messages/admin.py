@@ -277,7 +277,7 @@ class MessageAdmin(DeskAdmin):
             "format": form,
         }
         try:
-            check_export(what, actor=request.user, origin=origin_of(request))
+            check_export("messages", actor=request.user, origin=origin_of(request))
         except OperatorError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self._list_url(request))

@@ -5,9 +5,10 @@ from importlib import import_module
 import pytest
 from django.contrib.auth.models import Permission
 
+from tests.awards.admin.everything import business, consumers
 from tests.awards.conftest import no_hints, plain_static_files
 
-__all__ = ["no_hints", "plain_static_files"]
+__all__ = ["business", "consumers", "no_hints", "plain_static_files"]
 
 
 @pytest.fixture

@@ -5,43 +5,27 @@ One person looks at everything who is no superuser, so that what they may see is
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
-from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
-from django.utils import timezone
 
-from awards.models import Award, Coupon, PointsAccount, PointsEntry, VendorOrder
-from outbox import audit, registry
+from outbox import audit
 from outbox.admin.messages import listing, tabs
-from outbox.models import (
-    ApiToken,
-    AuditEntry,
-    BulkOperation,
-    ConsumerState,
-    FailureGroup,
-    Heartbeat,
-    Message,
-    MinuteStat,
-    Places,
-)
+from outbox.models import ApiToken, AuditEntry, BulkOperation, Heartbeat, Message
 from outbox.operate.actions import Action
-from tests.awards import given
+from tests.awards.admin.everything import name_of
 from tests.harness.api import program_of
 from tests.harness.bulk import prepared
-from tests.harness.rows import Rows, attempt
 
 pytestmark = pytest.mark.django_db
 AT_MOST = 12
 FEW, MANY = 3, 30
-PEOPLE = ("anna@example.com", "ben@example.com", "cleo")
 TABS = ("failed", "pending", "started", "success", "handled", "discarded", "overdue", "all")
 
 PAGES: dict[str, str] = {
@@ -132,10 +116,6 @@ PAGES: dict[str, str] = {
 REFUSED = re.compile(r"_(add|delete|history)$")  # nobody may, or a page of Django's own
 
 
-def name_of(number: int) -> str:
-    return f"many.consumer_{number:02}"
-
-
 @pytest.fixture
 def person(client: Client) -> Client:
     """Somebody who may see everything, by a group, and is no superuser."""
@@ -145,82 +125,6 @@ def person(client: Client) -> Client:
     user.groups.add(group)
     client.force_login(user)
     return client
-
-
-@pytest.fixture
-def consumers() -> Iterator[Callable[[int], None]]:
-    """Make so many consumers with messages in every state, failure groups, held keys, pauses and figures."""
-    with ExitStack() as made:
-
-        def make(last: int, *, first: int = 0) -> None:
-            for number in range(first, last):
-                name = name_of(number)
-                registry.consumer("many.topic", name=name, atomic=False, concurrency=2)(_nothing)
-                made.callback(registry.forget_consumer, name)
-                _write_messages(name, number)
-
-        yield make
-
-
-def _nothing(_message: object) -> None:
-    """Consume."""
-
-
-def _write_messages(name: str, number: int) -> None:
-    """Write what stands in the table of one consumer; of everything so much that the first is on a page of its own."""
-    rows = Rows(name, topic="many.topic", age=timedelta(minutes=number + 1))
-    groups = [f"{name} {n}".ljust(64, "-") for n in range(3)]
-    for state, fingerprint in zip(("new", "ignored", "fixed"), groups, strict=True):
-        group = FailureGroup.objects.create(
-            fingerprint=fingerprint, consumer=name, title="ValueError: the till", exception="ValueError", state=state
-        )
-        group.counts.create(slot=1, count=9, last_at=timezone.now())
-    for n in range(18):
-        last = rows.failed(f"failed {n}", failure=groups[n % 3])
-        attempt(last)
-        rows.pending(f"pending {n}")
-        rows.started(f"started {n}")
-        rows.success(f"success {n}")
-        rows.handled(f"handled {n}")
-        rows.discarded(f"discarded {n}")
-        rows.discarded(f"overdue {n}", resolution="overdue", reason="expired")
-    head = rows.failed("head", ordering_key="key", failure=groups[0])
-    rows.pending("behind", ordering_key="key", due_at=head.expires_at)
-    if number:
-        ConsumerState.objects.create(consumer=name, paused_at=Now(), paused_by="ada", paused_reason="x")
-        ConsumerState.objects.create(consumer=f"gone.{number}", paused_at=Now(), paused_by="ada", paused_reason="x")
-        MinuteStat.objects.create(
-            minute=timezone.now().replace(second=0, microsecond=0), consumer=name, successes=1, failed=2
-        )
-        Places.objects.say(name, f"worker {number}", width=2, taken=1, stuck=1)
-
-
-@pytest.fixture
-def business() -> dict[str, Any]:
-    """Make awards of each kind, more than a page of them, and what issuing leaves behind."""
-    campaign = given.a_campaign()
-    prize = given.points(campaign)
-    for n in range(60):
-        given.a_draw(campaign, PEOPLE[n % 3], request_id=f"draw-{n}")
-    award = Award.objects.filter(person=PEOPLE[0]).latest("pk")
-    account = PointsAccount.objects.create(person=PEOPLE[0], balance=50)
-    entry = PointsEntry.objects.create(account=account, award=award, points=50)
-    gift = given.an_award_of_a_gift()
-    order = VendorOrder.objects.create(award=gift, number="V-1", sku=gift.vendor_sku, idempotency_key="key-1")
-    coupon_prize = given.a_coupon_prize(campaign, codes=60)
-    return {
-        "campaign": campaign.pk,
-        "prize": prize.pk,
-        "coupon_prize": coupon_prize.pk,
-        "coupon": Coupon.objects.latest("pk").pk,
-        "award": award.pk,
-        "award_uuid": award.public_id,
-        "draw": award.draw_id,
-        "account": account.pk,
-        "points": entry.pk,
-        "order": order.pk,
-        "award_message": given.message_of(award).pk,
-    }
 
 
 def places(business: dict[str, Any]) -> dict[str, Any]:
