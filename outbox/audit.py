@@ -26,6 +26,10 @@ REHEARSED = "rehearse"
 """The action of whoever has had messages called and rolled back, which changes nothing either."""
 DENIED = "denied"
 """The action under which it is noted that somebody was refused an act."""
+NOTED = "note"
+"""The action of whoever has written on a message, which does not change it."""
+PASSIVE = (ASKED, NOTED, REHEARSED)
+"""What changes no message."""
 PRUNED = "prune"
 """The action under which the engine notes that the oldest entries were removed. Nobody does this by hand."""
 ERASED = "erase"
@@ -88,13 +92,24 @@ def last_digest() -> str:
 
 def last_act_on(message_id: int) -> AuditEntry | None:
     """Return the newest entry about a message that changed it, if there is one."""
-    changed = AuditEntry.objects.filter(message_id=message_id).exclude(after={}).exclude(action__in=[ASKED, REHEARSED])
+    changed = AuditEntry.objects.filter(message_id=message_id).exclude(after={}).exclude(action__in=PASSIVE)
     return changed.order_by("-id").first()
+
+
+def last_note_on(message_id: int) -> AuditEntry | None:
+    """Return the newest entry about what was written on a message, if there is one."""
+    return AuditEntry.objects.filter(message_id=message_id, action=NOTED).order_by("-id").first()
 
 
 def acts_about(subject: str, *actions: str) -> QuerySet[AuditEntry]:
     """Return the entries of these actions about something that is no message, newest first."""
-    return AuditEntry.objects.filter(message_id__isnull=True, subject=subject, action__in=actions).order_by("-id")
+    return acts_about_any([subject], *actions)
+
+
+def acts_about_any(subjects: Collection[str], *actions: str) -> QuerySet[AuditEntry]:
+    """Return the entries of these actions about any of these things, which are no messages, newest first."""
+    found = AuditEntry.objects.filter(message_id__isnull=True, subject__in=subjects, action__in=actions)
+    return found.order_by("-id")
 
 
 def last_act_about(subject: str, *actions: str) -> AuditEntry | None:

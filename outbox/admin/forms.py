@@ -20,8 +20,8 @@ from outbox.operate.text_checks import REASON_LENGTH
 from outbox.registry import Consumer
 
 
-class ReasonedForm(forms.Form):
-    """One act, in words, and the reason for it."""
+class WordedForm(forms.Form):
+    """One act, in words."""
 
     act: Action
     title: Promise
@@ -31,16 +31,20 @@ class ReasonedForm(forms.Form):
     button_class = "default"
     template_name = "outbox/desk/act_form.html"
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("auto_id", f"{self.act.value}-%s")
+        super().__init__(*args, **kwargs)
+
+
+class ReasonedForm(WordedForm):
+    """One act, in words, and the reason for it."""
+
     reason = forms.CharField(
         label=_("Reason"),
         max_length=REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 2, "cols": 40}),
         help_text=_("Kept in the audit, for whoever asks later."),
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("auto_id", f"{self.act.value}-%s")
-        super().__init__(*args, **kwargs)
 
 
 class ActionForm(ReasonedForm):

@@ -13,6 +13,8 @@ KEYS = {
     Action.WITHDRAW: "w",
     Action.REPLAY: "p",
     Action.ASK: "q",
+    Action.NOTE: "i",
+    Action.MERGE: "m",
     Action.REHEARSE: "t",
     Action.REVEAL: "v",
     Action.PAUSE: "p",

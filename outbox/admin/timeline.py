@@ -17,6 +17,8 @@ from outbox.operate.tokens import is_by_token
 from outbox.operate.wording import describe_entry as tell_act
 from outbox.operate.wording import format_datetime
 
+LEAVE_IT = (Action.ASK, Action.NOTE, Action.REVEAL)
+"""Acts after which a message is as it was."""
 SHOWN = 100
 """Attempts and acts shown at most; the newest are kept."""
 
@@ -33,6 +35,8 @@ class Event:
     worker: str = ""
     traceback: str = ""
     changes: Sequence[str] = field(default_factory=list)
+    exchanges: Sequence[tuple[str, str]] = ()
+    """Requests of the attempt, each with its answer, as they are to be shown."""
 
 
 def attempts_of(message: Message) -> list[Attempt]:
@@ -47,7 +51,7 @@ def acts_on(message: Message) -> list[AuditEntry]:
 
 def bulk_acts_on(message: Message) -> list[Event]:
     """Return what bulk operations have done to the message; each was started by a person, when it stands here."""
-    if not message.revision:
+    if not (message.revision and getattr(message, "has_bulk_items", True)):
         return []
     done = BulkItem.objects.filter(message_id=message.pk, result=ItemResult.DONE).select_related("operation")
     return [
@@ -67,17 +71,31 @@ def bulk_acts_on(message: Message) -> list[Event]:
 
 
 def build_timeline(
-    message: Message, attempts: Sequence[Attempt], acts: Sequence[AuditEntry], evidence: Sequence[Evidence] = ()
+    message: Message,
+    attempts: Sequence[Attempt],
+    acts: Sequence[AuditEntry],
+    evidence: Sequence[Evidence] = (),
+    *,
+    exchanges: Mapping[int, Sequence[tuple[str, str]]] | None = None,
 ) -> list[Event]:
-    """Return the story from publishing to now. The audit has the seals of the evidence, which has the texts."""
+    """Return the story from publishing to now. The audit has the seals of the evidence, which has the texts.
+
+    ``exchanges`` are what was said in the attempts, by number; of two rows of one attempt the later one has them.
+    """
+    said = exchanges or {}
+    last_of = {attempt.number: attempt for attempt in attempts}
     texts = {row.seal: row.text for row in evidence if row.text}
     events = [
         Event(message.created_at, Tone.GOOD, _written(message)),
-        *(_attempt_event(attempt) for attempt in attempts),
+        *(
+            _attempt_event(attempt, said.get(attempt.number, ()) if last_of[attempt.number] is attempt else ())
+            for attempt in attempts
+        ),
         *(action_event(entry, texts) for entry in acts),
         *bulk_acts_on(message),
     ]
-    if message.exhausted_at is not None and not any(entry.action == Action.REOPEN for entry in acts[-1:]):
+    changing = [entry for entry in acts if entry.action not in LEAVE_IT]
+    if message.exhausted_at is not None and not any(entry.action == Action.REOPEN for entry in changing[-1:]):
         events.append(Event(message.exhausted_at, Tone.BAD, _("The machine gave up; a person is needed")))
     if message.status == Status.STARTED and message.started_at is not None:
         title = _("Attempt %(number)d: under way") % {"number": message.attempts}
@@ -89,7 +107,8 @@ def build_timeline(
         title = _("Withdrawn by the code, in the transaction of the business row")
         events.append(Event(message.finished_at, Tone.CLOSED, title))
     if message.status == Status.SUCCESS and not message.resolution and message.finished_at is not None:
-        events.append(_success(message, message.finished_at))
+        unsaid = () if message.attempts in last_of else said.get(message.attempts, ())
+        events.append(_success(message, message.finished_at, unsaid))
     return sorted(events, key=lambda event: event.at)
 
 
@@ -99,7 +118,7 @@ def _written(message: Message) -> str:
     return _("Written by a replay of the event, number %(number)d") % {"number": message.replay}
 
 
-def _attempt_event(attempt: Attempt) -> Event:
+def _attempt_event(attempt: Attempt, exchanges: Sequence[tuple[str, str]]) -> Event:
     took = attempt.ended_at - attempt.started_at if attempt.started_at else None
     return Event(
         attempt.ended_at,
@@ -109,6 +128,7 @@ def _attempt_event(attempt: Attempt) -> Event:
         took=took,
         worker=attempt.worker,
         traceback=attempt.traceback,
+        exchanges=exchanges,
     )
 
 
@@ -119,13 +139,14 @@ def _title(attempt: Attempt) -> str:
     return _("Attempt %(number)d: %(outcome)s") % words
 
 
-def _success(message: Message, finished_at: datetime) -> Event:
+def _success(message: Message, finished_at: datetime, exchanges: Sequence[tuple[str, str]]) -> Event:
     return Event(
         finished_at,
         Tone.GOOD,
         _("Attempt %(number)d: success") % {"number": message.attempts},
         took=finished_at - message.started_at if message.started_at else None,
         worker=message.worker,
+        exchanges=exchanges,
     )
 
 
@@ -154,7 +175,9 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
         "owner": _("owner"),
         "ticket": _("ticket"),
         "note": _("note"),
+        "text": _("note"),
         "ignored_up_to": _("ignored up to"),
+        "merged_into": _("merged into"),
     }
     if "known" in after:
         return [_("the other side: %(answer)s") % {"answer": after.get("said") or _("knows nothing of it")}]

@@ -80,7 +80,7 @@ def failed(*, consumer: str = "", since: timedelta | None = None) -> Selection:
 
 
 def of_group(fingerprint: str, *, since: timedelta | None = None) -> Selection:
-    """Return what is stuck for one reason. The fingerprint may be cut short, as the desk shows it."""
+    """Return what is stuck for one reason, and for what is merged into it. The fingerprint may be cut short."""
     named = fingerprint and "\0" not in fingerprint
     groups = list(FailureGroup.objects.filter(pk__startswith=fingerprint)[:2]) if named else []
     if len(groups) != 1:
@@ -90,7 +90,8 @@ def of_group(fingerprint: str, *, since: timedelta | None = None) -> Selection:
             else _("More than one failure group begins with “%(group)s”.") % {"group": fingerprint[:64]}
         )
     group = groups[0]
-    messages = Message.objects.exhausted().filter(consumer=group.consumer, failure=group.pk)
+    fingerprints = FailureGroup.objects.with_members(group.pk).values_list("pk", flat=True)
+    messages = Message.objects.exhausted().filter(consumer=group.consumer, failure__in=list(fingerprints))
     source = {"kind": Kind.GROUP.value, "group": group.pk, "title": group.title, "consumer": group.consumer}
     return _since(messages, source, since)
 

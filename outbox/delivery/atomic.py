@@ -109,12 +109,14 @@ def _handle_alone(consumer: Consumer, fence: Fence, rest: Sequence[Fence]) -> Se
     It has failed if it goes on to. Return the ``rest`` without what must not follow it.
     """
     problem: BaseException
+    chunk = _Chunk()
     until = monotonic() + consumer.timeout.total_seconds()
     for turn in range(CONFLICT_TRIES):
         if turn and monotonic() >= until:
             break
+        chunk = _Chunk()
         try:
-            return _in_one_transaction(consumer, [fence], rest, wait=consumer.timeout).left
+            return _in_one_transaction(consumer, [fence], rest, wait=consumer.timeout, chunk=chunk).left
         except Superseded:
             return rest
         except Ended as ended:
@@ -129,7 +131,7 @@ def _handle_alone(consumer: Consumer, fence: Fence, rest: Sequence[Fence]) -> Se
             raise DatabaseDown(str(problem)) from problem
         if fault is Fault.HANDLER and not is_conflict(problem):
             break
-    return _fail(consumer, fence, rest, problem)
+    return _fail(consumer, fence, rest, problem, called=chunk.messages)
 
 
 @dataclass(slots=True)
@@ -161,12 +163,14 @@ def _in_one_transaction(
     *,
     wait: timedelta,
     go_on_until: float = 0.0,
+    chunk: _Chunk | None = None,
 ) -> _Chunk:
     """Lock the rows, call the consumer for them, settle them; up to ``go_on_until``, start what comes next.
 
-    Raises ``Redo`` or a database's error for a transaction that came to nothing, and ``Ended``.
+    A ``chunk`` that was given has what came of it also if this raises. Raises ``Redo`` or a database's error for a
+    transaction that came to nothing, and ``Ended``.
     """
-    chunk = _Chunk()
+    chunk = chunk or _Chunk()
     try:
         with transaction.atomic(using=conf().database, durable=True):
             savepoints = Savepoints()
@@ -285,9 +289,14 @@ def _patience(consumer: Consumer) -> timedelta:
     return conf().chunk_lock_timeout if consumer.sort is None else conf().chunk_time
 
 
-def _fail(consumer: Consumer, fence: Fence, rest: Sequence[Fence], problem: BaseException) -> Sequence[Fence]:
+def _fail(
+    consumer: Consumer, fence: Fence, rest: Sequence[Fence], problem: BaseException, *, called: Sequence[Message]
+) -> Sequence[Fence]:
+    """Settle a row that was ``called`` and whose transaction failed; what it has recorded is kept."""
     with transaction.atomic(using=conf().database, durable=True):
         messages = lock(consumer, [fence], wait=consumer.timeout)
+        for message, before in zip(messages, called, strict=False):
+            message.exchanges = before.exchanges
         reports = [execution.classify(message, problem) for message in messages]
         settling.settle(consumer, reports)
         left = runs.hand_on(reports, rest)

@@ -102,7 +102,7 @@ def hand_out(messages: Sequence[Message]) -> list[Message]:
     """Return copies of the messages of one call, each with a way to report on it."""
     for message in messages:
         message.settlement = OneOfMany()
-    return [copy_of(message) for message in messages]
+    return [for_handler(message) for message in messages]
 
 
 def reports_on(messages: Sequence[Message], error: BaseException | None = None) -> list[Report]:
@@ -123,7 +123,7 @@ def call_handler(consumer: Consumer, message: Message, savepoints: Savepoints) -
     """
     try:
         with logs.at_work_on(message), savepoints.row():
-            work = hand_out([message]) if consumer.bulk else copy_of(message)
+            work = hand_out([message]) if consumer.bulk else for_handler(message)
             run(consumer, work, [message], savepoints.process)
     except (*ENDS_THE_PROCESS, TransactionEnded):
         raise
@@ -201,6 +201,12 @@ def has_not_run(left: object) -> bool:
         left.close()
         return True
     return inspect.isawaitable(left) or inspect.isasyncgen(left)
+
+
+def for_handler(message: Message) -> Message:
+    """Return a copy for the handler. What it records of its exchanges is seen on the message itself as well."""
+    message.exchanges = []
+    return copy_of(message)
 
 
 def copy_of(message: Message) -> Message:

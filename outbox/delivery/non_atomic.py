@@ -25,7 +25,7 @@ from outbox.delivery.database_errors import Fault
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED, let_hooks_stand_alone, refuse_silent_rollback
 from outbox.errors import LeftOpenError, Superseded, TransactionEnded
-from outbox.models import Attempt, AttemptOutcome, Fence, Message, Status
+from outbox.models import Attempt, AttemptOutcome, Exchange, Fence, Message, Status
 from outbox.models.sql import statements
 from outbox.models.sql.errors import is_conflict
 from outbox.policy import Failed, Interrupted, Succeeded
@@ -92,7 +92,7 @@ def make_call(consumer: Consumer, messages: Sequence[Message]) -> list[Ended]:
         return [Ended(report) for report in _reports(messages, call_outside(consumer, work))]
     [message] = messages
     settlement = message.settlement = Settlement(message)
-    error = call_outside(consumer, execution.copy_of(message))
+    error = call_outside(consumer, execution.for_handler(message))
     return [judge(consumer, message, settlement, error)]
 
 
@@ -187,6 +187,7 @@ class Settlement:
             if not statements.succeed([message.fence]):
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
             yield
+            Exchange.objects.keep([message])
             refuse_silent_rollback(connection)
             self._refuse_lost_success()
             let_hooks_stand_alone(connection, hooks_before)

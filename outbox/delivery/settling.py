@@ -16,7 +16,7 @@ from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
 from outbox.failures.fingerprint import storable
-from outbox.models import Attempt, AttemptOutcome, Evidence, Message
+from outbox.models import Attempt, AttemptOutcome, Evidence, Exchange, Message
 from outbox.models.sql import commit_guard, statements
 from outbox.policy import (
     Again,
@@ -64,6 +64,7 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
     others = [report for report in reports if not isinstance(report.outcome, Succeeded | GivenBack)]
     # First the attempt, then what follows from it: people read them in this order.
     times = Attempt.objects.keep([attempt for report in others if (attempt := attempt_of(report))])
+    Exchange.objects.keep([report.message for report in reports])
     for report in others:
         with logs.at_work_on(report.message):
             _settle_other(consumer, report, times.get(report.message.pk, 1))
@@ -140,6 +141,7 @@ def record_late(report: Report) -> None:
     log.warning("message %d: the result of attempt %d came too late", report.message.pk, report.message.attempts)
     with transaction.atomic(using=conf().database):
         _attempt_row(report, AttemptOutcome.LATE).save(force_insert=True, using=conf().database)
+        Exchange.objects.keep([report.message])
         doubled = Evidence.objects.note_double(report.message.pk) if _has_acted(report) else 0
     if doubled:
         log.error("message %d was handled by hand, and then its handler acted as well", report.message.pk)

@@ -1,7 +1,8 @@
 """Counting failures by kind, after the handling transaction and without a hot row.
 
-A counter is written once per chunk and kind, in one of sixteen slots by process id; a group's row itself is only
-touched when the kind is new to the process, or comes back after it was said to be fixed.
+A counter is written once per chunk and kind, in one of sixteen slots by process id, and with it that of the hour; a
+group's row itself is only touched when the kind is new to the process, or comes back after it was said to be fixed.
+What people have merged is counted apart and read together, so that nobody who counts need know of it.
 """
 
 import logging
@@ -16,13 +17,23 @@ from django.db.models import F
 from outbox.conf import conf
 from outbox.failures.fingerprint import Fingerprint
 from outbox.memory import Memory
-from outbox.models.failure import FailureCount, FailureGroup, GroupState
+from outbox.models.failure import THIS_HOUR, FailureGroup, GroupState
 
 log = logging.getLogger("outbox.failures")
 
 SLOTS = 16
 RECHECK_SECONDS = 10.0
 """Seconds after which a process looks again whether a group it knows was said to be fixed."""
+
+COUNT = """
+INSERT INTO outbox_failurecount (group_id, slot, count, last_at) VALUES (%s, %s, %s, CURRENT_TIMESTAMP)
+ON CONFLICT (group_id, slot) DO UPDATE SET count = outbox_failurecount.count + excluded.count,
+    last_at = excluded.last_at
+"""
+COUNT_HOUR = """
+INSERT INTO outbox_failurehour (group_id, hour, slot, count) VALUES (%s, {hour}, %s, %s)
+ON CONFLICT (group_id, hour, slot) DO UPDATE SET count = outbox_failurehour.count + excluded.count
+"""
 
 _known_at: Memory[dict[str, float]] = Memory(dict)
 
@@ -52,7 +63,8 @@ def _ensure_open(failure: Fingerprint) -> None:
             "title": failure.title or failure.exception or "?",
         },
     )
-    fixed = FailureGroup.objects.filter(fingerprint=failure.digest, state=GroupState.FIXED)
+    stands_for_it = FailureGroup.objects.filter(pk=failure.digest).standing_for()
+    fixed = FailureGroup.objects.filter(pk__in=stands_for_it, state=GroupState.FIXED)
     if not made and fixed.update(state=GroupState.NEW, regressions=F("regressions") + 1):
         log.warning("what was fixed has come back: %s: %s", failure.consumer, failure.title)
     _known_at.value[failure.digest] = monotonic()
@@ -60,11 +72,11 @@ def _ensure_open(failure: Fingerprint) -> None:
 
 def _add_to_count(digest: str, failures: int) -> None:
     connection = connections[conf().database]
-    table = connection.ops.quote_name(FailureCount._meta.db_table)
-    sql = (
-        f"INSERT INTO {table} (group_id, slot, count, last_at) VALUES (%s, %s, %s, CURRENT_TIMESTAMP) "  # noqa: S608
-        f"ON CONFLICT (group_id, slot) DO UPDATE SET count = {table}.count + excluded.count, "
-        "last_at = excluded.last_at"
-    )
+    values: list[str | int] = [digest, os.getpid() % SLOTS, failures]
+    in_this_hour = COUNT_HOUR.format(hour=THIS_HOUR[connection.vendor])
     with connection.cursor() as cursor:
-        cursor.execute(sql, [digest, os.getpid() % SLOTS, failures])
+        if connection.vendor == "postgresql":
+            cursor.execute(f"WITH hourly AS ({in_this_hour}) {COUNT}", values * 2)
+        else:
+            cursor.execute(in_this_hour, values)
+            cursor.execute(COUNT, values)

@@ -22,7 +22,16 @@ VIEWER = [
     "view_failuregroup",
     "view_bulkoperation",
 ]
-OPERATOR = [*VIEWER, "view_payload", "retry_message", "resolve_message", "hurry_message", "change_failuregroup"]
+OPERATOR = [
+    *VIEWER,
+    "view_payload",
+    "retry_message",
+    "resolve_message",
+    "hurry_message",
+    "note_message",
+    "save_view",
+    "change_failuregroup",
+]
 LEAD = [
     *OPERATOR,
     "discard_message",
@@ -36,6 +45,7 @@ LEAD = [
     "pause_consumer",
     "view_apitoken",
     "manage_apitoken",
+    "tend_views",
     "view_audit",
 ]
 AUDITOR = [*VIEWER, "export_message", "view_apitoken", "view_audit"]

@@ -7,7 +7,8 @@ key is known to have been published.
 | table | how long |
 |---|---|
 | messages, and with them their attempts | ``KEEP_FINISHED`` after they were settled; not what a host's PROTECT keeps |
-| kinds of failure, with their counts | ``KEEP_STATS`` after the last; not what somebody is at, or is stuck |
+| kinds of failure, with their counts | ``KEEP_STATS`` after the last; not what is seen to, stuck or merged |
+| their failures by the hour | a day |
 | alarms that are over and could not be told | ``KEEP_STATS`` |
 | figures per minute | ``KEEP_STATS``, by ``rollup``; the totals stay |
 | previews of bulk operations; items of those that ended | a day; ``KEEP_ITEMS``. The operations stay |
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
@@ -35,14 +36,18 @@ from outbox.models import (
     ApiAnswer,
     Attempt,
     Evidence,
+    Exchange,
     FailureCount,
     FailureGroup,
+    FailureHour,
     Heartbeat,
     Message,
+    Note,
     PayloadVersion,
     Places,
 )
 from outbox.models.api import ANSWERS_KEPT
+from outbox.models.failure import HOURS_KEPT, ThisHour
 from outbox.models.queryset import MessageQuerySet
 from outbox.monitoring.chain import read_check
 from outbox.monitoring.planned import must_take_over
@@ -66,6 +71,8 @@ GROUP_BATCH = 100
 """Kinds of failure forgotten by one pass at most."""
 REFUSED_AGAIN = timedelta(hours=1)
 """How long a process leaves alone what could not be deleted."""
+HANGING = (Attempt, Evidence, Exchange, Note, PayloadVersion)
+"""What goes with its message."""
 REST_SHARE = 1.0
 """Rest between two batches, as a share of what the last one took, so that pruning has half of the time at most."""
 
@@ -171,14 +178,26 @@ def _prune_batch() -> _Batch | None:
 
 
 def _remove_messages(ids: Sequence[int]) -> list[int]:
-    """Delete the messages with their attempts, evidence and earlier payloads; return those that were refused."""
-    if removal.host_relations(Message, Attempt, Evidence, PayloadVersion):
+    """Delete the messages with what hangs on them; return those that were refused."""
+    if removal.host_relations(Message, *HANGING):
         return removal.remove_by_rules(Message.objects.all(), ids)
     # Not delete(): that reads every row first, payload included, to look for what hangs on it.
-    for hanging in (Attempt, Evidence, PayloadVersion):
-        hanging._default_manager.filter(message_id__in=ids)._raw_delete(conf().database)
+    _remove_hanging(ids)
     Message.objects.filter(pk__in=ids)._raw_delete(conf().database)
     return []
+
+
+def _remove_hanging(ids: Sequence[int]) -> None:
+    """Delete what hangs on these messages, from all tables by one statement where the database has such."""
+    connection = connections[conf().database]
+    if connection.vendor != "postgresql":
+        for model in HANGING:
+            model._default_manager.filter(message_id__in=ids)._raw_delete(connection.alias)
+        return
+    tables = [model._meta.db_table for model in HANGING]
+    deletes = [f"of_{table} AS (DELETE FROM {table} WHERE message_id = ANY(%s))" for table in tables]  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH {', '.join(deletes)} SELECT 1", [list(ids)] * len(tables))
 
 
 def _prune_small_tables() -> None:
@@ -186,6 +205,7 @@ def _prune_small_tables() -> None:
     alerts, _by_model = Alert.objects.resolved(after=keep).delete()
     groups = _prune_failure_groups(keep)
     bulk_pruning.prune()
+    FailureHour.objects.filter(hour__lte=ThisHour() - HOURS_KEPT)._raw_delete(conf().database)
     Places.objects.filter(at__lt=Now() - LOST_PLACES).delete()
     ApiAnswer.objects.filter(at__lt=Now() - ANSWERS_KEPT).delete()
     entries = _prune_audit()
@@ -205,11 +225,13 @@ def _prune_failure_groups(keep: timedelta) -> int:
     happened = FailureCount.objects.filter(group=OuterRef("pk"), last_at__gte=Now() - keep)
     stuck = Message.objects.exhausted().filter(consumer=OuterRef("consumer"), failure=OuterRef("pk"))
     nobody_is_at = FailureGroup.objects.filter(owner="", ticket="", note="", first_at__lt=Now() - keep)
-    resolved = nobody_is_at.filter(~Exists(happened), ~Exists(stuck)).order_by("first_at")
+    members = FailureGroup.objects.filter(merged_into=OuterRef("pk"))
+    resolved = nobody_is_at.filter(~Exists(happened), ~Exists(stuck), ~Exists(members)).order_by("first_at")
     with transaction.atomic(using=conf().database):
         ids = list(resolved.select_for_update(skip_locked=True).values_list("pk", flat=True)[:GROUP_BATCH])
-        if removal.host_relations(FailureGroup, FailureCount):
+        if removal.host_relations(FailureGroup, FailureCount, FailureHour):
             return len(ids) - len(removal.remove_by_rules(FailureGroup.objects.all(), ids))
-        FailureCount.objects.filter(group__in=ids)._raw_delete(conf().database)
+        for counted in (FailureCount, FailureHour):
+            counted._default_manager.filter(group__in=ids)._raw_delete(conf().database)
         FailureGroup.objects.filter(pk__in=ids)._raw_delete(conf().database)
     return len(ids)

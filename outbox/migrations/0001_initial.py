@@ -262,6 +262,17 @@ class Migration(migrations.Migration):
                     "first_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="first"),
                 ),
+                (
+                    "merged_into",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="members",
+                        to="outbox.failuregroup",
+                        verbose_name="merged into",
+                    ),
+                ),
                 ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
             ],
             options={
@@ -777,6 +788,124 @@ class Migration(migrations.Migration):
                 "default_permissions": (),
                 "constraints": [
                     models.UniqueConstraint(fields=("message", "revision"), name="outbox_payloadversion_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="FailureHour",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("hour", models.IntegerField()),
+                ("slot", models.PositiveSmallIntegerField()),
+                ("count", models.BigIntegerField(default=0)),
+                (
+                    "group",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="hours", to="outbox.failuregroup"
+                    ),
+                ),
+            ],
+            options={
+                "default_permissions": (),
+                "indexes": [models.Index(fields=["hour"], name="outbox_failurehour_hour")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("group", "hour", "slot"), name="outbox_failurehour_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="SavedView",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("owner", models.CharField(max_length=150, verbose_name="whose")),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                ("query", models.CharField(blank=True, default="", max_length=1000, verbose_name="address")),
+                ("is_shared", models.BooleanField(default=False, verbose_name="shared with all")),
+                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="saved"),
+                ),
+            ],
+            options={
+                "verbose_name": "saved view",
+                "verbose_name_plural": "saved views",
+                "permissions": [
+                    ("save_view", "Can save views of the work queue and share them"),
+                    ("tend_views", "Can rename and delete views that others share"),
+                ],
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("is_shared", True)), fields=["is_shared"], name="outbox_savedview_shared"
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("owner", "name"), name="outbox_savedview_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Note",
+            fields=[
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="note",
+                        serialize=False,
+                        to="outbox.message",
+                        verbose_name="message",
+                    ),
+                ),
+                ("owner", models.CharField(blank=True, default="", max_length=150, verbose_name="who sees to it")),
+                ("text", models.TextField(blank=True, default="", verbose_name="note")),
+                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="written"),
+                ),
+            ],
+            options={
+                "verbose_name": "note",
+                "verbose_name_plural": "notes",
+                "permissions": [("note_message", "Can write on messages who sees to them and what is known")],
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("owner", ""), _negated=True),
+                        fields=["owner", "message"],
+                        name="outbox_note_owner",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Exchange",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("number", models.PositiveIntegerField(verbose_name="attempt")),
+                ("position", models.PositiveSmallIntegerField(verbose_name="position")),
+                ("request", models.TextField(blank=True, default="", verbose_name="request")),
+                ("answer", models.TextField(blank=True, default="", verbose_name="answer")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="written"),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "exchange",
+                "verbose_name_plural": "exchanges",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("message", "number", "position"), name="outbox_exchange_once"
+                    )
                 ],
             },
         ),

@@ -6,12 +6,15 @@ from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
 from outbox.models.bulk import BulkConsumer, BulkItem, BulkOperation
 from outbox.models.evidence import Evidence, EvidenceKind
-from outbox.models.failure import FailureCount, FailureGroup, GroupState
+from outbox.models.exchange import Exchange
+from outbox.models.failure import FailureCount, FailureGroup, FailureHour, GroupState
 from outbox.models.message import Message
+from outbox.models.note import Note
 from outbox.models.payload import PayloadVersion
 from outbox.models.places import Places
 from outbox.models.queryset import Fence
 from outbox.models.rehearsal import BulkRehearsal
+from outbox.models.saved_view import SavedView
 from outbox.models.state import ConsumerState, Heartbeat
 from outbox.models.stats import MinuteStat, TotalStat
 from outbox.models.status import HandledAs, Resolution, Status
@@ -30,17 +33,21 @@ __all__ = [
     "ConsumerState",
     "Evidence",
     "EvidenceKind",
+    "Exchange",
     "FailureCount",
     "FailureGroup",
+    "FailureHour",
     "Fence",
     "GroupState",
     "HandledAs",
     "Heartbeat",
     "Message",
     "MinuteStat",
+    "Note",
     "PayloadVersion",
     "Places",
     "Resolution",
+    "SavedView",
     "Scope",
     "Status",
     "TotalStat",

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from outbox.models.queryset import Fence, MessageQuerySet
+from outbox.models.said import EXCHANGES_KEPT, as_text
 from outbox.models.sql.drawn import RandomUUID
 from outbox.models.status import Resolution, Status
 from outbox.policy import Reason
@@ -212,6 +213,9 @@ class Message(models.Model):
     settlement: "Settlement | None" = None
     """How the message is settled or reported on by its handler; given by the delivery loop while it calls one."""
 
+    exchanges: "list[tuple[str, str]] | None" = None
+    """What the handler has recorded of its talk with other systems; given by the delivery loop while it calls one."""
+
     if TYPE_CHECKING:
         attempt_set: models.Manager["Attempt"]
 
@@ -263,6 +267,19 @@ class Message(models.Model):
         when the handler returns, and failed with what the handler raises.
         """
         self._settlement("report()").report(error)
+
+    def record_exchange(self, *, request: object = None, answer: object = None) -> None:
+        """Keep what was asked of another system and what it said, for the people who look at the attempt.
+
+        Text, bytes, or whatever JSON can carry; None where there was none, such as an answer that never came. At most
+        ten of an attempt are kept, 4,000 characters of each side. They are written with the outcome of the attempt,
+        also where it failed and was rolled back, and go with the message. The desk masks them as it masks the payload;
+        hand over no passwords or tokens.
+        """
+        if self.exchanges is None:
+            self.exchanges = []
+        if len(self.exchanges) < EXCHANGES_KEPT:
+            self.exchanges.append((as_text(request), as_text(answer)))
 
     def _settlement(self, method: str) -> "Settlement":
         if self.settlement is not None and self.settlement.of_many and method != "report()":

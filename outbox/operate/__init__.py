@@ -12,7 +12,7 @@ from outbox.operate.asking import ask
 from outbox.operate.consumers import pause, resume, why_held_back
 from outbox.operate.edits import edit
 from outbox.operate.erasure import erase
-from outbox.operate.failures import set_group
+from outbox.operate.failures import merge_group, set_group, split_group
 from outbox.operate.hurrying import hurry_many
 from outbox.operate.messages import (
     acknowledge,
@@ -24,8 +24,10 @@ from outbox.operate.messages import (
     retry,
     reveal,
 )
+from outbox.operate.notes import set_note
 from outbox.operate.operator_action import Actor, Person, check_reason
 from outbox.operate.replays import replay_span
+from outbox.operate.saved_views import delete_view, may_change_view, rename_view, save_view
 from outbox.operate.waiting import hurry, withdraw
 
 __all__ = [
@@ -34,21 +36,28 @@ __all__ = [
     "acknowledge",
     "ask",
     "check_reason",
+    "delete_view",
     "discard",
     "edit",
     "erase",
     "hurry",
     "hurry_many",
     "mark_handled",
+    "may_change_view",
+    "merge_group",
     "pause",
     "receivers_of_replays",
+    "rename_view",
     "reopen",
     "replay",
     "replay_span",
     "resume",
     "retry",
     "reveal",
+    "save_view",
     "set_group",
+    "set_note",
+    "split_group",
     "why_held_back",
     "withdraw",
 ]

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox import registry
-from outbox.audit import ASKED, REHEARSED
+from outbox.audit import ASKED, NOTED, REHEARSED
 from outbox.models import Message, Resolution, Status
 
 
@@ -23,13 +23,19 @@ class Action(TextChoices):
     WITHDRAW = "withdraw", gettext_lazy("withdraw")
     REPLAY = "replay", gettext_lazy("replay")
     ASK = ASKED, gettext_lazy("ask the other side")
+    NOTE = NOTED, gettext_lazy("write on the message")
     REHEARSE = REHEARSED, gettext_lazy("rehearse")
     REVEAL = "reveal", gettext_lazy("reveal the payload")
     EXPORT = "export", gettext_lazy("export messages")
     ERASE = "erase", gettext_lazy("erase the texts")
     PAUSE = "pause", gettext_lazy("pause the consumer")
     RESUME = "resume", gettext_lazy("resume the consumer")
+    SAVE_VIEW = "save_view", gettext_lazy("save a view")
+    RENAME_VIEW = "rename_view", gettext_lazy("rename a view")
+    DELETE_VIEW = "delete_view", gettext_lazy("delete a view")
     TRIAGE = "triage", gettext_lazy("change the failure group")
+    MERGE = "merge", gettext_lazy("merge failure groups")
+    SPLIT = "split", gettext_lazy("split a failure group off")
     BULK_START = "bulk_start", gettext_lazy("start a bulk operation")
     BULK_APPROVE = "bulk_approve", gettext_lazy("approve a bulk operation")
     BULK_PAUSE = "bulk_pause", gettext_lazy("pause a bulk operation")
@@ -50,13 +56,19 @@ PERMISSIONS = {
     Action.WITHDRAW: "outbox.withdraw_message",
     Action.REPLAY: "outbox.replay_message",
     Action.ASK: "outbox.retry_message",
+    Action.NOTE: "outbox.note_message",
     Action.REHEARSE: "outbox.retry_message",
     Action.REVEAL: "outbox.view_payload",
     Action.EXPORT: "outbox.export_message",
     Action.ERASE: "outbox.erase_message",
     Action.PAUSE: "outbox.pause_consumer",
     Action.RESUME: "outbox.pause_consumer",
+    Action.SAVE_VIEW: "outbox.save_view",
+    Action.RENAME_VIEW: "outbox.save_view",
+    Action.DELETE_VIEW: "outbox.save_view",
     Action.TRIAGE: "outbox.change_failuregroup",
+    Action.MERGE: "outbox.change_failuregroup",
+    Action.SPLIT: "outbox.change_failuregroup",
     Action.BULK_START: "outbox.bulk_message",
     Action.BULK_APPROVE: "outbox.approve_bulk",
     Action.BULK_PAUSE: "outbox.bulk_message",
@@ -80,14 +92,28 @@ BULK_STATE = "bulk_state"
 API_REFUSED = "api_refused"
 """The action under which the audit keeps that a program asked for what its token, or its owner, does not permit."""
 
-NEED_NO_REASON = frozenset({Action.ASK, Action.EXPORT, Action.REHEARSE, Action.REVEAL, Action.TRIAGE})
-"""Looking changes nothing, and what is written down about a group of failures is its own reason."""
+NEED_NO_REASON = frozenset(
+    {
+        Action.ASK,
+        Action.EXPORT,
+        Action.MERGE,
+        Action.NOTE,
+        Action.REHEARSE,
+        Action.REVEAL,
+        Action.SAVE_VIEW,
+        Action.RENAME_VIEW,
+        Action.DELETE_VIEW,
+        Action.SPLIT,
+        Action.TRIAGE,
+    }
+)
+"""Looking changes nothing, and what is written on a message or a group of failures is its own reason."""
 
 
 def why_not(action: Action, message: Message) -> str:
     """Return why the message's state does not permit the act, in words; empty if it does."""
     match action:
-        case Action.ASK | Action.REHEARSE | Action.REVEAL | Action.ACKNOWLEDGE:
+        case Action.ASK | Action.NOTE | Action.REHEARSE | Action.REVEAL | Action.ACKNOWLEDGE:
             return ""
         case Action.ERASE if message.finished_at is None or message.exhausted_at is not None:
             return _("The message is not settled yet, and needs its payload. Handle or discard it first.")

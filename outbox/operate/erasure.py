@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from outbox import audit
 from outbox.conf import conf
 from outbox.errors import NotAllowed
-from outbox.models import Attempt, Evidence, Message, PayloadVersion
+from outbox.models import Attempt, Evidence, Exchange, Message, Note, PayloadVersion
 from outbox.operate.actions import Action, why_not
 from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
@@ -23,10 +23,11 @@ MOST = 1_000
 def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str = "") -> int:
     """Erase what these messages say of a person, for good, and return how many they were.
 
-    Erased are payload, earlier payloads, headers and errors, the errors and tracebacks of the attempts, evidence, and
-    in the audit the reasons and changes of all acts on them. Status, times, names of consumers and keys stay, and so
-    does the audit's chain: it notes who has erased what. All of them must be settled, as a message that waits needs its
-    payload; else nothing is erased. Those that are removed already have their texts in the audit erased all the same.
+    Erased are payload, earlier payloads, headers and errors, of the attempts the errors, the tracebacks and what was
+    said with other systems, evidence, notes, and in the audit the reasons and changes of all acts on them. Status,
+    times, names of consumers and keys stay, and so does the audit's chain: it notes who has erased what. All of them
+    must be settled, as a message that waits needs its payload; else nothing is erased. Those
+    that are removed already have their texts in the audit erased all the same.
     """
     action = OperatorAction(Action.ERASE, actor, reason, origin)
     action.check()
@@ -39,6 +40,8 @@ def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str 
                 raise NotAllowed(f"{message.pk}: {refusal}")
         Attempt.objects.filter(message_id__in=message_ids).update(error="", traceback="")
         Evidence.objects.filter(message_id__in=message_ids).update(text="", digest="", salt="")
+        Exchange.objects.filter(message_id__in=message_ids).update(request="", answer="")
+        Note.objects.filter(message_id__in=message_ids).update(text="")
         payload = {"erased": timezone.now().date().isoformat()}
         PayloadVersion.objects.filter(message_id__in=message_ids).update(payload=payload)
         erased = {

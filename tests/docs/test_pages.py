@@ -136,6 +136,15 @@ PROOFS = {
         assert questions.find_order(delivery.message) == "A 1"
         book.clear()
         assert questions.find_order(delivery.message) is None
+
+        from outbox.models import Exchange
+        heard = httpx.MockTransport(lambda request: httpx.Response(200, text="parcel 7"))
+        consumers.vendor = httpx.Client(base_url="https://vendor.example", transport=heard)
+        with transaction.atomic():
+            publish("parcel.due", key=order.pk, payload={"to": "Bonn"})
+        [delivery] = deliver_pending("myshop.order_parcel")
+        exchange = Exchange.objects.get(message=delivery.message)
+        assert (delivery.outcomes, exchange.answer) == (("success",), "parcel 7")
         """,
     "by-hand": """
         from django.db.models import F

@@ -97,6 +97,8 @@ def lead(db: None) -> User:
         "withdraw_message",
         "hurry_message",
         "replay_message",
+        "note_message",
+        "save_view",
         "view_consumerstate",
         "view_heartbeat",
         "view_audit",

@@ -1,6 +1,5 @@
 """What the pages of bulk operations show: state, figures, the preview in words, results, history."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox.admin import formats
-from outbox.admin.messages.detail import mask_payload
+from outbox.admin.messages.masking import mask_payload, pretty
 from outbox.admin.timeline import Event, rehearsed_in_words
 from outbox.admin.tones import Tone
 from outbox.bulk import editing, operations, preview, progress, selection
@@ -157,7 +156,7 @@ def refused_by_why(operation: BulkOperation) -> list[tuple[str, int]]:
 def shape_of(chosen: Selection) -> str:
     """Return what the first payload of a selection looks like, without what it says."""
     first = chosen.messages.order_by("pk").first()
-    return "" if first is None else json.dumps(mask_payload(first.payload), indent=2, ensure_ascii=False)
+    return "" if first is None else pretty(mask_payload(first.payload))
 
 
 def samples(operation: BulkOperation) -> Sequence[Message]:

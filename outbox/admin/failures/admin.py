@@ -1,5 +1,7 @@
 """The failure groups: which kinds of failure there are, and what people are doing about each."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -7,6 +9,7 @@ from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -14,15 +17,27 @@ from outbox import audit
 from outbox.admin import formats, timeline
 from outbox.admin.base import DeskAdmin, narrowed, word_of
 from outbox.admin.bulk import forms as bulk_forms
-from outbox.admin.failures import groups
-from outbox.admin.failures.forms import TriageForm
+from outbox.admin.failures import grouping, groups
+from outbox.admin.failures.forms import MergeForm, SplitForm, TriageForm
+from outbox.admin.failures.sparkline import read_sparklines
 from outbox.admin.forms import lacks_permission
 from outbox.models import FailureGroup, GroupState
 from outbox.operate.actions import Action
+from outbox.operate.failures import GROUP_ACTIONS
 from outbox.operate.wording import subject_of_group
 
 CHANGES_SHOWN = 20
 """Changes shown at most; the newest are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What came of a post: where to go on, or the form that was refused, or what is wrong."""
+
+    form: TriageForm | None = None
+    merge_form: MergeForm | None = None
+    problems: Sequence[str] = ()
+    go_to: str = ""
 
 
 @admin.register(FailureGroup)
@@ -38,6 +53,7 @@ class FailureGroupAdmin(DeskAdmin):
         summaries = groups.read_groups(groups.stuck_now(consumer), consumer=consumer)
         sorted_out = groups.tabs_of(summaries)
         page = Paginator(sorted_out[tab], groups.GROUPS_PER_PAGE).get_page(request.GET.get("page"))
+        lines = read_sparklines([summary.fingerprints for summary in page.object_list])
         context = {
             **self.page_context(request, gettext_lazy("Failure groups")),
             "tab": tab,
@@ -48,6 +64,7 @@ class FailureGroupAdmin(DeskAdmin):
             "empty": groups.GROUP_TABS[tab][1],
             "consumer": consumer,
             "page": page,
+            "rows": list(zip(page.object_list, lines, strict=True)),
             "has_worth": any(summary.worth for summary in page.object_list),
             "is_cut_short": len(summaries) >= groups.GROUPS_READ,
             "looked_at": groups.GROUPS_READ,
@@ -66,28 +83,68 @@ class FailureGroupAdmin(DeskAdmin):
         if summary is None:
             messages.warning(request, _("This failure group is no longer there."))
             return HttpResponseRedirect(self.list_url())
-        form = TriageForm(initial=TriageForm.initial_of(summary))
+        if summary.group.pk != object_id and request.method != "POST":
+            messages.info(request, _("That group is merged into this one."))
+            return HttpResponseRedirect(self._page_of(summary.group.pk))
+        posted = self._carry_out(request, object_id, summary) if request.method == "POST" else Posted()
+        if posted.go_to:
+            return HttpResponseRedirect(posted.go_to)
         if request.method == "POST":
-            form = TriageForm(_taken(request) if "take" in request.POST else request.POST)
-            seen = partial(_group_now, summary.group.pk)
-            if self.carry_out(request, form, summary.group.pk, seen=seen, done=lambda: form.done):
-                return HttpResponseRedirect(request.path)
             summary = groups.find_group(object_id) or summary
-        acts = audit.acts_about(subject_of_group(summary.group), Action.TRIAGE)[:CHANGES_SHOWN]
+        others, initial = _choices(summary.group), TriageForm.initial_of(summary)
+        subjects = [subject_of_group(summary.group), *(subject_of_group(one.group) for one in summary.members)]
+        acts = audit.acts_about_any(subjects, *GROUP_ACTIONS)[:CHANGES_SHOWN]
+        [sparkline] = read_sparklines([summary.fingerprints])
         context = {
             **self.page_context(request, formats.format_group(summary.group)),
             "summary": summary,
             "group": summary.group,
-            "form": form,
+            "form": posted.form or TriageForm(initial=initial),
+            "merge_form": posted.merge_form or MergeForm(initial=initial, others=others),
+            "merge_refused": posted.merge_form is not None,
+            "problems": posted.problems,
+            "grouping": grouping.explain(summary.group),
+            "sparkline": sparkline,
             "refusal": lacks_permission(Action.TRIAGE, request.user),
             "bulk_buttons": bulk_forms.buttons_for_all(request.user),
             "may_take": summary.group.owner != request.user.get_username(),
-            "sample": groups.sample_message(summary.group) if request.user.has_perm("outbox.view_message") else None,
+            "sample": groups.sample_message(summary) if request.user.has_perm("outbox.view_message") else None,
             "events": [timeline.action_event(entry) for entry in acts],
-            "here": request.path,
+            "here": self._page_of(summary.group.pk),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/group.html", context)
+
+    def _carry_out(self, request: HttpRequest, fingerprint: str, summary: groups.GroupSummary) -> Posted:
+        """Do what was posted; return where to go on, or what the page says of it."""
+        seen = partial(_group_now, summary.group.pk)
+        match request.POST.get("act", ""):
+            case Action.SPLIT:
+                split = SplitForm(request.POST)
+                if self.carry_out(request, split, request.POST.get("member", ""), seen=dict, done=lambda: split.done):
+                    return Posted(go_to=self._page_of(summary.group.pk))
+                return Posted(problems=[str(error) for errors in split.errors.values() for error in errors])
+            case Action.MERGE:
+                merge = MergeForm(request.POST, others=_choices(summary.group))
+                if self.carry_out(request, merge, fingerprint, seen=seen, done=lambda: merge.done):
+                    return Posted(go_to=self._page_of(merge.cleaned_data["into"]))
+                return Posted(merge_form=merge)
+            case _:
+                form = TriageForm(_taken(request) if "take" in request.POST else request.POST)
+                if self.carry_out(request, form, fingerprint, seen=seen, done=lambda: form.done):
+                    return Posted(go_to=request.path)
+                return Posted(form)
+
+    def _page_of(self, fingerprint: str) -> str:
+        return reverse("admin:outbox_failuregroup_change", args=[fingerprint], current_app=self.admin_site.name)
+
+
+def _choices(group: FailureGroup) -> list[tuple[str, str]]:
+    """Return the groups that this one can be merged into, each as people know it."""
+    return [
+        (other.pk, " · ".join(filter(None, [formats.format_group(other), other.exception, other.pk[:12]])))
+        for other in groups.others_of(group)
+    ]
 
 
 def _group_now(fingerprint: str) -> dict[str, str]:

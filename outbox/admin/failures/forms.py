@@ -1,5 +1,6 @@
-"""The form by which an operator writes down what is being done about a kind of failure."""
+"""The forms by which an operator writes down what is being done about a kind of failure, and what is one with it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -7,11 +8,51 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
 from outbox.admin.failures.groups import GroupSummary
-from outbox.admin.forms import ReasonedForm
+from outbox.admin.forms import ReasonedForm, WordedForm
 from outbox.models import GroupState
 from outbox.operate import Actor
 from outbox.operate.actions import Action
 from outbox.operate.text_checks import NOTE_LENGTH, OWNER_LENGTH, REASON_LENGTH, TICKET_LENGTH
+
+
+class MergeForm(WordedForm):
+    """Which group is to stand for this one as well, and the revision that the operator was looking at."""
+
+    act = Action.MERGE
+    title = _("Merge into another group")
+    button = _("Merge")
+    promise = _(
+        "For what looks like two failures and has one cause. The other group then stands for both, also for what fails "
+        "from now on; what is written down there holds. It can be split off again."
+    )
+    done = _("Merged: this group stands for both.")
+
+    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+    into = forms.ChoiceField(label=_("Into"))
+
+    def __init__(self, *args: Any, others: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["into"] = forms.ChoiceField(label=_("Into"), choices=[("", "---------"), *others])
+
+    def carry_out(self, fingerprint: str, *, actor: Actor, origin: str) -> None:
+        """Call ``operate`` with what was entered."""
+        operate.merge_group(fingerprint, actor=actor, origin=origin, **self.cleaned_data)
+
+
+class SplitForm(WordedForm):
+    """The revision of a merged group that the operator was looking at."""
+
+    act = Action.SPLIT
+    title = _("Split off")
+    button = _("Split off")
+    promise = _("The group stands for itself again.")
+    done = _("Split off: it stands for itself again.")
+
+    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+    def carry_out(self, fingerprint: str, *, actor: Actor, origin: str) -> None:
+        """Call ``operate``."""
+        operate.split_group(fingerprint, actor=actor, origin=origin, **self.cleaned_data)
 
 
 class TriageForm(ReasonedForm):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
 from django.contrib import admin, messages
@@ -15,13 +15,15 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate, registry
 from outbox.admin import asking, descriptions, formats, rehearsing, sheets
-from outbox.admin.base import DeskAdmin, narrowed, refuse_unless, word_of
+from outbox.admin.base import narrowed, refuse_unless, word_of
 from outbox.admin.bulk import forms as bulk_forms
+from outbox.admin.failures.groups import GroupOfMessage
 from outbox.admin.forms import ActionForm, lacks_permission
-from outbox.admin.messages import detail, editing, exporting, listing, selection
+from outbox.admin.messages import detail, editing, exporting, listing, noting, selection
 from outbox.admin.messages.editing import EditForm
-from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs, count_within
-from outbox.admin.messages.tabs import TABS, Scope, Tab, find_tab
+from outbox.admin.messages.saved_views import NARROWS, SavedViewPages
+from outbox.admin.messages.tab_counts import TabCounts, count_new, count_tabs
+from outbox.admin.messages.tabs import FAILED, TABS, Scope, Tab, find_tab
 from outbox.admin.periods import PERIODS, span_of
 from outbox.errors import NotAllowed, OperatorError
 from outbox.models import FailureGroup, Message, Status
@@ -39,7 +41,7 @@ FILTERS = "_changelist_filters"
 
 
 @admin.register(Message)
-class MessageAdmin(DeskAdmin):
+class MessageAdmin(SavedViewPages):
     """Messages: looked at here, changed through ``operate`` alone."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -58,14 +60,15 @@ class MessageAdmin(DeskAdmin):
         """Show the work queue."""
         self.check_view_permission(request)
         text = request.GET.get("q", "").strip()
-        tab = find_tab(request.GET.get("tab", ""))
+        tab = _tab_of(request)
         period = request.GET.get("within", "")
         group = _find_group(word_of(request, "group"))
-        consumer = group.consumer if group else word_of(request, "consumer")
+        consumer = group.root.consumer if group else word_of(request, "consumer")
         with without_jit():
-            counts = count_tabs(Scope(consumer, group.pk if group else ""))
-            scope = replace(_scope(tab, consumer, group), waiting=counts.waiting, within=span_of(period))
-            within = count_within(tab, scope) if scope.within and not text else None
+            scope = replace(_scope(tab, consumer, group), within=span_of(period), owner=_owner(request))
+            narrowed = scope if (scope.within or scope.owner) and not text else None
+            counts = count_tabs(Scope(consumer, group.fingerprints if group else ()), shown=tab, narrowed=narrowed)
+            scope, within = replace(scope, waiting=counts.waiting), counts.within
             found = None if text else self._read_page(request, tab, scope)
         found = found or listing.search_messages(text)  # the project's code, which must not break our transaction
         described = descriptions.descriptions(found.rows, site=self.admin_site.name, reader=request.user)
@@ -74,24 +77,34 @@ class MessageAdmin(DeskAdmin):
         picked_buttons = bulk_forms.buttons_for_picked(request.user)
         open_acts = not all([retry_refusal, *(button.refusal for button in picked_buttons)])
         has_acts = tab.slug == "failed" and not text
+        kept = {
+            "within": period if scope.within else "",
+            "mine": "1" if scope.owner else "",
+            "order": "turned" if request.GET.get("order") == "turned" else "",
+        }
         context = {
             **self.page_context(request, gettext_lazy("Work queue")),
+            **self.saved_views_context(request, is_search=bool(text)),
+            "is_group_gone": bool(word_of(request, "group")) and group is None,
             "tab": None if text else tab,
             "tabs": [
                 (
                     each,
                     counts.by_tab[each.slug],
-                    _tab_url(each, _scope(each, consumer, group), within=period if scope.within else ""),
+                    _tab_url(each, _scope(each, consumer, group), **kept),
                 )
                 for each in TABS
             ],
             "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
-            "period": period if scope.within else "",
+            "period": kept["within"],
+            "mine": kept["mine"],
+            "is_turned": bool(kept["order"]),
+            "orders": tab.orders,
             "within": within,
             "period_label": PERIODS[period][0] if scope.within else "",
             "has_value": any(message.currency for message in found.rows),
-            "arrivals_url": "" if text or tab.slug != "failed" or not is_first else self._arrivals_url(counts, scope),
-            "group": group if scope.failure and not text else None,
+            "arrivals_url": self._arrivals_url(counts, scope) if is_first and tab == FAILED and not text else "",
+            "group": group.root if group and scope.failure and not text else None,
             "query": text,
             "consumer": consumer,
             "consumers": sorted({*(entry.name for entry in registry.all_consumers()), consumer} - {""}),
@@ -103,7 +116,7 @@ class MessageAdmin(DeskAdmin):
             "page": found,
             "newer_url": self._page_url(request, before=found.newer),
             "older_url": self._page_url(request, after=found.older),
-            "first_url": _tab_url(tab, scope, within=period if scope.within else ""),
+            "first_url": _tab_url(tab, scope, **kept),
             "any_time_url": _tab_url(tab, scope),
             "older_label": _("Look further") if found.cut_short else tab.older,
             "is_first": is_first,
@@ -112,7 +125,8 @@ class MessageAdmin(DeskAdmin):
             "only_consumer": consumer if is_first and not text and not found.cut_short else "",
             "may_pick": has_acts and open_acts,
             "retry_refusal": retry_refusal,
-            "bulk_buttons": bulk_forms.buttons_for_all(request.user) if has_acts else [],
+            # Of an owner's messages or a span there is no frozen set: what is not shown must not be acted on.
+            "bulk_buttons": bulk_forms.buttons_for_all(request.user) if has_acts and not within else [],
             "exports": [
                 (name, self._export_url(request, name))
                 for name in (sheets.offered_formats() if found.rows and not text else [])
@@ -133,7 +147,7 @@ class MessageAdmin(DeskAdmin):
         found = None if message_id is None else detail.find_message(message_id)
         if found is None:
             return self._gone(request, object_id)
-        bound, payload, rehearsed, answer = None, None, None, None
+        bound, payload, rehearsed, answer, bound_note = None, None, None, None, None
         can_ask = asking.is_promised(found.message.consumer)
         can_rehearse = rehearsing.is_promised(found.message.consumer)
         if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
@@ -145,11 +159,15 @@ class MessageAdmin(DeskAdmin):
         elif request.method == "POST" and request.POST.get("act") == Action.REVEAL:
             payload = self._reveal(request, found.message)
         elif request.method == "POST":
-            bound = self._carry_out(request, found)
-            if bound is None:
+            if request.POST.get("act") == Action.NOTE:
+                bound_note = self._write_note(request, found.message)
+            else:
+                bound = self._carry_out(request, found)
+            if bound is None and bound_note is None:
                 return HttpResponseRedirect(request.get_full_path())
             found = detail.find_message(found.message.pk) or found
         filters = parse_qs(request.GET.get(FILTERS, ""))
+        failed_so = detail.find_group_of(found.message, request.user)
         context = {
             **self.page_context(request, f"{found.message.topic} {found.message.key}"),
             **detail.message_context(
@@ -158,9 +176,17 @@ class MessageAdmin(DeskAdmin):
                 bound=bound,
                 payload=payload,
                 proof=answer.said if answer and answer.known is Known.YES else "",
-                scope=_scope_around(found.message, filters.get("consumer", [""])[0], filters.get("group", [""])[0]),
+                group=failed_so,
+                scope=_scope_around(
+                    failed_so,
+                    filters.get("consumer", [""])[0],
+                    filters.get("group", [""])[0],
+                    request.user.get_username() if "mine" in filters else "",
+                ),
+                turned=filters.get("order") == ["turned"],
                 site=self.admin_site.name,
             ),
+            **noting.context_of(request, found.message, bound_note),
             "edit_refusal": editing.refusal(found.message, request.user),
             "can_rehearse": can_rehearse and found.message.exhausted_at is not None,
             "rehearse_refusal": rehearsing.refusal(request.user),
@@ -274,6 +300,7 @@ class MessageAdmin(DeskAdmin):
             "consumer": scope.consumer,
             "group": scope.failure,
             "within": request.GET["within"] if scope.within else "",
+            "owner": scope.owner,
             "format": form,
         }
         try:
@@ -289,9 +316,10 @@ class MessageAdmin(DeskAdmin):
     def _narrowed(self, request: HttpRequest) -> tuple[Tab, Scope]:
         """Return the tab of an address, and what it is narrowed down to."""
         group = _find_group(word_of(request, "group"))
-        consumer = group.consumer if group else word_of(request, "consumer")
-        tab = find_tab(request.GET.get("tab", ""))
-        return tab, replace(_scope(tab, consumer, group), within=span_of(request.GET.get("within", "")))
+        consumer = group.root.consumer if group else word_of(request, "consumer")
+        tab = _tab_of(request)
+        within = span_of(request.GET.get("within", ""))
+        return tab, replace(_scope(tab, consumer, group), within=within, owner=_owner(request))
 
     def _gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
         text = _("Message %(id)s is not there. Finished messages are removed in time.") % {"id": object_id[:30]}
@@ -317,6 +345,12 @@ class MessageAdmin(DeskAdmin):
             done=lambda: form.done_to(message),
         )
         return None if done else form
+
+    def _write_note(self, request: HttpRequest, message: Message) -> noting.NoteForm | None:
+        """Write on the message what was posted; None if it was done, else the form with what is wrong with it."""
+        form = noting.read_form(request)
+        seen = partial(noting.revision_now, message.pk)
+        return None if self.carry_out(request, form, message.pk, seen=seen, done=lambda: form.done) else form
 
     def _ask(self, request: HttpRequest, message: Message) -> Answer | None:
         """Return what the other side says of the message; None if it may not be asked any more."""
@@ -345,35 +379,45 @@ class MessageAdmin(DeskAdmin):
     def _page_url(self, request: HttpRequest, **cursor: str) -> str:
         if not all(cursor.values()):
             return ""
-        return narrowed(
-            **{name: request.GET.get(name, "") for name in ("tab", "consumer", "group", "within")}, **cursor
-        )
+        return narrowed(**{name: request.GET.get(name, "") for name in NARROWS}, **cursor)
 
     def _export_url(self, request: HttpRequest, form: str) -> str:
         address = reverse("admin:outbox_message_export", current_app=self.admin_site.name)
-        kept = {name: request.GET.get(name, "") for name in ("tab", "consumer", "group", "within")}
+        kept = {name: request.GET.get(name, "") for name in NARROWS}
         return address + narrowed(**kept, format=form)
 
     def _arrivals_url(self, counts: TabCounts, scope: Scope) -> str:
         """Return where the page asks what has come since; until then is the last of what it shows."""
-        shown = [group.last_at for group in counts.groups if scope.failure in ("", group.failure)]
+        shown = [group.last_at for group in counts.groups if not scope.failures or group.failure in scope.failures]
         since = max(shown).isoformat() if shown else ""
         address = reverse("admin:outbox_message_arrivals", current_app=self.admin_site.name)
-        return address + narrowed(consumer=scope.consumer, group=scope.failure, since=since)
+        mine = "1" if scope.owner else ""
+        return address + narrowed(consumer=scope.consumer, group=scope.failure, mine=mine, since=since)
 
     def arrivals_view(self, request: HttpRequest) -> HttpResponse:
         """Say how many messages were given up since a page of the queue was opened."""
         self.check_view_permission(request)
-        scope = Scope(word_of(request, "consumer")[:NAME_LENGTH], word_of(request, "group")[:64])
+        consumer, group = word_of(request, "consumer")[:NAME_LENGTH], _find_group(word_of(request, "group")[:64])
+        scope = replace(_scope(FAILED, consumer, group), owner=_owner(request))
         count = count_new(scope, listing.read_moment(request.GET.get("since", "")))
         text = _("%(count)s new") % {"count": f"{count.counted:,}+" if count.more else f"{count.counted:,}"}
         return JsonResponse({"count": count.counted, "text": text if count.counted else ""})
 
 
-def _tab_url(tab: Tab, scope: Scope, *, within: str = "") -> str:
+def _tab_url(tab: Tab, scope: Scope, **kept: str) -> str:
     """Return the address of a tab; a group of failures is only among what failed."""
     group = scope.failure if tab.slug == "failed" else ""
-    return narrowed(tab=tab.slug, consumer=scope.consumer, group=group, within=within)
+    return narrowed(tab=tab.slug, consumer=scope.consumer, group=group, **kept)
+
+
+def _tab_of(request: HttpRequest) -> Tab:
+    """Return the tab of an address, in the order that it asks for."""
+    return find_tab(request.GET.get("tab", ""), turned=request.GET.get("order") == "turned")
+
+
+def _owner(request: HttpRequest) -> str:
+    """Return whose messages are shown alone: those of whoever asks; everybody's if empty."""
+    return request.user.get_username() if request.GET.get("mine") else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,24 +448,38 @@ def _why_nothing(tab: Tab, query: str, page: listing.Page, scope: Scope, *, is_f
         ]
     if page.cut_short:
         return [_("Nothing in the part of the table that was looked through. Look further to go on from there.")]
+    if scope.owner:
+        return [_("Nothing of this is seen to by you.")]
     if scope.within:
         return [_("There is nothing of that span here.")]
     return [str(tab.empty) if is_first else _("This page is empty by now.")]
 
 
-def _scope(tab: Tab, consumer: str, group: FailureGroup | None) -> Scope:
+class FoundGroup(NamedTuple):
+    """A failure group, and the fingerprints of it and of what is merged into it."""
+
+    root: FailureGroup
+    fingerprints: tuple[str, ...]
+
+
+def _scope(tab: Tab, consumer: str, group: FoundGroup | None) -> Scope:
     """Return what a tab is narrowed down to; a group of failures knows its consumer."""
     if group is not None and tab.slug == "failed":
-        return Scope(group.consumer, group.pk)
+        return Scope(group.root.consumer, group.fingerprints)
     return Scope(consumer)
 
 
-def _scope_around(message: Message, consumer: str, fingerprint: str) -> Scope:
-    """Return what the list around a message was narrowed down to; its own failure group is known."""
-    if fingerprint and fingerprint == message.failure:
-        return Scope(message.consumer, fingerprint)
-    return _scope(TABS[0], consumer, _find_group(fingerprint))
+def _scope_around(known: GroupOfMessage | None, consumer: str, fingerprint: str, owner: str) -> Scope:
+    """Return what the list around a message was narrowed down to; the group of the message is ``known``."""
+    if known is not None and known.root.pk == fingerprint:
+        return Scope(known.root.consumer, known.fingerprints, owner=owner)
+    return replace(_scope(FAILED, consumer, _find_group(fingerprint)), owner=owner)
 
 
-def _find_group(fingerprint: str) -> FailureGroup | None:
-    return FailureGroup.objects.filter(pk=fingerprint).first() if fingerprint and "\0" not in fingerprint else None
+def _find_group(fingerprint: str) -> FoundGroup | None:
+    """Return a failure group with what is merged into it; of one that is merged itself, that one alone."""
+    if not fingerprint or "\0" in fingerprint:
+        return None
+    groups = {group.pk: group for group in FailureGroup.objects.with_members(fingerprint)}
+    root = groups.pop(fingerprint, None)
+    return None if root is None else FoundGroup(root, (root.pk, *groups))

@@ -1,6 +1,5 @@
 """What stands on a message's page: everything a person needs to decide, read in a handful of short queries."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from outbox import registry
 from outbox.admin import descriptions, formats, timeline
+from outbox.admin.failures import groups
 from outbox.admin.forms import (
     AcknowledgeForm,
     ActionForm,
@@ -28,26 +28,27 @@ from outbox.admin.forms import (
     lacks_permission,
 )
 from outbox.admin.messages import diagnosis, listing
+from outbox.admin.messages.masking import exchanges_of, mask_payload, pretty
 from outbox.admin.messages.tabs import Scope
 from outbox.models import (
     AuditEntry,
+    BulkItem,
     ConsumerState,
     Evidence,
     EvidenceKind,
-    FailureGroup,
     HandledAs,
     Message,
     PayloadVersion,
     Resolution,
     Status,
 )
+from outbox.models.exchange import exchanges_as_json
 from outbox.models.sql.held_keys import place_of
 from outbox.monitoring.measurements import CAP
 from outbox.operate import Person, receivers_of_replays
 from outbox.operate.actions import Action, why_not
 from outbox.registry import Consumer
 
-MASK = "•••"
 SIBLINGS = 20
 VERSIONS = 20
 """Earlier payloads shown at most."""
@@ -60,6 +61,8 @@ class FoundMessage:
     message: Message
     case: diagnosis.Case
     acts: Sequence[AuditEntry]
+    behind: Sequence[int] = ()
+    """The first of those that wait behind it by its ordering key."""
 
     @property
     def form_classes(self) -> list[type[ActionForm]]:
@@ -92,8 +95,10 @@ class FoundMessage:
 
 def find_message(message_id: int) -> FoundMessage | None:
     """Read a message and its history; None if it is not there."""
-    versions = PayloadVersion.objects.filter(message_id=OuterRef("pk"))
-    message = Message.objects.filter(pk=message_id).annotate(was_edited=Exists(versions)).first()
+    versions = Exists(PayloadVersion.objects.filter(message_id=OuterRef("pk")))
+    items = Exists(BulkItem.objects.filter(message_id=OuterRef("pk")))
+    rows = Message.objects.filter(pk=message_id).select_related("note")
+    message = rows.annotate(was_edited=versions, has_bulk_items=items, said=exchanges_as_json()).first()
     if message is None:
         return None
     # Nobody has closed what no operator has ever changed.
@@ -111,7 +116,7 @@ def find_message(message_id: int) -> FoundMessage | None:
         evidence=evidence,
         behind=place.behind if place else 0,
     )
-    return FoundMessage(message, case, timeline.acts_on(message))
+    return FoundMessage(message, case, timeline.acts_on(message), place.first_behind if place else ())
 
 
 def _takes_part(message: Message) -> bool:
@@ -132,11 +137,14 @@ def message_context(
     payload: Any,
     scope: Scope,
     site: str,
+    group: groups.GroupOfMessage | None = None,
+    turned: bool = False,
     proof: str = "",
 ) -> dict[str, Any]:
     """Return what the template shows.
 
     ``bound`` is a form that was refused, ``payload`` holds the revealed one, ``proof`` is what the other side has.
+    ``scope`` is what the queue was narrowed down to, ``turned`` whether it is read from its other end.
     """
     message = found.message
     described = descriptions.descriptions([message], site=site, reader=user).get(message.pk)
@@ -150,23 +158,33 @@ def message_context(
         "moments": _moments(message),
         "described": described,
         "business": described.label if described else f"{message.topic} {message.key}",
-        "events": timeline.build_timeline(message, found.case.attempts, found.acts, found.case.evidence),
+        "events": timeline.build_timeline(
+            message,
+            found.case.attempts,
+            found.acts,
+            found.case.evidence,
+            exchanges=exchanges_of(message, revealed=payload is not None),
+        ),
         "evidence": found.case.evidence,
+        "head": found.case.head,
+        "behind": found.behind,
+        "more_behind": max(0, found.case.behind - len(found.behind)),
         "siblings": _siblings(message),
-        "group": _group_of(message, user),
+        "group": group.root if group else None,
+        "group_total": group.total if group else 0,
         "panels": panels,
         "common_refusal": refusals.pop() if len(refusals) == 1 else "",
         "revealed": payload is not None,
-        "payload": _pretty(message.payload if payload is not None else mask_payload(message.payload)),
-        "headers": _pretty(message.headers if payload is not None else mask_payload(message.headers))
+        "payload": pretty(message.payload if payload is not None else mask_payload(message.payload)),
+        "headers": pretty(message.headers if payload is not None else mask_payload(message.headers))
         if message.headers
         else "",
         "earlier": [
-            (version, _pretty(version.payload if payload is not None else mask_payload(version.payload)))
+            (version, pretty(version.payload if payload is not None else mask_payload(version.payload)))
             for version in _earlier(message)
         ],
         "reveal_refusal": refusal(Action.REVEAL, message, user),
-        "next_failed": listing.next_failed(message.pk, scope),
+        "next_failed": listing.next_failed(message.pk, scope, turned=turned),
     }
 
 
@@ -181,19 +199,6 @@ def refusal(act: Action, message: Message, user: Person) -> str:
     if act is Action.REPLAY and not receivers_of_replays(message.topic):
         return _("No consumer that listens to the topic can be called twice for an event.")
     return ""
-
-
-def mask_payload(value: Any) -> Any:
-    """Return the shape of a JSON value without what it says."""
-    match value:
-        case dict():
-            return {key: mask_payload(item) for key, item in value.items()}
-        case list():
-            return [mask_payload(item) for item in value]
-        case None:
-            return None
-        case _:
-            return MASK
 
 
 def _panels(found: FoundMessage, user: Person, bound: ActionForm | None, proof: str) -> list[Panel]:
@@ -226,11 +231,11 @@ def _initial(found: FoundMessage, form_class: type[ActionForm], proof: str) -> d
     return initial
 
 
-def _group_of(message: Message, user: Person) -> FailureGroup | None:
+def find_group_of(message: Message, user: Person) -> groups.GroupOfMessage | None:
     """Return the kind of failure that stopped the message, for those who may see it."""
     if not message.failure or message.exhausted_at is None or not user.has_perm("outbox.view_failuregroup"):
         return None
-    return FailureGroup.objects.with_totals().filter(pk=message.failure).first()
+    return groups.find_group_of(message)
 
 
 def _earlier(message: Message) -> list[PayloadVersion]:
@@ -263,7 +268,3 @@ def _moments(message: Message) -> list[tuple[str, datetime]]:
         (_("deadline"), message.expires_at),
     ]
     return [(name, at) for name, at in named if at is not None]
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

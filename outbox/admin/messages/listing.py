@@ -20,7 +20,7 @@ from django.db.models.functions import Left
 from django.utils.dateparse import parse_datetime
 
 from outbox.admin import finders
-from outbox.admin.messages.tabs import EVERYTHING, Scope, Tab, stuck
+from outbox.admin.messages.tabs import EVERYTHING, FAILED, Scope, Tab, find_tab, turn
 from outbox.models import Evidence, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.row_ids import read_id
@@ -94,12 +94,16 @@ def heads_before(rows: Sequence[Message]) -> dict[int, int]:
     return {id: head for id, order in waiting.items() if (head := heads.get(order, id)) < id}
 
 
-def next_failed(message_id: int, scope: Scope = EVERYTHING) -> int | None:
+def next_failed(message_id: int, scope: Scope = EVERYTHING, *, turned: bool = False) -> int | None:
     """Return the failed message below this one in the queue, else the topmost one; None if no other is left."""
-    others = stuck(scope)[0].exclude(pk=message_id).order_by("-id").values_list("pk")
-    found = read_beside([others.filter(pk__lt=message_id)[:1], others[:1]])
+    tab = find_tab(FAILED.slug, turned=turned)
+    beyond = {"pk__gt" if turned else "pk__lt": message_id}
+    streams = [rows.exclude(pk=message_id).order_by(*tab.order).values_list("pk") for rows in tab.rows(scope)]
+    found = read_beside([part for rows in streams for part in (rows.filter(**beyond)[:1], rows[:1])])
     ids = [id for (id,) in found]
-    return max((id for id in ids if id < message_id), default=None) or max(ids, default=None)
+    first = min if turned else max
+    below = [id for id in ids if (id > message_id) == turned]
+    return first(below or ids, default=None)
 
 
 def _walk(tab: Tab, scope: Scope, start: Position | None, *, backwards: bool) -> tuple[list[Position], str]:
@@ -108,9 +112,9 @@ def _walk(tab: Tab, scope: Scope, start: Position | None, *, backwards: bool) ->
     Places alone, as an index holds them: PostgreSQL then takes the index that knows the consumer, and of several
     streams only the rows that are shown are read.
     """
-    order = [_turned(name) for name in tab.order] if backwards else list(tab.order)
+    order = [turn(name) for name in tab.order] if backwards else list(tab.order)
     kept = tab.kept(scope)
-    streams = [stream.filter(_beyond(order, start)) if start else stream for stream in tab.streams(scope)]
+    streams = [stream.filter(_beyond(order, start)) if start else stream for stream in tab.rows(scope)]
     boundary = _boundary(streams, order) if kept else None
     within = [stream.filter(_up_to(order, boundary)) for stream in streams] if boundary else streams
     found = _places([stream.filter(kept).order_by(*order)[: ROWS_PER_PAGE + 1] for stream in within], order)
@@ -142,7 +146,8 @@ def _read_rows(places: Sequence[Position]) -> list[Message]:
 
 def _light(rows: MessageQuerySet) -> MessageQuerySet:
     """Leave out what a list does not show, and cut errors short."""
-    return rows.defer("payload", "headers", "last_error").annotate(error=Left("last_error", 300))
+    shown = rows.select_related("note").defer("payload", "headers", "last_error", "note__text")
+    return shown.annotate(error=Left("last_error", 300))
 
 
 def _beyond(order: Sequence[str], position: Position) -> Any:
@@ -165,10 +170,6 @@ def _column_names(order: Sequence[str]) -> list[str]:
 
 def _as_values(position: Position) -> tuple[Any, ...]:
     return tuple(Value(part, output_field=DateTimeField()) if isinstance(part, datetime) else part for part in position)
-
-
-def _turned(name: str) -> str:
-    return name.removeprefix("-") if name.startswith("-") else f"-{name}"
 
 
 def _encode_cursor(position: Position) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 
 from outbox.admin.counts import BoundedCount, capped
-from outbox.admin.messages.tabs import TABS, Scope, Tab, stuck
+from outbox.admin.messages.tabs import FAILED, TABS, Scope, Tab
 from outbox.models import Message
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import Backlog, FailedGroup, measure_backlogs
@@ -27,44 +27,62 @@ BOUNDED = ("failed", "pending", "started")
 
 @dataclass(frozen=True, slots=True)
 class TabCounts:
-    """The counts by tab, what failed by failure group, and the consumers that have anything unfinished."""
+    """The counts by tab, what failed by failure group, and the consumers that have anything unfinished.
+
+    ``within`` is the count of the tab that is shown within what it is narrowed down to beside.
+    """
 
     by_tab: Mapping[str, BoundedCount]
     groups: Sequence[FailedGroup]
     waiting: Sequence[str]
+    within: BoundedCount | None = None
 
 
 def count_new(scope: Scope, since: datetime | None) -> BoundedCount:
     """Count what was given up since then, of what the queue of failures shows."""
-    rows = stuck(scope)[0].order_by("exhausted_at").values("pk")
-    return capped((rows.filter(exhausted_at__gt=since) if since else rows)[:CAP].count())
+    streams = [rows.order_by("exhausted_at").annotate(one=Value(1)).values("one") for rows in FAILED.rows(scope)]
+    since_then = [(rows.filter(exhausted_at__gt=since) if since else rows)[:CAP] for rows in streams]
+    return capped(sum(counted for counted, _ones in count_beside(since_then, "one")))
 
 
-def count_within(tab: Tab, scope: Scope) -> BoundedCount:
-    """Count what a tab has of the span that is looked at, among the rows that are looked at."""
-    counted = count_beside([_looked_at(tab, scope, stream) for stream in tab.streams(scope)], "kept")
-    kept = sum(each for _looked_at, each in counted)
-    return BoundedCount(min(kept, ROWS_COUNTED), more=any(looked_at > ROWS_COUNTED for looked_at, _kept in counted))
+def count_tabs(scope: Scope, *, shown: Tab = FAILED, narrowed: Scope | None = None) -> TabCounts:
+    """Count every tab within the scope; the failure group is of what failed alone.
 
-
-def count_tabs(scope: Scope) -> TabCounts:
-    """Count every tab within the scope; the failure group is of what failed alone."""
+    ``narrowed`` is what the tab that is ``shown`` is narrowed down to beside: a span, or an owner.
+    """
     names = [scope.consumer] if scope.consumer else []
     backlogs = measure_backlogs(names, cap=CAP, others=not scope.consumer)
     groups = [group for each in backlogs.values() for group in each.groups]
-    bounded = _count_bounded(backlogs, scope)
-    unbounded = _count_unbounded([tab for tab in TABS if tab.slug not in BOUNDED], replace(scope, failure=""))
-    # Of the newest of all messages few may be a consumer's, which is known to have more.
-    known = _count_bounded(backlogs, replace(scope, failure=""))
-    unbounded["all"] = _at_least(unbounded["all"], sum(count.counted for count in known.values()))
     waiting = [name for name, each in backlogs.items() if each.pending + each.started]
-    return TabCounts({**bounded, **unbounded}, groups, waiting)
+    bounded = _count_bounded(backlogs, scope)
+    everything = replace(scope, failures=())
+    unbounded = [tab for tab in TABS if tab.slug not in BOUNDED]
+    looked_at = [_looked_at(tab, everything, *tab.streams(everything)) for tab in unbounded]
+    if narrowed is not None:
+        within = replace(narrowed, waiting=waiting)
+        looked_at += [_looked_at(shown, within, stream) for stream in shown.rows(within)]
+    counted = count_beside(looked_at, "kept")
+    by_tab = {
+        tab.slug: BoundedCount(min(kept, ROWS_COUNTED), more=seen > ROWS_COUNTED)
+        for tab, (seen, kept) in zip(unbounded, counted, strict=False)
+    }
+    # Of the newest of all messages few may be a consumer's, which is known to have more.
+    known = _count_bounded(backlogs, everything)
+    by_tab["all"] = _at_least(by_tab["all"], sum(count.counted for count in known.values()))
+    of_shown = None if narrowed is None else _count_within(counted[len(unbounded) :])
+    return TabCounts({**bounded, **by_tab}, groups, waiting, of_shown)
+
+
+def _count_within(counted: Sequence[tuple[int, int]]) -> BoundedCount:
+    """Add up what each stream has within a span or of an owner, among the rows that are looked at."""
+    kept = sum(each for _looked_at, each in counted)
+    return BoundedCount(min(kept, ROWS_COUNTED), more=any(looked_at > ROWS_COUNTED for looked_at, _kept in counted))
 
 
 def _count_bounded(backlogs: Mapping[str, Backlog], scope: Scope) -> dict[str, BoundedCount]:
     """Return the counts of what is unfinished or stuck; each consumer is counted up to ``CAP``."""
     failed = [
-        sum(group.messages for group in each.groups if scope.failure in ("", group.failure))
+        sum(group.messages for group in each.groups if not scope.failures or group.failure in scope.failures)
         for each in backlogs.values()
     ]
     unfinished = [(each.pending, each.started, each.pending + each.started >= CAP) for each in backlogs.values()]
@@ -77,15 +95,6 @@ def _count_bounded(backlogs: Mapping[str, Backlog], scope: Scope) -> dict[str, B
 
 def _added(counts: Sequence[BoundedCount]) -> BoundedCount:
     return BoundedCount(sum(each.counted for each in counts), more=any(each.more for each in counts))
-
-
-def _count_unbounded(tabs: Sequence[Tab], scope: Scope) -> dict[str, BoundedCount]:
-    """Look at no more than ``ROWS_COUNTED`` + 1 rows of each tab, and count those that are kept."""
-    counted = count_beside([_looked_at(tab, scope, *tab.streams(scope)) for tab in tabs], "kept")
-    return {
-        tab.slug: BoundedCount(min(kept, ROWS_COUNTED), more=looked_at > ROWS_COUNTED)
-        for tab, (looked_at, kept) in zip(tabs, counted, strict=True)
-    }
 
 
 def _looked_at(tab: Tab, scope: Scope, stream: MessageQuerySet) -> QuerySet[Message, Any]:

@@ -1,7 +1,7 @@
 """The work queue's tabs: which index each walks, in which order, and what it keeps of the rows it meets."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db.models import Q
@@ -14,24 +14,39 @@ from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import unfinished_consumers
 
 NEWER, OLDER = _("Newer"), _("Older")
+BY_AGE = _("Newest first"), _("Oldest first")
+BY_DUE = _("Due soonest first"), _("Due last first")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What the queue is narrowed down to: one consumer, and of its failures one group.
 
+    ``failures`` are the fingerprints of that group, its own before those of what is merged into it.
+
     ``waiting`` are the consumers that have anything unfinished, for whoever knows them already. ``within`` is how far
-    back is looked, by the moment that matters in a tab.
+    back is looked, by the moment that matters in a tab. ``owner`` is who sees to the messages.
     """
 
     consumer: str = ""
-    failure: str = ""
+    failures: tuple[str, ...] = ()
     waiting: Sequence[str] | None = None
     within: timedelta | None = None
+    owner: str = ""
+
+    @property
+    def failure(self) -> str:
+        """The fingerprint by which the group is known; empty for none."""
+        return self.failures[0] if self.failures else ""
 
 
 EVERYTHING = Scope()
 Streams = Callable[[Scope], list[MessageQuerySet]]
+
+
+def turn(name: str) -> str:
+    """Return the name of a column in ``order_by`` turned round."""
+    return name.removeprefix("-") if name.startswith("-") else f"-{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +62,21 @@ class Tab:
     knows_consumer: bool = False
     newer: Promise = NEWER
     older: Promise = OLDER
+    orders: tuple[Promise, Promise] = BY_AGE
+    """What its order is called, and what the same turned round."""
     moment: str = "finished_at"
     """What a span back is counted from, and what the age of a row is."""
+
+    @property
+    def turned(self) -> "Tab":
+        """The same from its other end."""
+        order = tuple(turn(name) for name in self.order)
+        return replace(self, order=order, newer=self.older, older=self.newer)
+
+    def rows(self, scope: Scope) -> list[MessageQuerySet]:
+        """Return the streams of what is looked at. Of one owner they are few, and found by the owner's index."""
+        streams = self.streams(scope)
+        return [stream.filter(note__owner=scope.owner) for stream in streams] if scope.owner else streams
 
     def kept(self, scope: Scope) -> Q:
         """Return what is kept of the rows met; the consumer is part of it where the index does not lead with it."""
@@ -60,8 +88,8 @@ class Tab:
 def stuck(scope: Scope) -> list[MessageQuerySet]:
     """Return what waits for a person; a group of failures belongs to one consumer, and the index leads with that."""
     rows = Message.objects.exhausted()
-    if scope.failure:
-        return [rows.filter(consumer=scope.consumer, failure=scope.failure)]
+    if scope.failures:
+        return [rows.filter(consumer=scope.consumer, failure=each) for each in scope.failures]
     return [rows.filter(consumer=scope.consumer) if scope.consumer else rows]
 
 
@@ -106,6 +134,7 @@ TABS = [
         moment="created_at",
         newer=_("Due sooner"),
         older=_("Due later"),
+        orders=BY_DUE,
     ),
     Tab(
         "started",
@@ -118,6 +147,7 @@ TABS = [
         moment="created_at",
         newer=_("Due sooner"),
         older=_("Due later"),
+        orders=BY_DUE,
     ),
     Tab(
         "success",
@@ -151,6 +181,11 @@ TABS = [
 ]
 
 
-def find_tab(slug: str) -> Tab:
-    """Return the tab of that name, or the one the queue opens on."""
-    return next((tab for tab in TABS if tab.slug == slug), TABS[0])
+FAILED = TABS[0]
+"""What waits for a person: what the queue opens on."""
+
+
+def find_tab(slug: str, *, turned: bool = False) -> Tab:
+    """Return the tab of that name, or the one the queue opens on; ``turned`` it is read from its other end."""
+    tab = next((tab for tab in TABS if tab.slug == slug), FAILED)
+    return tab.turned if turned else tab

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from outbox.admin.bars import outline
 from outbox.admin.tones import Tone
 from outbox.models import MinuteStat
 from outbox.models.stats import MINUTE
@@ -55,12 +56,7 @@ class Line:
     @property
     def path(self) -> str:
         """The outline of the bars, as an SVG path; a count above zero always has some height."""
-        tops = [HEIGHT - -(-count * HEIGHT // self.most) if count else HEIGHT for count in self.counts]
-        return "".join(
-            f"M{number * WIDTH} {HEIGHT}V{top}h{WIDTH - GAP}V{HEIGHT}z"
-            for number, top in enumerate(tops)
-            if top < HEIGHT
-        )
+        return outline(self.counts, width=WIDTH, height=HEIGHT, gap=GAP)
 
 
 @dataclass(frozen=True, slots=True)

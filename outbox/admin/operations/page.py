@@ -77,7 +77,7 @@ def read_operations(user: Person, *, site: str | None) -> Operations:
     return Operations(
         taken_at=now,
         tone=OF_LEVEL[max((finding.level for finding in findings), default=Level.CRITICAL)],
-        story=tell_story(reading.groups, groups_shown, places, now=now),
+        story=tell_story(groups.fold(reading.groups, stuck_groups), groups_shown, places, now=now),
         headline=_headline(findings),
         wrong=[sentence for level, sentence in sentences if level],
         in_order=[sentence for level, sentence in sentences if not level],

@@ -163,7 +163,7 @@ class Loop:
             return [Ended(await free(report) if report.exception else report) for report in reports]
         [message] = call.messages
         settlement = message.settlement = Settlement(message)
-        error = await self._call(call, execution.copy_of(message))
+        error = await self._call(call, execution.for_handler(message))
         if isinstance(error, (*DRIVER_ERRORS, CallCancelled)):
             return [await sync_to_async(non_atomic.judge)(call.consumer, message, settlement, error)]
         return [non_atomic.judge(call.consumer, message, settlement, error)]

@@ -5,13 +5,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from django.db import transaction
+
 from outbox.conf import conf
 from outbox.delivery import database_errors, execution, follow_up, non_atomic, settling, strays
 from outbox.delivery.execution import Report
 from outbox.delivery.non_atomic import Ended
 from outbox.delivery.time_limits import CallTimedOut, took_longer
 from outbox.delivery.wide.calls import Call
-from outbox.models import Fence, Message, Status
+from outbox.models import Exchange, Fence, Message, Status
 from outbox.models.sql import calls as statements
 from outbox.policy import Succeeded, TimedOut
 from outbox.registry import Consumer
@@ -74,7 +76,7 @@ def _settle_successes(reports: Sequence[Report]) -> list[Report]:
     def settle_once_more() -> None:
         nonlocal tries
         tries += 1
-        ours.update(statements.succeed_each(fences))
+        ours.update(_succeed(reports))
         if tries > 1:
             ours.update(_settled_before(fences))
 
@@ -83,6 +85,17 @@ def _settle_successes(reports: Sequence[Report]) -> list[Report]:
         if report.message.pk not in ours:
             settling.record_late(report)
     return [report for report in reports if report.message.pk in ours]
+
+
+def _succeed(reports: Sequence[Report]) -> set[int]:
+    """Mark the successes and return which were still ours; what their handlers have recorded is kept with them."""
+    fences = [report.message.fence for report in reports]
+    if not any(report.message.exchanges for report in reports):
+        return statements.succeed_each(fences)
+    with transaction.atomic(using=conf().database):
+        ours = statements.succeed_each(fences)
+        Exchange.objects.keep([report.message for report in reports if report.message.pk in ours])
+    return ours
 
 
 def _settled_before(fences: Sequence[Fence]) -> set[int]:

@@ -235,18 +235,22 @@ def _backlog(consumer: str, rows: Iterable[Sequence[Any]]) -> Backlog:
     )
 
 
+def added(one: FailedGroup, other: FailedGroup) -> FailedGroup:
+    """Return ``one`` with the messages of the ``other`` as well."""
+    currencies = {**one.worth, **other.worth}
+    return replace(
+        one,
+        messages=one.messages + other.messages,
+        fresh=one.fresh + other.fresh,
+        first_at=min(one.first_at, other.first_at),
+        last_at=max(one.last_at, other.last_at),
+        worth={each: one.worth.get(each, Decimal(0)) + other.worth.get(each, Decimal(0)) for each in currencies},
+    )
+
+
 def _together(
     known: FailedGroup | None, more: FailedGroup, currency: str, worth: Decimal | float | None
 ) -> FailedGroup:
     """Add to a group what it has in another currency, or without a value."""
-    values = {} if worth is None else {currency: Decimal(worth).quantize(CENT)}
-    if known is None:
-        return replace(more, worth=values)
-    return replace(
-        known,
-        messages=known.messages + more.messages,
-        fresh=known.fresh + more.fresh,
-        first_at=min(known.first_at, more.first_at),
-        last_at=max(known.last_at, more.last_at),
-        worth={**known.worth, **values},
-    )
+    more = replace(more, worth={} if worth is None else {currency: Decimal(worth).quantize(CENT)})
+    return more if known is None else added(known, more)

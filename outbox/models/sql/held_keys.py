@@ -44,14 +44,28 @@ FROM held ORDER BY age DESC, head
 """What failed and is the head of its key, with another of that key behind it: what is next in the index may be none."""
 
 
-PLACE = "SELECT ({first}), ({behind}) FROM outbox_message AS ours WHERE ours.id = %s"
+NAMED = 5
+"""Of those that wait behind a message, how many are named."""
+FIRST_BEHIND = f"""
+SELECT {{gathered}} FROM (
+    SELECT id FROM outbox_message
+    WHERE {UNSETTLED} AND consumer = ours.consumer AND ordering_key = ours.ordering_key AND id > ours.id
+    ORDER BY id LIMIT {NAMED}
+) AS named
+"""  # noqa: S608  # made of constants
+GATHERED = {"postgresql": "STRING_AGG(id::text, ',' ORDER BY id)", "sqlite": "GROUP_CONCAT(id)"}
+PLACE = "SELECT ({first}), ({behind}), ({first_behind}) FROM outbox_message AS ours WHERE ours.id = %s"
 
 
 class PlaceInOrder(NamedTuple):
-    """Where a message stands in its key's order: the id of the head it waits for, or how many wait behind it."""
+    """Where a message stands in its key's order: the id of the head it waits for, or how many wait behind it.
+
+    ``first_behind`` are the ids of the first of those.
+    """
 
     head: int | None
     behind: int
+    first_behind: tuple[int, ...] = ()
 
 
 class HeldKey(NamedTuple):
@@ -90,8 +104,11 @@ def place_of(message: int, *, cap: int) -> PlaceInOrder:
     sql = PLACE.format(
         first=head_of_key(connection.vendor, "ours.consumer", "ours.ordering_key"),
         behind=BEHIND.format(consumer="ours.consumer", key="ours.ordering_key", head="ours.id"),
+        first_behind=FIRST_BEHIND.format(gathered=GATHERED[connection.vendor]),
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [cap, message])
-        first, behind = cursor.fetchone() or (message, 0)
-    return PlaceInOrder(None, behind) if first is None or first >= message else PlaceInOrder(first, 0)
+        first, behind, named = cursor.fetchone() or (message, 0, None)
+    if first is not None and first < message:
+        return PlaceInOrder(first, 0)
+    return PlaceInOrder(None, behind, tuple(sorted(int(id) for id in named.split(","))) if named else ())

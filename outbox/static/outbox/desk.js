@@ -39,6 +39,32 @@
       rows[next].focus();
     }
   };
+  // The clipboard is closed to pages that were not read over TLS: there the old way is tried.
+  const copy = document.querySelector("[data-copy]");
+  const copied = document.querySelector("[data-copied]");
+  const copyLink = async () => {
+    if (!copied) {
+      return;
+    }
+    const link = location.origin + location.pathname;
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(link);
+    } catch {
+      const field = document.createElement("textarea");
+      field.value = link;
+      copied.after(field);
+      field.select();
+      done = document.execCommand("copy");
+      field.remove();
+      copy.focus();
+    }
+    copied.textContent = done ? copied.dataset.copied : copied.dataset.notCopied;
+  };
+  if (copy) {
+    copy.parentElement.hidden = false;
+    copy.addEventListener("click", copyLink);
+  }
   const pick = () => {
     const row = document.activeElement.closest("tr");
     const box = row && row.querySelector('input[name="pick"]');

@@ -1,5 +1,7 @@
 """The engine's own words are the reader's; what a consumer said stays as it was said."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.utils import translation
@@ -97,7 +99,7 @@ def test_every_page_that_names_the_group_reads_the_same(desk: Client) -> None:
     ]
 
     for address in pages:
-        page = desk.get(address).text
+        page = re.sub('aria-labelledby="desk-why".*?</section>', "", desk.get(address).text, flags=re.DOTALL)
         assert "vendor answered … {…}" in page, address
         assert "&lt;n&gt;" not in page, address
 

@@ -253,7 +253,7 @@ def test_what_one_may_not_do_to_a_message_that_waits_is_disabled_with_the_reason
         {"act": "withdraw", "revision": 0, "reason": "please", "confirm": "on"},
     )
 
-    assert page.text.count("<fieldset disabled>") == 2
+    assert page.text.count("<fieldset disabled>") == 3
     assert "outbox.withdraw_message" in page.text
     assert "You may not do this" in posted.text
     assert Message.objects.get().status == "pending"

@@ -98,7 +98,7 @@ def test_what_one_may_not_do_is_shown_disabled_with_the_reason_and_refused(clien
     page = client.get(url_of(message))
     posted = retry(client, message)
 
-    assert page.text.count("<fieldset disabled>") == 3
+    assert page.text.count("<fieldset disabled>") == 4
     assert "it takes the permission “outbox.retry_message”" in page.text
     assert "You may not do this" in posted.text
     assert Message.objects.get().status == Status.FAILED

@@ -165,7 +165,7 @@ def test_the_next_failed_message_is_the_one_below_and_then_the_topmost() -> None
 
 
 @pytest.mark.services
-@pytest.mark.parametrize("scope", [Scope(), Scope(ORDER), Scope(ORDER, "f" * 64)], ids=str)
+@pytest.mark.parametrize("scope", [Scope(), Scope(ORDER), Scope(ORDER, ("f" * 64,))], ids=str)
 @pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.slug)
 def test_an_index_answers_every_tab(tab: Tab, scope: Scope) -> None:
     """A sequential scan or a sort that appears although it is forbidden has no index to take its place."""
@@ -193,7 +193,7 @@ def test_a_group_of_failures_is_shown_whole_and_alone(short_pages: None) -> None
         wins.failed(f"ours {n}", failure="a" * 64)
         wins.failed(f"other {n}", failure="b" * 64)
         wins.failed(f"elsewhere {n}", consumer=ORDER, failure="a" * 64)
-    scope, tab = Scope(ISSUE, "a" * 64), find_tab("failed")
+    scope, tab = Scope(ISSUE, ("a" * 64,)), find_tab("failed")
 
     shown = walk(tab, scope)
     newest = Message.objects.get(key="ours 3")

@@ -68,7 +68,7 @@ def test_a_failure_group_narrows_down_what_failed_alone() -> None:
         wins.failed(f"other {n}", failure="b" * 64)
         wins.pending(f"waits {n}")
 
-    found = counted(Scope(ISSUE, "a" * 64))
+    found = counted(Scope(ISSUE, ("a" * 64,)))
 
     assert (found["failed"].counted, found["pending"].counted) == (3, 3)
 
