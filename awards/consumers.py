@@ -108,7 +108,12 @@ def order_gift(message: Message) -> None:
     if award.status == AwardStatus.ISSUED or (message.attempts == 1 and _is_revoked(award)):
         return
     _insist_on_won(award)
-    order = gift.order(award, idempotency_key=message.idempotency_key, ask_first=message.attempts > 1)
+    order = gift.order(
+        award,
+        idempotency_key=message.idempotency_key,
+        ask_first=message.attempts > 1,
+        record=message.record_exchange,
+    )
     try:
         with message.settling():
             gift.record(award, order, idempotency_key=message.idempotency_key)

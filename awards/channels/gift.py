@@ -5,16 +5,17 @@ be on its books.
 """
 
 from awards.channels import vendor
-from awards.channels.vendor import KeyTaken, Order, OrderRequest
+from awards.channels.vendor import KeyTaken, Order, OrderRequest, Record, not_recorded
 from awards.errors import AwardChanged, VendorError, VendorRefused, VendorSilent, VendorUnavailable
 from awards.models import Award, VendorOrder
 from outbox import Reject, Unavailable
 
 
-def order(award: Award, *, idempotency_key: str, ask_first: bool) -> Order:
+def order(award: Award, *, idempotency_key: str, ask_first: bool, record: Record = not_recorded) -> Order:
     """Return the vendor's order for ``award``, placing it if the vendor has none yet.
 
-    ``ask_first`` says that an earlier try may have reached the vendor. Raises ``outbox.Reject`` when the vendor says
+    ``ask_first`` says that an earlier try may have reached the vendor; ``record`` is told of each request and the
+    answer to it. Raises ``outbox.Reject`` when the vendor says
     no for good, ``outbox.Unavailable`` when it is down or busy, and a ``VendorError`` when the try failed and the
     next one must ask.
     """
@@ -25,8 +26,8 @@ def order(award: Award, *, idempotency_key: str, ask_first: bool) -> Order:
         award=str(award.public_id),
     )
     try:
-        found = vendor.find_order(idempotency_key) if ask_first else None
-        return _fulfilling(found or _place_once(request), request)
+        found = vendor.find_order(idempotency_key, record=record) if ask_first else None
+        return _fulfilling(found or _place_once(request, record), request)
     except VendorRefused as error:
         raise Reject(str(error)) from error
     except VendorUnavailable as error:
@@ -39,13 +40,13 @@ def number_at_vendor(idempotency_key: str) -> str | None:
     return None if found is None else found.number
 
 
-def _place_once(request: OrderRequest) -> Order:
+def _place_once(request: OrderRequest, record: Record) -> Order:
     """Place the order; if the vendor falls silent or knows the key, ask at once what it has."""
     try:
-        return vendor.place_order(request)
+        return vendor.place_order(request, record=record)
     except (VendorSilent, KeyTaken) as problem:
         try:
-            found = vendor.find_order(request.idempotency_key)
+            found = vendor.find_order(request.idempotency_key, record=record)
         except VendorError:
             raise problem from None
         if found is None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -19,6 +19,17 @@ ANSWER_LIMIT = 64 * 1024
 """Bytes of an answer that we read."""
 BUSY = frozenset({httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
 QUOTE_LENGTH = 200
+
+
+class Record(Protocol):
+    """Keeps what was asked of the vendor and what it said; None for an answer that never came."""
+
+    def __call__(self, *, request: object, answer: object) -> None:
+        """Keep it. Must not raise."""
+
+
+def not_recorded(*, request: object, answer: object) -> None:
+    """Keep nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +59,15 @@ class KeyTaken(VendorRefused):
     """The vendor holds an order with other data under our idempotency key. Ask which one; do not retry."""
 
 
-def place_order(request: OrderRequest) -> Order:
+def place_order(request: OrderRequest, *, record: Record = not_recorded) -> Order:
     """Order what is asked for.
 
     Raises ``VendorRefused`` (``KeyTaken`` for a 409) for good, ``VendorUnavailable`` if the vendor took nothing, and
     ``VendorFailed`` or ``VendorSilent`` if nobody knows.
     """
     body = {"sku": request.sku, "recipient": request.recipient, "award": request.award}
-    status, answer = _call("POST", "/orders", headers={"Idempotency-Key": request.idempotency_key}, body=body)
+    headers = {"Idempotency-Key": request.idempotency_key}
+    status, answer = _call("POST", "/orders", headers=headers, body=body, record=record)
     if status == httpx.codes.CONFLICT:
         raise KeyTaken(f"the vendor has another order under our key {request.idempotency_key}: {_quote(answer)}")
     if 400 <= status < 500:
@@ -65,12 +77,12 @@ def place_order(request: OrderRequest) -> Order:
     return _parse_order(answer)
 
 
-def find_order(idempotency_key: str) -> Order | None:
+def find_order(idempotency_key: str, *, record: Record = not_recorded) -> Order | None:
     """Ask which order the vendor has under ``idempotency_key``; None if it has none. Nothing is ordered.
 
     Raises ``VendorUnavailable``, ``VendorFailed`` or ``VendorSilent`` if the vendor did not say.
     """
-    status, answer = _call("GET", f"/orders/{idempotency_key}")
+    status, answer = _call("GET", f"/orders/{idempotency_key}", record=record)
     if status == httpx.codes.NOT_FOUND:
         return None
     if status != httpx.codes.OK:
@@ -79,9 +91,32 @@ def find_order(idempotency_key: str) -> Order | None:
 
 
 def _call(
-    method: str, path: str, *, headers: Mapping[str, str] | None = None, body: Mapping[str, str] | None = None
+    method: str,
+    path: str,
+    *,
+    record: Record,
+    headers: Mapping[str, str] | None = None,
+    body: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Send one request and return status and body. No redirect is followed, and no proxy of the environment used."""
+    """Send one request and return status and body, and have it recorded whatever comes of it."""
+    asked = {"call": f"{method} {path}", **({"body": body} if body else {})}
+    heard: object = None
+    try:
+        status, answer = _send(method, path, headers, body)
+        heard = {"status": status, "body": _as_said(answer)}
+    finally:
+        record(request=asked, answer=heard)
+    if status in BUSY:
+        raise VendorUnavailable(f"the vendor is busy: {status} {_quote(answer)}")
+    if status == httpx.codes.REQUEST_TIMEOUT:
+        raise VendorSilent(f"the vendor gave up reading {method} {path}: 408")
+    return status, answer
+
+
+def _send(
+    method: str, path: str, headers: Mapping[str, str] | None, body: Mapping[str, str] | None
+) -> tuple[int, bytes]:
+    """Send one request. No redirect is followed, and no proxy of the environment used."""
     vendor = conf.vendor_settings()
     deadline = monotonic() + vendor.connect_timeout + vendor.timeout
     timeout = httpx.Timeout(vendor.timeout, connect=vendor.connect_timeout, pool=vendor.connect_timeout)
@@ -94,10 +129,6 @@ def _call(
         raise VendorSilent(f"no answer from the vendor to {method} {path}: {error or type(error).__name__}") from error
     except httpx.DecodingError as error:
         raise VendorFailed(f"the vendor's answer cannot be decoded: {error}") from error
-    if response.status_code in BUSY:
-        raise VendorUnavailable(f"the vendor is busy: {response.status_code} {_quote(answer)}")
-    if response.status_code == httpx.codes.REQUEST_TIMEOUT:
-        raise VendorSilent(f"the vendor gave up reading {method} {path}: 408")
     return response.status_code, answer
 
 
@@ -127,6 +158,15 @@ def _parse_order(answer: bytes) -> Order:
 
 def _is_order_number(text: str) -> bool:
     return 0 < len(text) <= ORDER_NUMBER_LENGTH and text.isprintable()
+
+
+def _as_said(answer: bytes) -> Any:
+    """Return an answer as JSON where it is that, else as text."""
+    text = answer.decode(errors="replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _quote(answer: bytes) -> str:

@@ -1,5 +1,7 @@
 """Gifts, delivered by the engine's own loop to a real vendor: ordered once, whatever goes wrong on the way."""
 
+import json
+
 import pytest
 
 from awards.channels import gift
@@ -7,6 +9,7 @@ from awards.models import Award, AwardStatus, VendorOrder
 from awards.services.revoking import revoke
 from outbox import Message, Reject, operate
 from outbox.delivery import chunks
+from outbox.models import Exchange
 from outbox.operate.asking import Known
 from tests.awards.given import SKU, an_award_of_a_gift, message_of
 
@@ -41,6 +44,18 @@ def test_a_gift_is_ordered_and_the_order_is_written_down(vendor):
     assert (status_of(award), message.status) == (AwardStatus.ISSUED, "success")
     assert shipped_for(vendor) == [str(award.public_id)]
     assert vendor.happened == {"none": 1}
+
+
+def test_what_was_said_with_the_vendor_is_kept_for_the_desk(vendor):
+    award = an_award_of_a_gift()
+    vendor.change({"cut": 1.0, "forgetful": True})
+
+    message = deliver(award)
+
+    said = Exchange.objects.filter(message=message).order_by("position").values_list("request", "answer")
+    (order, none), (question, _answer) = [(json.loads(asked), heard) for asked, heard in said]
+    assert (order["call"], order["body"]["sku"], none) == ("POST /orders", SKU, "")
+    assert question["call"] == f"GET /orders/{message.idempotency_key}"
 
 
 def test_a_message_that_comes_again_after_the_award_is_issued_orders_nothing(vendor):
@@ -87,9 +102,9 @@ def test_after_a_cut_connection_the_order_is_found_within_the_same_try(vendor, m
     vendor.change({"cut": 1.0})
     asked = gift.vendor.find_order
 
-    def ask_a_vendor_that_has_recovered(key):
+    def ask_a_vendor_that_has_recovered(key, **record):
         vendor.change({"cut": 0.0})
-        return asked(key)
+        return asked(key, **record)
 
     monkeypatch.setattr(gift.vendor, "find_order", ask_a_vendor_that_has_recovered)
     message = deliver(award)
