@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from awards.models import Award, Coupon, PointsAccount, PointsEntry, VendorOrder
 from outbox import registry
-from outbox.models import ConsumerState, FailureGroup, MinuteStat, Places
+from outbox.models import ConsumerState, Exchange, FailureGroup, Message, MinuteStat, Note, Places, SavedView
 from tests.awards import given
 from tests.harness.rows import Rows, attempt
 
@@ -59,7 +59,13 @@ def _write_messages(name: str, number: int) -> None:
         rows.handled(f"handled {n}")
         rows.discarded(f"discarded {n}")
         rows.discarded(f"overdue {n}", resolution="overdue", reason="expired")
+    Note.objects.create(message=last, owner="ada", text="x")
+    SavedView.objects.create(owner=f"of {number}", name="theirs", query="tab=failed", is_shared=True)
+    merged = FailureGroup.objects.create(fingerprint=f"{name} m".ljust(64, "-"), consumer=name, title="merged")
+    FailureGroup.objects.filter(pk=merged.pk).update(merged_into=groups[0])
     head = rows.failed("head", ordering_key="key", failure=groups[0])
+    for each in (head, *Message.objects.filter(consumer=name, key__in=["failed 1", "handled 1", "success 1"])):
+        Exchange.objects.create(message=each, number=1, position=0, request="{}", answer="x")
     rows.pending("behind", ordering_key="key", due_at=head.expires_at)
     if number:
         ConsumerState.objects.create(consumer=name, paused_at=Now(), paused_by="ada", paused_reason="x")

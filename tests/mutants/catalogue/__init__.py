@@ -21,6 +21,7 @@ from tests.mutants.catalogue import (
     registry,
     rehearsal,
     time_limits,
+    together,
     wide,
     world_down,
 )
@@ -48,6 +49,7 @@ MUTANTS = [
     *registry.MUTANTS,
     *rehearsal.MUTANTS,
     *time_limits.MUTANTS,
+    *together.MUTANTS,
     *wide.MUTANTS,
     *world_down.MUTANTS,
 ]

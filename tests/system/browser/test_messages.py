@@ -15,12 +15,15 @@ from outbox.models import (
     AttemptOutcome,
     ConsumerState,
     EvidenceKind,
+    Exchange,
+    FailureHour,
     GroupState,
     HandledAs,
     Message,
     MinuteStat,
     Status,
 )
+from outbox.models.failure import ThisHour
 from outbox.policy import Reason
 from tests.harness.browsing import PHONE, Open, violations
 from tests.harness.desk import ISSUE, ORDER, failure_group, wins
@@ -37,6 +40,11 @@ def story(lead: User) -> dict[str, str]:
     """Make a message for every kind of page, and return the pages' addresses by name."""
     order = wins.failed("A-1", consumer=ORDER, error="ReadTimeout: timed out, " + "x" * 120)
     wins.success("A-1")
+    said = {"request": '{"sku": "MUG", "to": "ada@example.com"}', "answer": '{"error": "no such street"}'}
+    Exchange.objects.create(message=order, number=3, position=0, **said)
+    operate.set_note(order.pk, revision=0, actor=lead, owner="lead", text="N " * 60)
+    operate.save_view("V " * 20, "tab=failed", actor=lead, is_shared=True)
+    operate.save_view("saved by nobody", "tab=all&mine=1", actor="nobody", is_shared=True)
     attempt(order, 1, AttemptOutcome.UNAVAILABLE)
     attempt(order, 3, error="ReadTimeout", traceback="Traceback (most recent call last): " + "y" * 300)
     handled = wins.failed("A-2")
@@ -69,6 +77,8 @@ def story(lead: User) -> dict[str, str]:
     return {
         **pages,
         "queue": LIST,
+        "queue of one's own": f"{LIST}?mine=1&order=turned",
+        "saved views": f"{LIST}saved-views/",
         "empty": f"{LIST}?tab=discarded&consumer={ORDER}",
         "search": f"{LIST}?q=A-1",
         "audit": "/admin/outbox/auditentry/",
@@ -87,7 +97,10 @@ def watching(order: Message, lead: User) -> dict[str, str]:
     attempt(Message.objects.latest("id"), 3, traceback="File till.py, line 7: " + "z" * 300)
     failure_group("drawer", state=GroupState.FIXED, stuck=1, consumer=ORDER)
     failure_group("printer", state=GroupState.IGNORED, ignored_up_to=1, failures=5, ticket="SHOP-7")
-    failure_group("belt", state=GroupState.WAITING)
+    belt = failure_group("belt", state=GroupState.WAITING, title="order <n> of <mail> is on no belt")
+    FailureHour.objects.create(group=belt, hour=ThisHour() - 2, slot=1, count=7)
+    merged = failure_group("buckle", stuck=1, failures=2)
+    operate.merge_group(merged.pk, into=belt.pk, revision=0, actor=lead)
     failure_group("light", state=GroupState.INVESTIGATING)
     operate.set_group(group.pk, revision=0, was=GroupState.NEW, actor=lead, state=GroupState.NEW, note="N " * 90)
     for hours in range(5):
@@ -102,6 +115,7 @@ def watching(order: Message, lead: User) -> dict[str, str]:
         "groups": "/admin/outbox/failuregroup/",
         "no groups": f"/admin/outbox/failuregroup/?tab=fixed&consumer={ISSUE}",
         "group": f"/admin/outbox/failuregroup/{group.pk}/change/",
+        "group of several": f"/admin/outbox/failuregroup/{belt.pk}/change/",
         "queue of a group": f"{LIST}?tab=failed&group={group.pk}",
     }
 
@@ -248,3 +262,37 @@ def test_a_conflict_keeps_what_was_typed(open_page: Open) -> None:
 
     expect(page.locator(".errornote")).to_contain_text("ada discarded the message since you looked")
     expect(page.get_by_label("Reason").first).to_have_value("my long explanation")
+
+
+def test_the_link_of_a_message_is_copied_by_button_and_by_key(open_page: Open) -> None:
+    message = wins.failed("1")
+    page = open_page(f"{LIST}{message.pk}/change/?_changelist_filters=tab%3Dfailed")
+    link = page.url.partition("?")[0]
+    read = "navigator.clipboard.readText()"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+    page.get_by_role("button", name="Copy the link").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate(read) == link
+
+    page.evaluate("navigator.clipboard.writeText('')")
+    page.keyboard.press("c")
+    page.wait_for_function(f"{read}.then(text => text.endsWith('/change/'))")
+
+
+def test_one_takes_a_message_by_keyboard_and_saves_the_queue_of_ones_own(open_page: Open) -> None:
+    message = wins.failed("1")
+    page = open_page(f"{LIST}{message.pk}/change/")
+
+    page.keyboard.press("m")
+    page.keyboard.type("asked the vendor")
+    page.get_by_role("button", name="I see to it").click()
+    expect(page.get_by_text("Written down.")).to_be_visible()
+    page.goto(f"{LIST}?mine=1")
+    page.get_by_text("Save this view…").click()
+    page.get_by_label("Name").fill("mine")
+    page.locator(".desk-views").get_by_role("button", name="Save").click()
+
+    expect(page.get_by_role("link", name="mine", exact=True)).to_have_attribute("aria-current", "page")
+    assert page.url.endswith("?mine=1")
+    expect(page.get_by_text("lead sees to it")).to_be_visible()
