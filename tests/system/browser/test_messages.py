@@ -44,7 +44,7 @@ def story(lead: User) -> dict[str, str]:
     Exchange.objects.create(message=order, number=3, position=0, **said)
     operate.set_note(order.pk, revision=0, actor=lead, owner="lead", text="N " * 60)
     operate.save_view("V " * 20, "tab=failed", actor=lead, is_shared=True)
-    operate.save_view("saved by nobody", "tab=all&mine=1", actor="nobody", is_shared=True)
+    operate.save_view("of nobody", "tab=all&mine=1", actor="nobody", is_shared=True)
     attempt(order, 1, AttemptOutcome.UNAVAILABLE)
     attempt(order, 3, error="ReadTimeout", traceback="Traceback (most recent call last): " + "y" * 300)
     handled = wins.failed("A-2")

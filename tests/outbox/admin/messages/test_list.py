@@ -47,6 +47,18 @@ def test_the_queue_opens_on_what_failed_and_is_unresolved(desk: Client) -> None:
     assert "waits-for-us" in page.text
 
 
+def test_the_queue_is_read_from_either_end_and_a_message_leads_on_in_the_same_order(desk: Client) -> None:
+    low, middle, high = (wins.failed(key) for key in "abc")
+
+    page = desk.get(LIST, {"order": "turned"})
+
+    assert [message for message, _described in page.context["rows"]] == [low, middle, high]
+    assert all("order=turned" in url for _tab, _tally, url in page.context["tabs"])
+    assert not page.context["arrivals_url"]
+    opened = desk.get(url_of(low, "?" + page.context["page_query"]))
+    assert opened.context["next_failed"] == middle.pk
+
+
 @pytest.mark.parametrize("slug", [tab.slug for tab in TABS])
 def test_an_empty_tab_says_what_that_means(slug: str, desk: Client) -> None:
     page = desk.get(LIST, {"tab": slug})

@@ -65,6 +65,7 @@ def test_each_tab_shows_every_message_of_its_kind_once_and_no_other(slug: str, m
 
     assert sorted(both) == sorted([f"{make.__name__} {n}" for n in range(4)] * 2)
     assert sorted(one) == [f"{make.__name__} {n}" for n in range(4)]
+    assert walk(find_tab(slug, turned=True)) == both[::-1]
 
 
 def test_the_newest_failed_comes_first_and_the_way_back_shows_the_same_pages(short_pages: None) -> None:
@@ -162,6 +163,13 @@ def test_the_next_failed_message_is_the_one_below_and_then_the_topmost() -> None
     assert listing.next_failed(high.pk) == middle.pk
     assert listing.next_failed(low.pk) == high.pk
     assert listing.next_failed(low.pk, Scope(ORDER)) is None
+
+
+def test_from_its_other_end_the_next_failed_message_is_the_one_above_and_then_the_lowest() -> None:
+    low, middle, high = (wins.failed(key) for key in "abc")
+
+    assert listing.next_failed(low.pk, turned=True) == middle.pk
+    assert listing.next_failed(high.pk, turned=True) == low.pk
 
 
 @pytest.mark.services
