@@ -25,7 +25,7 @@ from outbox.api.door import Token
 from outbox.api.problems import Code, Problem, not_found
 from outbox.api.values import NO_NUL, Act, ConsumerName, Handle, Id, Retry
 from outbox.errors import Conflict
-from outbox.models import Attempt, Evidence, EvidenceKind, HandledAs, Message
+from outbox.models import Attempt, Evidence, EvidenceKind, FailureGroup, HandledAs, Message
 from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.suspects import may_have_acted
@@ -45,7 +45,7 @@ class Narrowed(Schema):
     tab: Tabs = Field("failed", description="The view of the queue; `failed`: what waits for a person.")
     consumer: ConsumerName = Field("", description="Of one consumer alone.")
     failure: Annotated[str, StringConstraints(max_length=64, pattern=NO_NUL)] = Field(
-        "", description="Of one failure group alone, with its `consumer`."
+        "", description="Of one failure group alone and what is merged into it, with its `consumer`."
     )
     within: Periods = Field("", description="How far back is looked; empty: to the beginning.")
     after: Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)] = Field(
@@ -62,7 +62,9 @@ def list_messages(request: HttpRequest, narrowed: Query[Narrowed]) -> dict[str, 
     tab = find_tab(narrowed.tab)
     if narrowed.after and not listing.is_cursor(tab, narrowed.after):
         raise Problem(Code.NOT_FOUND, _("No page of this tab begins there. Take “next” from the page before."))
-    scope = Scope(consumer=narrowed.consumer, failure=narrowed.failure, within=span_of(narrowed.within))
+    failures = (narrowed.failure,) if narrowed.failure else ()
+    merged = FailureGroup.objects.with_members(narrowed.failure).values_list("pk", flat=True) if failures else ()
+    scope = Scope(narrowed.consumer, tuple(merged) or failures, within=span_of(narrowed.within))
     with without_jit():
         page = listing.read_page(tab, scope, after=narrowed.after)
     return {"messages": list(map(_brief, page.rows)), "next": page.older or None, "cut_short": page.cut_short}

@@ -76,6 +76,7 @@ def set_group(
     )
 
 
+@noted_if_refused(Action.MERGE, name="failure group {:.12}".format)
 def merge_group(
     fingerprint: str, *, into: str, revision: int, actor: Actor, reason: str = "", origin: str = ""
 ) -> FailureGroup:
@@ -104,6 +105,7 @@ def merge_group(
     )
 
 
+@noted_if_refused(Action.SPLIT, name="failure group {:.12}".format)
 def split_group(fingerprint: str, *, revision: int, actor: Actor, reason: str = "", origin: str = "") -> FailureGroup:
     """Have a group stand for itself again that was merged into another."""
     action = OperatorAction(Action.SPLIT, actor, reason, origin)

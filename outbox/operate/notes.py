@@ -14,12 +14,14 @@ from outbox.errors import Conflict, NotAllowed
 from outbox.models import Note
 from outbox.operate import text_checks
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.message_row import read_seen
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by, snapshot
 
 AUDITED_NOTE = ("owner", "text")
 
 
+@noted_if_refused(Action.NOTE)
 def set_note(
     message_id: int, *, revision: int, actor: Actor, owner: str = "", text: str = "", reason: str = "", origin: str = ""
 ) -> Note:

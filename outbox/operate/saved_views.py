@@ -15,6 +15,7 @@ from outbox.models import SavedView
 from outbox.models.saved_view import NAME_OF_VIEW_LENGTH, QUERY_LENGTH
 from outbox.operate import text_checks
 from outbox.operate.actions import Action
+from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction, overtaken_by
 
 VIEWS_OF_ONE = 20
@@ -26,6 +27,7 @@ TEND = "outbox.tend_views"
 """The permission to rename and delete what others share."""
 
 
+@noted_if_refused(Action.SAVE_VIEW, name="view {}".format)
 def save_view(
     name: str, query: str, *, actor: Actor, is_shared: bool = False, reason: str = "", origin: str = ""
 ) -> SavedView:
@@ -49,6 +51,7 @@ def save_view(
     return view
 
 
+@noted_if_refused(Action.RENAME_VIEW, name="view {}".format)
 def rename_view(
     view_id: int, name: str, *, revision: int, actor: Actor, reason: str = "", origin: str = ""
 ) -> SavedView:
@@ -71,6 +74,7 @@ def rename_view(
         )
 
 
+@noted_if_refused(Action.DELETE_VIEW, name="view {}".format)
 def delete_view(view_id: int, *, revision: int, actor: Actor, reason: str = "", origin: str = "") -> None:
     """Delete a view: its owner, or for a shared one whoever may tend those."""
     action = OperatorAction(Action.DELETE_VIEW, actor, reason, origin)

@@ -100,7 +100,11 @@ MUTANTS = [
     ),
     mutant(
         "a row that fails at COMMIT is settled in a transaction of its own",
-        Change("delivery/atomic.py", "    return _fail(consumer, fence, rest, problem)\n", "    return rest\n"),
+        Change(
+            "delivery/atomic.py",
+            "    return _fail(consumer, fence, rest, problem, called=chunk.messages)\n",
+            "    return rest\n",
+        ),
         red=[
             "delivery/test_chunks::test_a_constraint_that_fails_only_at_commit_fails_only_its_own_row",
             "delivery/test_chunks::test_a_constraint_that_fails_at_commit_again_and_again_is_exhausted",

@@ -25,7 +25,7 @@ MUTANTS = [
     ),
     mutant(
         "whoever is refused an act for want of a permission is in the audit",
-        Change("operate/denials.py", "isinstance(refusal, NotPermitted) or isinstance", "isinstance"),
+        Change("operate/denials.py", "isinstance(refusal, PermissionMissing) or isinstance", "isinstance"),
         red=["admin/test_denials::test_each_act_of_each_group_is_done_or_refused_and_audited"],
     ),
     mutant(

@@ -138,7 +138,7 @@ MUTANTS = [
     ),
     mutant(
         "what a handler does to its message changes nothing for the engine",
-        Change("delivery/execution.py", "else copy_of(message)", "else message"),
+        Change("delivery/execution.py", "else for_handler(message)", "else message"),
         red=[f"{FAILS}[another attempt-9]"],
     ),
     mutant(
