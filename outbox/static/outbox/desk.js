@@ -146,6 +146,15 @@
     }
   });
 
+  // The way to the acts is shown while they are out of sight, and covers none of them.
+  const jump = document.querySelector("[data-jump]");
+  if (jump) {
+    const acts = document.querySelector(jump.querySelector("a").hash).closest("section");
+    new IntersectionObserver(([seen]) => {
+      jump.hidden = seen.isIntersecting;
+    }).observe(acts);
+  }
+
   const alls = [...document.querySelectorAll("[data-pick-all]")];
   if (alls.length) {
     const boxes = [...document.querySelectorAll('input[name="pick"]')];
