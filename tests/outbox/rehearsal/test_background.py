@@ -145,12 +145,15 @@ def test_who_was_overtaken_notes_nothing_any_more():
     slow = background.take()
     assert slow is not None
     BulkRehearsal.objects.update(seen_at=Now() - background.LEASE - timedelta(seconds=1))
-    play()
-    found = now(made)
+    faster = background.take()
+    assert faster is not None
 
     background.play(slow)
+    meanwhile = now(made)
+    background.play(faster)
 
-    assert now(made).results == found.results
+    assert (meanwhile.state, meanwhile.done, meanwhile.holder) == (RehearsalState.RUNNING, 0, faster.holder)
+    assert (now(made).state, now(made).done) == (RehearsalState.DONE, 2)
     assert AuditEntry.objects.filter(action="rehearse").count() == 1
 
 
