@@ -357,6 +357,7 @@ def test_without_the_permissions_there_is_no_page_and_the_message_says_why(clien
 
     there = client.get(page_of(message))
     assert lacks in text_of(there)
+    assert "disabled>Edit the payload and retry…</button>" in there.text
     for answer in (client.get(edit_page(message), follow=True), post(client, message, step="save")):
         assert lacks in text_of(answer)
         assert "ada@example.com" not in answer.content.decode()
