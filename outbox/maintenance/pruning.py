@@ -21,6 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import Exists, OuterRef
@@ -196,8 +197,9 @@ def _remove_hanging(ids: Sequence[int]) -> None:
         return
     tables = [model._meta.db_table for model in HANGING]
     deletes = [f"of_{table} AS (DELETE FROM {table} WHERE message_id = ANY(%s))" for table in tables]  # noqa: S608
+    params: list[Any] = [list(ids)] * len(tables)
     with connection.cursor() as cursor:
-        cursor.execute(f"WITH {', '.join(deletes)} SELECT 1", [list(ids)] * len(tables))
+        cursor.execute(f"WITH {', '.join(deletes)} SELECT 1", params)
 
 
 def _prune_small_tables() -> None:
