@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.test import TransactionTestCase
+from django.utils import translation
 from pytest_django.live_server_helper import LiveServer
 
 from tests.harness.databases import WAIT_FOR_NO_DISK
@@ -60,6 +61,13 @@ def _quick_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty_quickly)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """Let no test speak the language that a request of the one before it has asked for."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

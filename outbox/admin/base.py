@@ -22,7 +22,11 @@ from outbox.operate.actions import Action
 from outbox.operate.denials import note_denial
 from outbox.operate.origin import origin_of
 
-ACT_OF_PAGE = {"outbox_message_retry_selected": Action.RETRY.value, "outbox_message_edit": Action.EDIT.value}
+ACT_OF_PAGE = {
+    "outbox_message_retry_selected": Action.RETRY.value,
+    "outbox_message_edit": Action.EDIT.value,
+    "outbox_apitoken_make": Action.TOKEN_MAKE.value,
+}
 """What is posted to pages that are for one act alone."""
 
 

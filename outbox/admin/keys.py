@@ -17,6 +17,7 @@ KEYS = {
     Action.MERGE: "m",
     Action.REHEARSE: "t",
     Action.REVEAL: "v",
+    Action.TOKEN_REVOKE: "d",
     Action.PAUSE: "p",
     Action.RESUME: "g",
     Action.TRIAGE: "s",

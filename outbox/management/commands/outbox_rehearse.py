@@ -43,7 +43,6 @@ class Command(BaseCommand):
         parser.add_argument("--consumer", help="all failed messages of this consumer")
         parser.add_argument("--group", help="all messages of this failure group: the beginning of its digest")
         parser.add_argument("--limit", type=int, default=10_000, help="so many at most (default: %(default)s)")
-        parser.add_argument("--actor", default=getpass.getuser(), help="who; the audit keeps it (default: %(default)s)")
         add_patch_arguments(parser)
         parser.add_argument(
             "--together", action="store_true", help="one chunk in one transaction: what they take from each other"

@@ -13,10 +13,11 @@ from django.urls import reverse
 from outbox import audit, registry
 from outbox.errors import NotRehearsable
 from outbox.maintenance.groups import GROUPS, make_groups
-from outbox.models import AuditEntry, BulkOperation, ConsumerState, FailureGroup, Message
+from outbox.models import AuditEntry, BulkOperation, ConsumerState, FailureGroup, Message, SavedView
 from outbox.operate import denials
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.rehearsal import run
+from tests.harness.api import program_of
 from tests.harness.bulk import prepared, started
 from tests.harness.desk import ISSUE, TOPIC, failure_group, page_of, wins
 from tests.harness.rows import Rows, proof
@@ -97,6 +98,36 @@ def prepare(verb: str) -> Callable[[], Posted]:
     return post
 
 
+def merge() -> Posted:
+    other = failure_group("drawer")
+    return page_of(failure_group()), {"act": "merge", "revision": 0, "into": other.pk}
+
+
+def split() -> Posted:
+    root, member = failure_group(), failure_group("drawer")
+    FailureGroup.objects.filter(pk=member.pk).update(merged_into=root.pk)
+    return page_of(root), {"act": "split", "member": member.pk, "revision": 0}
+
+
+def on_view(act: str) -> Callable[[], Posted]:
+    def post() -> Posted:
+        view = SavedView.objects.create(owner="ada.byron", name="mine", query="tab=failed")
+        given = {"act": act, "view": view.pk, "revision": 0, "name": "other", "query": "tab=failed"}
+        return reverse("admin:outbox_message_saved_views"), given
+
+    return post
+
+
+def revoke() -> Posted:
+    token = program_of(User.objects.create_user("tim")).token
+    return page_of(token), {"act": "token_revoke", "reason": "by hand"}
+
+
+def make_token() -> Posted:
+    given = {"name": "night job", "scopes": ["messages:read"], "days": "30", "reason": "by hand"}
+    return reverse("admin:outbox_apitoken_make"), given
+
+
 POSTS: dict[str, tuple[list[Action], Callable[[], Posted]]] = {
     "retry": ([Action.RETRY], on_message(wins.failed, act="retry")),
     "retry of many": ([Action.RETRY], retry_of_many),
@@ -120,6 +151,14 @@ POSTS: dict[str, tuple[list[Action], Callable[[], Posted]]] = {
     "pause": ([Action.PAUSE], on_consumer("pause")),
     "resume": ([Action.RESUME], on_consumer("resume")),
     "triage": ([Action.TRIAGE], triage),
+    "merge": ([Action.MERGE], merge),
+    "split": ([Action.SPLIT], split),
+    "note": ([Action.NOTE], on_message(wins.failed, act="note", owner="ada", text="seen")),
+    "save a view": ([Action.SAVE_VIEW], on_view("save_view")),
+    "rename a view": ([Action.RENAME_VIEW], on_view("rename_view")),
+    "delete a view": ([Action.DELETE_VIEW], on_view("delete_view")),
+    "make a token": ([Action.TOKEN_MAKE], make_token),
+    "revoke a token": ([Action.TOKEN_REVOKE], revoke),
     **{
         f"prepare to {verb}": ([Action.BULK_START, Action(verb), *more], prepare(verb))
         for verb, more in {"retry": [], "handle": [], "discard": [], "edit": [Action.REVEAL]}.items()

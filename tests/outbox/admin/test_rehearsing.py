@@ -1,12 +1,10 @@
 """The desk says whether a retry would succeed, before anybody retries."""
 
 import re
-from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 
 from outbox import audit
@@ -197,18 +195,6 @@ def test_who_may_not_retry_may_not_rehearse_and_others_are_not_asked(client: Cli
         r"disabled\s*>Would it work now\? Rehearse it</button>\s*<span[^>]*>[^<]*outbox.retry_message", page
     )
     assert client.post(page_of(message), {"act": "rehearse"}).status_code == 403
-
-
-@pytest.mark.parametrize("vendor", ["sqlite"])
-def test_where_nothing_can_be_rehearsed_the_button_is_switched_off_and_says_why(desk: Client, vendor: str) -> None:
-    message = failed()
-
-    with mock.patch.object(connection, "vendor", vendor):
-        page = desk.get(page_of(message)).text
-
-    assert re.search(
-        r"disabled\s*>Would it work now\? Rehearse it</button>\s*<span[^>]*>A rehearsal needs Postgre", page
-    )
 
 
 def test_a_consumer_that_has_promised_nothing_is_not_offered(desk: Client) -> None:

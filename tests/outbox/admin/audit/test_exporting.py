@@ -12,6 +12,7 @@ from outbox import operate
 from outbox.models import AuditEntry
 from tests.harness.clock import HOUR
 from tests.harness.desk import text_of, user, wins
+from tests.harness.rows import acts_done
 from tests.outbox.admin.messages.test_exporting import rows_of
 from tests.outbox.audit.entries import append_actions, noted_at
 
@@ -84,7 +85,7 @@ def test_it_takes_both_permissions(client: Client) -> None:
 
     assert "format=csv" not in page.text
     assert "export_message" in text_of(answer)
-    assert AuditEntry.objects.count() == 1
+    assert acts_done().count() == 1
 
 
 @pytest.mark.parametrize("form", ["", "pdf", "csv\0"])
