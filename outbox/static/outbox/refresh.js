@@ -5,11 +5,12 @@
   const SELECTOR = "[data-refresh]";
   const PATIENCE = 10_000;
   const first = document.querySelector(SELECTOR);
-  if (first) {
+  if (first && first.dataset.refresh !== "0") {
     const every = Number(first.dataset.refresh) * 1000;
     const said = document.querySelector("[data-refresh-said]");
     let readAt = performance.now();
     let busy = false;
+    let over = false;
 
     const headline = () => document.querySelector("[data-refresh-headline]").textContent;
     const show = (selector, on) => {
@@ -34,6 +35,7 @@
         return;
       }
       old.replaceWith(fresh);
+      over = fresh.dataset.refresh === "0"; // nothing changes any more
       for (const id of open) {
         const details = document.getElementById(id);
         if (details) {
@@ -51,7 +53,7 @@
       }
     };
     const read = async () => {
-      if (busy || document.visibilityState !== "visible") {
+      if (busy || over || document.visibilityState !== "visible") {
         return;
       }
       busy = true;

@@ -89,7 +89,9 @@ def points_go_again(nora: Nora) -> None:
     nora.fills("rename", "amount = points")
     nora.decides("form .button.default")
     nora.decides("[value=rehearse]")
-    nora.sees("#desk-rehearsal ~ [role=status]", within=60)
+    nora.sees("#desk-rehearsal ~ [role=status]")
+    nora.sees("[value=rehearse]", within=60 + nora.night.size.points / 100)  # it is over, and can be made again
+    assert f" {nora.night.size.points} " in nora.sees(".desk-rehearsed").inner_text().replace(",", "")
     nora.fills("reason", "renamed by tonight's release")
     nora.decides("[data-act=bulk_start] button")
     nora.sees(DONE, within=120 + nora.night.size.points / 100)
@@ -103,7 +105,7 @@ def handle_the_others(nora: Nora) -> None:
         nora.goes_to("/admin/outbox/message/?tab=failed")
         nora.decides("table [data-row] >> nth=0")
         if number < max(1, many * EDITED):
-            nora.decides("[data-edit]")
+            nora.decides("[data-key=e]")
             nora.fills("payload", '{"why": ""}')
             nora.fills("reason", "mended")
             nora.decides("[value=preview]")
