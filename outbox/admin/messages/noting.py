@@ -24,6 +24,8 @@ class NoteForm(WordedForm):
     promise = _("For everybody who opens this message. Nothing is done to it.")
     done = _("Written down.")
 
+    field_order = ("revision", "text", "owner")  # a key leads to the first
+
     revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     owner = forms.CharField(label=_("Who sees to it"), max_length=OWNER_LENGTH, required=False)
     text = forms.CharField(

@@ -284,10 +284,11 @@ def test_one_takes_a_message_by_keyboard_and_saves_the_queue_of_ones_own(open_pa
     message = wins.failed("1")
     page = open_page(f"{LIST}{message.pk}/change/")
 
-    page.keyboard.press("m")
+    page.keyboard.press("i")
     page.keyboard.type("asked the vendor")
     page.get_by_role("button", name="I see to it").click()
     expect(page.get_by_text("Written down.")).to_be_visible()
+    expect(page.locator(".desk-said", has_text="asked the vendor")).to_be_visible()
     page.goto(f"{LIST}?mine=1")
     page.get_by_text("Save this view…").click()
     page.get_by_label("Name").fill("mine")
