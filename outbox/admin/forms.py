@@ -152,6 +152,10 @@ class AskedRetryForm(RetryForm):
 
     confirm_text = _("I have asked the other side: it has not acted")
 
+    def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:
+        """Retry: the box was ticked."""
+        operate.retry(message_id, actor=actor, origin=origin, asked_other_side=True, **self._common())
+
 
 class IssuedRetryForm(RetryForm):
     """Retry a message although evidence says that it was issued: only by somebody who knows of it."""

@@ -116,17 +116,11 @@ def reveal_payload(request: HttpRequest, id: MessageId) -> dict[str, Any]:
 )
 def retry_message(request: HttpRequest, id: MessageId, body: Retry) -> dict[str, Any]:
     """Let a failed message be tried again: a fresh set of tries, the same idempotency key."""
-    message = _find(id)
-    if _is_suspect(message) and not (body.asked_other_side or body.despite_evidence):
-        raise Problem(
-            Code.NOT_ALLOWED,
-            _("The other side may have acted. Ask it; if it has not, say so: “asked_other_side”: true."),
-        )
-    return _brief(
-        _of_message(
-            id, lambda: operate.retry(id, despite_evidence=body.despite_evidence, **_said(body), **_by(request))
-        )
-    )
+    confirmed: dict[str, Any] = {
+        "asked_other_side": body.asked_other_side,
+        "despite_evidence": body.despite_evidence,
+    }
+    return _brief(_of_message(id, lambda: operate.retry(id, **confirmed, **_said(body), **_by(request))))
 
 
 @router.post(

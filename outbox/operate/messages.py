@@ -36,6 +36,7 @@ from outbox.operate.message_row import (
     read_seen,
 )
 from outbox.operate.operator_action import Actor, OperatorAction
+from outbox.operate.suspects import may_have_acted
 from outbox.registry import Consumer
 
 
@@ -46,13 +47,16 @@ def retry(
     revision: int,
     actor: Actor,
     reason: str,
+    asked_other_side: bool = False,
     despite_evidence: bool = False,
     origin: str = "",
 ) -> Message:
     """Failed → pending: a fresh set of tries and a fresh deadline, the same idempotency key, due now.
 
-    Only what the machine has given up on can be retried; a message that is under way would otherwise run twice.
-    ``despite_evidence`` says that the actor knows of evidence that it was issued already; without, that is refused.
+    Only what the machine has given up on can be retried; a message that is under way would otherwise run twice. Where
+    the other side may have acted, that is refused without ``asked_other_side``: the actor has asked it, and it has not.
+    Where evidence says that it was issued, it is refused without ``despite_evidence``: the actor knows of it, and that
+    it may be issued a second time.
     """
     action = OperatorAction(Action.RETRY, actor, reason, origin)
     action.check()
@@ -60,6 +64,10 @@ def retry(
     consumer = consumer_of(message)
     if not despite_evidence:
         refuse_second_issue(message.pk)
+        if not asked_other_side and message.exhausted_at is not None and may_have_acted(message):
+            raise NotAllowed(
+                _("The other side may have acted. Ask it; if it has not, say so with the retry (asked_other_side).")
+            )
     return change_message(
         message,
         action,

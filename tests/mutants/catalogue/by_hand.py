@@ -4,6 +4,11 @@ from tests.mutants.mutant import Change, mutant
 
 MUTANTS = [
     mutant(
+        "a retry where the other side may have acted takes the word that it was asked",
+        Change("operate/messages.py", "if not asked_other_side and message", "if False and message"),
+        red=["operate/test_suspects::test_it_takes_the_word_that_the_other_side_was_asked"],
+    ),
+    mutant(
         "a hook that ended the transaction and began another is noticed",
         Change(
             "operate/hooks.py",
