@@ -290,7 +290,7 @@ def test_a_retry_by_hand_waits_for_a_call_that_still_runs(listen, deliver, pool)
     deliver(till, [id])
     wait_for(lambda: state_of(id).status == "failed")
 
-    operate.retry(id, revision=0, actor="the shell", reason="again")
+    operate.retry(id, revision=0, actor="the shell", reason="again", asked_other_side=True)
     deliver(till, [id])
     time.sleep(0.5)
 
