@@ -23,6 +23,8 @@ LINE_LENGTH = 200
 
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _ENGINE = str(Path(__file__).parent.parent)
+_COMPILED = (".pyx", ".pxd")
+"""A compiled library, as psycopg 3 is, has frames under names of its own sources, relative to where it was built."""
 
 # In this order: the longer and more telling shapes first.
 _VARYING = [
@@ -116,6 +118,7 @@ def _own_place(error: BaseException) -> str:
     """Return ``file:function`` of the innermost frame that is neither Python's, a library's nor the engine's."""
     for frame, _line in reversed(list(traceback.walk_tb(error.__traceback__))):
         path = frame.f_code.co_filename
-        if not path.startswith((*_LIBRARIES, _ENGINE, "<")):
+        is_compiled = path.endswith(_COMPILED) and not Path(path).is_absolute()
+        if not is_compiled and not path.startswith((*_LIBRARIES, _ENGINE, "<")):
             return f"{'/'.join(Path(path).parts[-2:])}:{frame.f_code.co_qualname}"
     return ""

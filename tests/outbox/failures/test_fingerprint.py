@@ -1,6 +1,7 @@
 """Failures that are alike are one group: what makes them so."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -104,3 +105,18 @@ def test_the_version_is_part_of_a_group(monkeypatch):
     after = fingerprint("shop.book", raised(Jammed("jammed"))), without_error("shop.book", Reason.EXPIRED)
 
     assert not {failure.digest for failure in before} & {failure.digest for failure in after}
+
+
+def test_a_frame_of_a_compiled_driver_is_no_place_of_the_host_s():
+    code = compile("def wait(error): raise error", "psycopg_binary/_psycopg/waiting.pyx", "exec")
+    driver: dict[str, Any] = {}
+    exec(code, driver)
+
+    def fails() -> BaseException:
+        try:
+            driver["wait"](ValueError("taken"))
+        except ValueError as error:
+            return error
+        raise AssertionError
+
+    assert fingerprint("shop.book", fails()).place.endswith("fails")
