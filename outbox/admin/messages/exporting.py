@@ -45,6 +45,6 @@ def columns_of_queue() -> list[Column]:
 
 def _rows(tab: Tab, scope: Scope, names: list[str]) -> Iterator[tuple[object, ...]]:
     """Give the rows of each stream in the order of the tab."""
-    for stream in tab.streams(scope):
+    for stream in tab.rows(scope):
         found = stream.filter(tab.kept(scope)).annotate(error=Left("last_error", ERROR_LENGTH)).order_by(*tab.order)
         yield from found.values_list(*names)[: sheets.MOST].iterator(chunk_size=sheets.BATCH)

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from outbox import operate
 from outbox.admin import sheets
 from outbox.models import AuditEntry
 from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
@@ -56,6 +57,14 @@ def test_it_is_narrowed_down_as_the_list_is(auditor: Client) -> None:
     assert [row["consumer"] for row in taken(auditor, consumer=ORDER)] == [ORDER]
     assert [row["business id"] for row in taken(auditor, tab="success")] == ["done"]
     assert len(taken(auditor, tab="all")) == 4
+
+
+def test_of_ones_own_messages_it_has_no_others(auditor: Client) -> None:
+    mine, _others = wins.failed("mine"), wins.failed("other")
+    operate.set_note(mine.pk, revision=0, actor="lead", owner="olga")
+
+    assert [row["business id"] for row in taken(auditor, mine="1")] == ["mine"]
+    assert [row["business id"] for row in taken(auditor, order="turned")] == ["mine", "other"]
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
