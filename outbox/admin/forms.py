@@ -36,6 +36,12 @@ class WordedForm(forms.Form):
         super().__init__(*args, **kwargs)
 
 
+class FencedForm(WordedForm):
+    """One act, in words, and the revision of its subject that the operator was looking at."""
+
+    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+
 class ReasonedForm(WordedForm):
     """One act, in words, and the reason for it."""
 
@@ -47,7 +53,7 @@ class ReasonedForm(WordedForm):
     )
 
 
-class ActionForm(ReasonedForm):
+class ActionForm(FencedForm, ReasonedForm):
     """An act on a message, and the revision of the message that the operator was looking at."""
 
     confirm_text: Promise | None = None
@@ -60,7 +66,6 @@ class ActionForm(ReasonedForm):
     done_so_far: Promise | None = None
     """What has been done, said before why nobody takes the message up for now; for acts that let it be tried."""
 
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     confirm = forms.BooleanField()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

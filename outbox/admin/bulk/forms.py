@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from outbox.admin.forms import Panel, ReasonedForm, lacks_permission
+from outbox.admin.forms import FencedForm, Panel, ReasonedForm, lacks_permission
 from outbox.admin.json_text import refused_on_the_form
 from outbox.admin.keys import KEYS, key_of_all
 from outbox.bulk import operations, selection
@@ -27,12 +27,10 @@ LISTED = (BulkVerb.RETRY, BulkVerb.HANDLE, BulkVerb.DISCARD)
 LIST_BYTES = 8 * 1024 * 1024
 
 
-class OperationForm(ReasonedForm):
+class OperationForm(FencedForm, ReasonedForm):
     """An act on a bulk operation, and the revision of it that the operator was looking at."""
 
     operate: ClassVar[Callable[..., BulkOperation]]
-
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
 
     def carry_out(self, operation_id: int, *, actor: Actor, origin: str) -> None:
         """Call ``operations`` with what was entered."""

@@ -8,14 +8,14 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
 from outbox.admin.failures.groups import GroupSummary
-from outbox.admin.forms import ReasonedForm, WordedForm
+from outbox.admin.forms import FencedForm, ReasonedForm
 from outbox.models import GroupState
 from outbox.operate import Actor
 from outbox.operate.actions import Action
 from outbox.operate.text_checks import NOTE_LENGTH, OWNER_LENGTH, REASON_LENGTH, TICKET_LENGTH
 
 
-class MergeForm(WordedForm):
+class MergeForm(FencedForm):
     """Which group is to stand for this one as well, and the revision that the operator was looking at."""
 
     act = Action.MERGE
@@ -27,19 +27,19 @@ class MergeForm(WordedForm):
     )
     done = _("Merged: this group stands for both.")
 
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     into = forms.ChoiceField(label=_("Into"))
 
     def __init__(self, *args: Any, others: Sequence[tuple[str, str]] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["into"] = forms.ChoiceField(label=_("Into"), choices=[("", "---------"), *others])
+        into: Any = self.fields["into"]
+        into.choices = [("", "---------"), *others]
 
     def carry_out(self, fingerprint: str, *, actor: Actor, origin: str) -> None:
         """Call ``operate`` with what was entered."""
         operate.merge_group(fingerprint, actor=actor, origin=origin, **self.cleaned_data)
 
 
-class SplitForm(WordedForm):
+class SplitForm(FencedForm):
     """The revision of a merged group that the operator was looking at."""
 
     act = Action.SPLIT
@@ -48,14 +48,12 @@ class SplitForm(WordedForm):
     promise = _("The group stands for itself again.")
     done = _("Split off: it stands for itself again.")
 
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
-
     def carry_out(self, fingerprint: str, *, actor: Actor, origin: str) -> None:
         """Call ``operate``."""
         operate.split_group(fingerprint, actor=actor, origin=origin, **self.cleaned_data)
 
 
-class TriageForm(ReasonedForm):
+class TriageForm(FencedForm, ReasonedForm):
     """State, owner, ticket and note, and the revision that the operator was looking at."""
 
     act = Action.TRIAGE
@@ -64,7 +62,6 @@ class TriageForm(ReasonedForm):
     promise = _("For everybody who meets this failure. Nothing is retried by it.")
     done = _("Written down.")
 
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     was = forms.ChoiceField(choices=GroupState.choices, widget=forms.HiddenInput)
     state = forms.ChoiceField(
         label=_("State"),

@@ -8,14 +8,14 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.admin.forms import WordedForm, lacks_permission
+from outbox.admin.forms import FencedForm, lacks_permission
 from outbox.models import Message, Note
 from outbox.operate import Actor
 from outbox.operate.actions import Action
 from outbox.operate.text_checks import NOTE_LENGTH, OWNER_LENGTH
 
 
-class NoteForm(WordedForm):
+class NoteForm(FencedForm):
     """Owner and note, and the revision of the note that the operator was looking at."""
 
     act = Action.NOTE
@@ -26,7 +26,6 @@ class NoteForm(WordedForm):
 
     field_order = ("revision", "text", "owner")  # a key leads to the first
 
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     owner = forms.CharField(label=_("Who sees to it"), max_length=OWNER_LENGTH, required=False)
     text = forms.CharField(
         label=_("Note"),

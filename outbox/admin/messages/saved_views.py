@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
 from outbox.admin.base import DeskAdmin
-from outbox.admin.forms import WordedForm, lacks_permission
+from outbox.admin.forms import FencedForm, WordedForm, lacks_permission
 from outbox.models import SavedView
 from outbox.models.row_ids import read_id
 from outbox.models.saved_view import NAME_OF_VIEW_LENGTH, QUERY_LENGTH
@@ -45,7 +45,7 @@ class SaveViewForm(WordedForm):
         operate.save_view(**given, actor=actor, origin=origin)
 
 
-class RenameViewForm(WordedForm):
+class RenameViewForm(FencedForm):
     """Give a view another name."""
 
     act = Action.RENAME_VIEW
@@ -53,7 +53,6 @@ class RenameViewForm(WordedForm):
     button = _("Rename")
     done = _("Renamed.")
 
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     name = forms.CharField(label=_("Name"), max_length=NAME_OF_VIEW_LENGTH)
 
     def carry_out(self, view_id: int, *, actor: Actor, origin: str) -> None:
@@ -61,15 +60,13 @@ class RenameViewForm(WordedForm):
         operate.rename_view(view_id, actor=actor, origin=origin, **self.cleaned_data)
 
 
-class DeleteViewForm(WordedForm):
+class DeleteViewForm(FencedForm):
     """Delete a view."""
 
     act = Action.DELETE_VIEW
     title = _("Delete")
     button = _("Delete")
     done = _("Deleted.")
-
-    revision = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
 
     def carry_out(self, view_id: int, *, actor: Actor, origin: str) -> None:
         """Delete it."""
