@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.apps import apps
@@ -91,6 +92,7 @@ def admin_url(name: str, *args: Any) -> str:
     return reverse(f"admin:{name}", args=args, current_app=site)
 
 
+@cache
 def permission_to_see(name: str) -> str:
     """Return the permission that a page of the admin asks for, by its name; empty if it is no page of a model."""
     begins = name.rpartition("_")[0]
