@@ -8,18 +8,19 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from outbox.admin import error_pages, typed
+from outbox.admin import error_pages, sheets, typed
 from outbox.admin.visible import show_all
 from outbox.errors import EvidenceTaken, OperatorError
 from outbox.models.row_ids import read_id
 from outbox.operate.actions import Action
 from outbox.operate.denials import note_denial
+from outbox.operate.exports import check_export, note_export
 from outbox.operate.origin import origin_of
 
 ACT_OF_PAGE = {
@@ -108,6 +109,33 @@ class DeskAdmin(ReadOnlyAdmin):
         messages.success(request, str(done()))
         return True
 
+    def give_file(
+        self,
+        request: HttpRequest,
+        list_name: str,
+        what: Mapping[str, str],
+        *,
+        respond: Callable[[str], HttpResponseBase],
+        back: str,
+    ) -> HttpResponseBase:
+        """Give a list as a file in the format that is asked for; the audit notes who takes ``what`` of it.
+
+        ``respond`` makes the file of a format. Whoever may not have it goes ``back``.
+        """
+        form = request.GET.get("format", "csv")
+        if form not in sheets.offered_formats():
+            raise Http404
+        by: dict[str, Any] = {"actor": request.user, "origin": origin_of(request)}
+        try:
+            check_export(list_name, **by)
+        except OperatorError as refusal:
+            messages.error(request, str(refusal))
+            return HttpResponseRedirect(back)
+        # Noted when the file is made: until a request's transaction is over, nobody else writes to the audit.
+        file = respond(form)
+        note_export(list_name, {**what, "format": form}, **by)
+        return file
+
     def _with_link(self, refusal: OperatorError) -> str:
         """Return why it was refused, with a link to the message that stands in the way, if one does."""
         if not isinstance(refusal, EvidenceTaken):
@@ -161,9 +189,9 @@ def _note_denial(request: HttpRequest, why: str, *, object_id: str = "", **_: An
     )
 
 
-def refuse_unless(possible: bool, refusal: str) -> None:
-    """Raise ``PermissionDenied`` for what a page has not offered, or has offered as not open to this person."""
-    if refusal or not possible:
+def refuse_for(refusal: str, *, offered: bool = True) -> None:
+    """Raise ``PermissionDenied`` for what a page has offered as not open to this person, or has not ``offered``."""
+    if refusal or not offered:
         raise PermissionDenied(refusal)
 
 

@@ -1,9 +1,10 @@
 """The audit on the desk: who did what and why, all of it, and what the last check of its chain has found."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -15,14 +16,12 @@ from outbox.admin.audit import exporting, listing, words
 from outbox.admin.audit.filters import NAMES, Filters, read_filters
 from outbox.admin.audit.words import acts_in_words
 from outbox.admin.base import DeskAdmin, narrowed
+from outbox.admin.forms import lacks_permission
 from outbox.admin.periods import PERIODS
 from outbox.audit import ITSELF
-from outbox.errors import OperatorError
 from outbox.models import AuditEntry
 from outbox.monitoring.chain import read_check
-from outbox.operate.actions import PERMISSIONS, Action
-from outbox.operate.exports import check_export, note_export
-from outbox.operate.origin import origin_of
+from outbox.operate.actions import Action
 
 
 @admin.register(AuditEntry)
@@ -75,7 +74,6 @@ class AuditEntryAdmin(DeskAdmin):
             messages.warning(request, wrong)
         after, before = request.GET.get("after", ""), request.GET.get("before", "")
         page = listing.read_page(filters, after=after, before=before)
-        may_export = request.user.has_perm(PERMISSIONS[Action.EXPORT])
         context = {
             **self.page_context(request, gettext_lazy("Audit")),
             "check": words.describe_check(read_check()),
@@ -88,9 +86,8 @@ class AuditEntryAdmin(DeskAdmin):
             "first_url": narrowed(**filters.given) if filters.given else self.list_url(),
             "newer_url": narrowed(**filters.given, before=page.newer) if page.newer else "",
             "older_url": narrowed(**filters.given, after=page.older) if page.older else "",
-            "exports": [(form, self._export_url(filters, form)) for form in sheets.offered_formats()]
-            if may_export
-            else [],
+            "exports": [(form, self._export_url(filters, form)) for form in sheets.offered_formats()],
+            "export_refusal": lacks_permission(Action.EXPORT, request.user),
             "list_url": self.list_url(),
             **(extra_context or {}),
         }
@@ -99,19 +96,9 @@ class AuditEntryAdmin(DeskAdmin):
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Give the audit, as it is narrowed down, as a file; the audit notes that as well."""
         self.check_view_permission(request)
-        form = request.GET.get("format", "csv")
-        if form not in sheets.offered_formats():
-            raise Http404
         filters = read_filters(request, list(acts_in_words()))
-        try:
-            check_export(ITSELF, actor=request.user, origin=origin_of(request))
-        except OperatorError as refusal:
-            messages.error(request, str(refusal))
-            return HttpResponseRedirect(self.list_url())
-        # Noted when the file is made: until a request's transaction is over, nobody else writes to the audit.
-        file = exporting.respond(filters, form=form)
-        note_export(ITSELF, {**filters.given, "format": form}, actor=request.user, origin=origin_of(request))
-        return file
+        respond = partial(exporting.respond, filters)
+        return self.give_file(request, ITSELF, filters.given, respond=respond, back=self.list_url())
 
     def _export_url(self, filters: Filters, form: str) -> str:
         address = reverse("admin:outbox_auditentry_export", current_app=self.admin_site.name)

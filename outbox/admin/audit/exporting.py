@@ -15,7 +15,7 @@ from outbox.admin.sheets import Cell, Column, as_moment, as_number, as_text, as_
 from outbox.models import AuditEntry
 
 
-def respond(filters: Filters, *, form: str) -> HttpResponseBase:
+def respond(filters: Filters, form: str) -> HttpResponseBase:
     """Return the entries, as the audit is narrowed down, as a file in one of the formats that are offered."""
     columns = columns_of_audit()
     return sheets.respond("audit", columns, _rows(filters, [column.name for column in columns]), form=form)

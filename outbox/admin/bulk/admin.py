@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox.admin import asking, rehearsing, typed
-from outbox.admin.base import DeskAdmin, narrowed, refuse_unless
+from outbox.admin.base import DeskAdmin, narrowed, refuse_for
 from outbox.admin.bulk import forms, page, rehearsal
 from outbox.admin.messages.selection import read_picked
 from outbox.bulk import operations, selection
@@ -80,7 +80,7 @@ class BulkOperationAdmin(DeskAdmin):
             self._rehearse(request, operation)
             return HttpResponseRedirect(request.path)
         if request.method == "POST" and request.POST.get("act") == asking.ASK:
-            refuse_unless(bool(askable), asking.refusal(request.user))
+            refuse_for(asking.refusal(request.user), offered=bool(askable))
             try:
                 answers = asking.ask_about_some(operation, askable, actor=request.user, origin=origin_of(request))
             except OperatorError as refusal:
@@ -174,7 +174,7 @@ class BulkOperationAdmin(DeskAdmin):
 
     def _prepare_edit(self, request: HttpRequest) -> HttpResponse:
         """Ask how the payloads of what was chosen are to be changed; then freeze it and lead to the preview."""
-        refuse_unless(True, forms.refusal_of_verb(BulkVerb.EDIT, request.user))
+        refuse_for(forms.refusal_of_verb(BulkVerb.EDIT, request.user))
         asked = "rename" in request.POST
         form = forms.PatchForm(request.POST if asked else None)
         shape = ""

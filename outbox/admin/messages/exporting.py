@@ -16,7 +16,7 @@ ERROR_LENGTH = 1_000
 """Characters of an error that are written."""
 
 
-def respond(tab: Tab, scope: Scope, *, form: str) -> HttpResponseBase:
+def respond(tab: Tab, scope: Scope, form: str) -> HttpResponseBase:
     """Return a tab's rows, as it is narrowed down, as a file in one of the formats that are offered."""
     columns = columns_of_queue()
     return sheets.respond(tab.slug, columns, _rows(tab, scope, [column.name for column in columns]), form=form)
