@@ -77,7 +77,7 @@ MUTANTS = [
     ),
     mutant(
         "the API asks about the other side",
-        Change("api/messages.py", "if _is_suspect(message) and not", "if False and not"),
+        Change("api/messages.py", '"asked_other_side": body.asked_other_side', '"asked_other_side": True'),
         red=[f"{MESSAGES}test_where_the_other_side_may_have_acted_it_must_have_been_asked"],
     ),
     mutant(
