@@ -91,7 +91,8 @@ def test_schemathesis_finds_nothing(busy: Program, live_server: LiveServer, sett
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{live_server.url}{API}openapi.json"),
         *("--header", f"Authorization: Bearer {busy.secret}"),
-        *("--max-examples", "15", "--max-time", str(SECONDS), "--workers", "2", "--seed", "7", "--no-color"),
+        # One worker: CPython 3.11 fails now and then where two threads parse source, as hypothesis does for its words.
+        *("--max-examples", "15", "--max-time", str(SECONDS), "--workers", "1", "--seed", "7", "--no-color"),
         *("--generation-database", "none"),
     ]
 
