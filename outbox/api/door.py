@@ -96,6 +96,18 @@ class Token(HttpBearer):
         return holder
 
 
+def holder_of(request: HttpRequest) -> TokenHolder:
+    """Return who calls, as the door has let them in."""
+    holder: TokenHolder = request.auth  # type: ignore[attr-defined]  # put there by django-ninja
+    return holder
+
+
+def by(request: HttpRequest) -> dict[str, Any]:
+    """Return who acts, and from where, as ``operate`` takes it."""
+    holder = holder_of(request)
+    return {"actor": holder, "origin": holder.origin}
+
+
 def require(holder: TokenHolder, permission: str) -> None:
     """Raise the ``Problem`` of a token that is not for this, or of an owner who may not do it."""
     if not holder.covers(permission):

@@ -21,7 +21,7 @@ from outbox.api.answers import (
     SearchResult,
     columns,
 )
-from outbox.api.door import Token
+from outbox.api.door import Token, by
 from outbox.api.problems import Code, Problem, not_found
 from outbox.api.values import NO_NUL, Act, ConsumerName, Handle, Id, Retry
 from outbox.errors import Conflict
@@ -108,7 +108,7 @@ def show_message(request: HttpRequest, id: MessageId) -> dict[str, Any]:
 )
 def reveal_payload(request: HttpRequest, id: MessageId) -> dict[str, Any]:
     """Return the payload unmasked. The audit notes who has seen it, each time."""
-    return {"payload": _of_message(id, lambda: operate.reveal(id, **_by(request)))}
+    return {"payload": _of_message(id, lambda: operate.reveal(id, **by(request)))}
 
 
 @router.post(
@@ -120,7 +120,7 @@ def retry_message(request: HttpRequest, id: MessageId, body: Retry) -> dict[str,
         "asked_other_side": body.asked_other_side,
         "despite_evidence": body.despite_evidence,
     }
-    return _brief(_of_message(id, lambda: operate.retry(id, **confirmed, **_said(body), **_by(request))))
+    return _brief(_of_message(id, lambda: operate.retry(id, **confirmed, **_said(body), **by(request))))
 
 
 @router.post(
@@ -133,7 +133,7 @@ def handle_message(request: HttpRequest, id: MessageId, body: Handle) -> dict[st
     """Close a failed message that was settled outside, with what proves it. The business follows, or refuses."""
     how: dict[str, Any] = {"outcome": HandledAs(body.outcome), "kind": EvidenceKind(body.kind)}
     return _brief(
-        _of_message(id, lambda: operate.mark_handled(id, evidence=body.evidence, **how, **_said(body), **_by(request)))
+        _of_message(id, lambda: operate.mark_handled(id, evidence=body.evidence, **how, **_said(body), **by(request)))
     )
 
 
@@ -142,7 +142,7 @@ def handle_message(request: HttpRequest, id: MessageId, body: Handle) -> dict[st
 )
 def discard_message(request: HttpRequest, id: MessageId, body: Act) -> dict[str, Any]:
     """Close a failed message on which nobody is to act. The business follows, or refuses."""
-    return _brief(_of_message(id, lambda: operate.discard(id, **_said(body), **_by(request))))
+    return _brief(_of_message(id, lambda: operate.discard(id, **_said(body), **by(request))))
 
 
 @router.post(
@@ -153,12 +153,7 @@ def discard_message(request: HttpRequest, id: MessageId, body: Act) -> dict[str,
 )
 def withdraw_message(request: HttpRequest, id: MessageId, body: Act) -> dict[str, Any]:
     """Take a message back that waits, before it is done."""
-    return _brief(_of_message(id, lambda: operate.withdraw(id, **_said(body), **_by(request))))
-
-
-def _by(request: HttpRequest) -> dict[str, Any]:
-    holder = request.auth  # type: ignore[attr-defined]  # put there by the door
-    return {"actor": holder, "origin": holder.origin}
+    return _brief(_of_message(id, lambda: operate.withdraw(id, **_said(body), **by(request))))
 
 
 def _said(body: Act) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ninja import Header, Path, Query, Router, Schema
 from pydantic import Field
 
 from outbox.api.answers import OperationOut, OperationPage, columns
-from outbox.api.door import Token, require
+from outbox.api.door import Token, by, holder_of, require
 from outbox.api.once import once
 from outbox.api.problems import not_found
 from outbox.api.values import (
@@ -86,13 +86,12 @@ def list_operations(request: HttpRequest, narrowed: Query[Narrowed]) -> dict[str
 )
 def prepare_operation(request: HttpRequest, body: Prepare, key: CallKey) -> Any:
     """Freeze a set of messages and count it. Nothing is done before it is started; a preview lives for a day."""
-    holder = _holder(request)
     verb = BulkVerb(body.verb)
-    require(holder, PERMISSIONS[Action(verb)])
+    require(holder_of(request), PERMISSIONS[Action(verb)])
 
     def prepare() -> dict[str, Any]:
         chosen = _select(body.set)
-        return _as_json(operations.prepare(verb, chosen, actor=holder, origin=holder.origin))
+        return _as_json(operations.prepare(verb, chosen, **by(request)))
 
     return _once(request, key, ["prepare", body.model_dump()], prepare, status=201)
 
@@ -111,15 +110,14 @@ def show_operation(request: HttpRequest, id: OperationId) -> dict[str, Any]:
 @router.post("/operations/{id}/start", auth=Token(RUN), response=OperationOut, summary="Start a bulk operation")
 def start_operation(request: HttpRequest, id: OperationId, body: Start, key: CallKey) -> Any:
     """Let workers begin. A discard, or what is above the limits of the settings, waits for a second person."""
-    holder = _holder(request)
     operation = _find(id)
-    require(holder, PERMISSIONS[Action(operation.verb)])
+    require(holder_of(request), PERMISSIONS[Action(operation.verb)])
     options = body.model_dump()
     outcome = options.pop("outcome")
 
     def start() -> dict[str, Any]:
         how = HandledAs(outcome) if outcome else None
-        started = operations.start(id, outcome=how, actor=holder, origin=holder.origin, **options)
+        started = operations.start(id, outcome=how, **by(request), **options)
         return _as_json(started)
 
     return _once(request, key, ["start", id, body.model_dump()], start)
@@ -145,15 +143,14 @@ def cancel_operation(request: HttpRequest, id: OperationId, body: Act) -> dict[s
 
 def _act(act: Callable[..., BulkOperation], request: HttpRequest, id: int, body: Act) -> dict[str, Any]:
     _find(id)
-    holder = _holder(request)
-    return _as_json(act(id, revision=body.revision, reason=body.reason, actor=holder, origin=holder.origin))
+    return _as_json(act(id, revision=body.revision, reason=body.reason, **by(request)))
 
 
 def _once(
     request: HttpRequest, key: str, call: list[Any], act: Callable[[], dict[str, Any]], *, status: int = 200
 ) -> HttpResponse:
     """Answer as ``act`` does, or as it did before."""
-    answer, was_kept = once(_holder(request).token, key, call=call, act=act)
+    answer, was_kept = once(holder_of(request).token, key, call=call, act=act)
     return JsonResponse(answer, status=status, headers={REPLAYED: "true"} if was_kept else {})
 
 
@@ -175,10 +172,6 @@ def _select(given: Failed | OfGroup | Ids | Keys | FailedAgain | Undo) -> Select
 
 def _span(minutes: int | None) -> timedelta | None:
     return None if minutes is None else timedelta(minutes=minutes)
-
-
-def _holder(request: HttpRequest) -> Any:
-    return request.auth  # type: ignore[attr-defined]  # put there by the door
 
 
 def _find(id: int) -> BulkOperation:

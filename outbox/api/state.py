@@ -12,7 +12,7 @@ from outbox import operate, registry
 from outbox.admin.failures import groups
 from outbox.admin.failures.groups import GroupSummary
 from outbox.api.answers import ConsumerList, ConsumerOut, GroupList, GroupOut, StatusOut, columns
-from outbox.api.door import Token
+from outbox.api.door import Token, by
 from outbox.api.problems import not_found
 from outbox.api.values import NO_NUL, ConsumerName, Pause, Resume
 from outbox.errors import Conflict
@@ -21,6 +21,7 @@ from outbox.models.state import Breaker
 from outbox.monitoring import health
 from outbox.monitoring.measurements import ConsumerMeasurements
 from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.consumers import is_known
 from outbox.topics import NAME_LENGTH
 
 router = Router(tags=["state"])
@@ -78,11 +79,9 @@ def show_consumer(request: HttpRequest, name: Name) -> dict[str, Any]:
 )
 def pause_consumer(request: HttpRequest, name: Name, body: Pause) -> dict[str, Any]:
     """Start no message of a consumer until it is resumed, or for so long. What a worker holds it finishes."""
-    holder = request.auth  # type: ignore[attr-defined]  # put there by the door
-    _one(name)
+    _refuse_unknown(name)
     lasting = None if body.minutes is None else timedelta(minutes=body.minutes)
-    by = {"actor": holder, "origin": holder.origin, "reason": body.reason}
-    operate.pause(name, seen=_seen(body.seen), lasting=lasting, **by)
+    operate.pause(name, seen=_seen(body.seen), lasting=lasting, reason=body.reason, **by(request))
     return _one(name)
 
 
@@ -94,9 +93,8 @@ def pause_consumer(request: HttpRequest, name: Name, body: Pause) -> dict[str, A
 )
 def resume_consumer(request: HttpRequest, name: Name, body: Resume) -> dict[str, Any]:
     """Let a paused consumer go on."""
-    holder = request.auth  # type: ignore[attr-defined]  # put there by the door
-    _one(name)
-    operate.resume(name, seen=_seen(body.seen), actor=holder, origin=holder.origin, reason=body.reason)
+    _refuse_unknown(name)
+    operate.resume(name, seen=_seen(body.seen), reason=body.reason, **by(request))
     return _one(name)
 
 
@@ -133,6 +131,11 @@ def show_group(request: HttpRequest, fingerprint: Fingerprint) -> dict[str, Any]
     if summary is None:
         raise not_found()
     return _group(summary)
+
+
+def _refuse_unknown(name: str) -> None:
+    if not is_known(name):
+        raise not_found()
 
 
 def _one(name: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def pause(
     action.check()
     if lasting is not None and not timedelta(0) < lasting <= LONGEST:
         raise NotAllowed(_("A pause lasts longer than no time, and at most a year."))
-    if not _is_known(consumer):
+    if not is_known(consumer):
         raise NotAllowed(
             _("There is no consumer named “%(consumer)s”, neither in the code nor among the messages that wait.")
             % {"consumer": consumer}
@@ -84,7 +84,8 @@ def why_held_back(consumer: str) -> str:
     return ""
 
 
-def _is_known(consumer: str) -> bool:
+def is_known(consumer: str) -> bool:
+    """Tell whether a consumer is in the code, was paused, or has messages that wait."""
     return (
         registry.get(consumer) is not None
         or ConsumerState.objects.filter(pk=consumer).exists()
