@@ -19,7 +19,8 @@ from outbox.rehearsal import noted
 from outbox.rehearsal.results import Group, Outcome
 
 REHEARSE = Action.REHEARSE.value
-"""What a form posts as its act."""
+STOP = "stop_rehearsal"
+"""What forms post as their act."""
 
 TONES = {Outcome.SUCCESS: Tone.GOOD, Outcome.FAILED: Tone.BAD}
 

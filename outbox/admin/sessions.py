@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from outbox.admin.error_pages import is_at_desk
+from outbox.admin.typed import BY_ITSELF
 from outbox.conf import conf
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -21,8 +22,6 @@ SEEN = "outbox.seen"
 """Under which name the session has when its person was last seen, in seconds of the epoch."""
 SAVED_EVERY = 60
 """Seconds within which a session is not saved a second time."""
-BY_ITSELF = "X-Desk-Reads-Itself"
-"""The header of requests that a page makes by itself: nobody needs to be there for them."""
 
 
 def end_idle_sessions(get_response: GetResponse) -> GetResponse:

@@ -16,8 +16,13 @@ from django.http import HttpRequest, QueryDict
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext as _
 
+from outbox.admin.rehearsing import REHEARSE, STOP
+from outbox.operate.actions import Action
+
 SEAL = "typed_by"
 """The field with the seal."""
+BY_ITSELF = "X-Desk-Reads-Itself"
+"""The header of requests that a page makes by itself: nobody needs to be there for them."""
 SALT = "outbox.admin.typed"
 SEAL_HOLDS = timedelta(hours=12)
 """So long a page may have been open."""
@@ -30,13 +35,13 @@ KEPT_FORMS = 5
 NOT_TYPED = frozenset(
     {
         *("csrfmiddlewaretoken", SEAL, "act", "step", "seen", "was", "revision", "confirmed"),
-        *("verb", "group", "all", "consumer", "of", "take", "by"),
+        *("verb", "group", "all", "consumer", "of", "take", "by", "rehearsal", "member", "view", "query"),
     }
 )
 """What a form carries beside what a person has entered."""
 DOES_IT = ("confirmed", "step")
 """What says that a page was looked at before; what was typed is looked at anew."""
-BUTTONS = frozenset(["ask", "reveal", "rehearse"])
+BUTTONS = frozenset([Action.ASK, Action.REVEAL, Action.SPLIT, Action.DELETE_VIEW, REHEARSE, STOP])
 """Acts of a single button, for which nothing is typed."""
 
 
@@ -76,10 +81,10 @@ def keep(request: HttpRequest) -> bool:
 def take_up(request: HttpRequest) -> None:
     """Let a page that is asked for show the form as it was left, if there is one: as if it were posted, but not to act.
 
-    What others have typed at this browser is dropped unseen.
+    What others have typed at this browser is dropped unseen. A page that reads itself leaves it to the person.
     """
     kept = request.session.get(KEPT_AS)
-    if not kept or request.method != "GET" or not request.user.is_authenticated:
+    if not kept or request.method != "GET" or BY_ITSELF in request.headers or not request.user.is_authenticated:
         return
     oldest = time.time() - KEPT_FOR.total_seconds()
     mine = {path: form for path, form in kept.items() if form["person"] == str(request.user.pk) and form["at"] > oldest}

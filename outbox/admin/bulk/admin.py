@@ -76,8 +76,9 @@ class BulkOperationAdmin(DeskAdmin):
             return HttpResponseRedirect(self.list_url())
         bound, answers = None, []
         askable = asking.promised_of(operation)
-        if request.method == "POST" and request.POST.get("act") in (rehearsing.REHEARSE, rehearsal.STOP):
-            self._rehearse(request, operation)
+        if request.method == "POST" and request.POST.get("act") in (rehearsing.REHEARSE, rehearsing.STOP):
+            if not typed.is_taken_up(request):
+                self._rehearse(request, operation)
             return HttpResponseRedirect(request.path)
         if request.method == "POST" and request.POST.get("act") == asking.ASK:
             refuse_for(asking.refusal(request.user), offered=bool(askable))
@@ -113,7 +114,6 @@ class BulkOperationAdmin(DeskAdmin):
             "shown": shown,
             "rows": page.rows(operation, shown) if shown and request.user.has_perm("outbox.view_message") else [],
             "rehearsed": rehearsed,
-            "is_rehearsed": is_rehearsed,
             "can_ask": bool(askable) and operation.items_pruned_at is None,
             "ask_refusal": asking.refusal(request.user),
             "ask_most": asking.SOME,

@@ -25,8 +25,6 @@ from outbox.rehearsal.background import LEASE, STARTED
 from outbox.rehearsal.code import digest_of
 from outbox.rehearsal.results import Outcome, Summary
 
-STOP = "stop_rehearsal"
-"""What a form posts as its act."""
 GROUPS_SHOWN = 20
 NOBODY_AFTER = timedelta(seconds=30)
 """How long no worker has taken a rehearsal when it is said that none does."""
@@ -62,7 +60,7 @@ def panel_of(operation: BulkOperation, user: Any) -> RehearsalPanel | None:
         return RehearsalPanel(None, refusal)
     rehearsal.operation = operation
     counts, lines = _results(rehearsal)
-    is_over = not rehearsal.goes_on
+    could_be_begun = not rehearsal.goes_on and not whole_sets.why_not(operation)
     return RehearsalPanel(
         rehearsal,
         refusal,
@@ -70,7 +68,7 @@ def panel_of(operation: BulkOperation, user: Any) -> RehearsalPanel | None:
         tone=_tone(rehearsal, counts),
         headline=_headline(rehearsal, counts, lines),
         lines=lines[:GROUPS_SHOWN],
-        warnings=list(_warnings(rehearsal)) if is_over and operation.items_pruned_at is None else [],
+        warnings=list(_warnings(rehearsal)) if could_be_begun else [],
         percent=100 * rehearsal.done // rehearsal.total if rehearsal.total else 100,
         eta=_eta(rehearsal),
         leads_on=rehearsal.state == RehearsalState.DONE and counts[Outcome.SUCCESS] > 0,
@@ -128,17 +126,19 @@ def _headline(rehearsal: BulkRehearsal, counts: Counter[Outcome], lines: Sequenc
             return _("It waits for a worker, or for another rehearsal to end.")
         case RehearsalState.RUNNING:
             said = _("%(done)s of %(total)s rehearsed. So far: %(found)s") if found else _("It has just begun.")
-            if rehearsal.seen_at is not None and timezone.now() - rehearsal.seen_at > LEASE:
-                said = f"{said} {_('Its worker says nothing any more; the next one goes on with it.')}"
-            return said % words
+            is_silent = rehearsal.seen_at is not None and timezone.now() - rehearsal.seen_at > LEASE
+            silence = _("Its worker says nothing any more; the next one goes on with it.") if is_silent else ""
+            return f"{said % words} {silence}".strip()
         case RehearsalState.DONE:
             return found or _("There was nothing left to rehearse.")
         case RehearsalState.STOPPED:
             why = _("The operation was started, or cancelled.") if rehearsal.error == STARTED else ""
             if rehearsal.stopped_by:
                 why = _("%(who)s has stopped it.") % {"who": rehearsal.stopped_by}
-            return f"{why} {_('%(done)s of %(total)s rehearsed. %(found)s') % words}".strip()
-    return f"{_('It could not be rehearsed: %(why)s') % {'why': rehearsal.error}} {found}".strip()
+            came = _("%(done)s of %(total)s rehearsed. %(found)s") % words
+            return f"{why} {came}".strip()
+    why = _("It could not be rehearsed: %(why)s") % {"why": rehearsal.error}
+    return f"{why} {found}".strip()
 
 
 def _found(counts: Counter[Outcome], *, kinds: int) -> str:

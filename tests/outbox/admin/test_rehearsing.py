@@ -10,7 +10,8 @@ from django.test import Client
 from outbox import audit
 from outbox.admin.bulk import rehearsal
 from outbox.maintenance.groups import LEAD
-from outbox.models import AuditEntry, BulkRehearsal, Message
+from outbox.models import AuditEntry, BulkOperation, BulkRehearsal, Message
+from outbox.models.bulk import BulkState
 from outbox.rehearsal import background
 from tests.harness.bulk import prepared
 from tests.harness.desk import page_of, text_of, user
@@ -159,6 +160,20 @@ def test_it_says_what_has_changed_since(night: Client, monkeypatch: pytest.Monke
     changed = ["Somebody has acted on messages of the set since.", "The code of shop.try_out has changed since"]
     assert [text in before for text in changed] == [False, False]
     assert [text in after for text in changed] == [True, True]
+
+
+def test_an_operation_under_way_is_not_warned_of_what_it_does_itself(night: Client) -> None:
+    message = failed()
+    operation = prepared()
+    night.post(page_of(operation), {"act": "rehearse"})
+    rehearse_in_the_background()
+    BulkOperation.objects.filter(pk=operation.pk).update(state=BulkState.RUNNING)
+    Message.objects.filter(pk=message.pk).update(revision=1)
+
+    page = text_of(night.get(page_of(operation)))
+
+    assert "1 would succeed" in page
+    assert "Somebody has acted on messages of the set since." not in page
 
 
 def test_where_nothing_can_be_rehearsed_the_button_says_why(night: Client) -> None:

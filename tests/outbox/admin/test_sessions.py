@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from outbox.admin import sessions
+from outbox.admin import sessions, typed
 from tests.harness.translation import HOME
 from tests.outbox.admin.acting import LIST
 
@@ -59,7 +59,7 @@ def test_a_page_that_reads_itself_keeps_nobody_signed_in(desk: Client, clock: An
     let_pass(timedelta(minutes=20))
     clock.return_value += 20 * 60
 
-    desk.get(LIST, headers={sessions.BY_ITSELF: "1"})
+    desk.get(LIST, headers={typed.BY_ITSELF: "1"})
 
     assert lasts() < timedelta(minutes=11)
 
@@ -67,7 +67,7 @@ def test_a_page_that_reads_itself_keeps_nobody_signed_in(desk: Client, clock: An
 def test_the_scripts_that_read_pages_say_so() -> None:
     for script in (HOME / "static" / "outbox").glob("*.js"):
         source = script.read_text()
-        assert source.count("fetch(") == source.count(sessions.BY_ITSELF), script.name
+        assert source.count("fetch(") == source.count(typed.BY_ITSELF), script.name
 
 
 def test_a_session_is_saved_once_a_minute_at_most(desk: Client, clock: Any) -> None:

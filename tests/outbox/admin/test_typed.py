@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from outbox.admin import typed
-from outbox.models import AuditEntry, BulkOperation, ConsumerState, FailureGroup, Message
+from outbox.models import AuditEntry, BulkOperation, BulkRehearsal, ConsumerState, FailureGroup, Message
 from tests.harness.bulk import prepared
 from tests.harness.desk import ISSUE, failure_group, page_of, text_of, user, wins
 from tests.harness.translation import HOME
@@ -116,6 +116,38 @@ def test_a_session_that_ends_in_mid_form_takes_nothing_with_it(browser: Client, 
     assert "What you had typed is here again" in text_of(shown)
     assert state_of_everything() == before
     assert not AuditEntry.objects.exclude(action="reveal").exists()
+
+
+@pytest.mark.parametrize(
+    ("button", "fields"),
+    [
+        ("stop_rehearsal", {"rehearsal": "1"}),
+        ("split", {"member": "jam", "revision": 0}),
+        ("delete_view", {"view": "1", "revision": 0}),
+    ],
+)
+def test_a_button_that_was_pressed_too_late_is_not_pressed_by_the_login(
+    browser: Client, button: str, fields: dict[str, Any]
+) -> None:
+    operation = prepared_set()
+    BulkRehearsal.objects.create(pk=1, operation=operation, started_by="lena", consumers=[ISSUE], total=1)
+
+    post(browser, page_of(operation), {"act": button, **fields})
+    shown = sign_in(browser, "lena", page_of(operation))
+
+    assert "What you had typed" not in text_of(shown)
+    assert BulkRehearsal.objects.get().goes_on
+
+
+def test_a_page_that_reads_itself_leaves_what_was_typed_to_the_person(browser: Client) -> None:
+    address = page_of(prepared_set())
+    post(browser, address, {"act": "bulk_start", "revision": 0, "reason": WORDS})
+    browser.force_login(User.objects.get(username="lena"))
+
+    by_itself = browser.get(address, headers={typed.BY_ITSELF: "1"})
+
+    assert "the vendor wrote" not in by_itself.content.decode()
+    assert "the vendor wrote" in browser.get(address).content.decode()
 
 
 def test_what_is_shown_again_can_be_sent(browser: Client) -> None:
