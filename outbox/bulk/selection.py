@@ -67,8 +67,12 @@ class KeyNamed(Func):
         return sql, tuple(json.dumps(param) if isinstance(param, tuple) else param for param in params)
 
 
-def failed(*, consumer: str = "", since: timedelta | None = None) -> Selection:
-    """Return what waits for a person, of one consumer, of those that failed in the last ``since``, or all of it."""
+def failed(*, consumer: str = "", since: timedelta | None = None, owner: str = "", error: str = "") -> Selection:
+    """Return what waits for a person, of one consumer or of all.
+
+    Narrowed down it is what failed in the last ``since``, what ``owner`` sees to, and what has the text ``error`` in
+    its last error, in capitals or not.
+    """
     messages = Message.objects.exhausted()
     source: dict[str, Any] = {"kind": Kind.FAILED.value}
     if "\0" in consumer:
@@ -76,11 +80,14 @@ def failed(*, consumer: str = "", since: timedelta | None = None) -> Selection:
     if consumer:
         messages = messages.filter(consumer=consumer)
         source["consumer"] = consumer
-    return _since(messages, source, since)
+    return _narrow(messages, source, since=since, owner=owner, error=error)
 
 
-def of_group(fingerprint: str, *, since: timedelta | None = None) -> Selection:
-    """Return what is stuck for one reason, and for what is merged into it. The fingerprint may be cut short."""
+def of_group(fingerprint: str, *, since: timedelta | None = None, owner: str = "", error: str = "") -> Selection:
+    """Return what is stuck for one reason, and for what is merged into it. The fingerprint may be cut short.
+
+    It is narrowed down as in ``failed``.
+    """
     named = fingerprint and "\0" not in fingerprint
     groups = list(FailureGroup.objects.filter(pk__startswith=fingerprint)[:2]) if named else []
     if len(groups) != 1:
@@ -93,7 +100,7 @@ def of_group(fingerprint: str, *, since: timedelta | None = None) -> Selection:
     fingerprints = FailureGroup.objects.with_members(group.pk).values_list("pk", flat=True)
     messages = Message.objects.exhausted().filter(consumer=group.consumer, failure__in=list(fingerprints))
     source = {"kind": Kind.GROUP.value, "group": group.pk, "title": group.title, "consumer": group.consumer}
-    return _since(messages, source, since)
+    return _narrow(messages, source, since=since, owner=owner, error=error)
 
 
 def picked(rows: Mapping[int, int]) -> Selection:
@@ -164,15 +171,29 @@ def describe(source: Mapping[str, Any]) -> str:
             "set": words,
             "minutes": round(source["since_seconds"] / 60),
         }
+    if "owner" in source:
+        words = _("%(set)s, seen to by %(owner)s") % {"set": words, "owner": source["owner"]}
+    if "error" in source:
+        words = _("%(set)s, with “%(error)s” in the error") % {"set": words, "error": source["error"]}
     return words
 
 
-def _since(messages: MessageQuerySet, source: dict[str, Any], since: timedelta | None) -> Selection:
-    if since is None:
-        return Selection(messages, source)
-    return Selection(
-        messages.filter(exhausted_at__gte=Now() - since), {**source, "since_seconds": since.total_seconds()}
-    )
+def _narrow(
+    messages: MessageQuerySet, source: dict[str, Any], *, since: timedelta | None, owner: str, error: str
+) -> Selection:
+    """Narrow failed messages down, and say so in where they come from."""
+    if "\0" in owner + error:
+        raise NotAllowed(_("Nothing matches: there is no such message, or somebody was faster."))
+    if since is not None:
+        messages = messages.filter(exhausted_at__gte=Now() - since)
+        source["since_seconds"] = since.total_seconds()
+    if owner:
+        messages = messages.filter(note__owner=owner)
+        source["owner"] = owner
+    if error:
+        messages = messages.filter(last_error__icontains=error)
+        source["error"] = error
+    return Selection(messages, source)
 
 
 def _check_length(wanted: Mapping[int, None] | Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -16,7 +15,10 @@ from django.utils.translation import gettext_lazy
 from outbox.admin import asking, rehearsing, typed
 from outbox.admin.base import DeskAdmin, narrowed, refuse_for
 from outbox.admin.bulk import forms, page, rehearsal
+from outbox.admin.messages.saved_views import NARROWS
 from outbox.admin.messages.selection import read_picked
+from outbox.admin.messages.tabs import ERROR_PART_LENGTH
+from outbox.admin.periods import span_of
 from outbox.bulk import operations, selection
 from outbox.bulk.selection import Selection
 from outbox.errors import NotAllowed, NotRehearsable, OperatorError
@@ -28,7 +30,7 @@ from outbox.operate.origin import origin_of
 from outbox.rehearsal import whole_sets
 
 PER_PAGE = 50
-CARRIED = ("verb", "pick", "group", "all", "consumer", "of")
+CARRIED = ("verb", "pick", "group", "all", "consumer", "of", "within", "mine", "error")
 """What a form of the list, a group or an operation posts, which the form of the patch posts once more."""
 READ_AGAIN = 2
 """Seconds after which the page of an operation that runs is read again."""
@@ -212,8 +214,8 @@ class BulkOperationAdmin(DeskAdmin):
     def _back(self, request: HttpRequest) -> str:
         """Return the work queue, as it was narrowed down."""
         queue = reverse("admin:outbox_message_changelist", current_app=self.admin_site.name)
-        given = {name: value for name in ("consumer", "group") if (value := request.POST.get(name, ""))}
-        return f"{queue}?{urlencode(given)}" if given else queue
+        given = {name: value for name in NARROWS if (value := request.POST.get(name, ""))}
+        return queue + narrowed(**given) if given else queue
 
 
 def _selected(request: HttpRequest) -> Selection:
@@ -227,10 +229,15 @@ def _selected(request: HttpRequest) -> Selection:
         return (
             selection.to_undo(operation) if request.POST.get("verb") == "reopen" else selection.failed_again(operation)
         )
+    narrowing: dict[str, Any] = {
+        "since": span_of(request.POST.get("within", "")),
+        "owner": request.user.get_username() if request.POST.get("mine") else "",
+        "error": request.POST.get("error", "")[:ERROR_PART_LENGTH],
+    }
     if group := request.POST.get("group", ""):
-        return selection.of_group(group)
+        return selection.of_group(group, **narrowing)
     if "all" in request.POST:
-        return selection.failed(consumer=request.POST.get("consumer", ""))
+        return selection.failed(consumer=request.POST.get("consumer", ""), **narrowing)
     raise NotAllowed(_("Nothing was selected."))
 
 

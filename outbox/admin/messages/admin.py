@@ -218,6 +218,7 @@ class MessageAdmin(SavedViewPages):
             "group": scope.failure,
             "within": request.GET["within"] if scope.within else "",
             "owner": scope.owner,
+            "error": scope.error,
         }
         respond = partial(exporting.respond, tab, scope)
         return self.give_file(request, "messages", what, respond=respond, back=self._list_url(request))

@@ -17,7 +17,7 @@ from outbox.admin.forms import lacks_permission
 from outbox.admin.messages import listing
 from outbox.admin.messages.saved_views import NARROWS
 from outbox.admin.messages.tab_counts import TabCounts, count_tabs
-from outbox.admin.messages.tabs import FAILED, TABS, Scope, Tab, find_tab
+from outbox.admin.messages.tabs import ERROR_PART_LENGTH, FAILED, TABS, Scope, Tab, find_tab
 from outbox.admin.periods import PERIODS, span_of
 from outbox.models import FailureGroup, Message
 from outbox.models.sql.backlog import without_jit
@@ -63,8 +63,13 @@ def read_address(request: HttpRequest, *, tab: Tab | None = None) -> Address:
     tab = tab or find_tab(request.GET.get("tab", ""), turned=_is_turned(request))
     group = _find_group(word_of(request, "group"))
     consumer = group.root.consumer if group else word_of(request, "consumer")[:NAME_LENGTH]
-    within, owner = span_of(request.GET.get("within", "")), _owner_of(request)
-    return Address(tab, replace(_scope_of(tab, consumer, group), within=within, owner=owner), group)
+    scope = replace(
+        _scope_of(tab, consumer, group),
+        within=span_of(request.GET.get("within", "")),
+        owner=_owner_of(request),
+        error=word_of(request, "error").strip()[:ERROR_PART_LENGTH],
+    )
+    return Address(tab, scope, group)
 
 
 def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
     text, (tab, scope, group) = query_of(request), read_address(request)
     consumer = scope.consumer
     with without_jit():
-        beside = scope if (scope.within or scope.owner) and not text else None
+        beside = scope if scope.is_narrowed and not text else None
         counts = count_tabs(Scope(consumer, group.fingerprints if group else ()), shown=tab, narrowed=beside)
         scope, within = replace(scope, waiting=counts.waiting), counts.within
         found = None if text else _read_page(request, tab, scope)
@@ -88,6 +93,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
     kept = {
         "within": period,
         "mine": "1" if scope.owner else "",
+        "error": scope.error,
         "order": "turned" if _is_turned(request) else "",
     }
     return {
@@ -99,10 +105,12 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
         "period": period,
         "mine": kept["mine"],
+        "error_part": scope.error,
+        "error_part_length": ERROR_PART_LENGTH,
         "is_turned": bool(kept["order"]),
         "orders": tab.orders,
         "within": within,
-        "period_label": PERIODS[period][0] if period else "",
+        "narrowed_to": _narrowed_to(scope, period),
         "has_value": any(message.currency for message in found.rows),
         "arrivals_url": _arrivals_url(counts, scope, site) if is_first and tab == FAILED and not text else "",
         "group": group.root if group and scope.failure and not text else None,
@@ -116,7 +124,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "newer_url": _page_url(request, before=found.newer),
         "older_url": _page_url(request, after=found.older),
         "first_url": _tab_url(tab, scope, **kept),
-        "any_time_url": _tab_url(tab, scope),
+        "not_narrowed_url": _tab_url(tab, scope, order=kept["order"]),
         "older_label": _("Look further") if found.cut_short else tab.older,
         "is_first": is_first,
         "nothing": _why_nothing(tab, text, found, scope, is_first=is_first),
@@ -124,8 +132,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "only_consumer": consumer if is_first and not text and not found.cut_short else "",
         "may_pick": has_acts and open_acts,
         "retry_refusal": retry_refusal,
-        # Of an owner's messages or a span there is no frozen set: what is not shown must not be acted on.
-        "bulk_buttons": bulk_forms.buttons_for_all(request.user) if has_acts and not within else [],
+        "bulk_buttons": bulk_forms.buttons_for_all(request.user) if has_acts else [],
         "exports": [
             (name, _export_url(request, name, site))
             for name in (sheets.offered_formats() if found.rows and not text else [])
@@ -150,6 +157,16 @@ def _is_turned(request: HttpRequest) -> bool:
 def _owner_of(request: HttpRequest) -> str:
     """Return whose messages are shown alone: those of whoever asks; everybody's if empty."""
     return request.user.get_username() if request.GET.get("mine") else ""
+
+
+def _narrowed_to(scope: Scope, period: str) -> str:
+    """Return in words what is shown alone, of a consumer or a group; empty if all of it is."""
+    words = [
+        str(PERIODS[period][0]) if period else "",
+        _("Seen to by you") if scope.owner else "",
+        _("“%(error)s” in the error") % {"error": scope.error} if scope.error else "",
+    ]
+    return " · ".join(filter(None, words))
 
 
 def _scope_of(tab: Tab, consumer: str, group: FoundGroup | None) -> Scope:
@@ -190,10 +207,8 @@ def _why_nothing(tab: Tab, query: str, page: listing.Page, scope: Scope, *, is_f
         ]
     if page.cut_short:
         return [_("Nothing in the part of the table that was looked through. Look further to go on from there.")]
-    if scope.owner:
-        return [_("Nothing of this is seen to by you.")]
-    if scope.within:
-        return [_("There is nothing of that span here.")]
+    if scope.is_narrowed:
+        return [_("There is nothing of that here.")]
     return [str(tab.empty) if is_first else _("This page is empty by now.")]
 
 
@@ -218,6 +233,6 @@ def _arrivals_url(counts: TabCounts, scope: Scope, site: str) -> str:
     """Return where the page asks what has come since; until then is the last of what it shows."""
     shown = [group.last_at for group in counts.groups if not scope.failures or group.failure in scope.failures]
     since = max(shown).isoformat() if shown else ""
-    mine = "1" if scope.owner else ""
+    kept = {"mine": "1" if scope.owner else "", "error": scope.error}
     address = reverse("admin:outbox_message_arrivals", current_app=site)
-    return address + narrowed(consumer=scope.consumer, group=scope.failure, mine=mine, since=since)
+    return address + narrowed(consumer=scope.consumer, group=scope.failure, since=since, **kept)

@@ -21,7 +21,7 @@ from outbox.models.saved_view import NAME_OF_VIEW_LENGTH, QUERY_LENGTH
 from outbox.operate import Actor
 from outbox.operate.actions import Action
 
-NARROWS = ("tab", "consumer", "group", "within", "mine", "order")
+NARROWS = ("tab", "consumer", "group", "within", "mine", "error", "order")
 """What an address says of which messages are shown, cursors aside."""
 SAVED = (*NARROWS, "q")
 """What is saved of an address."""

@@ -40,7 +40,8 @@ class TabCounts:
 
 def count_new(scope: Scope, since: datetime | None) -> BoundedCount:
     """Count what was given up since then, of what the queue of failures shows."""
-    streams = [rows.order_by("exhausted_at").annotate(one=Value(1)).values("one") for rows in FAILED.rows(scope)]
+    rows_shown = [rows.filter(FAILED.kept(scope)) for rows in FAILED.rows(scope)]
+    streams = [rows.order_by("exhausted_at").annotate(one=Value(1)).values("one") for rows in rows_shown]
     since_then = [(rows.filter(exhausted_at__gt=since) if since else rows)[:CAP] for rows in streams]
     return capped(sum(counted for counted, _ones in count_beside(since_then, "one")))
 
@@ -48,7 +49,7 @@ def count_new(scope: Scope, since: datetime | None) -> BoundedCount:
 def count_tabs(scope: Scope, *, shown: Tab = FAILED, narrowed: Scope | None = None) -> TabCounts:
     """Count every tab within the scope; the failure group is of what failed alone.
 
-    ``narrowed`` is what the tab that is ``shown`` is narrowed down to beside: a span, or an owner.
+    ``narrowed`` is what the tab that is ``shown`` is narrowed down to beside: a span, an owner, a part of the error.
     """
     names = [scope.consumer] if scope.consumer else []
     backlogs = measure_backlogs(names, cap=CAP, others=not scope.consumer)
@@ -74,7 +75,7 @@ def count_tabs(scope: Scope, *, shown: Tab = FAILED, narrowed: Scope | None = No
 
 
 def _count_within(counted: Sequence[tuple[int, int]]) -> BoundedCount:
-    """Add up what each stream has within a span or of an owner, among the rows that are looked at."""
+    """Add up what each stream has of what it is narrowed down to, among the rows that are looked at."""
     kept = sum(each for _looked_at, each in counted)
     return BoundedCount(min(kept, ROWS_COUNTED), more=any(looked_at > ROWS_COUNTED for looked_at, _kept in counted))
 

@@ -15,6 +15,8 @@ from outbox.models.sql.backlog import unfinished_consumers
 
 NEWER, OLDER = _("Newer"), _("Older")
 BY_AGE = _("Newest first"), _("Oldest first")
+ERROR_PART_LENGTH = 200
+"""Characters of an error that one can look for."""
 BY_DUE = _("Due soonest first"), _("Due last first")
 
 
@@ -25,7 +27,8 @@ class Scope:
     ``failures`` are the fingerprints of that group, its own before those of what is merged into it.
 
     ``waiting`` are the consumers that have anything unfinished, for whoever knows them already. ``within`` is how far
-    back is looked, by the moment that matters in a tab. ``owner`` is who sees to the messages.
+    back is looked, by the moment that matters in a tab. ``owner`` is who sees to the messages, ``error`` a part of what
+    their last error says.
     """
 
     consumer: str = ""
@@ -33,6 +36,12 @@ class Scope:
     waiting: Sequence[str] | None = None
     within: timedelta | None = None
     owner: str = ""
+    error: str = ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Tell whether fewer are shown than a consumer, or a group of failures, has."""
+        return bool(self.within or self.owner or self.error)
 
     @property
     def failure(self) -> str:
@@ -82,7 +91,8 @@ class Tab:
         """Return what is kept of the rows met; the consumer is part of it where the index does not lead with it."""
         ours = scope.consumer and not self.knows_consumer
         lately = Q(**{f"{self.moment}__gte": Now() - scope.within}) if scope.within else Q()
-        return self.among & (Q(consumer=scope.consumer) if ours else Q()) & lately
+        said = Q(last_error__icontains=scope.error) if scope.error else Q()
+        return self.among & (Q(consumer=scope.consumer) if ours else Q()) & lately & said
 
 
 def stuck(scope: Scope) -> list[MessageQuerySet]:

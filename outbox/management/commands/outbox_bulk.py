@@ -205,6 +205,8 @@ def _add_verb(parser: CommandParser, name: str) -> None:
         which.add_argument("--ids", metavar="FILE", help="messages by id, one a line; - is the standard input")
         which.add_argument("--keys", metavar="FILE", help="messages by business id, one a line; - as well")
         parser.add_argument("--since", metavar="SPAN", help="only what failed in the last 30s, 15m, 6h, 2d")
+        parser.add_argument("--owner", default="", metavar="NAME", help="only what this person sees to")
+        parser.add_argument("--error", default="", metavar="TEXT", help="only what has this text in its last error")
     if name in ("retry", "edit"):
         which.add_argument("--failed-of", type=int, metavar="ID", help="what failed again in an operation")
         parser.add_argument("--canary", type=int, default=0, metavar="N", help="try N first, the rest if all succeed")
@@ -245,10 +247,10 @@ def _select(verb: BulkVerb, options: dict[str, Any]) -> Selection:
         return selection.listed_ids(_read(options["ids"]))
     if options["keys"]:
         return selection.listed_keys(_read(options["keys"]))
-    since = _parse_span(options["since"])
+    narrowing = {"since": _parse_span(options["since"]), "owner": options["owner"], "error": options["error"]}
     if options["group"]:
-        return selection.of_group(options["group"], since=since)
-    return selection.failed(consumer=options["consumer"] or "", since=since)
+        return selection.of_group(options["group"], **narrowing)
+    return selection.failed(consumer=options["consumer"] or "", **narrowing)
 
 
 def _read(name: str) -> list[str]:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from outbox import operate
 from outbox.bulk import running
 from outbox.management.commands import outbox_bulk
-from outbox.models import AuditEntry, BulkOperation, Message
+from outbox.models import AuditEntry, BulkItem, BulkOperation, Message
 from tests.harness.bulk import fail_again, failed_messages, now, started, succeed
 from tests.harness.desk import ISSUE, failure_group, wins
 
@@ -59,6 +60,24 @@ def test_a_group_is_retried_with_all_that_the_page_has() -> None:
     assert told["source"]["since_seconds"] == 21600
     entry = AuditEntry.objects.get()
     assert (entry.actor, entry.reason, entry.origin[:7]) == ("anna", "the vendor is back", "command")
+
+
+def test_it_can_be_narrowed_down_to_what_one_person_sees_to_and_to_a_part_of_the_error() -> None:
+    group = failure_group()
+    hers, _others, _till = (wins.failed(str(n), failure=group.pk) for n in range(3))
+    Message.objects.exclude(key="2").update(last_error="Refused: card CLOSED")
+    Message.objects.filter(key="2").update(last_error="Refused: the till")
+    for key in ("0", "2"):
+        operate.set_note(Message.objects.get(key=key).pk, revision=0, actor="lead", owner="lena")
+    narrowed = ("--owner", "lena", "--error", "card closed", "--preview", "--actor", "anna")
+
+    said = [bulk("retry", *which, *narrowed) for which in (["--all"], ["--group", group.pk])]
+
+    assert [operation.total for operation in BulkOperation.objects.all()] == [1, 1]
+    assert {item.message_id for item in BulkItem.objects.all()} == {hers.pk}
+    assert all(", seen to by lena, with “card closed” in the error: 0 of 1" in each for each in said)
+    with pytest.raises(CommandError, match="Nothing matches"):
+        bulk("retry", "--all", "--error", "a\0", "--actor", "anna")
 
 
 def test_a_file_of_ids_is_handled_and_undone(tmp_path: Path) -> None:

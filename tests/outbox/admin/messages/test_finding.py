@@ -1,5 +1,7 @@
 """The queue finds by the project's words, looks back a span, and says what has come since it was opened."""
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -7,10 +9,13 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
+from outbox import operate
 from outbox.admin import finders
 from outbox.admin.finders import find
+from outbox.bulk.selection import describe
+from outbox.models import BulkItem, BulkOperation, Message
 from tests.harness.clock import HOUR, MINUTE, database_time
-from tests.harness.desk import ISSUE, ORDER, TOPIC, failure_group, wins
+from tests.harness.desk import ISSUE, ORDER, TOPIC, failure_group, user, wins
 
 pytestmark = pytest.mark.django_db
 QUEUE = "/admin/outbox/message/"
@@ -96,8 +101,52 @@ def test_an_empty_span_does_not_say_that_all_is_well(desk: Client) -> None:
 
     text = desk.get(QUEUE, {"within": "1h"}).text
 
-    assert "There is nothing of that span here." in text
+    assert "There is nothing of that here." in text
     assert "Nothing waits for a person" not in text
+
+
+def failed_with(key: str, error: str) -> Message:
+    message = wins.failed(key)
+    Message.objects.filter(pk=message.pk).update(last_error=error)
+    return message
+
+
+def test_a_part_of_the_error_keeps_what_has_it_as_it_was_typed(desk: Client) -> None:
+    failed_with("card", "Refused: card CLOSED, 100% sure")
+    failed_with("till", "Refused: the till_is jammed")
+    wins.success("paid")
+
+    page = desk.get(QUEUE, {"error": " card closed "})
+
+    assert [message.key for message, _subject in page.context["rows"]] == ["card"]
+    assert "“card closed” in the error: 1 message." in html.unescape(page.text)
+    assert "error=card+closed" in {tab.slug: url for tab, _count, url in page.context["tabs"]}["pending"]
+    assert [shown(desk, error=part) for part in ("100%", "till_", "%", "_", "0% s", "d_c", "\0")] == [
+        *(["card"], ["till"], ["card"], ["till"], ["card"], []),
+        ["till", "card"],
+    ]
+    assert desk.get(page.context["arrivals_url"].partition("&since=")[0]).json()["count"] == 1
+
+
+def test_all_that_match_are_just_those_that_the_queue_shows(client: Client) -> None:
+    now = database_time()
+    client.force_login(user("lena", "Lead"))
+    wanted = failed_with("wanted", "Refused: card closed")
+    others = [failed_with("not mine", "card closed"), failed_with("another error", "till"), wins.failed("old")]
+    Message.objects.filter(pk=others[2].pk).update(exhausted_at=now - 3 * HOUR, last_error="card closed")
+    for message in (wanted, *others[1:]):
+        operate.set_note(message.pk, revision=0, actor="lena", owner="lena")
+
+    page = client.get(QUEUE, {"error": "card", "within": "1h", "mine": "1"})
+    form = page.text.partition('class="desk-bulk-all"')[2].partition("</form>")[0]
+    posted = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form))
+    client.post("/admin/outbox/bulkoperation/prepare/", {**posted, "verb": "retry"})
+
+    operation = BulkOperation.objects.get()
+    assert list(BulkItem.objects.of(operation).values_list("message_id", flat=True)) == [wanted.pk]
+    assert describe(operation.source) == (
+        "all failed messages, failed in the last 60 min, seen to by lena, with “card” in the error"
+    )
 
 
 def test_what_was_given_up_since_the_page_was_opened_is_counted_and_nothing_else(desk: Client) -> None:

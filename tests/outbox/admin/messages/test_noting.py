@@ -70,13 +70,12 @@ def test_the_queue_of_ones_own_holds_no_others_in_any_tab(ada: User, client: Cli
 
     assert [message.key for message, _subject in page.context["rows"]] == ["mine"]
     assert "Seen to by you: 1 message." in text_of(page)
-    assert "All that match" not in text_of(page)
     pending = client.get(LIST, {"tab": "pending", "mine": "1"})
     assert [message.key for message, _subject in pending.context["rows"]] == ["waits"]
     assert all("mine=1" in url for _tab, _count, url in page.context["tabs"])
     assert len(client.get(LIST).context["rows"]) == 3
     none = client.get(LIST, {"tab": "discarded", "mine": "1"})
-    assert "Nothing of this is seen to by you." in text_of(none)
+    assert "There is nothing of that here." in text_of(none)
 
 
 def test_the_next_failed_message_is_the_next_of_ones_own(ada: User, client: Client) -> None:
