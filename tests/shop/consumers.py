@@ -103,6 +103,12 @@ def call(message: Message) -> None:
             leave_effect(message)
 
 
+@consumer("shop.called_by_few", name="shop.call_by_few", atomic=False, concurrency=3, timeout=timedelta(seconds=10))
+def call_by_few(message: Message) -> None:
+    """The same with few places in a process."""
+    call(message)
+
+
 @consumer("shop.awaited", name="shop.await", atomic=False, concurrency=50, timeout=timedelta(seconds=5), retry=QUICK)
 async def call_async(message: Message) -> None:
     """The same on the event loop."""

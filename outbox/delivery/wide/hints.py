@@ -6,15 +6,19 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from time import sleep
 
 from billiard.process import current_process
 
+from outbox.broker import dispatcher
 from outbox.delivery import chunks
 from outbox.delivery.wide.pool import Pool
 from outbox.registry import LONGEST_HINT, Consumer
 
 log = logging.getLogger("outbox.delivery")
 
+PASSED_ON_WITHIN = 0.05
+"""Seconds that a hint takes from one process to the next, by the broker."""
 MARGIN_SECONDS = 30
 """How much earlier than Celery's limit a hint ends that waits for rows which run alone."""
 
@@ -35,8 +39,10 @@ def in_greenlets() -> bool:
 def deliver(consumer: Consumer, ids: Sequence[int]) -> None:
     """Wake the pool, and wait until it has looked at the rows that the hint names.
 
-    Of rows that a worker was lost over it waits for the end: their process runs nothing else meanwhile. A process in
-    which too many calls hang is replaced. In greenlets, which are calls beside each other themselves, a hint makes its
+    Of rows that a worker was lost over it waits for the end: their process runs nothing else meanwhile. A hint that
+    finds no place free is passed on, and keeps its process busy until it has come to another: Celery hands a task to
+    the first of its processes that is free, so that others would never get one. A process in which too many calls hang
+    is replaced. In greenlets, which are calls beside each other themselves, a hint makes its
     calls one after another; what needs an event loop or keeps a rate is left to workers of processes or threads.
     """
     if in_greenlets():
@@ -45,6 +51,9 @@ def deliver(consumer: Consumer, ids: Sequence[int]) -> None:
     pool = _of_this_process()
     ticket = pool.wake(consumer, ids)
     ticket.done.wait(LONGEST_HINT.total_seconds() - MARGIN_SECONDS)
+    if pool.passes_on(consumer):
+        dispatcher.dispatch({consumer.name: ids})
+        sleep(PASSED_ON_WITHIN)
     if pool.is_spoilt:
         _replace_this_process(pool)
 

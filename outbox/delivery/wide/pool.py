@@ -33,6 +33,8 @@ LINGER = 0.02
 HALF_AHEAD = AHEAD.total_seconds() / 2
 TICK = 0.1
 """Seconds between two looks at calls that may have taken too long."""
+PASS_ON_EVERY = 0.5
+"""Seconds between two hints that are passed on as no place is free; where none is anywhere, none goes in circles."""
 CANCEL_SECONDS = 2.0
 """How long an async handler has to end after it was cancelled, before its message is given up."""
 
@@ -68,6 +70,17 @@ class Pool:
             self._changed.notify()
         return ticket
 
+    def passes_on(self, consumer: Consumer) -> bool:
+        """Tell whether a hint is to be passed on: no place is free, and none was passed on just now."""
+        with self._changed:
+            lane = self._lanes.get(consumer.name)
+            if lane is None or self._is_ending or self._free_places(lane):
+                return False
+            if monotonic() - lane.passed_on_at < PASS_ON_EVERY:
+                return False
+            lane.passed_on_at = monotonic()
+            return True
+
     def under_way(self) -> list[Call]:
         """Return the calls that have a place."""
         with self._changed:
@@ -98,8 +111,7 @@ class Pool:
     def _take_ended(self, call: Call) -> None:
         with self._changed:
             lane = self._lanes[call.consumer.name]
-            lane.calls.discard(call)
-            lane.ends += 1
+            lane.note_end(call)
             self._ended.append(call)
             if len(self._ended) == 1:
                 self._changed.notify()
@@ -245,6 +257,7 @@ class Pool:
         else:
             started = starts.start_due(consumer, places=room, worker=self.worker)
             lane.has_more = len(started.messages) >= started.allowed * consumer.rows_in_call
+            lane.looked_at = monotonic()
         # In time for calls to be started before theirs; late by a moment each time, the rate would not be reached.
         lane.look_at = monotonic() + max(0.0, started.next_in - HALF_AHEAD)
         return started
@@ -263,7 +276,7 @@ class Pool:
             for hint in hints:
                 hint.done.set()
             raise
-        lane.named.extend(id for id in named if id not in suspects)
+        lane.named.extend(id for id in dict.fromkeys(named) if id not in suspects and id not in lane.named)
         for hint in hints:
             hint.ids = [id for id in hint.ids if id in suspects]
             if hint.ids:

@@ -39,9 +39,13 @@ def suspects_among(ids: Sequence[int]) -> dict[int, int]:
 
 
 def start_due(consumer: Consumer, *, places: int, worker: str) -> StartedCalls:
-    """Start what else is due soon, the oldest first."""
+    """Start what else is due soon, the oldest first: also what the rescan has just sent a hint for.
+
+    That may wait at a process that has no place for it.
+    """
     search = _low_water.value.begin(consumer.name)
-    started = _start(_due(consumer.name, conf().grace), consumer, places, worker, since=search.since)
+    within = max(conf().grace, conf().resend_after)
+    started = _start(_due(consumer.name, within), consumer, places, worker, since=search.since)
     times = [message.due_at for message in started.messages]
     _low_water.value.learn(search, times, full=len(times) == started.allowed * consumer.rows_in_call)
     return started

@@ -44,8 +44,45 @@ MUTANTS = [
         ],
     ),
     mutant(
+        "a full process names what it has no place for",
+        Change("delivery/wide/places.py", "tuple(islice(lane.named, lane.consumer.concurrency))", "()"),
+        red=[
+            f"{READY}test_a_process_whose_places_are_taken_hints_several_times_a_second_so_that_another_takes_its_part"
+        ],
+    ),
+    mutant(
+        "a hint that finds no place is passed on",
+        Change("delivery/wide/hints.py", "    if pool.passes_on(consumer):\n", "    if False:\n"),
+        red=[f"{READY}test_a_hint_that_finds_no_place_is_passed_on_and_keeps_its_process_until_it_has_come_to_another"],
+    ),
+    mutant(
+        "a hint that is passed on goes in no circles",
+        Change("delivery/wide/pool.py", "            lane.passed_on_at = monotonic()\n", ""),
+        red=[f"{READY}test_a_hint_that_finds_no_place_is_passed_on_and_keeps_its_process_until_it_has_come_to_another"],
+    ),
+    mutant(
+        "beside calls under way it is looked again",
+        Change("delivery/wide/lanes.py", "return bool(self.room and self.calls and now", "return bool(False and now"),
+        red=[f"{READY}test_beside_calls_under_way_it_is_looked_again_for_what_others_have_given_back_or_were_sent"],
+    ),
+    mutant(
+        "what the rescan has sent a hint for is found by who looks",
+        Change("delivery/wide/starts.py", "within = max(conf().grace, conf().resend_after)", "within = conf().grace"),
+        red=[f"{READY}test_beside_calls_under_way_it_is_looked_again_for_what_others_have_given_back_or_were_sent"],
+    ),
+    mutant(
+        "of slow calls none is kept ready",
+        Change("delivery/wide/lanes.py", "keeps_none = are_slow or", "keeps_none ="),
+        red=[f"{READY}test_of_slow_calls_that_end_together_none_is_kept_ready"],
+    ),
+    mutant(
+        "what was given back is for others to start",
+        Change("delivery/wide/lanes.py", "        self.has_more = self.has_more or bool(taken)\n", ""),
+        red=[f"{READY}test_what_was_given_back_is_for_another_process_to_start"],
+    ),
+    mutant(
         "what must not be lost is never kept ready",
-        Change("delivery/wide/lanes.py", "keeps_none = self.consumer.at_most_once or", "keeps_none ="),
+        Change("delivery/wide/lanes.py", "are_slow or self.consumer.at_most_once or", "are_slow or"),
         red=[f"{READY}test_what_must_not_be_lost_or_has_a_rate_is_never_kept_ready"],
     ),
     mutant(

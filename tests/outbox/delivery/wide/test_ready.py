@@ -5,8 +5,10 @@ import time
 
 import pytest
 from django.db.models import F
+from django.db.models.functions import Now
 
-from outbox.delivery.wide import lanes
+from outbox.conf import conf
+from outbox.delivery.wide import hints, lanes
 from outbox.delivery.wide.calls import Call
 from outbox.delivery.wide.lanes import Lane
 from outbox.models import Attempt, Message
@@ -126,6 +128,29 @@ def a_lane(consumer):
     return lane, calls
 
 
+def test_of_slow_calls_that_end_together_none_is_kept_ready(till, listen):
+    lane = Lane(listen(till, atomic=False, concurrency=50))
+    lane.paced_at -= lanes.PACE_SECONDS
+    for _ in range(50):
+        call = Call(lane.consumer, [])
+        call.at -= 2.0
+        lane.calls.add(call)
+        lane.note_end(call)
+
+    lane.set_pace()
+
+    assert not lane.calls
+    assert lane.ready == 0
+
+
+def test_what_was_given_back_is_for_another_process_to_start(till, listen):
+    lane, (_first, second) = a_lane(listen(till, atomic=False, concurrency=1))
+    second.at -= lanes.STALE_SECONDS
+
+    assert lane.take_ready(all_of_them=False) == [second]
+    assert lane.is_awake  # so a hint goes round
+
+
 def test_a_process_whose_places_are_taken_hints_several_times_a_second_so_that_another_takes_its_part(
     till, listen, deliver, dispatched
 ):
@@ -136,10 +161,45 @@ def test_a_process_whose_places_are_taken_hints_several_times_a_second_so_that_a
     wait_for(lambda: till.called)
     dispatched.clear()
 
-    wait_for(lambda: dispatched.count({"test.till": ()}) >= 4, within=2)
+    # By name: the rescan has sent hints for them, and whoever looks for what is due does not find them for a while.
+    wait_for(lambda: dispatched.count({"test.till": (ids[1],)}) >= 4, within=2)
 
     till.goes_on.set()
     wait_for(all_are("success", ids))
     dispatched.clear()
     time.sleep(0.5)
     assert dispatched == []
+
+
+def test_a_hint_that_finds_no_place_is_passed_on_and_keeps_its_process_until_it_has_come_to_another(
+    till, listen, deliver, dispatched
+):
+    till.goes_on.clear()
+    consumer = listen(till, atomic=False, concurrency=1)
+    ids = publish_messages(2)
+    deliver(consumer, ids[:1])
+    wait_for(lambda: till.called)
+    passed_on = {"test.till": ids[1:]}
+    dispatched.clear()
+
+    began = time.monotonic()
+    deliver(consumer, ids[1:])
+    took = time.monotonic() - began
+    deliver(consumer, ids[1:])
+
+    assert took >= hints.PASSED_ON_WITHIN
+    assert dispatched.count(passed_on) == 1  # and not in circles, where no process has a place
+
+
+def test_beside_calls_under_way_it_is_looked_again_for_what_others_have_given_back_or_were_sent(till, listen, deliver):
+    till.goes_on.clear()
+    consumer = listen(till, atomic=False, concurrency=3)
+    [first] = publish_messages(1)
+    deliver(consumer, [first])
+    wait_for(lambda: till.called)
+    time.sleep(0.1)
+
+    given_back, sent = publish_messages(2)
+    Message.objects.filter(pk=sent).update(due_at=Now() + conf().resend_after)
+
+    wait_for(lambda: sorted(till.called) == [first, given_back, sent], within=2)
