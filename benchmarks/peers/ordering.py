@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections import deque
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import httpx
@@ -64,9 +65,20 @@ class AsyncConnections(httpx.AsyncBaseTransport):
         return response
 
 
-@cache
+_making = Lock()
+
+
 def client() -> httpx.Client:
-    """Return the client of this process, for plain functions."""
+    """Return the client of this process, for plain functions.
+
+    Threads that begin at once must not each make one: fifty take two seconds, most of it for their certificates.
+    """
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> httpx.Client:
     return httpx.Client(base_url=VENDOR, transport=Connections(), timeout=TIMEOUT_SECONDS)
 
 
