@@ -49,6 +49,16 @@ MUTANTS = [
         red=["admin/test_sessions::test_a_page_that_reads_itself_keeps_nobody_signed_in"],
     ),
     mutant(
+        "a page that reads itself leaves what was typed to its person",
+        Change("admin/typed.py", "BY_ITSELF in request.headers or ", ""),
+        red=["admin/test_typed::test_a_page_that_reads_itself_leaves_what_was_typed_to_the_person"],
+    ),
+    mutant(
+        "a button is pressed by no login",
+        Change("admin/typed.py", ", Action.SPLIT, Action.DELETE_VIEW, REHEARSE, STOP]", ", REHEARSE]"),
+        red=["admin/test_typed::test_a_button_that_was_pressed_too_late_is_not_pressed_by_the_login"],
+    ),
+    mutant(
         "an error page leads back to pages of ours alone",
         Change("admin/error_pages.py", "if not url_has_allowed_host_and", "if url_has_allowed_host_and"),
         red=["admin/test_error_pages::test_a_page_elsewhere_is_no_way_back"],

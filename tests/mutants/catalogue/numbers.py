@@ -4,6 +4,15 @@ from tests.mutants.mutant import Change, mutant
 
 MUTANTS = [
     mutant(
+        "what is done to all that match is done to what the queue shows",
+        Change(
+            "admin/bulk/admin.py",
+            """request.POST.get("consumer", ""), **narrowing)""",
+            """request.POST.get("consumer", ""))""",
+        ),
+        red=["admin/messages/test_finding::test_all_that_match_are_just_those_that_the_queue_shows"],
+    ),
+    mutant(
         "what failed, waits or runs is counted to the end",
         Change("admin/messages/tab_counts.py", "cap=CAP, others=", "cap=ROWS_COUNTED, others="),
         red=[
