@@ -65,7 +65,7 @@ MUTANTS = [
     ),
     mutant(
         "running operations takes the scope of what is done to each message",
-        Change("api/operations.py", "    require(holder, PERMISSIONS[Action(verb)])\n", ""),
+        Change("api/operations.py", "    require(holder_of(request), PERMISSIONS[Action(verb)])\n", ""),
         Change("api/operations.py", "    require(holder_of(request), PERMISSIONS[Action(operation.verb)])\n", ""),
         Change("operate/tokens.py", "return self.covers(perm) and self.user.has_perm(perm)", "return True"),
         red=[f"{OPERATIONS}test_running_operations_takes_the_scope_of_what_is_done_to_each_message"],
