@@ -164,6 +164,7 @@ def test_where_the_other_side_may_have_acted_it_must_have_been_asked(night: Prog
     refused = night.post(f"messages/{message.pk}/retry", told(message))
     assert (refused.status, refused.code) == (409, "not_allowed")
     assert "asked_other_side" in refused.body["detail"]
+    assert night.post(f"messages/{message.pk}/retry", told(message, despite_evidence=True)).status == 409
 
     assert night.post(f"messages/{message.pk}/retry", told(message, asked_other_side=True)).status == 200
 
