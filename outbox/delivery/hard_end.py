@@ -74,10 +74,18 @@ def settle(call: Call, where: str) -> None:
         fences = [message.fence for message in mine.unfinished()]
         rows = statements.lock(fences, wait=PATIENCE, limit=PATIENCE)
         hung = [row for row in rows if row.fence in guilty]
+        _hand_over_exchanges(call.messages, hung)
         reports = _reports(call, hung, where)
         neighbours = [row for row in rows if row.fence not in guilty]
         settling.settle(call.consumer, [*reports, *execution.give_back(neighbours)])
     counting.count_failures({report.failure: 1 for report in reports if report.failure})
+
+
+def _hand_over_exchanges(called: Sequence[Message], hung: Sequence[Message]) -> None:
+    """Let the rows as they are read now have what the handler has recorded on the messages it was called for."""
+    recorded = {message.pk: message.exchanges for message in called}
+    for row in hung:
+        row.exchanges = list(recorded[row.pk] or ())
 
 
 def _reports(call: Call, hung: Sequence[Message], where: str) -> list[Report]:
