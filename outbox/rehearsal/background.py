@@ -19,6 +19,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from outbox.conf import conf
+from outbox.delivery import database_errors
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal
 from outbox.models.bulk import ACTIVE, ENDED, BulkItemQuerySet
 from outbox.models.rehearsal import BulkRehearsalQuerySet, RehearsalState
@@ -93,13 +94,14 @@ def play(rehearsal: BulkRehearsal) -> None:
         at_work.end(RehearsalState.DONE)
     except _NoLongerOurs:
         log.info("the rehearsal of %s is no longer this worker's", rehearsal.operation)
-    except Error:
-        # The database is away. The lease lapses, and whoever comes then goes on.
-        log.exception("the rehearsal of %s was broken off", rehearsal.operation)
     except Exception as error:
-        # Whatever it is, it would be the same the next time, and others wait for their turn.
+        if database_errors.may_pass(error):
+            # The lease lapses, and whoever comes then goes on.
+            log.exception("the rehearsal of %s was broken off", rehearsal.operation)
+            return
+        # Whatever else it is, it would be the same the next time, and others wait for their turn.
         log.exception("%s could not be rehearsed", rehearsal.operation)
-        at_work.end(RehearsalState.FAILED, f"{type(error).__name__}: {error}")
+        at_work.fail(f"{type(error).__name__}: {error}")
 
 
 def _play_consumer(at_work: "_AtWork", name: str) -> None:
@@ -165,13 +167,20 @@ class _AtWork:
         if monotonic() - self._noted_at >= SAVE_EVERY:
             self._save()
 
-    def end(self, state: RehearsalState, error: str = "") -> None:
+    def end(self, state: RehearsalState) -> None:
         """Note the end, if the rehearsal is still this worker's."""
         with suppress(_NoLongerOurs):
             self._save()
-            self._end(state, error)
+            self._end(state)
 
-    def _end(self, state: RehearsalState, error: str) -> None:
+    def fail(self, error: str) -> None:
+        """Note that it could not be rehearsed, and why, also where what was found since the last note is why."""
+        with suppress(_NoLongerOurs):
+            with suppress(Error):
+                self._save()
+            self._end(RehearsalState.FAILED, error)
+
+    def _end(self, state: RehearsalState, error: str = "") -> None:
         with transaction.atomic(using=conf().database):
             if self._ours().select_for_update(no_key=True).exists():
                 whole_sets.end(self.rehearsal, state, error=error)

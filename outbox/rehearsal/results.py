@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from outbox.failures.fingerprint import storable
+
 SAMPLES = 5
 """Ids that a group of failures names."""
 MOST_GROUPS = 200
@@ -79,12 +81,11 @@ class Summary:
         self.counts[result.outcome] += 1
         if result.outcome is Outcome.SUCCESS:
             return
+        result = replace(result, title=storable(result.title), error=storable(result.error[:ERROR_LENGTH]))
         of = result.outcome, result.failure or result.title
         if of not in self._groups and len(self._groups) >= MOST_GROUPS:
             of, result = (result.outcome, ""), replace(result, failure="", title="…", error="…")
-        group = self._groups.setdefault(
-            of, Group(result.outcome, result.failure, result.title, result.error[:ERROR_LENGTH])
-        )
+        group = self._groups.setdefault(of, Group(result.outcome, result.failure, result.title, result.error))
         group.count += 1
         if len(group.ids) < SAMPLES:
             group.ids.append(result.message_id)

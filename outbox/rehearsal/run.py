@@ -17,6 +17,7 @@ from django.db import connections
 from outbox import registry
 from outbox.conf import conf
 from outbox.errors import NotRehearsable
+from outbox.failures.fingerprint import storable
 from outbox.operate.patch import NO_PATCH, Patch
 from outbox.registry import Consumer
 from outbox.rehearsal.results import Outcome, Result
@@ -149,7 +150,7 @@ def _answers(
         if not line:
             child.wait()
             errors.seek(0)
-            raise _Ended(f"the process ended ({_how(child.returncode)})\n{errors.read()[-SAID:]}".strip())
+            raise _Ended(f"the process ended ({_how(child.returncode)})\n{storable(errors.read()[-SAID:])}".strip())
         answer = json.loads(line)
         left -= "at" not in answer
         patience = consumer.timeout.total_seconds() + MARGIN_SECONDS

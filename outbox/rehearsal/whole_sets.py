@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
+from outbox.failures.fingerprint import storable
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal, Message
 from outbox.models.bulk import ACTIVE, ENDED
 from outbox.models.rehearsal import RehearsalState
@@ -73,6 +74,7 @@ def stop(rehearsal_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
 
 def end(rehearsal: BulkRehearsal, state: RehearsalState, *, stopped_by: str = "", error: str = "") -> None:
     """End a rehearsal whose row is locked, and note in the audit who began it, of what, and what it came to."""
+    error = storable(error)
     rehearsal.state, rehearsal.stopped_by, rehearsal.error = state, stopped_by, error
     BulkRehearsal.objects.filter(pk=rehearsal.pk).update(
         state=state, stopped_by=stopped_by, error=error, ended_at=Now(), holder=""

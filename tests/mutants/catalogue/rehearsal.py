@@ -30,6 +30,11 @@ MUTANTS = [
         red=[f"{SETS}test_it_ends_when_the_operation_is_started"],
     ),
     mutant(
+        "what the database refuses of a rehearsal is not taken for a database that is away",
+        Change("rehearsal/background.py", "if database_errors.may_pass(error):", "if isinstance(error, Error):"),
+        red=[f"{SETS}test_what_the_database_refuses_of_it_ends_it_and_says_why"],
+    ),
+    mutant(
         "rehearsing takes the permission to retry",
         Change(
             "rehearsal/whole_sets.py",

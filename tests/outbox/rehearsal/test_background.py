@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from outbox.models import AuditEntry, BulkItem, BulkOperation, BulkRehearsal, Fa
 from outbox.models.bulk import BulkVerb
 from outbox.models.rehearsal import RehearsalState
 from outbox.operate.patch import Patch
-from outbox.rehearsal import background, run, whole_sets
+from outbox.rehearsal import background, code, run, whole_sets
 from outbox.rehearsal.results import Summary
 from tests.harness.bulk import prepared
 from tests.harness.clock import DAY
@@ -232,6 +233,32 @@ def test_what_cannot_be_rehearsed_at_all_is_said_and_does_not_hold_up_the_next(m
     assert now(first).state == RehearsalState.FAILED
     assert "No module named 'tests.no_such_settings'" in now(first).error
     assert now(second).state == RehearsalState.DONE
+
+
+def test_what_was_said_with_a_nul_ends_it_and_does_not_hold_up_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    first, second = (whole_sets.start(frozen("").pk, actor="ada") for _ in range(2))
+    (tmp_path / "settings_with_nul.py").write_text('raise RuntimeError("a \\0 and more")')
+    with monkeypatch.context() as broken:
+        broken.syspath_prepend(tmp_path)
+        broken.setenv("DJANGO_SETTINGS_MODULE", "settings_with_nul")
+        play()
+    play()
+
+    assert now(first).state == RehearsalState.FAILED
+    assert "RuntimeError: a \\0 and more" in now(first).error
+    assert now(second).state == RehearsalState.DONE
+
+
+def test_what_the_database_refuses_of_it_ends_it_and_says_why(monkeypatch: pytest.MonkeyPatch):
+    made = whole_sets.start(frozen("").pk, actor="ada")
+    monkeypatch.setattr(code, "digest_of", lambda _consumer: "no text \0 of PostgreSQL's")
+
+    play()
+
+    assert now(made).state == RehearsalState.FAILED
+    assert "DataError" in now(made).error or "ValueError" in now(made).error
 
 
 def test_it_says_when_somebody_has_acted_on_the_set_since():
