@@ -35,6 +35,11 @@ MUTANTS = [
         red=[f"{SETS}test_what_the_database_refuses_of_it_ends_it_and_says_why"],
     ),
     mutant(
+        "a preview stays while it is rehearsed",
+        Change("bulk/pruning.py", "Q(~Exists(rehearsed), state=", "Q(state="),
+        red=[f"{SETS}test_a_preview_stays_while_it_is_rehearsed_however_old_it_is"],
+    ),
+    mutant(
         "rehearsing takes the permission to retry",
         Change(
             "rehearsal/whole_sets.py",

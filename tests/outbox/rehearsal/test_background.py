@@ -279,6 +279,21 @@ def test_the_chore_takes_it_in_a_thread_and_comes_back_at_once():
     eventually(lambda: now(made).state == RehearsalState.DONE, within=30)
 
 
+@pytest.mark.usefixtures("at_every_result")
+def test_a_preview_stays_while_it_is_rehearsed_however_old_it_is():
+    operation = frozen("", "")
+    made = whole_sets.start(operation.pk, actor="ada")
+    BulkOperation.objects.update(created_at=Now() - 2 * DAY)
+
+    prune()
+    play()
+    ended = now(made)
+    prune()
+
+    assert (ended.state, ended.done) == (RehearsalState.DONE, 2)
+    assert not BulkOperation.objects.exists()
+
+
 def test_it_goes_with_the_preview_that_nobody_has_started():
     operation = frozen("")
     rehearsed(operation)
