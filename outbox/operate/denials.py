@@ -7,6 +7,7 @@ noted whatever the reason.
 import logging
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import transaction
@@ -43,15 +44,17 @@ def noted_if_refused(
     """
 
     def decorate(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+        takes = signature(function)
+
         @wraps(function)
         def noting(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
             try:
                 return function(*args, **kwargs)
             except NotAllowed as refusal:
-                given: dict[str, Any] = dict(kwargs)
+                given: dict[str, Any] = takes.bind(*args, **kwargs).arguments
                 action = OperatorAction(act, given["actor"], given.get("reason", ""), given.get("origin", ""))
                 if isinstance(refusal, PermissionMissing) or isinstance(action.actor, str):
-                    about: Any = args[0] if args else given.get("name", "")
+                    about: Any = next(iter(given.values()))
                     subject, why = name(about), getattr(refusal, "permission", str(refusal))
                     message_id = about if isinstance(about, int) and subject == f"message {about}" else None
                     note_denial(
