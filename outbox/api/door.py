@@ -134,9 +134,8 @@ def note(problem: Problem, request: HttpRequest, token: ApiToken, address: str) 
     if STATUS_OF[problem.code] in NOTED:
         route = request.resolver_match.route if request.resolver_match else ""
         call = f"{request.method} {route}"[:200]
-        note_refusal(
-            token, address=address, call=call, path=request.path, code=problem.code.value, detail=problem.detail
-        )
+        lacks = str(problem.more.get("permission") or problem.more.get("scope") or "")
+        note_refusal(token, address=address, call=call, path=request.path, code=problem.code.value, lacks=lacks)
 
 
 def scope_of(permission: str) -> Scope | None:

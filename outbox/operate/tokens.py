@@ -18,14 +18,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from outbox.audit import acts_about, append
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import ApiToken, Scope
 from outbox.models.api import PREFIX_LENGTH, TOKEN_NAME_LENGTH
 from outbox.operate import text_checks
 from outbox.operate.actions import API_REFUSED, Action
-from outbox.operate.denials import noted_if_refused
+from outbox.operate.denials import append_refusal, noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction, snapshot
 from outbox.operate.wording import format_datetime
 
@@ -200,25 +199,22 @@ def is_by_token(origin: str) -> bool:
     return origin.startswith(BY_TOKEN)
 
 
-def note_refusal(token: ApiToken, *, address: str, call: str, path: str, code: str, detail: str) -> None:
+def note_refusal(token: ApiToken, *, address: str, call: str, path: str, code: str, lacks: str = "") -> None:
     """Note in the audit that a call was refused, at most once in ``REFUSED_AGAIN`` for token, call and code.
 
-    Each entry waits for others who append, and a program that is refused asks again and again.
+    ``lacks`` is the permission or the scope that it takes. Each entry waits for others who append, and a program that
+    is refused asks again and again.
     """
-    subject = f"{token}: {call}: {code}"
-    if acts_about(subject, API_REFUSED).filter(at__gt=Now() - REFUSED_AGAIN).exists():
-        return
-    with transaction.atomic(using=conf().database):
-        append(
-            actor=token.owner,
-            origin=origin_of_token(token, address),
-            action=API_REFUSED,
-            subject=subject,
-            message_id=None,
-            before={},
-            after={"path": path[:200]},
-            reason=detail[: text_checks.REASON_LENGTH],
-        )
+    append_refusal(
+        token.owner,
+        API_REFUSED,
+        f"{token}: {call}: {code}",
+        before={},
+        after={"path": path[:200]},
+        reason=lacks,
+        origin=origin_of_token(token, address),
+        once_in=REFUSED_AGAIN,
+    )
 
 
 def digest_of(text: str) -> str:
