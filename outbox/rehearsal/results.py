@@ -12,6 +12,8 @@ SAMPLES = 5
 """Ids that a group of failures names."""
 MOST_GROUPS = 200
 """Groups that a summary tells apart; what is further counts as one more, so that a summary is never large."""
+OTHERS = "…"
+"""The title of that one."""
 ERROR_LENGTH = 2_000
 """Characters of an error that a group keeps."""
 
@@ -84,7 +86,8 @@ class Summary:
         result = replace(result, title=storable(result.title), error=storable(result.error[:ERROR_LENGTH]))
         of = result.outcome, result.failure or result.title
         if of not in self._groups and len(self._groups) >= MOST_GROUPS:
-            of, result = (result.outcome, ""), replace(result, failure="", title="…", error="…")
+            # Under the title, as it is read back: what is added then must find it again.
+            of, result = (result.outcome, OTHERS), replace(result, failure="", title=OTHERS, error=OTHERS)
         group = self._groups.setdefault(of, Group(result.outcome, result.failure, result.title, result.error))
         group.count += 1
         if len(group.ids) < SAMPLES:
