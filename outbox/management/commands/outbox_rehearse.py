@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox.bulk import selection
 from outbox.errors import NotRehearsable, OperatorError
-from outbox.management.acting import origin_of_command
+from outbox.management.acting import for_terminal, lines_for_terminal, origin_of_command
 from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import Message
 from outbox.rehearsal import noted
@@ -71,7 +71,7 @@ class Command(BaseCommand):
                 watched=partial(self._with_progress, many=len(ids)),
             )
         except (NotRehearsable, OperatorError) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(lines_for_terminal(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps({"consumer": consumer, **summary.as_json()}, ensure_ascii=False, indent=2))
         else:
@@ -92,7 +92,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{many:>9,}  {TITLES[outcome]}")
         for group in summary.groups:
             ids = ", ".join(map(str, group.ids)) + (", …" if group.count > len(group.ids) else "")
-            self.stdout.write(f"{group.count:>9,}  {TITLES[group.outcome]}: {group.title or group.error} ({ids})")
+            said = for_terminal(group.title or group.error)
+            self.stdout.write(f"{group.count:>9,}  {TITLES[group.outcome]}: {said} ({ids})")
         if summary.together is not None:
             well, many = summary.together
             self.stdout.write(f"Together, one after the other, {well:,} of {many:,} would succeed.")

@@ -32,6 +32,17 @@ def test_a_group_is_rehearsed_with_what_is_merged_into_it(capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["counts"] == {"success": 2}
 
 
+def test_what_a_handler_says_is_shown_on_the_terminal_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    failed(do="fail with a colour")
+
+    with pytest.raises(SystemExit):
+        call_command("outbox_rehearse", consumer=CONSUMER)
+
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\\u001b[" in said
+
+
 def test_a_group_that_is_not_there_is_said() -> None:
     failed()
 
