@@ -23,8 +23,9 @@ from outbox.delivery import execution, settling, time_limits
 from outbox.delivery.execution import Report
 from outbox.delivery.time_limits import Call
 from outbox.failures import counting
-from outbox.failures.fingerprint import storable, without_error
+from outbox.failures.fingerprint import without_error
 from outbox.models import Message, Status
+from outbox.models.said import storable
 from outbox.models.sql import statements
 from outbox.policy import Reason, TimedOut, WorkerLost
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from outbox.failures.fingerprint import storable
+from outbox.models.said import storable
 
 SAMPLES = 5
 """Ids that a group of failures names."""
@@ -83,7 +83,7 @@ class Summary:
         self.counts[result.outcome] += 1
         if result.outcome is Outcome.SUCCESS:
             return
-        result = replace(result, title=storable(result.title), error=storable(result.error[:ERROR_LENGTH]))
+        result = replace(result, title=storable(result.title), error=storable(result.error, most=ERROR_LENGTH))
         of = result.outcome, result.failure or result.title
         if of not in self._groups and len(self._groups) >= MOST_GROUPS:
             # Under the title, as it is read back: what is added then must find it again.

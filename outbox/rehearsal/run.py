@@ -17,7 +17,7 @@ from django.db import connections
 from outbox import registry
 from outbox.conf import conf
 from outbox.errors import NotRehearsable
-from outbox.failures.fingerprint import storable
+from outbox.models.said import storable
 from outbox.operate.patch import NO_PATCH, Patch
 from outbox.registry import Consumer
 from outbox.rehearsal.results import Outcome, Result

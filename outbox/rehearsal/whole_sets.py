@@ -8,10 +8,10 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
-from outbox.failures.fingerprint import storable
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal, Message
 from outbox.models.bulk import ACTIVE, ENDED
 from outbox.models.rehearsal import RehearsalState
+from outbox.models.said import storable
 from outbox.operate.actions import Action
 from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction

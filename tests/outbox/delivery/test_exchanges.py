@@ -6,6 +6,7 @@ Consumers outside a transaction, one by one; beside each other, in threads and o
 import asyncio
 import contextlib
 import time
+import tracemalloc
 from datetime import timedelta
 
 import pytest
@@ -267,6 +268,19 @@ def test_whatever_is_handed_over_becomes_a_text_that_can_be_stored(order, given,
 
     assert as_text(given) == text
     assert said(id) == [(1, text, "")]
+
+
+@pytest.mark.parametrize("given", ["x" * 50_000_000, b"x" * 50_000_000])
+def test_of_a_long_text_only_what_is_kept_is_looked_at(given):
+    tracemalloc.start()
+    try:
+        text = as_text(given)
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(text) == LENGTH
+    assert most < 1_000_000
 
 
 def test_what_was_said_goes_with_its_message(listen):
