@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from outbox.audit import Checked
 from outbox.models import Heartbeat
 from outbox.monitoring.finding import Finding, Level, What, in_words
-from outbox.monitoring.measurements import ChainMeasurements
+from outbox.monitoring.measurements import ChainMeasurements, Planned
 from outbox.policy import ZERO
 
 HEARTBEAT = "audit"
@@ -82,21 +82,19 @@ def measure_chain(noted: Mapping[str, Any]) -> ChainMeasurements:
     return ChainMeasurements(check.whole_to, ago, check.broken)
 
 
-def judge_chain(
-    chain: ChainMeasurements, *, known_for: timedelta, later: timedelta, switched_off: str
-) -> Iterator[Finding]:
+def judge_chain(chain: ChainMeasurements, *, known_for: timedelta, plan: Planned) -> Iterator[Finding]:
     """Tell where the chain breaks, up to which entry it is whole, and when nobody has looked for long.
 
-    ``switched_off`` is the sentence that a person has switched the check off; ``later`` how much later it is called.
+    That a person has switched the check off is a finding about the chore, and is not told twice.
     """
     age = known_for if chain.checked_ago is None else chain.checked_ago
     words = {"id": chain.broken or chain.whole_to, "age": in_words(age), "limit": in_words(UNCHECKED)}
     seconds = (age.total_seconds(), UNCHECKED.total_seconds())
     if chain.broken:
         yield Finding(Level.CRITICAL, What.AUDIT, break_in_words(chain.broken), "", chain.broken)
-    if switched_off:
-        yield Finding(Level.WARNING, What.AUDIT, switched_off, "check", *seconds)
-    elif age > UNCHECKED + later:
+    if plan.switched_off:
+        return
+    if age > UNCHECKED + plan.later:
         text = _(
             "The audit's chain was last checked %(age)s ago, limit %(limit)s: look at the entry “outbox: check of the "
             "audit” in celery-beat and at the control worker's log."

@@ -36,7 +36,7 @@ from outbox.policy import ZERO
 RESCAN = "rescan"
 COVER = "rescan by a worker"
 """The turns at a rescan that workers take when nobody else has done it."""
-MAINTENANCE_JOBS = ("prune", "rollup", "alerts")
+MAINTENANCE_JOBS = ("prune", "rollup", "alerts", AUDIT)
 """The chores whose heartbeat is watched beside the rescan's."""
 
 SESSIONS = """
@@ -142,7 +142,7 @@ def read() -> Reading:
     with transaction.atomic(using=conf().database, savepoint=False):
         sessions = _look_at_sessions() if sessions_seen else Sessions(None, 0)
         backlogs = measure_backlogs([entry.name for entry in registry.all_consumers()], cap=CAP, fresh=BURST)
-    notes = read_notes([RESCAN, COVER, AUDIT, *MAINTENANCE_JOBS], ended_within=BURST)
+    notes = read_notes([RESCAN, COVER, *MAINTENANCE_JOBS], ended_within=BURST)
     heartbeats = {name: _Heartbeat(*note) for name, note in notes.heartbeats.items()}
     rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)
     limit = conf().rescan_limit + plans[RESCAN].later
