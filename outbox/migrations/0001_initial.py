@@ -1162,6 +1162,16 @@ class Migration(migrations.Migration):
                 ),
                 ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
                 ("stopped_by", models.CharField(blank=True, default="", max_length=150, verbose_name="stopped by")),
+                (
+                    "stopped_because",
+                    models.CharField(
+                        blank=True,
+                        choices=[("operation", "The operation was started, or cancelled.")],
+                        default="",
+                        max_length=9,
+                        verbose_name="stopped because",
+                    ),
+                ),
                 ("error", models.TextField(blank=True, default="", verbose_name="error")),
                 ("consumers", models.JSONField(default=list, verbose_name="consumers")),
                 ("total", models.PositiveIntegerField(default=0, verbose_name="messages")),

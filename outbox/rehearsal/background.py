@@ -22,7 +22,7 @@ from outbox.conf import conf
 from outbox.delivery import database_errors
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal
 from outbox.models.bulk import ACTIVE, ENDED, BulkItemQuerySet
-from outbox.models.rehearsal import BulkRehearsalQuerySet, RehearsalState
+from outbox.models.rehearsal import BulkRehearsalQuerySet, RehearsalState, RehearsalStop
 from outbox.monitoring.planned import read_plans
 from outbox.operate.patch import Patch
 from outbox.rehearsal import code, run, whole_sets
@@ -36,8 +36,6 @@ SAVE_EVERY = 0.5
 """Seconds between two notes of how far it has come, at most two more while one message is called."""
 OVERDUE = timedelta(seconds=5)
 """How long nobody has gone on with a rehearsal when workers do that beside their tasks."""
-STARTED = "the operation was started, or cancelled"
-"""Why a rehearsal was stopped, if nobody has stopped it."""
 SPAN = 20_000
 """Messages that are asked for at once: one process calls so many, and its start is not felt."""
 
@@ -178,12 +176,12 @@ class _AtWork:
         with suppress(_NoLongerOurs):
             with suppress(Error):
                 self._save()
-            self._end(RehearsalState.FAILED, error)
+            self._end(RehearsalState.FAILED, error=error)
 
-    def _end(self, state: RehearsalState, error: str = "") -> None:
+    def _end(self, state: RehearsalState, *, error: str = "", because: RehearsalStop | None = None) -> None:
         with transaction.atomic(using=conf().database):
             if self._ours().select_for_update(no_key=True).exists():
-                whole_sets.end(self.rehearsal, state, error=error)
+                whole_sets.end(self.rehearsal, state, error=error, because=because)
 
     def _ours(self) -> BulkRehearsalQuerySet:
         """Return the rehearsal, unless somebody has stopped it or another worker has taken it."""
@@ -199,5 +197,5 @@ class _AtWork:
         if not self._ours().update(seen_at=Now(), **{name: getattr(rehearsal, name) for name in columns}):
             raise _NoLongerOurs
         if BulkOperation.objects.filter(pk=rehearsal.operation_id, state__in=[*ACTIVE, *ENDED]).exists():
-            self._end(RehearsalState.STOPPED, STARTED)
+            self._end(RehearsalState.STOPPED, because=RehearsalStop.OPERATION)
             raise _NoLongerOurs

@@ -10,7 +10,7 @@ from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal, Message
 from outbox.models.bulk import ACTIVE, ENDED
-from outbox.models.rehearsal import RehearsalState
+from outbox.models.rehearsal import RehearsalState, RehearsalStop
 from outbox.models.said import storable
 from outbox.operate.actions import Action
 from outbox.operate.denials import noted_if_refused
@@ -72,12 +72,27 @@ def stop(rehearsal_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
     return rehearsal
 
 
-def end(rehearsal: BulkRehearsal, state: RehearsalState, *, stopped_by: str = "", error: str = "") -> None:
-    """End a rehearsal whose row is locked, and note in the audit who began it, of what, and what it came to."""
+def end(
+    rehearsal: BulkRehearsal,
+    state: RehearsalState,
+    *,
+    stopped_by: str = "",
+    because: RehearsalStop | None = None,
+    error: str = "",
+) -> None:
+    """End a rehearsal whose row is locked, and note in the audit who began it, of what, and what it came to.
+
+    ``stopped_by`` or ``because`` says why it was stopped, ``error`` why it could not be rehearsed.
+    """
     error = storable(error)
     rehearsal.state, rehearsal.stopped_by, rehearsal.error = state, stopped_by, error
     BulkRehearsal.objects.filter(pk=rehearsal.pk).update(
-        state=state, stopped_by=stopped_by, error=error, ended_at=Now(), holder=""
+        state=state,
+        stopped_by=stopped_by,
+        stopped_because=because or "",
+        error=error,
+        ended_at=Now(),
+        holder="",
     )
     summaries = [Summary.from_json(found) for found in rehearsal.results.values()]
     counts: dict[str, int] = {}
@@ -92,7 +107,7 @@ def end(rehearsal: BulkRehearsal, state: RehearsalState, *, stopped_by: str = ""
         actor=rehearsal.started_by,
         origin=rehearsal.origin,
         changed_keys=Patch.from_json(patch).paths if patch else (),
-        how=f"stopped by {stopped_by}" if stopped_by else error.partition("\n")[0],
+        how=f"stopped by {stopped_by}" if stopped_by else because.value if because else error.partition("\n")[0],
     )
 
 

@@ -21,7 +21,7 @@ from outbox.models import BulkOperation, BulkRehearsal
 from outbox.models.rehearsal import RehearsalState
 from outbox.operate.actions import Action
 from outbox.rehearsal import whole_sets
-from outbox.rehearsal.background import LEASE, STARTED
+from outbox.rehearsal.background import LEASE
 from outbox.rehearsal.code import digest_of
 from outbox.rehearsal.results import Outcome, Summary
 
@@ -134,7 +134,7 @@ def _headline(rehearsal: BulkRehearsal, counts: Counter[Outcome], lines: Sequenc
         case RehearsalState.DONE:
             return found or _("There was nothing left to rehearse.")
         case RehearsalState.STOPPED:
-            why = _("The operation was started, or cancelled.") if rehearsal.error == STARTED else ""
+            why = str(rehearsal.get_stopped_because_display())
             if rehearsal.stopped_by:
                 why = _("%(who)s has stopped it.") % {"who": rehearsal.stopped_by}
             return f"{why} {_('%(done)s of %(total)s rehearsed. %(found)s') % words}".strip()

@@ -204,7 +204,7 @@ def test_it_ends_when_the_operation_is_started():
     play()
 
     rehearsal = now(made)
-    assert (rehearsal.state, rehearsal.error) == (RehearsalState.STOPPED, background.STARTED)
+    assert (rehearsal.state, rehearsal.stopped_because, rehearsal.error) == (RehearsalState.STOPPED, "operation", "")
     with pytest.raises(NotAllowed, match="under way"):
         whole_sets.start(operation.pk, actor="ada")
 
