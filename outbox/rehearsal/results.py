@@ -135,3 +135,8 @@ class Summary:
         for result in results:
             summary.add(result)
         return summary
+
+
+def count_all(summaries: Iterable[Summary]) -> Counter[Outcome]:
+    """Return how many messages came to what in all of these together."""
+    return sum((summary.counts for summary in summaries), start=Counter[Outcome]())

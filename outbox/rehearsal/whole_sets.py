@@ -5,7 +5,6 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from outbox import registry
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal, Message
@@ -18,7 +17,8 @@ from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.patch import Patch
 from outbox.operate.rehearsals import note_rehearsal
 from outbox.rehearsal import run
-from outbox.rehearsal.results import Summary
+from outbox.rehearsal.possible import is_promised
+from outbox.rehearsal.results import Summary, count_all
 
 
 @noted_if_refused(Action.REHEARSE, name="bulk operation {}".format)
@@ -95,14 +95,10 @@ def end(
         holder="",
     )
     summaries = [Summary.from_json(found) for found in rehearsal.results.values()]
-    counts: dict[str, int] = {}
-    for summary in summaries:
-        for outcome, many in summary.as_counts().items():
-            counts[outcome] = counts.get(outcome, 0) + many
     patch = rehearsal.operation.patch
     note_rehearsal(
         str(rehearsal.operation),
-        counts=counts,
+        counts={outcome.value: many for outcome, many in count_all(summaries).items()},
         kinds=sum(len(summary.groups) for summary in summaries),
         actor=rehearsal.started_by,
         origin=rehearsal.origin,
@@ -131,5 +127,4 @@ def why_not(operation: BulkOperation) -> str:
 
 def rehearsable_of(operation: BulkOperation) -> list[str]:
     """Return the consumers of the set whose authors have promised that they can be rehearsed."""
-    known = {name: registry.get(name) for name in sorted(operation.preview.get("consumers", {}))}
-    return [name for name, consumer in known.items() if consumer is not None and consumer.rehearsable]
+    return [name for name in sorted(operation.preview.get("consumers", {})) if is_promised(name)]
