@@ -19,7 +19,7 @@ from ninja.security import HttpBearer
 from outbox.api.problems import STATUS_OF, Code, Problem, invalid
 from outbox.conf import conf
 from outbox.errors import NotAllowed
-from outbox.models import ApiToken, Scope
+from outbox.models import ApiToken, TokenScope
 from outbox.models.api import WINDOW
 from outbox.operate.json_texts import read_json
 from outbox.operate.origin import origin_of
@@ -55,7 +55,7 @@ class Token(HttpBearer):
         """The names that the address may have after its question mark."""
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> TokenScope:
         """The scope that covers the permission; every address has one."""
         scope = scope_of(self.permission)
         assert scope is not None  # noqa: S101  # an address that no token opens is a mistake of ours
@@ -138,7 +138,7 @@ def note(problem: Problem, request: HttpRequest, token: ApiToken, address: str) 
         note_refusal(token, address=address, call=call, path=request.path, code=problem.code.value, lacks=lacks)
 
 
-def scope_of(permission: str) -> Scope | None:
+def scope_of(permission: str) -> TokenScope | None:
     """Return the scope that covers a permission; None if the API does nothing that takes it, as edit a payload."""
     return next((scope for scope, covered in PERMISSIONS_OF.items() if permission in covered), None)
 

@@ -22,7 +22,7 @@ WINDOW = timedelta(minutes=1)
 """In how long the calls of the setting may be made."""
 
 
-class Scope(models.TextChoices):
+class TokenScope(models.TextChoices):
     """What a token is for. It lets nobody do what its owner may not do."""
 
     READ_MESSAGES = "messages:read", _("read messages, attempts and failure groups")

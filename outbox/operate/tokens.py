@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
-from outbox.models import ApiToken, Scope
+from outbox.models import ApiToken, TokenScope
 from outbox.models.api import PREFIX_LENGTH, TOKEN_NAME_LENGTH
 from outbox.operate import text_checks
 from outbox.operate.actions import API_REFUSED, Action
@@ -38,15 +38,17 @@ ORIGIN_LENGTH = 100
 BY_TOKEN = "API token “"  # noqa: S105  # no secret
 """How the origin of what a program has done begins."""
 
-PERMISSIONS_OF: Mapping[Scope, frozenset[str]] = {
-    Scope.READ_MESSAGES: frozenset({"outbox.view_message", "outbox.view_failuregroup"}),
-    Scope.RETRY_MESSAGES: frozenset({"outbox.retry_message"}),
-    Scope.CLOSE_MESSAGES: frozenset({"outbox.resolve_message", "outbox.discard_message", "outbox.withdraw_message"}),
-    Scope.READ_PAYLOADS: frozenset({"outbox.view_payload"}),
-    Scope.READ_OPERATIONS: frozenset({"outbox.view_bulkoperation"}),
-    Scope.RUN_OPERATIONS: frozenset({"outbox.bulk_message"}),
-    Scope.READ_CONSUMERS: frozenset({"outbox.view_consumerstate"}),
-    Scope.PAUSE_CONSUMERS: frozenset({"outbox.pause_consumer"}),
+PERMISSIONS_OF: Mapping[TokenScope, frozenset[str]] = {
+    TokenScope.READ_MESSAGES: frozenset({"outbox.view_message", "outbox.view_failuregroup"}),
+    TokenScope.RETRY_MESSAGES: frozenset({"outbox.retry_message"}),
+    TokenScope.CLOSE_MESSAGES: frozenset(
+        {"outbox.resolve_message", "outbox.discard_message", "outbox.withdraw_message"}
+    ),
+    TokenScope.READ_PAYLOADS: frozenset({"outbox.view_payload"}),
+    TokenScope.READ_OPERATIONS: frozenset({"outbox.view_bulkoperation"}),
+    TokenScope.RUN_OPERATIONS: frozenset({"outbox.bulk_message"}),
+    TokenScope.READ_CONSUMERS: frozenset({"outbox.view_consumerstate"}),
+    TokenScope.PAUSE_CONSUMERS: frozenset({"outbox.pause_consumer"}),
 }
 """The permissions of its owner that a token with the scope may use, if the owner has them."""
 
@@ -90,7 +92,7 @@ class TokenHolder:
 
     def covers(self, perm: str) -> bool:
         """Tell whether a scope of the token covers the permission."""
-        known = (Scope(scope) for scope in self.token.scopes if scope in Scope.values)
+        known = (TokenScope(scope) for scope in self.token.scopes if scope in TokenScope.values)
         return any(perm in PERMISSIONS_OF[scope] for scope in known)
 
     @property
@@ -122,9 +124,9 @@ def make_token(
     name = text_checks.check_text(name, limit=TOKEN_NAME_LENGTH)
     if not name:
         raise NotAllowed(_("Give the token a name, by which the audit tells it from others."))
-    wanted = [scope.value for scope in Scope if scope in scopes]
+    wanted = [scope.value for scope in TokenScope if scope in scopes]
     if not wanted or set(scopes) - set(wanted):
-        raise NotAllowed(_("Say what the token is for: one or more of %(scopes)s.") % {"scopes": ", ".join(Scope)})
+        raise NotAllowed(_("Say what the token is for: one or more of %(scopes)s.") % {"scopes": ", ".join(TokenScope)})
     if not timedelta(0) < lasting <= conf().api_token_life:
         raise NotAllowed(
             _("A token is valid for at most %(days)d days (API_TOKEN_LIFE).") % {"days": conf().api_token_life.days}
