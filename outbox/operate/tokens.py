@@ -169,17 +169,17 @@ def revoke_token(token_id: int, *, actor: Actor, reason: str, origin: str = "") 
 
 
 def find_token(secret: str) -> ApiToken | None:
-    """Return the token with this secret, valid or not; None if there is none."""
+    """Return the token with this secret, valid or not, for ``find_owner``; None if there is none."""
     if SECRET.fullmatch(secret) is None:
         return None
-    return ApiToken.objects.filter(digest=digest_of(secret)).first()
+    return ApiToken.objects.with_time().filter(digest=digest_of(secret)).first()
 
 
 def find_owner(token: ApiToken) -> tuple[Owner | None, Invalid | None]:
-    """Return for whom a token acts, or why it gives nothing."""
+    """Return for whom a token that was found acts, or why it gives nothing."""
     if token.revoked_at is not None:
         return None, Invalid.REVOKED
-    if not ApiToken.objects.valid().filter(pk=token.pk).exists():
+    if not token.is_in_time:
         return None, Invalid.EXPIRED
     # A key of another kind than the table's is nobody's: the user model may have been changed since.
     try:

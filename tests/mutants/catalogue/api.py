@@ -10,12 +10,12 @@ MUTANTS = [
     mutant(
         "a revoked token gives nothing",
         Change("operate/tokens.py", "if token.revoked_at is not None:", "if False:"),
-        Change("models/api.py", "revoked_at__isnull=True, expires_at__gt=Now()", "expires_at__gt=Now()"),
+        Change("models/api.py", "IN_TIME, revoked_at__isnull=True", "IN_TIME"),
         red=[f"{TOKENS}test_a_token_that_is_over_gives_nothing_and_the_audit_has_who_tried"],
     ),
     mutant(
         "a token that is over gives nothing",
-        Change("models/api.py", ", expires_at__gt=Now()", ""),
+        Change("models/api.py", "Q(expires_at__gt=Now())", "Q(expires_at__isnull=False)"),
         red=[f"{TOKENS}test_a_token_that_is_over_gives_nothing_and_the_audit_has_who_tried"],
     ),
     mutant(

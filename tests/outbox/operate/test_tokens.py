@@ -21,8 +21,9 @@ def test_the_secret_is_given_once_and_kept_nowhere() -> None:
 
     token, secret = make_token(owner=ann, actor=ann, **GIVEN)
 
-    assert find_token(secret) == token
-    assert find_owner(token) == (ann, None)
+    found = find_token(secret)
+    assert found == token
+    assert find_owner(found) == (ann, None)
     assert (token.owner, token.made_by, token.prefix) == ("ann", "ann", secret[:10])
     row = {name: str(value) for name, value in ApiToken.objects.values().get().items()}
     entry = str(AuditEntry.objects.values().get())
