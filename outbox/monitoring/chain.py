@@ -16,6 +16,7 @@ from outbox.audit import Checked
 from outbox.models import Heartbeat
 from outbox.monitoring.finding import Finding, Level, What, in_words
 from outbox.monitoring.measurements import ChainMeasurements, Planned
+from outbox.monitoring.notes import HeartbeatNote
 from outbox.policy import ZERO
 
 HEARTBEAT = "audit"
@@ -74,11 +75,14 @@ def as_moment(noted: str) -> datetime | None:
     return parse_datetime(noted) if noted else None
 
 
-def measure_chain(noted: Mapping[str, Any]) -> ChainMeasurements:
-    """Return what is judged of what the chore has noted."""
-    check = ChainCheck.from_json(noted)
+def measure_chain(noted: HeartbeatNote) -> ChainMeasurements:
+    """Return what is judged of what the chore has noted, by the database's clock, which has noted it."""
+    check = ChainCheck.from_json(noted.data)
     ended = as_moment(check.ended_at)
-    ago = None if ended is None else max(timezone.now() - ended, ZERO)
+    if ended is None or noted.now is None:
+        return ChainMeasurements(check.whole_to, None, check.broken)
+    # With USE_TZ = False it was noted in local time.
+    ago = max(noted.now - (timezone.make_aware(ended) if timezone.is_naive(ended) else ended), ZERO)
     return ChainMeasurements(check.whole_to, ago, check.broken)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db.models.functions import Now
@@ -13,7 +13,7 @@ from outbox.maintenance import chain, pruning
 from outbox.models import AuditEntry, Heartbeat
 from outbox.monitoring.chain import ChainCheck, read_check
 from outbox.monitoring.finding import Level, What
-from outbox.monitoring.health import health
+from outbox.monitoring.health import health, measure
 from outbox.monitoring.metrics import exposition
 from tests.harness.clock import DAY, HOUR, MINUTE
 from tests.harness.desk import text_of, user
@@ -222,6 +222,17 @@ def test_a_check_that_is_not_called_is_told_as_any_other_chore_and_can_be_scrape
     assert (late.level, late.what) == (Level.WARNING, What.MAINTENANCE)
     assert re.search(r'outbox_maintenance_job_age_seconds{maintenance_job="audit"} 36\d\d', scraped)
     assert "outbox_audit_broken 0.0" in scraped
+
+
+def test_how_long_ago_it_was_is_told_by_the_database_s_clock(monkeypatch: pytest.MonkeyPatch):
+    append_actions(HOUR)
+    list(parts())
+    monkeypatch.setattr("django.utils.timezone.now", lambda: datetime.now(UTC) + 3 * DAY)
+
+    ago = measure().chain.checked_ago
+
+    assert ago is not None
+    assert ago < MINUTE
 
 
 def test_a_break_can_be_scraped():
