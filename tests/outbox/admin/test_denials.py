@@ -240,10 +240,14 @@ def test_so_is_an_export(role: str) -> None:
     client, _user = somebody(role)
     wins.failed()
 
-    client.get(reverse("admin:outbox_message_export"), {"tab": "failed", "format": "csv"})
+    client.get(reverse("admin:outbox_message_export"), {"tab": "failed", "consumer": ISSUE, "format": "csv"})
 
-    assert [(entry.actor, entry.before) for entry in denied()] == [
-        ("ada.byron", {"act": "export", "why": "outbox.export_message"})
+    assert [(entry.actor, entry.subject, entry.before) for entry in denied()] == [
+        (
+            "ada.byron",
+            f"messages (tab: failed, consumer: {ISSUE}, format: csv)",
+            {"act": "export", "why": "outbox.export_message"},
+        )
     ]
 
 
