@@ -1,7 +1,7 @@
 """Who comes in: the token of a call, what it is for, how often it calls, and what it has brought.
 
-In this order, so that nobody learns more than they may: the token, its scope and its owner's permission, the number of
-calls, and only then the body. A session cookie is never looked at.
+In this order, so that nobody learns more than they may: the token, the number of its calls, its scope and its owner's
+permission, and only then the parameters and the body. A session cookie is never looked at.
 """
 
 import json
