@@ -53,7 +53,7 @@ def run_rescan() -> None:
 
 @shared_task(name=PRUNE_TASK, base=MaintenanceTask, ignore_result=True)
 def run_prune() -> None:
-    """Delete finished messages that are old enough; celery-beat calls this every minute."""
+    """Delete finished messages that are old enough; celery-beat calls this every ten seconds."""
     with sessions.in_known_state():
         pruning.prune()
 

@@ -127,7 +127,7 @@ class DeskAdmin(ReadOnlyAdmin):
             raise Http404
         by: dict[str, Any] = {"actor": request.user, "origin": origin_of(request)}
         try:
-            check_export(list_name, **by)
+            check_export(list_name, {**what, "format": form}, **by)
         except OperatorError as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(back)

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import connections
 from django.utils.translation import gettext as _
 
-from outbox import registry
 from outbox.admin.forms import lacks_permission
 from outbox.admin.tones import Tone
-from outbox.conf import conf
 from outbox.errors import NotRehearsable
 from outbox.models import Message
 from outbox.operate import Person
 from outbox.operate.actions import Action
 from outbox.operate.patch import NO_PATCH, Patch
 from outbox.rehearsal import noted
+from outbox.rehearsal.possible import why_impossible
 from outbox.rehearsal.results import Group, Outcome
 
 REHEARSE = Action.REHEARSE.value
@@ -34,16 +32,9 @@ class Line:
     ids: Sequence[int] = ()
 
 
-def is_promised(consumer: str) -> bool:
-    """Tell whether the consumer's author has promised that its messages can be rehearsed."""
-    entry = registry.get(consumer)
-    return entry is not None and entry.rehearsable
-
-
 def refusal(user: Person) -> str:
     """Return why this person cannot rehearse here, in words; empty if they can."""
-    is_possible = connections[conf().database].vendor == "postgresql"
-    return lacks_permission(Action.REHEARSE, user) or ("" if is_possible else _("A rehearsal needs PostgreSQL."))
+    return lacks_permission(Action.REHEARSE, user) or why_impossible()
 
 
 def rehearse_message(message: Message, *, actor: Person, origin: str, patch: Patch = NO_PATCH) -> Line:

@@ -12,6 +12,7 @@ from outbox.admin import formats
 from outbox.admin.tones import OF_ATTEMPT, Tone
 from outbox.models import Attempt, AuditEntry, BulkItem, Evidence, GroupState, HandledAs, Message, Resolution, Status
 from outbox.models.bulk import ItemResult
+from outbox.models.rehearsal import RehearsalStop
 from outbox.operate.actions import Action
 from outbox.operate.tokens import is_by_token
 from outbox.operate.wording import describe_entry as tell_act
@@ -201,7 +202,8 @@ def rehearsed_in_words(verdict: Mapping[str, Any]) -> str:
     if others := verdict.get("messages", 0) - verdict.get("success", 0):
         parts.append(_("%(count)d would not") % {"count": others})
     if ended := verdict.get("ended"):
-        parts.append(_("it ended early: %(why)s") % {"why": ended})
+        why = RehearsalStop(ended).label if ended in RehearsalStop.values else ended
+        parts.append(_("it ended early: %(why)s") % {"why": why})
     return ", ".join(parts)
 
 

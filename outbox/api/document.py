@@ -15,7 +15,7 @@ from outbox.api.answers import ProblemOut
 from outbox.api.door import BODY_LIMIT, Token
 from outbox.api.problems import MEDIA_TYPE, STATUS_OF, Code
 from outbox.api.service import ROUTERS, api
-from outbox.models import Scope
+from outbox.models import TokenScope
 
 ALWAYS = (
     HTTPStatus.UNAUTHORIZED,
@@ -73,7 +73,7 @@ def build_document(prefix: str) -> dict[str, Any]:
     """Return the document of an API whose addresses begin with ``prefix``."""
     with override("en"):
         document: dict[str, Any] = copy.deepcopy(dict(api.get_openapi_schema(path_prefix=prefix)))
-        scopes = "\n".join(f"- `{scope.value}`: {scope.label}" for scope in Scope)
+        scopes = "\n".join(f"- `{scope.value}`: {scope.label}" for scope in TokenScope)
     schema = ProblemOut.model_json_schema(ref_template=REF_TEMPLATE)
     schema["properties"]["code"]["enum"] = [code.value for code in Code]
     document["components"]["schemas"]["Problem"] = schema

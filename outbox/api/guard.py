@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -12,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from outbox.api.problems import Code, Problem
 from outbox.api.service import respond
+from outbox.monitoring.outside_transactions import in_no_transaction
 
 View = Callable[..., HttpResponse]
 
@@ -20,7 +20,7 @@ def guarded(view: View) -> View:
     """Return the view as the API has it. A token shows who calls, so there is no cookie that CSRF could misuse."""
 
     @csrf_exempt
-    @transaction.non_atomic_requests
+    @in_no_transaction
     @never_cache
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -1,6 +1,7 @@
 """Messages: the work queue, one message, and what is done to it. Every act is one of ``outbox.operate``."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from django.http import HttpRequest
@@ -10,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 from outbox import operate
 from outbox.admin.messages import listing
-from outbox.admin.messages.tabs import Scope, find_tab
+from outbox.admin.messages.tabs import FAILED, FoundGroup, find_group, find_tab, scope_of
 from outbox.admin.periods import span_of
 from outbox.api.answers import (
     AttemptOut,
@@ -22,10 +23,10 @@ from outbox.api.answers import (
     columns,
 )
 from outbox.api.door import Token, by
-from outbox.api.problems import Code, Problem, not_found
+from outbox.api.problems import Code, Problem, invalid, not_found
 from outbox.api.values import NO_NUL, Act, ConsumerName, Handle, Id, Retry
 from outbox.errors import Conflict
-from outbox.models import Attempt, Evidence, EvidenceKind, FailureGroup, HandledAs, Message
+from outbox.models import Attempt, Evidence, EvidenceKind, HandledAs, Message
 from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.suspects import may_have_acted
@@ -45,7 +46,7 @@ class Narrowed(Schema):
     tab: Tabs = Field("failed", description="The view of the queue; `failed`: what waits for a person.")
     consumer: ConsumerName = Field("", description="Of one consumer alone.")
     failure: Annotated[str, StringConstraints(max_length=64, pattern=NO_NUL)] = Field(
-        "", description="Of one failure group alone and what is merged into it, with its `consumer`."
+        "", description="Of one failure group alone and what is merged into it; in the tab `failed` alone."
     )
     within: Periods = Field("", description="How far back is looked; empty: to the beginning.")
     after: Annotated[str, StringConstraints(max_length=100, pattern=NO_NUL)] = Field(
@@ -62,9 +63,7 @@ def list_messages(request: HttpRequest, narrowed: Query[Narrowed]) -> dict[str, 
     tab = find_tab(narrowed.tab)
     if narrowed.after and not listing.is_cursor(tab, narrowed.after):
         raise Problem(Code.NOT_FOUND, _("No page of this tab begins there. Take “next” from the page before."))
-    failures = (narrowed.failure,) if narrowed.failure else ()
-    merged = FailureGroup.objects.with_members(narrowed.failure).values_list("pk", flat=True) if failures else ()
-    scope = Scope(narrowed.consumer, tuple(merged) or failures, within=span_of(narrowed.within))
+    scope = replace(scope_of(tab, narrowed.consumer, _group_of(narrowed)), within=span_of(narrowed.within))
     with without_jit():
         page = listing.read_page(tab, scope, after=narrowed.after)
     return {"messages": list(map(_brief, page.rows)), "next": page.older or None, "cut_short": page.cut_short}
@@ -154,6 +153,24 @@ def discard_message(request: HttpRequest, id: MessageId, body: Act) -> dict[str,
 def withdraw_message(request: HttpRequest, id: MessageId, body: Act) -> dict[str, Any]:
     """Take a message back that waits, before it is done."""
     return _brief(_of_message(id, lambda: operate.withdraw(id, **_said(body), **by(request))))
+
+
+def _group_of(narrowed: Narrowed) -> FoundGroup | None:
+    """Return the failure group that is asked for, or raise the ``Problem`` of one that is not there, or not here."""
+    if not narrowed.failure:
+        return None
+    if narrowed.tab != FAILED.slug:
+        raise _no_such_failure("Only the tab “failed” is narrowed down to a failure group")
+    group = find_group(narrowed.failure)
+    if group is None:
+        raise Problem(Code.NOT_FOUND, _("There is no such failure group, or no longer."))
+    if narrowed.consumer not in ("", group.root.consumer):
+        raise _no_such_failure(f"The failure group is of {group.root.consumer}")
+    return group
+
+
+def _no_such_failure(message: str) -> Problem:
+    return invalid([{"loc": ("query", "failure"), "msg": message}])
 
 
 def _said(body: Act) -> dict[str, Any]:

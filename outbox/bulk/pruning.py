@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from outbox.conf import conf
@@ -28,8 +28,9 @@ def prune(*, batches: int = 10) -> int:
 
 
 def _find_old() -> BulkOperation | None:
-    """Return an operation whose items can go, locked."""
-    drafts = Q(state=BulkState.DRAFT, created_at__lt=Now() - DRAFTS_KEPT)
+    """Return an operation whose items can go, locked. A preview that is being rehearsed stays until that is over."""
+    rehearsed = BulkRehearsal.objects.going_on().filter(operation=OuterRef("pk"))
+    drafts = Q(~Exists(rehearsed), state=BulkState.DRAFT, created_at__lt=Now() - DRAFTS_KEPT)
     ended = Q(state__in=ENDED, ended_at__lt=Now() - conf().keep_items)
     old = BulkOperation.objects.filter(drafts | ended, items_pruned_at__isnull=True).order_by("pk")
     return old.select_for_update(skip_locked=True, no_key=True).first()

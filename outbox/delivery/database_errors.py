@@ -64,6 +64,11 @@ def may_be_the_worlds(error: BaseException | None) -> bool:
     return code in DOWN or code.startswith(DOWN_CLASSES)
 
 
+def may_pass(error: BaseException | None) -> bool:
+    """Tell whether the same may go well in a moment: the database is away, or others were in the way."""
+    return isinstance(error, OperationalError | InterfaceError) or may_be_the_worlds(error)
+
+
 def judge(error: BaseException | None) -> Fault:
     """Return whose error it is. Outside a transaction only: a session that cannot do our work is closed."""
     connection: Any = connections[conf().database]
@@ -91,7 +96,7 @@ def once_back(call: Callable[[], T], *, within: timedelta | None = None) -> T:
             return call()
         except DRIVER_ERRORS as error:
             is_away = may_be_the_worlds(error)
-            if not (is_away or isinstance(error, OperationalError | InterfaceError)):
+            if not may_pass(error):
                 raise
             if monotonic() >= until:
                 raise

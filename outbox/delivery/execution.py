@@ -16,9 +16,10 @@ from outbox.delivery.process_state import ProcessState
 from outbox.delivery.savepoints import Savepoints
 from outbox.delivery.time_limits import TimeLimitReached
 from outbox.errors import Reject, Snooze, TransactionEnded, Unavailable
-from outbox.failures.fingerprint import Fingerprint, fingerprint, storable, text_of
+from outbox.failures.fingerprint import Fingerprint, fingerprint, text_of
 from outbox.failures.reasons import may_have_acted
 from outbox.models import Message
+from outbox.models.said import storable
 from outbox.models.sql.errors import is_conflict, sqlstate
 from outbox.policy import (
     ZERO,

@@ -23,8 +23,9 @@ from outbox.delivery import execution, settling, time_limits
 from outbox.delivery.execution import Report
 from outbox.delivery.time_limits import Call
 from outbox.failures import counting
-from outbox.failures.fingerprint import storable, without_error
+from outbox.failures.fingerprint import without_error
 from outbox.models import Message, Status
+from outbox.models.said import storable
 from outbox.models.sql import statements
 from outbox.policy import Reason, TimedOut, WorkerLost
 
@@ -74,10 +75,18 @@ def settle(call: Call, where: str) -> None:
         fences = [message.fence for message in mine.unfinished()]
         rows = statements.lock(fences, wait=PATIENCE, limit=PATIENCE)
         hung = [row for row in rows if row.fence in guilty]
+        _hand_over_exchanges(call.messages, hung)
         reports = _reports(call, hung, where)
         neighbours = [row for row in rows if row.fence not in guilty]
         settling.settle(call.consumer, [*reports, *execution.give_back(neighbours)])
     counting.count_failures({report.failure: 1 for report in reports if report.failure})
+
+
+def _hand_over_exchanges(called: Sequence[Message], hung: Sequence[Message]) -> None:
+    """Let the rows as they are read now have what the handler has recorded on the messages it was called for."""
+    recorded = {message.pk: message.exchanges for message in called}
+    for row in hung:
+        row.exchanges = list(recorded[row.pk] or ())
 
 
 def _reports(call: Call, hung: Sequence[Message], where: str) -> list[Report]:

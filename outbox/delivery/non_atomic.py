@@ -187,9 +187,9 @@ class Settlement:
             if not statements.succeed([message.fence]):
                 raise Superseded(f"message {message.pk} is no longer ours: attempt {message.attempts} was overtaken")
             yield
-            Exchange.objects.keep([message])
             refuse_silent_rollback(connection)
             self._refuse_lost_success()
+            Exchange.objects.keep([message])
             let_hooks_stand_alone(connection, hooks_before)
 
     def _refuse_lost_success(self) -> None:

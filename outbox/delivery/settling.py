@@ -15,8 +15,8 @@ from outbox.delivery import ends, sessions
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
-from outbox.failures.fingerprint import storable
 from outbox.models import Attempt, AttemptOutcome, Evidence, Exchange, Message
+from outbox.models.said import storable
 from outbox.models.sql import commit_guard, statements
 from outbox.policy import (
     Again,

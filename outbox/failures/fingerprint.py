@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outbox.failures.reasons import TITLES
+from outbox.models.said import storable
 from outbox.policy import Reason
 
 VERSION = 1
@@ -63,8 +64,8 @@ def fingerprint(consumer: str, error: BaseException) -> Fingerprint:
     ``response`` of an HTTP client with its ``status_code``; that then stands for the place.
     """
     exception = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    place = storable(_code(error) or _own_place(error))[:PLACE_LENGTH]
-    title = parameterised(text_of(error)[:SAMPLE_LENGTH])[:TITLE_LENGTH]
+    place = storable(_code(error) or _own_place(error), most=PLACE_LENGTH)
+    title = parameterised(text_of(error))[:TITLE_LENGTH]
     identity = "\0".join([str(VERSION), consumer, exception, place, title])
     digest = hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
     return Fingerprint(digest, consumer, exception, place, title)
@@ -77,9 +78,12 @@ def without_error(consumer: str, reason: Reason) -> Fingerprint:
 
 
 def text_of(error: BaseException) -> str:
-    """Return the text of ``error``, storable; somebody's broken ``__str__`` must not cost the neighbours their turn."""
+    """Return the beginning of the text of ``error``, storable, at most ``SAMPLE_LENGTH`` characters.
+
+    Somebody's broken ``__str__`` must not cost the neighbours their turn.
+    """
     try:
-        return storable(str(error))
+        return storable(str(error), most=SAMPLE_LENGTH)
     except Exception:
         # Whatever it raises: the attempt has failed already, and this is only its name.
         return "(its text cannot be read)"
@@ -89,11 +93,6 @@ def in_a_line(error: Exception) -> str:
     """Return the kind of error and the first line of what it says, which names no values of columns."""
     said = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {said}"[:LINE_LENGTH]
-
-
-def storable(text: str) -> str:
-    """Return ``text`` without what no database stores: NUL characters and lone surrogates are written out."""
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
 
 
 def parameterised(text: str) -> str:

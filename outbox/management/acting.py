@@ -99,6 +99,11 @@ def for_terminal(text: object) -> str:
     return write_out(" ".join(str(text).split()))
 
 
+def lines_for_terminal(text: object) -> str:
+    """Return the same with its lines kept."""
+    return write_out(str(text), but="\n")
+
+
 def origin_of_command() -> str:
     """Return from where a command is run, as the audit keeps it: the system's user and the host."""
     return f"command ({getpass.getuser()}@{socket.gethostname()})"

@@ -707,7 +707,7 @@ class Migration(migrations.Migration):
                 (
                     "group",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="counts", to="outbox.failuregroup"
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="counts", to="outbox.failuregroup"
                     ),
                 ),
             ],
@@ -778,7 +778,7 @@ class Migration(migrations.Migration):
                 (
                     "message",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
                     ),
                 ),
             ],
@@ -801,7 +801,7 @@ class Migration(migrations.Migration):
                 (
                     "group",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="hours", to="outbox.failuregroup"
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="hours", to="outbox.failuregroup"
                     ),
                 ),
             ],
@@ -894,7 +894,7 @@ class Migration(migrations.Migration):
                 (
                     "message",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
                     ),
                 ),
             ],
@@ -1070,7 +1070,7 @@ class Migration(migrations.Migration):
                 ('consumer', models.CharField(max_length=100, verbose_name='consumer')),
                 ('messages', models.PositiveIntegerField(default=0, verbose_name='messages')),
                 ('runs', models.BooleanField(default=False)),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='consumers', to='outbox.bulkoperation')),
+                ('operation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='consumers', to='outbox.bulkoperation')),
             ],
             options={
                 'default_permissions': (),
@@ -1162,6 +1162,16 @@ class Migration(migrations.Migration):
                 ),
                 ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
                 ("stopped_by", models.CharField(blank=True, default="", max_length=150, verbose_name="stopped by")),
+                (
+                    "stopped_because",
+                    models.CharField(
+                        blank=True,
+                        choices=[("operation", "The operation was started, or cancelled.")],
+                        default="",
+                        max_length=9,
+                        verbose_name="stopped because",
+                    ),
+                ),
                 ("error", models.TextField(blank=True, default="", verbose_name="error")),
                 ("consumers", models.JSONField(default=list, verbose_name="consumers")),
                 ("total", models.PositiveIntegerField(default=0, verbose_name="messages")),

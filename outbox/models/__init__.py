@@ -1,7 +1,7 @@
 """The tables of the outbox: the message table is the truth, everything else serves it."""
 
 from outbox.models.alert import Alert
-from outbox.models.api import ApiAnswer, ApiToken, Scope
+from outbox.models.api import ApiAnswer, ApiToken, TokenScope
 from outbox.models.attempt import Attempt, AttemptOutcome
 from outbox.models.audit import AuditEntry
 from outbox.models.bulk import BulkConsumer, BulkItem, BulkOperation
@@ -48,7 +48,7 @@ __all__ = [
     "Places",
     "Resolution",
     "SavedView",
-    "Scope",
     "Status",
+    "TokenScope",
     "TotalStat",
 ]

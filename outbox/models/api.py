@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, When
+from django.db.models import BooleanField, Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, When
 from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +22,11 @@ WINDOW = timedelta(minutes=1)
 """In how long the calls of the setting may be made."""
 
 
-class Scope(models.TextChoices):
+IN_TIME = Q(expires_at__gt=Now())
+"""A token that is not over."""
+
+
+class TokenScope(models.TextChoices):
     """What a token is for. It lets nobody do what its owner may not do."""
 
     READ_MESSAGES = "messages:read", _("read messages, attempts and failure groups")
@@ -40,7 +44,11 @@ class ApiTokenQuerySet(EngineQuerySet["ApiToken"]):
 
     def valid(self) -> Self:
         """Keep what is neither revoked nor over."""
-        return self.filter(revoked_at__isnull=True, expires_at__gt=Now())
+        return self.filter(IN_TIME, revoked_at__isnull=True)
+
+    def with_time(self) -> Self:
+        """Read with each whether it ``is_in_time``, by the database's clock."""
+        return self.annotate(is_in_time=ExpressionWrapper(IN_TIME, output_field=BooleanField()))
 
     def take_turn(self, token: "ApiToken", *, calls: int) -> bool:
         """Count a call, of which there may be so many a minute; False if the next may only be made later.
@@ -88,6 +96,9 @@ class ApiToken(models.Model):
     revoked_by = models.CharField(_("revoked by"), max_length=150, default="", blank=True)
     full_at = models.DateTimeField(null=True, blank=True, editable=False)
     """The end of the calls that were made, if they are thought of as made at an even pace."""
+
+    is_in_time: bool
+    """Whether it is not over; of those alone that were read ``with_time``."""
 
     objects = ApiTokenQuerySet.as_manager()
 

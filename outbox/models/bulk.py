@@ -215,7 +215,7 @@ class BulkConsumer(models.Model):
     """One consumer's share of an operation. Of a consumer only one operation runs at a time."""
 
     id = models.BigAutoField(primary_key=True)
-    operation = models.ForeignKey(BulkOperation, on_delete=models.CASCADE, related_name="consumers")
+    operation = models.ForeignKey(BulkOperation, on_delete=models.CASCADE, related_name="consumers", db_index=False)
     consumer = models.CharField(_("consumer"), max_length=NAME_LENGTH)
     messages = models.PositiveIntegerField(_("messages"), default=0)
     runs = models.BooleanField(default=False)

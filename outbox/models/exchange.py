@@ -63,7 +63,7 @@ class Exchange(models.Model):
     """One request of an attempt and the answer to it, as texts; empty where there was none."""
 
     id = models.BigAutoField(primary_key=True)
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, verbose_name=_("message"))
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, verbose_name=_("message"), db_index=False)
     number = models.PositiveIntegerField(_("attempt"))
     position = models.PositiveSmallIntegerField(_("position"))
     request = models.TextField(_("request"), default="", blank=True)

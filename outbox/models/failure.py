@@ -112,7 +112,7 @@ class FailureCount(models.Model):
     """A share of a group's count. Worker processes count in different slots, so that a storm makes no hot row."""
 
     id = models.BigAutoField(primary_key=True)
-    group = models.ForeignKey(FailureGroup, on_delete=models.CASCADE, related_name="counts")
+    group = models.ForeignKey(FailureGroup, on_delete=models.CASCADE, related_name="counts", db_index=False)
     slot = models.PositiveSmallIntegerField()
     count = models.BigIntegerField(default=0)
     last_at = models.DateTimeField()
@@ -139,7 +139,7 @@ class FailureHour(models.Model):
     """A share of what a group has failed in one hour, counted in slots as the group's count is."""
 
     id = models.BigAutoField(primary_key=True)
-    group = models.ForeignKey(FailureGroup, on_delete=models.CASCADE, related_name="hours")
+    group = models.ForeignKey(FailureGroup, on_delete=models.CASCADE, related_name="hours", db_index=False)
     hour = models.IntegerField()
     """Counted from 1970 on."""
     slot = models.PositiveSmallIntegerField()

@@ -16,7 +16,7 @@ class PayloadVersion(models.Model):
     """A payload that a message had until somebody edited it, and the idempotency key it was sent under."""
 
     id = models.BigAutoField(primary_key=True)
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, verbose_name=_("message"))
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, verbose_name=_("message"), db_index=False)
     revision = models.PositiveIntegerField(_("revision"))
     """The revision of the message that had it last; the edit made the next one."""
     payload = models.JSONField(_("payload"))

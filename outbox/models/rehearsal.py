@@ -21,6 +21,12 @@ class RehearsalState(models.TextChoices):
     FAILED = "failed", _("could not be rehearsed")
 
 
+class RehearsalStop(models.TextChoices):
+    """Why a rehearsal was stopped, if nobody has stopped it."""
+
+    OPERATION = "operation", _("The operation was started, or cancelled.")
+
+
 GOING_ON = (RehearsalState.WAITING, RehearsalState.RUNNING)
 """States in which workers go on with a rehearsal. Of an operation only one does at a time."""
 
@@ -44,8 +50,12 @@ class BulkRehearsal(models.Model):
     started_at = models.DateTimeField(_("started"), db_default=Now())
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     stopped_by = models.CharField(_("stopped by"), max_length=150, default="", blank=True)
+    stopped_because = models.CharField(
+        _("stopped because"), max_length=9, choices=RehearsalStop, default="", blank=True
+    )
+    """Why it was stopped, if nobody has stopped it."""
     error = models.TextField(_("error"), default="", blank=True)
-    """Why it could not be rehearsed, or why it was stopped if nobody has stopped it."""
+    """Why it could not be rehearsed."""
 
     consumers = models.JSONField(_("consumers"), default=list)
     """Those of the set that can be rehearsed, in turn."""

@@ -1,4 +1,4 @@
-"""What handlers hand over of their talk with other systems, as bounded texts that any database stores."""
+"""What foreign code says, as bounded texts that any database stores."""
 
 import json
 
@@ -6,6 +6,8 @@ EXCHANGES_KEPT = 10
 """Exchanges of one attempt that are kept: the first."""
 LENGTH = 4_000
 """Characters of a request, and of an answer, that are kept."""
+BYTES_OF_CHARACTER = 4
+"""Bytes of a character in UTF-8 at most."""
 
 
 def as_text(said: object) -> str:
@@ -14,11 +16,19 @@ def as_text(said: object) -> str:
     The call was made by now: nothing about writing it down may make it fail.
     """
     try:
-        text = _text_of(said)
+        text = storable(_text_of(said), most=LENGTH + 1)
     except Exception:  # it has a ``__str__`` or keys of somebody's own
         return "(it cannot be written as text)"
-    text = text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= LENGTH else f"{text[: LENGTH - 1]}…"
+
+
+def storable(text: str, *, most: int | None = None) -> str:
+    """Return ``text`` without what no database stores: NUL characters and lone surrogates are written out.
+
+    ``most`` is how many characters of it are kept; one that is longer is cut before it is looked at.
+    """
+    cut = text[:most]
+    return cut.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:most]
 
 
 def _text_of(said: object) -> str:
@@ -28,6 +38,6 @@ def _text_of(said: object) -> str:
         case str():
             return said
         case bytes():
-            return said.decode(errors="replace")
+            return said[: BYTES_OF_CHARACTER * (LENGTH + 1)].decode(errors="replace")
         case _:
             return json.dumps(said, ensure_ascii=False, default=str)

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from outbox.audit import Checked
 from outbox.models import Heartbeat
 from outbox.monitoring.finding import Finding, Level, What, in_words
-from outbox.monitoring.measurements import ChainMeasurements
+from outbox.monitoring.measurements import ChainMeasurements, Planned
+from outbox.monitoring.notes import HeartbeatNote
 from outbox.policy import ZERO
 
 HEARTBEAT = "audit"
@@ -74,29 +75,30 @@ def as_moment(noted: str) -> datetime | None:
     return parse_datetime(noted) if noted else None
 
 
-def measure_chain(noted: Mapping[str, Any]) -> ChainMeasurements:
-    """Return what is judged of what the chore has noted."""
-    check = ChainCheck.from_json(noted)
+def measure_chain(noted: HeartbeatNote) -> ChainMeasurements:
+    """Return what is judged of what the chore has noted, by the database's clock, which has noted it."""
+    check = ChainCheck.from_json(noted.data)
     ended = as_moment(check.ended_at)
-    ago = None if ended is None else max(timezone.now() - ended, ZERO)
+    if ended is None or noted.now is None:
+        return ChainMeasurements(check.whole_to, None, check.broken)
+    # With USE_TZ = False it was noted in local time.
+    ago = max(noted.now - (timezone.make_aware(ended) if timezone.is_naive(ended) else ended), ZERO)
     return ChainMeasurements(check.whole_to, ago, check.broken)
 
 
-def judge_chain(
-    chain: ChainMeasurements, *, known_for: timedelta, later: timedelta, switched_off: str
-) -> Iterator[Finding]:
+def judge_chain(chain: ChainMeasurements, *, known_for: timedelta, plan: Planned) -> Iterator[Finding]:
     """Tell where the chain breaks, up to which entry it is whole, and when nobody has looked for long.
 
-    ``switched_off`` is the sentence that a person has switched the check off; ``later`` how much later it is called.
+    That a person has switched the check off is a finding about the chore, and is not told twice.
     """
     age = known_for if chain.checked_ago is None else chain.checked_ago
     words = {"id": chain.broken or chain.whole_to, "age": in_words(age), "limit": in_words(UNCHECKED)}
     seconds = (age.total_seconds(), UNCHECKED.total_seconds())
     if chain.broken:
         yield Finding(Level.CRITICAL, What.AUDIT, break_in_words(chain.broken), "", chain.broken)
-    if switched_off:
-        yield Finding(Level.WARNING, What.AUDIT, switched_off, "check", *seconds)
-    elif age > UNCHECKED + later:
+    if plan.switched_off:
+        return
+    if age > UNCHECKED + plan.later:
         text = _(
             "The audit's chain was last checked %(age)s ago, limit %(limit)s: look at the entry “outbox: check of the "
             "audit” in celery-beat and at the control worker's log."

@@ -392,9 +392,7 @@ def _held_key(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]
 
 
 def _chain(measurements: Measurements) -> Iterator[Finding]:
-    plan = measurements.plan("audit")
-    off = switched_off_sentence("audit", plan) if plan.switched_off else ""
-    yield from judge_chain(measurements.chain, known_for=measurements.known_for, later=plan.later, switched_off=off)
+    yield from judge_chain(measurements.chain, known_for=measurements.known_for, plan=measurements.plan("audit"))
 
 
 def _double_issues(measurements: Measurements) -> Iterator[Finding]:

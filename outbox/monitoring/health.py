@@ -29,14 +29,14 @@ from outbox.monitoring.chain import HEARTBEAT as AUDIT
 from outbox.monitoring.chain import measure_chain
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
 from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, HeldKey, Measurements, Session
-from outbox.monitoring.notes import Notes, read_heartbeats, read_notes
+from outbox.monitoring.notes import HeartbeatNote, Notes, read_heartbeats, read_notes
 from outbox.monitoring.planned import read_plans
 from outbox.policy import ZERO
 
 RESCAN = "rescan"
 COVER = "rescan by a worker"
 """The turns at a rescan that workers take when nobody else has done it."""
-MAINTENANCE_JOBS = ("prune", "rollup", "alerts")
+MAINTENANCE_JOBS = ("prune", "rollup", "alerts", AUDIT)
 """The chores whose heartbeat is watched beside the rescan's."""
 
 SESSIONS = """
@@ -93,7 +93,7 @@ def unready() -> list[str]:
     if names := _unapplied():
         return [_("Migrations are not applied: %(names)s.") % {"names": ", ".join(names)}]
     noted = read_heartbeats([RESCAN]).heartbeats.get(RESCAN)
-    age, plan = noted[0] if noted else None, read_plans(with_who=True)[RESCAN]
+    age, plan = noted.age if noted else None, read_plans(with_who=True)[RESCAN]
     limit = conf().rescan_limit + plan.later
     if plan.switched_off and (age is None or age > limit):
         return [switched_off_sentence(RESCAN, plan)]
@@ -142,8 +142,8 @@ def read() -> Reading:
     with transaction.atomic(using=conf().database, savepoint=False):
         sessions = _look_at_sessions() if sessions_seen else Sessions(None, 0)
         backlogs = measure_backlogs([entry.name for entry in registry.all_consumers()], cap=CAP, fresh=BURST)
-    notes = read_notes([RESCAN, COVER, AUDIT, *MAINTENANCE_JOBS], ended_within=BURST)
-    heartbeats = {name: _Heartbeat(*note) for name, note in notes.heartbeats.items()}
+    notes = read_notes([RESCAN, COVER, *MAINTENANCE_JOBS], ended_within=BURST)
+    heartbeats = notes.heartbeats
     rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)
     limit = conf().rescan_limit + plans[RESCAN].later
     covered = heartbeats.get(COVER, NEVER).age
@@ -170,7 +170,7 @@ def read() -> Reading:
         protected=heartbeats.get("prune", NEVER).data.get("protected", 0),
         exhausted=sum(consumer.exhausted for consumer in consumers),
         double_issues=tuple(notes.double_issues),
-        chain=measure_chain(heartbeats.get(AUDIT, NEVER).data),
+        chain=measure_chain(heartbeats.get(AUDIT, NEVER)),
         sessions_seen=sessions_seen,
         snapshot=sessions.oldest,
         idle=sessions.idle,
@@ -178,13 +178,7 @@ def read() -> Reading:
     return Reading(measurements, states, [group for backlog in backlogs.values() for group in backlog.groups])
 
 
-class _Heartbeat(NamedTuple):
-    age: timedelta | None
-    known_for: timedelta
-    data: Mapping[str, Any]
-
-
-NEVER = _Heartbeat(None, ZERO, {})
+NEVER = HeartbeatNote()
 
 
 def _ago(moment: Combinable) -> Combinable:

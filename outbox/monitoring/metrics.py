@@ -22,7 +22,7 @@ from outbox.models import AttemptOutcome, TotalStat
 from outbox.models.stats import BOUNDS
 from outbox.monitoring.findings import Finding, Level
 from outbox.monitoring.health import health
-from outbox.monitoring.measurements import ConsumerMeasurements, Measurements
+from outbox.monitoring.measurements import ChainMeasurements, ConsumerMeasurements, Measurements
 
 ATTEMPTS = {"success": "successes", **{outcome: outcome for outcome in AttemptOutcome.values}}
 """The outcome of an attempt as a label, and the column that counts it."""
@@ -84,6 +84,7 @@ def _engine(measurements: Measurements) -> Iterator[Metric]:
         "Messages issued by hand and by the machine as well, which nobody has acknowledged.",
         len(measurements.double_issues),
     )
+    yield from _audit(measurements.chain)
     if measurements.sessions_seen:
         held = measurements.snapshot
         yield GaugeMetricFamily(
@@ -101,6 +102,15 @@ def _engine(measurements: Measurements) -> Iterator[Metric]:
             "Sessions that are idle in a transaction for too long.",
             measurements.idle,
         )
+
+
+def _audit(chain: ChainMeasurements) -> Iterator[Metric]:
+    yield GaugeMetricFamily("outbox_audit_broken", "1 while the chain of the audit breaks.", int(bool(chain.broken)))
+    yield GaugeMetricFamily(
+        "outbox_audit_checked_age_seconds",
+        "Seconds since a check of the audit's chain has ended.",
+        inf if chain.checked_ago is None else chain.checked_ago.total_seconds(),
+    )
 
 
 def _consumer_metrics(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:

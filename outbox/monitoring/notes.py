@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F, Sum, Value
 from django.db.models.functions import JSONObject, Now
@@ -22,14 +22,23 @@ FAILED = ("failed", "rejected", "lost")
 """The counters of attempts that failed; what was not ready or found the world down has not."""
 
 
+class HeartbeatNote(NamedTuple):
+    """What a chore has noted, by the database's clock: its age, since when it is known, its data, and ``now``."""
+
+    age: timedelta | None = None
+    known_for: timedelta = ZERO
+    data: Mapping[str, Any] = {}
+    now: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The notes, by name of the chore or of the consumer; ``heartbeats`` are age, known for, and data.
+    """The notes, by name of the chore or of the consumer.
 
     ``double_issues`` are those that nobody has acknowledged, by the id of their message.
     """
 
-    heartbeats: dict[str, tuple[timedelta | None, timedelta, Mapping[str, Any]]] = field(default_factory=dict)
+    heartbeats: dict[str, HeartbeatNote] = field(default_factory=dict)
     places: dict[str, dict[str, Any]] = field(default_factory=dict)
     ended: dict[str, dict[str, Any]] = field(default_factory=dict)
     double_issues: list[DoubleIssue] = field(default_factory=list)
@@ -88,12 +97,12 @@ def _noted(rows: Any, kind: str, name: str, facts: JSONObject) -> Any:
     return noted.values_list("of_kind", "named", "facts")
 
 
-def _heartbeat(facts: Mapping[str, Any]) -> tuple[timedelta | None, timedelta, Mapping[str, Any]]:
-    """Return age, known for, and data. What lies in the future was written before the clock was set back."""
+def _heartbeat(facts: Mapping[str, Any]) -> HeartbeatNote:
+    """Return what a chore has noted. What lies in the future was written before the clock was set back."""
     now, data = _as_moment(facts["now"]), facts["data"]
     age = now - _as_moment(facts["at"])
     noted = json.loads(data) if isinstance(data, str) else data
-    return None if age < -FUTURE else age, now - _as_moment(facts["since"]), noted
+    return HeartbeatNote(None if age < -FUTURE else age, now - _as_moment(facts["since"]), noted, now)
 
 
 def _as_moment(text: str) -> datetime:

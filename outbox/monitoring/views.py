@@ -6,7 +6,7 @@ none is set they are for callers on this machine; a request that a proxy has for
 
 from ipaddress import ip_address
 
-from django.db import Error, transaction
+from django.db import Error
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
@@ -19,12 +19,13 @@ from outbox.conf import conf
 from outbox.models.sql.errors import advise_to_migrate, is_not_migrated
 from outbox.monitoring.health import unready
 from outbox.monitoring.metrics import exposition
+from outbox.monitoring.outside_transactions import in_no_transaction
 
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 
 @csrf_exempt  # so that a POST is answered 405, and not asked for a CSRF token
-@transaction.non_atomic_requests
+@in_no_transaction
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # Django's signature
@@ -33,7 +34,7 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # Django's s
 
 
 @csrf_exempt  # so that a POST is answered 405, and not asked for a CSRF token
-@transaction.non_atomic_requests
+@in_no_transaction
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
@@ -53,7 +54,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 @csrf_exempt  # so that a POST is answered 405, and not asked for a CSRF token
-@transaction.non_atomic_requests
+@in_no_transaction
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:

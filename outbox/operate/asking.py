@@ -18,6 +18,7 @@ from outbox import options
 from outbox.conf import conf
 from outbox.errors import NotAllowed
 from outbox.models import Message
+from outbox.models.said import storable
 from outbox.operate.actions import Action
 from outbox.operate.denials import noted_if_refused
 from outbox.operate.message_row import consumer_of, read_seen
@@ -152,4 +153,4 @@ def _answer(message: Message, future: "Future[object]", until: float) -> Answer:
 
 def _cut(text: str) -> str:
     """Return a text of the project's code as the audit can keep it."""
-    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode().strip()[:SAID_LENGTH]
+    return storable(text.strip(), most=SAID_LENGTH)

@@ -66,13 +66,18 @@ def issued_by(message_id: int) -> Evidence | None:
 def refuse_second_issue(message_id: int) -> None:
     """Raise ``NotAllowed`` if the promise was kept outside the system: the machine would keep it once more."""
     if proof := issued_by(message_id):
-        raise NotAllowed(
-            _(
-                "It was issued already, by “%(evidence)s” (%(actor)s, %(at)s). A retry may issue it a second time. "
-                "Confirm that you know of it."
-            )
-            % {"evidence": proof.text or "…", "actor": proof.actor, "at": format_datetime(proof.at)}
+        raise issued_already(proof)
+
+
+def issued_already(proof: Evidence) -> NotAllowed:
+    """Return the refusal of a retry of what evidence says was issued, to raise."""
+    return NotAllowed(
+        _(
+            "It was issued already, by “%(evidence)s” (%(actor)s, %(at)s). A retry may issue it a second time. "
+            "Confirm that you know of it."
         )
+        % {"evidence": proof.text or "…", "actor": proof.actor, "at": format_datetime(proof.at)}
+    )
 
 
 def _other_proved_by(message: Message, text: str, kind: EvidenceKind, outcome: HandledAs) -> Evidence | None:

@@ -10,9 +10,14 @@ from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
 
 
-@noted_if_refused(Action.EXPORT, name="{}".format)
-def check_export(_list_name: str, *, actor: Actor, origin: str = "") -> None:
-    """Raise ``NotAllowed`` without the permission to export this list."""
+def check_export(list_name: str, what: Mapping[str, str], *, actor: Actor, origin: str = "") -> None:
+    """Raise ``NotAllowed`` without the permission to export this list; ``what`` of it was asked for is noted."""
+    asked_for = ", ".join(f"{name}: {value}" for name, value in what.items() if value)
+    _check(f"{list_name} ({asked_for})" if asked_for else list_name, actor=actor, origin=origin)
+
+
+@noted_if_refused(Action.EXPORT, name=str)
+def _check(_subject: str, *, actor: Actor, origin: str) -> None:
     OperatorAction(Action.EXPORT, actor, "", origin).check()
 
 

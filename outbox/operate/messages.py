@@ -21,9 +21,10 @@ from outbox.operate.denials import noted_if_refused
 from outbox.operate.evidence import (
     check_evidence,
     draft_evidence,
+    issued_already,
+    issued_by,
     keep_evidence,
     latest_evidence,
-    refuse_second_issue,
 )
 from outbox.operate.hooks import hook_of
 from outbox.operate.message_row import (
@@ -54,20 +55,21 @@ def retry(
     """Failed → pending: a fresh set of tries and a fresh deadline, the same idempotency key, due now.
 
     Only what the machine has given up on can be retried; a message that is under way would otherwise run twice. Where
-    the other side may have acted, that is refused without ``asked_other_side``: the actor has asked it, and it has not.
-    Where evidence says that it was issued, it is refused without ``despite_evidence``: the actor knows of it, and that
-    it may be issued a second time.
+    evidence says that it was issued, that is refused without ``despite_evidence``: the actor knows of it, and that it
+    may be issued a second time. Where there is none and the other side may have acted, it is refused without
+    ``asked_other_side``: the actor has asked it, and it has not. Neither word stands for the other.
     """
     action = OperatorAction(Action.RETRY, actor, reason, origin)
     action.check()
     message = read_seen(message_id, revision)
     consumer = consumer_of(message)
-    if not despite_evidence:
-        refuse_second_issue(message.pk)
-        if not asked_other_side and message.exhausted_at is not None and may_have_acted(message):
-            raise NotAllowed(
-                _("The other side may have acted. Ask it; if it has not, say so with the retry (asked_other_side).")
-            )
+    if proof := issued_by(message.pk):
+        if not despite_evidence:
+            raise issued_already(proof)
+    elif not asked_other_side and message.exhausted_at is not None and may_have_acted(message):
+        raise NotAllowed(
+            _("The other side may have acted. Ask it; if it has not, say so with the retry (asked_other_side).")
+        )
     return change_message(
         message,
         action,

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from outbox import audit
 from outbox.conf import conf
-from outbox.errors import Conflict, NotAllowed
+from outbox.errors import Conflict, NotAllowed, PermissionMissing
 from outbox.models import SavedView
 from outbox.models.saved_view import NAME_OF_VIEW_LENGTH, QUERY_LENGTH
 from outbox.operate import text_checks
@@ -100,9 +100,10 @@ def _read_seen(view_id: int, action: OperatorAction) -> SavedView:
     if view is None or not (view.is_shared or may_change_view(view, action.actor)):
         raise Conflict(_("This view is no longer there."))
     if not may_change_view(view, action.actor):
-        raise NotAllowed(
+        raise PermissionMissing(
             _("It is %(owner)s who shares this view. To change it takes the permission “%(permission)s”.")
-            % {"owner": view.owner, "permission": TEND}
+            % {"owner": view.owner, "permission": TEND},
+            permission=TEND,
         )
     return view
 

@@ -18,14 +18,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from outbox.audit import acts_about, append
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
-from outbox.models import ApiToken, Scope
+from outbox.models import ApiToken, TokenScope
 from outbox.models.api import PREFIX_LENGTH, TOKEN_NAME_LENGTH
 from outbox.operate import text_checks
 from outbox.operate.actions import API_REFUSED, Action
-from outbox.operate.denials import noted_if_refused
+from outbox.operate.denials import append_refusal, noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction, snapshot
 from outbox.operate.wording import format_datetime
 
@@ -39,15 +38,17 @@ ORIGIN_LENGTH = 100
 BY_TOKEN = "API token “"  # noqa: S105  # no secret
 """How the origin of what a program has done begins."""
 
-PERMISSIONS_OF: Mapping[Scope, frozenset[str]] = {
-    Scope.READ_MESSAGES: frozenset({"outbox.view_message", "outbox.view_failuregroup"}),
-    Scope.RETRY_MESSAGES: frozenset({"outbox.retry_message"}),
-    Scope.CLOSE_MESSAGES: frozenset({"outbox.resolve_message", "outbox.discard_message", "outbox.withdraw_message"}),
-    Scope.READ_PAYLOADS: frozenset({"outbox.view_payload"}),
-    Scope.READ_OPERATIONS: frozenset({"outbox.view_bulkoperation"}),
-    Scope.RUN_OPERATIONS: frozenset({"outbox.bulk_message"}),
-    Scope.READ_CONSUMERS: frozenset({"outbox.view_consumerstate"}),
-    Scope.PAUSE_CONSUMERS: frozenset({"outbox.pause_consumer"}),
+PERMISSIONS_OF: Mapping[TokenScope, frozenset[str]] = {
+    TokenScope.READ_MESSAGES: frozenset({"outbox.view_message", "outbox.view_failuregroup"}),
+    TokenScope.RETRY_MESSAGES: frozenset({"outbox.retry_message"}),
+    TokenScope.CLOSE_MESSAGES: frozenset(
+        {"outbox.resolve_message", "outbox.discard_message", "outbox.withdraw_message"}
+    ),
+    TokenScope.READ_PAYLOADS: frozenset({"outbox.view_payload"}),
+    TokenScope.READ_OPERATIONS: frozenset({"outbox.view_bulkoperation"}),
+    TokenScope.RUN_OPERATIONS: frozenset({"outbox.bulk_message"}),
+    TokenScope.READ_CONSUMERS: frozenset({"outbox.view_consumerstate"}),
+    TokenScope.PAUSE_CONSUMERS: frozenset({"outbox.pause_consumer"}),
 }
 """The permissions of its owner that a token with the scope may use, if the owner has them."""
 
@@ -91,7 +92,7 @@ class TokenHolder:
 
     def covers(self, perm: str) -> bool:
         """Tell whether a scope of the token covers the permission."""
-        known = (Scope(scope) for scope in self.token.scopes if scope in Scope.values)
+        known = (TokenScope(scope) for scope in self.token.scopes if scope in TokenScope.values)
         return any(perm in PERMISSIONS_OF[scope] for scope in known)
 
     @property
@@ -123,9 +124,9 @@ def make_token(
     name = text_checks.check_text(name, limit=TOKEN_NAME_LENGTH)
     if not name:
         raise NotAllowed(_("Give the token a name, by which the audit tells it from others."))
-    wanted = [scope.value for scope in Scope if scope in scopes]
+    wanted = [scope.value for scope in TokenScope if scope in scopes]
     if not wanted or set(scopes) - set(wanted):
-        raise NotAllowed(_("Say what the token is for: one or more of %(scopes)s.") % {"scopes": ", ".join(Scope)})
+        raise NotAllowed(_("Say what the token is for: one or more of %(scopes)s.") % {"scopes": ", ".join(TokenScope)})
     if not timedelta(0) < lasting <= conf().api_token_life:
         raise NotAllowed(
             _("A token is valid for at most %(days)d days (API_TOKEN_LIFE).") % {"days": conf().api_token_life.days}
@@ -168,17 +169,17 @@ def revoke_token(token_id: int, *, actor: Actor, reason: str, origin: str = "") 
 
 
 def find_token(secret: str) -> ApiToken | None:
-    """Return the token with this secret, valid or not; None if there is none."""
+    """Return the token with this secret, valid or not, for ``find_owner``; None if there is none."""
     if SECRET.fullmatch(secret) is None:
         return None
-    return ApiToken.objects.filter(digest=digest_of(secret)).first()
+    return ApiToken.objects.with_time().filter(digest=digest_of(secret)).first()
 
 
 def find_owner(token: ApiToken) -> tuple[Owner | None, Invalid | None]:
-    """Return for whom a token acts, or why it gives nothing."""
+    """Return for whom a token that was found acts, or why it gives nothing."""
     if token.revoked_at is not None:
         return None, Invalid.REVOKED
-    if not ApiToken.objects.valid().filter(pk=token.pk).exists():
+    if not token.is_in_time:
         return None, Invalid.EXPIRED
     # A key of another kind than the table's is nobody's: the user model may have been changed since.
     try:
@@ -200,25 +201,22 @@ def is_by_token(origin: str) -> bool:
     return origin.startswith(BY_TOKEN)
 
 
-def note_refusal(token: ApiToken, *, address: str, call: str, path: str, code: str, detail: str) -> None:
+def note_refusal(token: ApiToken, *, address: str, call: str, path: str, code: str, lacks: str = "") -> None:
     """Note in the audit that a call was refused, at most once in ``REFUSED_AGAIN`` for token, call and code.
 
-    Each entry waits for others who append, and a program that is refused asks again and again.
+    ``lacks`` is the permission or the scope that it takes. Each entry waits for others who append, and a program that
+    is refused asks again and again.
     """
-    subject = f"{token}: {call}: {code}"
-    if acts_about(subject, API_REFUSED).filter(at__gt=Now() - REFUSED_AGAIN).exists():
-        return
-    with transaction.atomic(using=conf().database):
-        append(
-            actor=token.owner,
-            origin=origin_of_token(token, address),
-            action=API_REFUSED,
-            subject=subject,
-            message_id=None,
-            before={},
-            after={"path": path[:200]},
-            reason=detail[: text_checks.REASON_LENGTH],
-        )
+    append_refusal(
+        token.owner,
+        API_REFUSED,
+        f"{token}: {call}: {code}",
+        before={},
+        after={"path": path[:200]},
+        reason=lacks,
+        origin=origin_of_token(token, address),
+        once_in=REFUSED_AGAIN,
+    )
 
 
 def digest_of(text: str) -> str:

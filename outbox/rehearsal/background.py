@@ -19,9 +19,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from outbox.conf import conf
+from outbox.delivery import database_errors
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal
 from outbox.models.bulk import ACTIVE, ENDED, BulkItemQuerySet
-from outbox.models.rehearsal import BulkRehearsalQuerySet, RehearsalState
+from outbox.models.rehearsal import BulkRehearsalQuerySet, RehearsalState, RehearsalStop
 from outbox.monitoring.planned import read_plans
 from outbox.operate.patch import Patch
 from outbox.rehearsal import code, run, whole_sets
@@ -35,8 +36,6 @@ SAVE_EVERY = 0.5
 """Seconds between two notes of how far it has come, at most two more while one message is called."""
 OVERDUE = timedelta(seconds=5)
 """How long nobody has gone on with a rehearsal when workers do that beside their tasks."""
-STARTED = "the operation was started, or cancelled"
-"""Why a rehearsal was stopped, if nobody has stopped it."""
 SPAN = 20_000
 """Messages that are asked for at once: one process calls so many, and its start is not felt."""
 
@@ -93,13 +92,14 @@ def play(rehearsal: BulkRehearsal) -> None:
         at_work.end(RehearsalState.DONE)
     except _NoLongerOurs:
         log.info("the rehearsal of %s is no longer this worker's", rehearsal.operation)
-    except Error:
-        # The database is away. The lease lapses, and whoever comes then goes on.
-        log.exception("the rehearsal of %s was broken off", rehearsal.operation)
     except Exception as error:
-        # Whatever it is, it would be the same the next time, and others wait for their turn.
+        if database_errors.may_pass(error):
+            # The lease lapses, and whoever comes then goes on.
+            log.exception("the rehearsal of %s was broken off", rehearsal.operation)
+            return
+        # Whatever else it is, it would be the same the next time, and others wait for their turn.
         log.exception("%s could not be rehearsed", rehearsal.operation)
-        at_work.end(RehearsalState.FAILED, f"{type(error).__name__}: {error}")
+        at_work.fail(f"{type(error).__name__}: {error}")
 
 
 def _play_consumer(at_work: "_AtWork", name: str) -> None:
@@ -165,16 +165,23 @@ class _AtWork:
         if monotonic() - self._noted_at >= SAVE_EVERY:
             self._save()
 
-    def end(self, state: RehearsalState, error: str = "") -> None:
+    def end(self, state: RehearsalState) -> None:
         """Note the end, if the rehearsal is still this worker's."""
         with suppress(_NoLongerOurs):
             self._save()
-            self._end(state, error)
+            self._end(state)
 
-    def _end(self, state: RehearsalState, error: str) -> None:
+    def fail(self, error: str) -> None:
+        """Note that it could not be rehearsed, and why, also where what was found since the last note is why."""
+        with suppress(_NoLongerOurs):
+            with suppress(Error):
+                self._save()
+            self._end(RehearsalState.FAILED, error=error)
+
+    def _end(self, state: RehearsalState, *, error: str = "", because: RehearsalStop | None = None) -> None:
         with transaction.atomic(using=conf().database):
             if self._ours().select_for_update(no_key=True).exists():
-                whole_sets.end(self.rehearsal, state, error=error)
+                whole_sets.end(self.rehearsal, state, error=error, because=because)
 
     def _ours(self) -> BulkRehearsalQuerySet:
         """Return the rehearsal, unless somebody has stopped it or another worker has taken it."""
@@ -190,5 +197,5 @@ class _AtWork:
         if not self._ours().update(seen_at=Now(), **{name: getattr(rehearsal, name) for name in columns}):
             raise _NoLongerOurs
         if BulkOperation.objects.filter(pk=rehearsal.operation_id, state__in=[*ACTIVE, *ENDED]).exists():
-            self._end(RehearsalState.STOPPED, STARTED)
+            self._end(RehearsalState.STOPPED, because=RehearsalStop.OPERATION)
             raise _NoLongerOurs

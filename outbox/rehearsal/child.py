@@ -32,9 +32,10 @@ def _answer(question: dict[str, Any], tell: Callable[..., None]) -> None:
     from outbox import registry
     from outbox.operate.patch import Patch
     from outbox.rehearsal import play, stage
+    from outbox.rehearsal.possible import is_promised
 
     consumer = registry.get(question["consumer"])
-    if consumer is None or not consumer.rehearsable:
+    if consumer is None or not is_promised(consumer.name):
         raise SystemExit(f"{question['consumer']} is not rehearsable in the code of {os.getcwd()}")
     stage.set_up()
     ids, change = question["ids"], Patch.from_json(question["patch"])

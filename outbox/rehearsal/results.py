@@ -6,10 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from outbox.models.said import storable
+
 SAMPLES = 5
 """Ids that a group of failures names."""
 MOST_GROUPS = 200
 """Groups that a summary tells apart; what is further counts as one more, so that a summary is never large."""
+OTHERS = "…"
+"""The title of that one."""
 ERROR_LENGTH = 2_000
 """Characters of an error that a group keeps."""
 
@@ -79,12 +83,12 @@ class Summary:
         self.counts[result.outcome] += 1
         if result.outcome is Outcome.SUCCESS:
             return
+        result = replace(result, title=storable(result.title), error=storable(result.error, most=ERROR_LENGTH))
         of = result.outcome, result.failure or result.title
         if of not in self._groups and len(self._groups) >= MOST_GROUPS:
-            of, result = (result.outcome, ""), replace(result, failure="", title="…", error="…")
-        group = self._groups.setdefault(
-            of, Group(result.outcome, result.failure, result.title, result.error[:ERROR_LENGTH])
-        )
+            # Under the title, as it is read back: what is added then must find it again.
+            of, result = (result.outcome, OTHERS), replace(result, failure="", title=OTHERS, error=OTHERS)
+        group = self._groups.setdefault(of, Group(result.outcome, result.failure, result.title, result.error))
         group.count += 1
         if len(group.ids) < SAMPLES:
             group.ids.append(result.message_id)
@@ -131,3 +135,8 @@ class Summary:
         for result in results:
             summary.add(result)
         return summary
+
+
+def count_all(summaries: Iterable[Summary]) -> Counter[Outcome]:
+    """Return how many messages came to what in all of these together."""
+    return sum((summary.counts for summary in summaries), start=Counter[Outcome]())

@@ -15,10 +15,11 @@ from typing import IO, Any
 from django.db import connections
 
 from outbox import registry
-from outbox.conf import conf
 from outbox.errors import NotRehearsable
+from outbox.models.said import storable
 from outbox.operate.patch import NO_PATCH, Patch
 from outbox.registry import Consumer
+from outbox.rehearsal.possible import is_promised, why_impossible
 from outbox.rehearsal.results import Outcome, Result
 
 START_SECONDS = 60.0
@@ -89,15 +90,13 @@ def rehearsable(consumer_name: str) -> Consumer:
     consumer = registry.get(consumer_name)
     if consumer is None:
         raise NotRehearsable(f"the running code has no consumer named {consumer_name}")
-    if not consumer.rehearsable:
+    if not is_promised(consumer_name):
         raise NotRehearsable(
             f"{consumer_name} has not promised that a rollback undoes what it does; its author says so by "
             "@consumer(..., rehearsable=True)"
         )
-    if connections[conf().database].vendor != "postgresql":
-        raise NotRehearsable("a rehearsal needs PostgreSQL: SQLite cannot refuse a COMMIT, and has one writer")
-    if "DJANGO_SETTINGS_MODULE" not in os.environ:
-        raise NotRehearsable("a rehearsal starts a process of its own, which needs DJANGO_SETTINGS_MODULE")
+    if why := why_impossible():
+        raise NotRehearsable(why)
     return consumer
 
 
@@ -149,7 +148,7 @@ def _answers(
         if not line:
             child.wait()
             errors.seek(0)
-            raise _Ended(f"the process ended ({_how(child.returncode)})\n{errors.read()[-SAID:]}".strip())
+            raise _Ended(f"the process ended ({_how(child.returncode)})\n{storable(errors.read()[-SAID:])}".strip())
         answer = json.loads(line)
         left -= "at" not in answer
         patience = consumer.timeout.total_seconds() + MARGIN_SECONDS

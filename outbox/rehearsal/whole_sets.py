@@ -5,19 +5,20 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from outbox import registry
 from outbox.conf import conf
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import BulkItem, BulkOperation, BulkRehearsal, Message
 from outbox.models.bulk import ACTIVE, ENDED
-from outbox.models.rehearsal import RehearsalState
+from outbox.models.rehearsal import RehearsalState, RehearsalStop
+from outbox.models.said import storable
 from outbox.operate.actions import Action
 from outbox.operate.denials import noted_if_refused
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.patch import Patch
 from outbox.operate.rehearsals import note_rehearsal
 from outbox.rehearsal import run
-from outbox.rehearsal.results import Summary
+from outbox.rehearsal.possible import is_promised
+from outbox.rehearsal.results import Summary, count_all
 
 
 @noted_if_refused(Action.REHEARSE, name="bulk operation {}".format)
@@ -71,26 +72,38 @@ def stop(rehearsal_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
     return rehearsal
 
 
-def end(rehearsal: BulkRehearsal, state: RehearsalState, *, stopped_by: str = "", error: str = "") -> None:
-    """End a rehearsal whose row is locked, and note in the audit who began it, of what, and what it came to."""
+def end(
+    rehearsal: BulkRehearsal,
+    state: RehearsalState,
+    *,
+    stopped_by: str = "",
+    because: RehearsalStop | None = None,
+    error: str = "",
+) -> None:
+    """End a rehearsal whose row is locked, and note in the audit who began it, of what, and what it came to.
+
+    ``stopped_by`` or ``because`` says why it was stopped, ``error`` why it could not be rehearsed.
+    """
+    error = storable(error)
     rehearsal.state, rehearsal.stopped_by, rehearsal.error = state, stopped_by, error
     BulkRehearsal.objects.filter(pk=rehearsal.pk).update(
-        state=state, stopped_by=stopped_by, error=error, ended_at=Now(), holder=""
+        state=state,
+        stopped_by=stopped_by,
+        stopped_because=because or "",
+        error=error,
+        ended_at=Now(),
+        holder="",
     )
     summaries = [Summary.from_json(found) for found in rehearsal.results.values()]
-    counts: dict[str, int] = {}
-    for summary in summaries:
-        for outcome, many in summary.as_counts().items():
-            counts[outcome] = counts.get(outcome, 0) + many
     patch = rehearsal.operation.patch
     note_rehearsal(
         str(rehearsal.operation),
-        counts=counts,
+        counts={outcome.value: many for outcome, many in count_all(summaries).items()},
         kinds=sum(len(summary.groups) for summary in summaries),
         actor=rehearsal.started_by,
         origin=rehearsal.origin,
         changed_keys=Patch.from_json(patch).paths if patch else (),
-        how=f"stopped by {stopped_by}" if stopped_by else error.partition("\n")[0],
+        how=f"stopped by {stopped_by}" if stopped_by else because.value if because else error.partition("\n")[0],
     )
 
 
@@ -114,5 +127,4 @@ def why_not(operation: BulkOperation) -> str:
 
 def rehearsable_of(operation: BulkOperation) -> list[str]:
     """Return the consumers of the set whose authors have promised that they can be rehearsed."""
-    known = {name: registry.get(name) for name in sorted(operation.preview.get("consumers", {}))}
-    return [name for name, consumer in known.items() if consumer is not None and consumer.rehearsable]
+    return [name for name in sorted(operation.preview.get("consumers", {})) if is_promised(name)]

@@ -10,11 +10,11 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from outbox.maintenance.groups import make_groups
-from outbox.models import ApiToken, Scope
+from outbox.models import ApiToken, TokenScope
 from outbox.operate.tokens import make_token
 
 API = "/outbox/api/v1/"
-ALL_SCOPES = tuple(Scope.values)
+ALL_SCOPES = tuple(TokenScope.values)
 
 
 @dataclass(frozen=True)

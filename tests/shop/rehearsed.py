@@ -78,6 +78,7 @@ def _wait_at_the_lock(_message: Message) -> None:
 REHEARSED: dict[str, Callable[[Message], object]] = {
     "": lambda _message: None,
     "fail": _raise(lambda: ValueError("the till is jammed")),
+    "fail with a colour": _raise(lambda: ValueError("\x1b[31mred")),
     "reject": _raise(lambda: Reject("not for sale")),
     "snooze": _raise(lambda: Snooze(timedelta(seconds=60))),
     "unavailable": _raise(lambda: Unavailable("the bank does not answer")),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.db import connections
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
@@ -16,14 +15,14 @@ from outbox import registry
 from outbox.admin.forms import lacks_permission
 from outbox.admin.rehearsing import Line, line_of
 from outbox.admin.tones import Tone
-from outbox.conf import conf
 from outbox.models import BulkOperation, BulkRehearsal
 from outbox.models.rehearsal import RehearsalState
 from outbox.operate.actions import Action
 from outbox.rehearsal import whole_sets
-from outbox.rehearsal.background import LEASE, STARTED
+from outbox.rehearsal.background import LEASE
 from outbox.rehearsal.code import digest_of
-from outbox.rehearsal.results import Outcome, Summary
+from outbox.rehearsal.possible import why_impossible
+from outbox.rehearsal.results import Outcome, Summary, count_all
 
 GROUPS_SHOWN = 20
 NOBODY_AFTER = timedelta(seconds=30)
@@ -77,8 +76,8 @@ def panel_of(operation: BulkOperation, user: Any) -> RehearsalPanel | None:
 
 def _why_not(operation: BulkOperation) -> str:
     """Return why the set cannot be rehearsed, in words; empty if it can."""
-    if connections[conf().database].vendor != "postgresql":
-        return _("A rehearsal needs PostgreSQL: SQLite cannot refuse a COMMIT, and has one writer.")
+    if why := why_impossible():
+        return why
     if not whole_sets.rehearsable_of(operation):
         return _(
             "No consumer of this set can be rehearsed: its author has to promise that a rollback undoes what it does "
@@ -90,9 +89,7 @@ def _why_not(operation: BulkOperation) -> str:
 def _results(rehearsal: BulkRehearsal) -> tuple[Counter[Outcome], list[Line]]:
     """Return how many came to what, and why those would not succeed that would not, the most frequent first."""
     summaries = {name: Summary.from_json(found) for name, found in rehearsal.results.items()}
-    counts: Counter[Outcome] = Counter()
-    for summary in summaries.values():
-        counts.update(summary.counts)
+    counts = count_all(summaries.values())
     groups = sorted((group for each in summaries.values() for group in each.groups), key=lambda group: -group.count)
     lines = [line_of(group) for group in groups]
     for consumer, summary in summaries.items():
@@ -132,7 +129,7 @@ def _headline(rehearsal: BulkRehearsal, counts: Counter[Outcome], lines: Sequenc
         case RehearsalState.DONE:
             return found or _("There was nothing left to rehearse.")
         case RehearsalState.STOPPED:
-            why = _("The operation was started, or cancelled.") if rehearsal.error == STARTED else ""
+            why = str(rehearsal.get_stopped_because_display())
             if rehearsal.stopped_by:
                 why = _("%(who)s has stopped it.") % {"who": rehearsal.stopped_by}
             came = _("%(done)s of %(total)s rehearsed. %(found)s") % words

@@ -29,6 +29,7 @@ from outbox.operate.actions import Action
 from outbox.operate.asking import Answer, Known
 from outbox.operate.message_row import conflict_over
 from outbox.operate.origin import origin_of
+from outbox.rehearsal import possible
 
 
 @admin.register(Message)
@@ -69,7 +70,7 @@ class MessageAdmin(SavedViewPages):
             return self._gone(request, object_id)
         bound, payload, rehearsed, answer, bound_note = None, None, None, None, None
         can_ask = asking.is_promised(found.message.consumer)
-        can_rehearse = rehearsing.is_promised(found.message.consumer)
+        can_rehearse = possible.is_promised(found.message.consumer)
         if request.method == "POST" and request.POST.get("act") == rehearsing.REHEARSE:
             refuse_for(rehearsing.refusal(request.user), offered=can_rehearse)
             rehearsed = rehearsing.rehearse_message(found.message, actor=request.user, origin=origin_of(request))

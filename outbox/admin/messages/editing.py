@@ -28,6 +28,7 @@ from outbox.operate.evidence import issued_by
 from outbox.operate.json_texts import read_json
 from outbox.operate.patch import Patch
 from outbox.operate.suspects import may_have_acted
+from outbox.rehearsal import possible
 
 PREFIX = "payload"
 
@@ -167,7 +168,7 @@ class Editor:
 
     def rehearse(self, user: Person, *, origin: str) -> rehearsing.Line | None:
         """Return what the message would come to with the new payload, if its consumer can be rehearsed here."""
-        if not rehearsing.is_promised(self.message.consumer) or rehearsing.refusal(user):
+        if not possible.is_promised(self.message.consumer) or rehearsing.refusal(user):
             return None
         patch = Patch.between(self.message.payload, self.payload)
         if patch is None:

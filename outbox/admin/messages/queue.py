@@ -17,22 +17,25 @@ from outbox.admin.forms import lacks_permission
 from outbox.admin.messages import listing
 from outbox.admin.messages.saved_views import NARROWS
 from outbox.admin.messages.tab_counts import TabCounts, count_tabs
-from outbox.admin.messages.tabs import ERROR_PART_LENGTH, FAILED, TABS, Scope, Tab, find_tab
+from outbox.admin.messages.tabs import (
+    ERROR_PART_LENGTH,
+    FAILED,
+    TABS,
+    FoundGroup,
+    Scope,
+    Tab,
+    find_group,
+    find_tab,
+    scope_of,
+)
 from outbox.admin.periods import PERIODS, span_of
-from outbox.models import FailureGroup, Message
+from outbox.models import Message
 from outbox.models.sql.backlog import without_jit
 from outbox.operate.actions import Action
 from outbox.topics import NAME_LENGTH
 
 FILTERS = "_changelist_filters"
 """The query parameter in which Django's admin keeps the list's filters while one looks at a row."""
-
-
-class FoundGroup(NamedTuple):
-    """A failure group, and the fingerprints of it and of what is merged into it."""
-
-    root: FailureGroup
-    fingerprints: tuple[str, ...]
 
 
 class Address(NamedTuple):
@@ -61,10 +64,10 @@ def query_of(request: HttpRequest) -> str:
 def read_address(request: HttpRequest, *, tab: Tab | None = None) -> Address:
     """Return what the address of a request asks for, of another ``tab`` than its own if one is given."""
     tab = tab or find_tab(request.GET.get("tab", ""), turned=_is_turned(request))
-    group = _find_group(word_of(request, "group"))
+    group = find_group(word_of(request, "group"))
     consumer = group.root.consumer if group else word_of(request, "consumer")[:NAME_LENGTH]
     scope = replace(
-        _scope_of(tab, consumer, group),
+        scope_of(tab, consumer, group),
         within=span_of(request.GET.get("within", "")),
         owner=_owner_of(request),
         error=word_of(request, "error").strip()[:ERROR_PART_LENGTH],
@@ -100,7 +103,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "is_group_gone": bool(word_of(request, "group")) and group is None,
         "tab": None if text else tab,
         "tabs": [
-            (each, counts.by_tab[each.slug], _tab_url(each, _scope_of(each, consumer, group), **kept)) for each in TABS
+            (each, counts.by_tab[each.slug], _tab_url(each, scope_of(each, consumer, group), **kept)) for each in TABS
         ],
         "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
         "period": period,
@@ -147,7 +150,7 @@ def scope_around(known: GroupOfMessage | None, consumer: str, fingerprint: str, 
     """Return what the list around a message was narrowed down to; the group of the message is ``known``."""
     if known is not None and known.root.pk == fingerprint:
         return Scope(known.root.consumer, known.fingerprints, owner=owner)
-    return replace(_scope_of(FAILED, consumer, _find_group(fingerprint)), owner=owner)
+    return replace(scope_of(FAILED, consumer, find_group(fingerprint)), owner=owner)
 
 
 def _is_turned(request: HttpRequest) -> bool:
@@ -167,22 +170,6 @@ def _narrowed_to(scope: Scope, period: str) -> str:
         _("“%(error)s” in the error") % {"error": scope.error} if scope.error else "",
     ]
     return " · ".join(filter(None, words))
-
-
-def _scope_of(tab: Tab, consumer: str, group: FoundGroup | None) -> Scope:
-    """Return what a tab is narrowed down to; a group of failures knows its consumer."""
-    if group is not None and tab.slug == "failed":
-        return Scope(group.root.consumer, group.fingerprints)
-    return Scope(consumer)
-
-
-def _find_group(fingerprint: str) -> FoundGroup | None:
-    """Return a failure group with what is merged into it; of one that is merged itself, that one alone."""
-    if not fingerprint or "\0" in fingerprint:
-        return None
-    groups = {group.pk: group for group in FailureGroup.objects.with_members(fingerprint)}
-    root = groups.pop(fingerprint, None)
-    return None if root is None else FoundGroup(root, (root.pk, *groups))
 
 
 def _read_page(request: HttpRequest, tab: Tab, scope: Scope) -> listing.Page:

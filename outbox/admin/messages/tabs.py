@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from outbox.models import Message, Resolution, Status
+from outbox.models import FailureGroup, Message, Resolution, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import unfinished_consumers
 
@@ -50,6 +51,15 @@ class Scope:
 
 
 EVERYTHING = Scope()
+
+
+class FoundGroup(NamedTuple):
+    """A failure group, and the fingerprints of it and of what is merged into it."""
+
+    root: FailureGroup
+    fingerprints: tuple[str, ...]
+
+
 Streams = Callable[[Scope], list[MessageQuerySet]]
 
 
@@ -192,10 +202,26 @@ TABS = [
 
 
 FAILED = TABS[0]
-"""What waits for a person: what the queue opens on."""
+"""What waits for a person: what the queue opens on. Failure groups narrow down this tab alone."""
 
 
 def find_tab(slug: str, *, turned: bool = False) -> Tab:
     """Return the tab of that name, or the one the queue opens on; ``turned`` it is read from its other end."""
     tab = next((tab for tab in TABS if tab.slug == slug), FAILED)
     return tab.turned if turned else tab
+
+
+def find_group(fingerprint: str) -> FoundGroup | None:
+    """Return a failure group with what is merged into it; of one that is merged itself, that one alone."""
+    if not fingerprint or "\0" in fingerprint:
+        return None
+    groups = {group.pk: group for group in FailureGroup.objects.with_members(fingerprint)}
+    root = groups.pop(fingerprint, None)
+    return None if root is None else FoundGroup(root, (root.pk, *groups))
+
+
+def scope_of(tab: Tab, consumer: str, group: FoundGroup | None) -> Scope:
+    """Return what a tab is narrowed down to; a group of failures knows its consumer."""
+    if group is not None and tab.slug == FAILED.slug:
+        return Scope(group.root.consumer, group.fingerprints)
+    return Scope(consumer)

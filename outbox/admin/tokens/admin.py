@@ -19,7 +19,7 @@ from outbox.admin.base import DeskAdmin, narrowed
 from outbox.admin.forms import Panel, lacks_permission
 from outbox.admin.tokens.forms import MakeForm, RevokeForm
 from outbox.admin.tones import Tone
-from outbox.models import ApiToken, Scope
+from outbox.models import ApiToken, TokenScope
 from outbox.models.row_ids import read_id
 from outbox.operate.actions import PERMISSIONS, Action
 
@@ -47,7 +47,7 @@ class Shown:
     @property
     def scopes(self) -> list[tuple[str, str]]:
         """What it is for: the scope, and its words."""
-        return [(scope, str(Scope(scope).label)) for scope in self.token.scopes if scope in Scope.values]
+        return [(scope, str(TokenScope(scope).label)) for scope in self.token.scopes if scope in TokenScope.values]
 
     @property
     def _is_valid(self) -> bool:

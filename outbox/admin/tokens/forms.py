@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.forms import ReasonedForm
 from outbox.conf import conf
-from outbox.models import ApiToken, Scope
+from outbox.models import ApiToken, TokenScope
 from outbox.models.api import TOKEN_NAME_LENGTH
 from outbox.operate import Actor
 from outbox.operate.actions import Action
@@ -33,7 +33,7 @@ class MakeForm(ReasonedForm):
         help_text=_("By which the audit tells it from others: what the program is, and where it runs."),
     )
     scopes = forms.MultipleChoiceField(
-        label=_("What it is for"), choices=Scope.choices, widget=forms.CheckboxSelectMultiple
+        label=_("What it is for"), choices=TokenScope.choices, widget=forms.CheckboxSelectMultiple
     )
     days = forms.IntegerField(label=_("Valid for so many days"), min_value=1, initial=DAYS)
     field_order = ["name", "scopes", "days", "reason"]

@@ -8,7 +8,6 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
 from outbox import audit
-from outbox.audit import Checked
 from outbox.models import AuditEntry
 
 
@@ -37,10 +36,8 @@ class Command(BaseCommand):
         if options["json"]:
             for entry in audit.in_pages(AuditEntry.objects.filter(pk__gt=options["after"])):
                 self.stdout.write(json.dumps(values_of(entry), cls=DjangoJSONEncoder, ensure_ascii=False))
-        checked = audit.check_further(Checked())
-        if checked.broken is not None:
-            self.stderr.write(
-                f"the chain breaks at entry {checked.broken}: it, or one before it, was changed or removed"
-            )
+        broken = audit.verify_chain()
+        if broken is not None:
+            self.stderr.write(f"the chain breaks at entry {broken}: it, or one before it, was changed or removed")
             sys.exit(1)
         self.stderr.write(f"the chain is whole, its last hash is {audit.last_digest()}", self.style.SUCCESS)

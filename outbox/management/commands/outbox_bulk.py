@@ -15,7 +15,7 @@ from django.utils import timezone
 from outbox.bulk import operations, preview, progress, selection
 from outbox.bulk.selection import Selection
 from outbox.errors import OperatorError
-from outbox.management.acting import origin_of_command, who_and_why
+from outbox.management.acting import for_terminal, origin_of_command, who_and_why
 from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import BulkOperation, HandledAs
 from outbox.models.bulk import ACTIVE, RETRIES, BulkState, BulkVerb
@@ -85,7 +85,7 @@ class Command(BaseCommand):
             else:
                 self._show(_find(options["id"]), options)
         except OperatorError as refusal:
-            raise CommandError(str(refusal)) from refusal
+            raise CommandError(for_terminal(refusal)) from refusal
 
     def _begin(self, verb: BulkVerb, options: dict[str, Any]) -> None:
         by = {"actor": options["actor"], "origin": origin_of_command()}
@@ -129,9 +129,9 @@ class Command(BaseCommand):
             return
         self.stdout.write(_line(operation))
         for title, counts in preview.in_words(operation.preview):
-            self.stdout.write(f"  {title}: " + ", ".join(f"{label}: {many}" for label, many in counts))
+            self.stdout.write(f"  {title}: " + ", ".join(f"{for_terminal(label)}: {many}" for label, many in counts))
         if waits := progress.waits_for(operation):
-            self.stdout.write(self.style.WARNING(f"  {waits}"))
+            self.stdout.write(self.style.WARNING(f"  {for_terminal(waits)}"))
 
     def _watch(self, operation: BulkOperation, options: dict[str, Any]) -> None:
         """Show the operation until it ends, stops itself or is not there; a bar on a terminal, else a line a change."""
@@ -151,7 +151,7 @@ class Command(BaseCommand):
         if options["json"] or self.stdout.isatty():
             self.stdout.write("" if not options["json"] else json.dumps(as_json(operation), ensure_ascii=False))
         if operation.state == BulkState.STOPPED:
-            self.stderr.write(progress.waits_for(operation))
+            self.stderr.write(for_terminal(progress.waits_for(operation)))
             sys.exit(1)
 
 
@@ -178,7 +178,7 @@ def _line(operation: BulkOperation) -> str:
     if measured.eta_seconds is not None:
         parts.append(f"{in_words(timedelta(seconds=measured.eta_seconds))} to go")
     words = f"{operation.get_verb_display()} {selection.describe(operation.source)}"
-    return f"{operation.pk}: {operation.get_state_display()}: {words}: {', '.join(parts)}"
+    return f"{operation.pk}: {operation.get_state_display()}: {for_terminal(words)}: {', '.join(parts)}"
 
 
 def _bar(operation: BulkOperation) -> str:

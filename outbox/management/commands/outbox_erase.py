@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import who_and_why
+from outbox.management.acting import for_terminal, who_and_why
 from outbox.models import Message
 
 
@@ -33,13 +33,13 @@ class Command(BaseCommand):
             raise CommandError("say which messages: their ids, or --key")
         if not options["yes"]:
             for message in Message.objects.filter(pk__in=ids).defer("payload", "headers").order_by("pk"):
-                self.stdout.write(f"{message.pk}: {message}, {message.get_status_display()}")
+                self.stdout.write(f"{message.pk}: {for_terminal(message)}, {message.get_status_display()}")
             self.stdout.write("Nothing was erased yet. Add --yes to erase what they say, for good.")
             return
         try:
             many = operate.erase(ids, **who_and_why(options))
         except OperatorError as refusal:
-            raise CommandError(str(refusal)) from refusal
+            raise CommandError(for_terminal(refusal)) from refusal
         self.stdout.write(self.style.SUCCESS(f"{many} messages were erased, and what the audit said of them"))
 
 

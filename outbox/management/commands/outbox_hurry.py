@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import ActingCommand, who_and_why
+from outbox.management.acting import ActingCommand, for_terminal, who_and_why
 from outbox.models import Message
 from outbox.operate.hurrying import delayed_of
 
@@ -56,7 +56,7 @@ class Command(ActingCommand):
             try:
                 hurried = sum(operate.hurry_many(consumer, most=most, **who_and_why(options)))
             except OperatorError as refusal:
-                raise CommandError(f"{consumer}: {refusal}") from refusal
+                raise CommandError(f"{consumer}: {for_terminal(refusal)}") from refusal
             answer = {"consumer": consumer, "hurried": hurried}
             text = "{consumer}: {hurried} are due now."
         if options["json"]:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import who_and_why
+from outbox.management.acting import for_terminal, who_and_why
 from outbox.models import ConsumerState
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -38,7 +38,7 @@ class Command(BaseCommand):
                 **who_and_why(options),
             )
         except OperatorError as refusal:
-            raise CommandError(f"{name}: {refusal}") from refusal
+            raise CommandError(f"{name}: {for_terminal(refusal)}") from refusal
         until = f"until {state.paused_until:%Y-%m-%d %H:%M:%S} UTC" if state.paused_until else "until it is resumed"
         self.stdout.write(f"{name}: paused {until}")
 

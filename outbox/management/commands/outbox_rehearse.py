@@ -10,8 +10,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from outbox.bulk import selection
 from outbox.errors import NotRehearsable, OperatorError
-from outbox.management.acting import origin_of_command
+from outbox.management.acting import for_terminal, lines_for_terminal, origin_of_command
 from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import Message
 from outbox.rehearsal import noted
@@ -41,7 +42,10 @@ class Command(BaseCommand):
         """Take which messages, a change of their payloads, and the form of the answer."""
         parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="the messages, as the desk shows their ids")
         parser.add_argument("--consumer", help="all failed messages of this consumer")
-        parser.add_argument("--group", help="all messages of this failure group: the beginning of its digest")
+        parser.add_argument(
+            "--group",
+            help="what is stuck for this failure group, merged ones included: the beginning of its digest",
+        )
         parser.add_argument("--limit", type=int, default=10_000, help="so many at most (default: %(default)s)")
         add_patch_arguments(parser)
         parser.add_argument(
@@ -67,7 +71,7 @@ class Command(BaseCommand):
                 watched=partial(self._with_progress, many=len(ids)),
             )
         except (NotRehearsable, OperatorError) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(lines_for_terminal(error)) from error
         if options["json"]:
             self.stdout.write(json.dumps({"consumer": consumer, **summary.as_json()}, ensure_ascii=False, indent=2))
         else:
@@ -88,7 +92,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{many:>9,}  {TITLES[outcome]}")
         for group in summary.groups:
             ids = ", ".join(map(str, group.ids)) + (", …" if group.count > len(group.ids) else "")
-            self.stdout.write(f"{group.count:>9,}  {TITLES[group.outcome]}: {group.title or group.error} ({ids})")
+            said = for_terminal(group.title or group.error)
+            self.stdout.write(f"{group.count:>9,}  {TITLES[group.outcome]}: {said} ({ids})")
         if summary.together is not None:
             well, many = summary.together
             self.stdout.write(f"Together, one after the other, {well:,} of {many:,} would succeed.")
@@ -98,17 +103,18 @@ def _chosen(options: dict[str, Any]) -> tuple[str, list[int]]:
     """Return the consumer and the ids of the messages that are asked for; they must be one consumer's."""
     if options["limit"] < 1:
         raise CommandError("--limit is 1 or more")
-    rows = Message.objects.all()
-    if options["ids"]:
-        rows = rows.filter(pk__in=options["ids"])
-    elif options["group"] or options["consumer"]:
-        rows = rows.exhausted()
+    if options["group"]:
+        rows = selection.of_group(options["group"]).messages
+    elif options["ids"]:
+        rows = Message.objects.all()
+    elif options["consumer"]:
+        rows = Message.objects.exhausted()
     else:
         raise CommandError("say which messages: their ids, --consumer or --group")
+    if options["ids"]:
+        rows = rows.filter(pk__in=options["ids"])
     if options["consumer"]:
         rows = rows.filter(consumer=options["consumer"])
-    if options["group"]:
-        rows = rows.filter(failure__startswith=options["group"])
     ids = list(rows.order_by("pk").values_list("pk", flat=True)[: options["limit"]])
     consumers = sorted(set(rows.filter(pk__in=ids).values_list("consumer", flat=True)))
     if not ids:

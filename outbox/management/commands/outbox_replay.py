@@ -10,7 +10,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import ActingCommand, who_and_why
+from outbox.management.acting import ActingCommand, for_terminal, who_and_why
 from outbox.models import Message
 from outbox.operate.replays import Span, count_span
 
@@ -73,7 +73,7 @@ class Command(ActingCommand):
                 for written in chunks:
                     answer["written"] += written
         except OperatorError as refusal:
-            raise CommandError(f"{span.topic}: {refusal}") from refusal
+            raise CommandError(f"{span.topic}: {for_terminal(refusal)}") from refusal
         if options["json"]:
             self.write_json(answer)
             return

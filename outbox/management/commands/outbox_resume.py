@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import who_and_why
+from outbox.management.acting import for_terminal, who_and_why
 from outbox.models import ConsumerState
 
 
@@ -28,5 +28,5 @@ class Command(BaseCommand):
         try:
             operate.resume(name, seen=seen, **who_and_why(options))
         except OperatorError as refusal:
-            raise CommandError(f"{name}: {refusal}") from refusal
+            raise CommandError(f"{name}: {for_terminal(refusal)}") from refusal
         self.stdout.write(f"{name}: resumed")

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
+from outbox.management.acting import for_terminal
 from outbox.models.sql.errors import describe
 from outbox.monitoring.findings import Level, in_words
 from outbox.monitoring.health import Health, health
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         styles = {Level.OK: self.style.SUCCESS, Level.WARNING: self.style.WARNING, Level.CRITICAL: self.style.ERROR}
         shown = [finding for finding in seen.findings if everything or finding.level or finding.what == "rescan"]
         for finding in shown:
-            self.stdout.write(styles[finding.level](f"{finding.level.word:<8}  {finding.sentence}"))
+            self.stdout.write(styles[finding.level](f"{finding.level.word:<8}  {for_terminal(finding.sentence)}"))
 
 
 def _row(consumer: ConsumerMeasurements) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from outbox.errors import OperatorError
 from outbox.management.acting import for_terminal, who_and_why
-from outbox.models import ApiToken, Scope
+from outbox.models import ApiToken, TokenScope
 from outbox.operate.tokens import make_token, revoke_token
 
 LISTED = 200
@@ -30,9 +30,9 @@ class Command(BaseCommand):
             "--scope",
             action="append",
             required=True,
-            choices=Scope.values,
+            choices=TokenScope.values,
             metavar="SCOPE",
-            help=f"what it is for, once or more: {', '.join(Scope.values)}",
+            help=f"what it is for, once or more: {', '.join(TokenScope.values)}",
         )
         make.add_argument("--days", type=int, required=True, help="how long it is valid")
         revoke = acts.add_parser("revoke", help="let a token give nothing from now on")

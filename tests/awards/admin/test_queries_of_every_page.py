@@ -171,7 +171,7 @@ def test_no_page_asks_more_than_a_dozen_questions_whatever_the_number_of_consume
 ) -> None:
     # A rescan that is overdue is looked into, which costs some statements more.
     settings.OUTBOX = {**settings.OUTBOX, "RESCAN_LIMIT": timedelta(days=1)}
-    for name in ("rescan", "prune", "rollup", "alerts"):
+    for name in ("rescan", "prune", "rollup", "alerts", "audit"):
         Heartbeat.objects.create(name=name)
     for n in range(60):
         audit.append(

@@ -10,12 +10,12 @@ MUTANTS = [
     mutant(
         "a revoked token gives nothing",
         Change("operate/tokens.py", "if token.revoked_at is not None:", "if False:"),
-        Change("models/api.py", "revoked_at__isnull=True, expires_at__gt=Now()", "expires_at__gt=Now()"),
+        Change("models/api.py", "IN_TIME, revoked_at__isnull=True", "IN_TIME"),
         red=[f"{TOKENS}test_a_token_that_is_over_gives_nothing_and_the_audit_has_who_tried"],
     ),
     mutant(
         "a token that is over gives nothing",
-        Change("models/api.py", ", expires_at__gt=Now()", ""),
+        Change("models/api.py", "Q(expires_at__gt=Now())", "Q(expires_at__isnull=False)"),
         red=[f"{TOKENS}test_a_token_that_is_over_gives_nothing_and_the_audit_has_who_tried"],
     ),
     mutant(
@@ -38,8 +38,13 @@ MUTANTS = [
     ),
     mutant(
         "a refusal is noted once in a while",
-        Change("operate/tokens.py", ".filter(at__gt=Now() - REFUSED_AGAIN)", ".filter(at__lt=Now() - REFUSED_AGAIN)"),
+        Change("operate/denials.py", ".filter(at__gt=Now() - once_in)", ".filter(at__lt=Now() - once_in)"),
         red=[f"{TOKENS}test_what_is_refused_again_and_again_is_noted_once_in_a_while"],
+    ),
+    mutant(
+        "refusals at the desk and by the API count together",
+        Change("operate/denials.py", "REFUSALS = (audit.DENIED, API_REFUSED)", "REFUSALS = (audit.DENIED,)"),
+        red=[f"{TOKENS}test_refusals_of_one_person_are_bounded_wherever_they_are_met"],
     ),
     mutant(
         "nobody makes a token for another",

@@ -5,8 +5,15 @@ from tests.mutants.mutant import Change, mutant
 MUTANTS = [
     mutant(
         "a retry where the other side may have acted takes the word that it was asked",
-        Change("operate/messages.py", "if not asked_other_side and message", "if False and message"),
+        Change("operate/messages.py", "elif not asked_other_side and message", "elif False and message"),
         red=["operate/test_suspects::test_it_takes_the_word_that_the_other_side_was_asked"],
+    ),
+    mutant(
+        "to know of evidence that is not there does not stand for having asked",
+        Change(
+            "operate/messages.py", "elif not asked_other_side", "elif not despite_evidence and not asked_other_side"
+        ),
+        red=["operate/test_suspects::test_to_know_of_evidence_that_is_not_there_does_not_stand_for_having_asked"],
     ),
     mutant(
         "a hook that ended the transaction and began another is noticed",
@@ -64,7 +71,7 @@ MUTANTS = [
     ),
     mutant(
         "what was issued is retried only by somebody who knows of it",
-        Change("operate/messages.py", "    if not despite_evidence:\n        refuse_second_issue(message.pk)\n", ""),
+        Change("operate/messages.py", "        if not despite_evidence:\n", "        if False:\n"),
         red=["operate/test_evidence::test_what_was_issued_is_retried_only_by_somebody_who_knows_of_it"],
     ),
     mutant(

@@ -40,7 +40,7 @@ MUTANTS = [
     ),
     mutant(
         "refusals of one person are no cover for those of another",
-        Change("operate/denials.py", "entry == (audit.DENIED, who)", "entry[0] == audit.DENIED"),
+        Change("operate/denials.py", "action in REFUSALS and actor == who", "action in REFUSALS"),
         red=["admin/test_denials::test_what_somebody_else_is_refused_is_noted_all_the_same"],
     ),
     mutant(

@@ -30,6 +30,16 @@ MUTANTS = [
         red=[f"{SETS}test_it_ends_when_the_operation_is_started"],
     ),
     mutant(
+        "what the database refuses of a rehearsal is not taken for a database that is away",
+        Change("rehearsal/background.py", "if database_errors.may_pass(error):", "if isinstance(error, Error):"),
+        red=[f"{SETS}test_what_the_database_refuses_of_it_ends_it_and_says_why"],
+    ),
+    mutant(
+        "a preview stays while it is rehearsed",
+        Change("bulk/pruning.py", "Q(~Exists(rehearsed), state=", "Q(state="),
+        red=[f"{SETS}test_a_preview_stays_while_it_is_rehearsed_however_old_it_is"],
+    ),
+    mutant(
         "rehearsing takes the permission to retry",
         Change(
             "rehearsal/whole_sets.py",

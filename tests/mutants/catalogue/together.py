@@ -21,6 +21,20 @@ MUTANTS = [
         red=[f"{EXCHANGES}what_was_said_before_settling_commits_with_the_success_or_stays_with_the_failure"],
     ),
     mutant(
+        "what was said is kept in the transaction of the success alone",
+        Change(
+            "delivery/non_atomic.py",
+            "            refuse_silent_rollback(connection)\n",
+            "            Exchange.objects.keep([message])\n            refuse_silent_rollback(connection)\n",
+        ),
+        red=[f"{EXCHANGES}what_spoils_the_transaction_of_settling_is_named_and_what_was_said_is_kept"],
+    ),
+    mutant(
+        "what was said before the process was ended is kept",
+        Change("delivery/hard_end.py", "list(recorded[row.pk] or ())", "[]"),
+        red=[f"{EXCHANGES}what_was_said_is_kept_when_the_process_is_ended"],
+    ),
+    mutant(
         "what was said in calls beside each other is kept with their successes",
         Change("delivery/wide/settlements.py", "        Exchange.objects.keep(", "        len("),
         red=[f"{EXCHANGES}calls_beside_each_other_keep_each_its_own"],

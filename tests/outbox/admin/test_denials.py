@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from outbox import audit, registry
-from outbox.errors import NotRehearsable
+from outbox import audit, operate, registry
+from outbox.errors import NotAllowed, NotRehearsable, PermissionMissing
 from outbox.maintenance.groups import GROUPS, make_groups
 from outbox.models import AuditEntry, BulkOperation, ConsumerState, FailureGroup, Message, SavedView
 from outbox.operate import denials
@@ -240,10 +240,14 @@ def test_so_is_an_export(role: str) -> None:
     client, _user = somebody(role)
     wins.failed()
 
-    client.get(reverse("admin:outbox_message_export"), {"tab": "failed", "format": "csv"})
+    client.get(reverse("admin:outbox_message_export"), {"tab": "failed", "consumer": ISSUE, "format": "csv"})
 
-    assert [(entry.actor, entry.before) for entry in denied()] == [
-        ("ada.byron", {"act": "export", "why": "outbox.export_message"})
+    assert [(entry.actor, entry.subject, entry.before) for entry in denied()] == [
+        (
+            "ada.byron",
+            f"messages (tab: failed, consumer: {ISSUE}, format: csv)",
+            {"act": "export", "why": "outbox.export_message"},
+        )
     ]
 
 
@@ -255,6 +259,21 @@ def test_somebody_who_is_not_signed_in_is_noted_as_nobody() -> None:
     [entry] = denied()
     assert (entry.actor, entry.message_id, entry.before["act"]) == (denials.NOBODY, message.pk, "retry")
     assert Message.objects.get().status == "failed"
+
+
+def test_what_was_refused_is_named_however_it_was_given() -> None:
+    message = wins.failed()
+    _client, person = somebody("Outbox viewer")
+
+    with pytest.raises(PermissionMissing):
+        operate.discard(message_id=message.pk, revision=0, actor=person, reason="by hand")
+    with pytest.raises(NotAllowed):
+        operate.pause(reason="", actor="a script", seen=None, consumer=ISSUE)
+
+    assert [(entry.subject, entry.message_id) for entry in denied()] == [
+        (f"message {message.pk}", message.pk),
+        (f"consumer {ISSUE}", None),
+    ]
 
 
 def test_nobody_floods_the_audit() -> None:

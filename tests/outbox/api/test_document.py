@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 from outbox.api.document import WORDS
 from outbox.api.problems import STATUS_OF, Code
 from outbox.bulk import running
-from outbox.models import Scope
+from outbox.models import TokenScope
 from tests.harness.api import API, Program, member_of, program_of
 from tests.harness.bulk import prepared, started
 from tests.harness.desk import ISSUE, ORDER, failure_group, wins
@@ -39,7 +39,7 @@ def test_every_call_has_its_scope_and_its_errors(document) -> None:
     for path, methods in document["paths"].items():
         for method, call in methods.items():
             [[scope]] = [each["Token"] for each in call["security"]]
-            assert scope in Scope.values
+            assert scope in TokenScope.values
             errors = {status: each for status, each in call["responses"].items() if status >= "400"}
             assert set(errors) >= WHATEVER_HAPPENS, (method, path)
             assert all(list(each["content"]) == ["application/problem+json"] for each in errors.values())
@@ -56,7 +56,7 @@ def test_no_two_calls_have_the_same_name(document) -> None:
 def test_the_manual_has_every_scope_and_code() -> None:
     text = page("api").read_text()
 
-    assert [scope for scope in Scope.values if f"| `{scope}` |" not in text] == []
+    assert [scope for scope in TokenScope.values if f"| `{scope}` |" not in text] == []
     assert [code for code in Code if f"`{code}`" not in text] == []
     assert [status for status in STATUS_OF.values() if f"| {int(status)} |" not in text] == []
 

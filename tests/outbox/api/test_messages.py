@@ -67,11 +67,25 @@ def test_a_list_is_narrowed_down_as_at_the_desk(night: Program) -> None:
     other = wins.failed("other", consumer=ORDER)
 
     by_group = night.get("messages", consumer=ISSUE, failure=group.pk)
+    assert night.get("messages", failure=group.pk).body == by_group.body
     by_consumer = night.get("messages", consumer=ORDER, within="1h")
 
     assert len(by_group.body["messages"]) == 2
     assert [row["id"] for row in by_consumer.body["messages"]] == [other.pk]
     assert night.get("messages", consumer="nobody").body["messages"] == []
+
+
+def test_a_failure_group_that_is_not_there_or_not_of_the_list_is_told(night: Program) -> None:
+    group = failure_group("jam", stuck=2)
+
+    gone = night.get("messages", failure="gone")
+    of_another_tab = night.get("messages", failure=group.pk, tab="success")
+    of_another_consumer = night.get("messages", failure=group.pk, consumer=ORDER)
+
+    assert (gone.status, gone.code) == (404, "not_found")
+    for answer in (of_another_tab, of_another_consumer):
+        assert (answer.status, answer.code) == (422, "invalid")
+        assert answer.body["errors"][0]["where"] == "query.failure"
 
 
 @pytest.mark.parametrize("cursor", ["x", "0_0", "2026-01-01T00:00:00+00:00_7", "9" * 90])
@@ -164,6 +178,7 @@ def test_where_the_other_side_may_have_acted_it_must_have_been_asked(night: Prog
     refused = night.post(f"messages/{message.pk}/retry", told(message))
     assert (refused.status, refused.code) == (409, "not_allowed")
     assert "asked_other_side" in refused.body["detail"]
+    assert night.post(f"messages/{message.pk}/retry", told(message, despite_evidence=True)).status == 409
 
     assert night.post(f"messages/{message.pk}/retry", told(message, asked_other_side=True)).status == 200
 

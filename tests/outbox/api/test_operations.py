@@ -9,9 +9,11 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
-from outbox.bulk import operations, running
+from outbox.bulk import operations, running, selection
 from outbox.maintenance import pruning
 from outbox.models import ApiAnswer, AuditEntry, BulkOperation, Heartbeat, Message
+from outbox.models.bulk import BulkVerb
+from outbox.operate.patch import Patch
 from tests.harness.api import Answer, Program, member_of, program_of
 from tests.harness.bulk import failed_messages, now, prepared, succeed
 from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
@@ -243,6 +245,17 @@ def test_running_operations_takes_the_scope_of_what_is_done_to_each_message() ->
     assert (refused.code, refused.body["scope"]) == ("scope_missing", "messages:close")
     assert start(program, draft.pk).code == "scope_missing"
     assert AuditEntry.objects.filter(action="api_refused").count() == 2
+
+
+def test_an_edit_that_was_drafted_at_the_desk_is_for_no_token(night: Program) -> None:
+    failed_messages(1)
+    draft = operations.prepare(BulkVerb.EDIT, selection.failed(), patch=Patch(set={"points": 7}), actor="ada")
+
+    refused = start(night, draft.pk)
+
+    assert (refused.status, refused.code) == (403, "scope_missing")
+    assert "No token is for this" in refused.body["detail"]
+    assert AuditEntry.objects.filter(action="api_refused").count() == 1
 
 
 def test_the_list_is_walked_to_its_end(night: Program) -> None:

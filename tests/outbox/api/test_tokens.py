@@ -7,8 +7,10 @@ from django.contrib.auth.models import Permission
 from django.db.models.functions import Now
 from django.test import Client
 
+from outbox import operate
+from outbox.errors import PermissionMissing
 from outbox.models import ApiToken, AuditEntry
-from outbox.operate import tokens
+from outbox.operate import denials, tokens
 from outbox.operate.actions import API_REFUSED
 from tests.harness.api import API, Program, member_of, program_of, read
 from tests.harness.desk import wins
@@ -130,6 +132,27 @@ def test_what_is_refused_again_and_again_is_noted_once_in_a_while(monkeypatch: p
     monkeypatch.setattr(tokens, "REFUSED_AGAIN", timedelta(0))
     program.post("messages/1/retry", told)
     assert len(refusals()) == 3
+
+
+def test_refusals_of_one_person_are_bounded_wherever_they_are_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(denials, "AT_MOST", 2)
+    program = program_of(member_of("Outbox viewer"))
+    told = {"revision": 0, "reason": "the till is mended"}
+
+    for act in ("retry", "discard", "withdraw"):
+        program.post(f"messages/1/{act}", told)
+    with pytest.raises(PermissionMissing):
+        operate.retry(1, actor=program.owner, **told)
+
+    assert len(refusals()) == AuditEntry.objects.filter(action__in=denials.REFUSALS).count() == 2
+
+
+def test_what_the_audit_keeps_of_a_refusal_is_in_no_reader_s_language() -> None:
+    program = program_of(member_of("Outbox viewer"))
+
+    program.call("GET", "messages/1/payload", headers={"Accept-Language": "zh-hans"})
+
+    assert [entry.reason for entry in refusals()] == ["outbox.view_payload"]
 
 
 def test_when_it_was_last_used_is_written_down_once_a_minute(night: Program) -> None:

@@ -39,8 +39,7 @@ def test_whatever_is_done_to_it_wherever_breaks_it_there(how: str, where: str) -
 
     broken = TAMPERINGS[how](ids, WHERE[where])
 
-    found = audit.verify_chain()
-    assert (found and found.pk) == broken
+    assert audit.verify_chain() == broken
 
 
 @pytest.mark.parametrize("column", ["at", "actor", "origin", "action", "message_id", "subject", "reason", "before"])
@@ -50,9 +49,7 @@ def test_no_column_can_be_changed_unseen(column: str) -> None:
 
     as_its_owner(f"UPDATE outbox_auditentry SET {column} = {values.get(column, repr('other'))} WHERE id = {second}")
 
-    found = audit.verify_chain()
-    assert found is not None
-    assert found.pk == second
+    assert audit.verify_chain() == second
 
 
 @pytest.mark.services

@@ -94,9 +94,7 @@ def test_whoever_removes_more_than_was_noted_is_found_out(configure: Any, furthe
 
     as_its_owner(f"DELETE FROM outbox_auditentry WHERE id BETWEEN {kept[0]} AND {kept[further]}")
 
-    broken = audit.verify_chain()
-    assert broken is not None
-    assert broken.pk == kept[further + 1]
+    assert audit.verify_chain() == kept[further + 1]
 
 
 def test_a_beginning_removed_without_a_note_is_found_out():
@@ -104,9 +102,7 @@ def test_a_beginning_removed_without_a_note_is_found_out():
 
     as_its_owner(f"DELETE FROM outbox_auditentry WHERE id = {first}")
 
-    broken = audit.verify_chain()
-    assert broken is not None
-    assert broken.pk == second
+    assert audit.verify_chain() == second
 
 
 def test_a_note_that_was_changed_is_found_out(configure: Any):
@@ -117,8 +113,7 @@ def test_a_note_that_was_changed_is_found_out(configure: Any):
     as_its_owner("UPDATE outbox_auditentry SET reason = 'tidied up' WHERE action = 'prune'")
 
     broken = audit.verify_chain()
-    assert broken is not None
-    assert broken.action == "prune"
+    assert AuditEntry.objects.get(pk=broken).action == "prune"
 
 
 @pytest.mark.services

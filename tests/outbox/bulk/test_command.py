@@ -36,6 +36,15 @@ def test_a_preview_counts_and_does_nothing() -> None:
     assert Message.objects.exhausted().count() == 3
 
 
+def test_the_title_of_a_group_is_shown_on_the_terminal_and_not_obeyed() -> None:
+    group = failure_group("jam", stuck=1, title="\x1b[31mred")
+
+    said = bulk("retry", "--group", group.pk, "--preview", "--actor", "anna")
+
+    assert "\x1b" not in said
+    assert "\\u001b[31mred" in said
+
+
 def test_a_group_is_retried_with_all_that_the_page_has() -> None:
     group = failure_group("jam", stuck=3)
 

@@ -4,15 +4,18 @@ Consumers outside a transaction, one by one; beside each other, in threads and o
 """
 
 import asyncio
+import contextlib
 import time
+import tracemalloc
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test.utils import CaptureQueriesContext
 
 from outbox import Reject, Unavailable
-from outbox.delivery import chunks
+from outbox.delivery import chunks, execution, hard_end, starting
+from outbox.delivery.time_limits import Call
 from outbox.delivery.wide import hints
 from outbox.delivery.wide.pool import Pool
 from outbox.maintenance import pruning
@@ -21,7 +24,7 @@ from outbox.models.exchange import ATTEMPTS_KEPT
 from outbox.models.said import EXCHANGES_KEPT, LENGTH, as_text
 from tests.harness.messages import kept_attempts, publish_message, publish_messages, state_of
 from tests.outbox.delivery.wide.conftest import wait_for
-from tests.shop.models import Tag
+from tests.shop.models import Stock, Tag
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
@@ -127,6 +130,49 @@ def test_what_was_said_before_settling_commits_with_the_success_or_stays_with_th
     assert said(id) == [(1, "an order", "V-1")]
 
 
+def swallow() -> None:
+    for _twice in range(2):
+        with contextlib.suppress(IntegrityError):
+            Stock.objects.create(pk=1)
+
+
+def roll_back() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [(swallow, "the handler caught a database error"), (roll_back, "the handler ended the transaction")],
+)
+def test_what_spoils_the_transaction_of_settling_is_named_and_what_was_said_is_kept(order, spoil, error):
+    def settle(message):
+        message.record_exchange(request="an order", answer="V-1")
+        with message.settling():
+            spoil()
+
+    order(settle)
+    id = publish_message()
+
+    chunks.deliver("test.till", [id])
+
+    [(_number, _outcome, told)] = kept_attempts(id)
+    assert error in told
+    assert said(id) == [(1, "an order", "V-1")]
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_what_was_said_is_kept_when_the_process_is_ended(listen, bulk):
+    entry = listen(atomic=False, bulk=bulk, timeout=timedelta(seconds=1))
+    [row] = starting.start_named(entry, [publish_message()])
+    [message] = Message.objects.held([row.fence])
+    execution.for_handler(message).record_exchange(request="an order")
+
+    hard_end.settle(Call(entry, [message] * (1 + bulk)), "at the till")
+
+    assert said(message.pk) == [(1, "an order", "")]
+
+
 def test_a_result_that_came_too_late_is_kept_with_what_was_said(order):
     def overtaken(message):
         Message.objects.filter(pk=message.pk).update(attempts=2, attempt_limit=4)
@@ -222,6 +268,19 @@ def test_whatever_is_handed_over_becomes_a_text_that_can_be_stored(order, given,
 
     assert as_text(given) == text
     assert said(id) == [(1, text, "")]
+
+
+@pytest.mark.parametrize("given", ["x" * 50_000_000, b"x" * 50_000_000])
+def test_of_a_long_text_only_what_is_kept_is_looked_at(given):
+    tracemalloc.start()
+    try:
+        text = as_text(given)
+        _now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(text) == LENGTH
+    assert most < 1_000_000
 
 
 def test_what_was_said_goes_with_its_message(listen):

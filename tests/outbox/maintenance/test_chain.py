@@ -1,9 +1,11 @@
 """The chain of the audit is checked by itself: a part at a time, once a day, and whoever tampers with it is told of."""
 
+import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 
 from outbox import audit
@@ -11,9 +13,11 @@ from outbox.maintenance import chain, pruning
 from outbox.models import AuditEntry, Heartbeat
 from outbox.monitoring.chain import ChainCheck, read_check
 from outbox.monitoring.finding import Level, What
-from outbox.monitoring.health import health
+from outbox.monitoring.health import health, measure
+from outbox.monitoring.metrics import exposition
 from tests.harness.clock import DAY, HOUR, MINUTE
 from tests.harness.desk import text_of, user
+from tests.harness.rows import rescanned
 from tests.outbox.audit.entries import YEAR, append_actions, as_its_owner
 from tests.outbox.audit.tampering import TAMPERINGS, WHERE, spread_out
 
@@ -201,6 +205,42 @@ def test_the_audit_page_says_up_to_which_entry_and_when(client: Client):
     assert "was not checked yet" in text_of(before)
     assert f"checked up to entry {ids[1]} at" in text_of(page)
     assert audit.last_digest() in text_of(page)
+
+
+def test_a_check_that_is_not_called_is_told_as_any_other_chore_and_can_be_scraped():
+    rescanned()
+    Heartbeat.objects.filter(name="rescan").update(since=Now() - DAY)
+    append_actions(HOUR)
+    list(parts())
+    in_order = [finding.sentence for finding in health().findings if finding.subject == "audit"]
+    Heartbeat.objects.filter(name="audit").update(at=Now() - HOUR)
+
+    [late] = [finding for finding in health().findings if finding.subject == "audit"]
+    scraped = exposition().decode()
+
+    assert [sentence.startswith("The chore “audit” last succeeded") for sentence in in_order] == [True]
+    assert (late.level, late.what) == (Level.WARNING, What.MAINTENANCE)
+    assert re.search(r'outbox_maintenance_job_age_seconds{maintenance_job="audit"} 36\d\d', scraped)
+    assert "outbox_audit_broken 0.0" in scraped
+
+
+def test_how_long_ago_it_was_is_told_by_the_database_s_clock(monkeypatch: pytest.MonkeyPatch):
+    append_actions(HOUR)
+    list(parts())
+    monkeypatch.setattr("django.utils.timezone.now", lambda: datetime.now(UTC) + 3 * DAY)
+
+    ago = measure().chain.checked_ago
+
+    assert ago is not None
+    assert ago < MINUTE
+
+
+def test_a_break_can_be_scraped():
+    ids = append_actions(HOUR, HOUR)
+    TAMPERINGS["changed"](ids, 1)
+    list(parts())
+
+    assert "outbox_audit_broken 1.0" in exposition().decode()
 
 
 def test_nobody_having_looked_for_days_is_a_warning():

@@ -134,6 +134,7 @@ def test_what_is_switched_off_names_who_has_changed_it_last():
         ("outbox.prune", "settled messages are not deleted, and the table grows"),
         ("outbox.roll_up", "charts and metrics stand still"),
         ("outbox.alert", "nobody is told what is wrong"),
+        ("outbox.check_audit", "nobody notices when the audit is tampered with"),
     ],
 )
 def test_any_other_chore_that_is_switched_off_is_a_warning(task, words):

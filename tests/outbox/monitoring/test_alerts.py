@@ -62,7 +62,7 @@ def look(after: timedelta = 30 * SECOND) -> list[tuple[str, str]]:
 
 
 def all_heartbeats_fresh() -> None:
-    for job in ("prune", "rollup", "alerts"):
+    for job in ("prune", "rollup", "alerts", "audit"):
         data = Heartbeat.objects.get(name=job).data
         Heartbeat.objects.record(job, **data)
     rescanned(broker_away=Heartbeat.objects.get(name="rescan").data["broker_away"])

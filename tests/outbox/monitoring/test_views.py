@@ -4,9 +4,12 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import OperationalError, connection
+from django.core.handlers.base import BaseHandler
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 from django.test import Client
+from django.urls import resolve
 
+from outbox.monitoring.outside_transactions import in_no_transaction
 from tests.harness.clock import SECOND
 from tests.harness.rows import all_is_well, rescanned
 
@@ -30,6 +33,20 @@ def test_the_process_says_that_it_is_alive_without_asking_the_database(far):
     answer = far.get("/healthz")
 
     assert (answer.status_code, answer.content) == (200, b"ok\n")
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_no_transaction_of_the_host_s_is_around_a_door_on_any_database(path):
+    assert resolve(path).func._non_atomic_requests == set(connections)
+
+
+def test_a_database_beside_the_engine_s_is_asked_for_no_transaction_either(monkeypatch):
+    other = {**connections.settings[DEFAULT_DB_ALIAS], "ATOMIC_REQUESTS": True}
+    monkeypatch.setitem(connections.settings, "other", other)
+
+    view = in_no_transaction(lambda request: request)
+
+    assert BaseHandler().make_view_atomic(view) is view
 
 
 @pytest.mark.django_db

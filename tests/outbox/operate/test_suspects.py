@@ -9,7 +9,7 @@ from outbox import operate
 from outbox.errors import NotAllowed
 from outbox.models import AttemptOutcome, Message
 from tests.harness.desk import ORDER, wins
-from tests.harness.rows import attempt
+from tests.harness.rows import attempt, proof
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RETRY: dict[str, Any] = {"revision": 0, "actor": "ada", "reason": "the vendor is back"}
@@ -39,6 +39,24 @@ def test_what_cannot_have_acted_needs_no_word(consumers: None, hints: list[Any])
     operate.retry(message.pk, **RETRY)
 
     assert Message.objects.get().status == "pending"
+
+
+def test_to_know_of_evidence_that_is_not_there_does_not_stand_for_having_asked(suspect: Message) -> None:
+    with pytest.raises(NotAllowed, match="The other side may have acted"):
+        operate.retry(suspect.pk, **RETRY, despite_evidence=True)
+    with pytest.raises(CommandError, match="1 of 1 refused"):
+        call_command("outbox_retry", str(suspect.pk), "--reason", "again", "--actor", "ada", "--despite-evidence")
+
+    assert Message.objects.get().revision == 0
+
+
+def test_to_have_asked_does_not_stand_for_knowing_of_the_evidence(suspect: Message) -> None:
+    proof(suspect)
+
+    with pytest.raises(NotAllowed, match="issued already"):
+        operate.retry(suspect.pk, **RETRY, asked_other_side=True)
+
+    assert operate.retry(suspect.pk, **RETRY, despite_evidence=True).status == "pending"
 
 
 def test_so_does_the_command(suspect: Message, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from outbox import audit
 from outbox.errors import Conflict, NotAllowed, PermissionMissing
-from outbox.models import ApiToken, AuditEntry, Scope
+from outbox.models import ApiToken, AuditEntry, TokenScope
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.tokens import PERMISSIONS_OF, TokenHolder, find_owner, find_token, make_token, revoke_token
 from tests.harness.desk import user
@@ -21,8 +21,9 @@ def test_the_secret_is_given_once_and_kept_nowhere() -> None:
 
     token, secret = make_token(owner=ann, actor=ann, **GIVEN)
 
-    assert find_token(secret) == token
-    assert find_owner(token) == (ann, None)
+    found = find_token(secret)
+    assert found == token
+    assert find_owner(found) == (ann, None)
     assert (token.owner, token.made_by, token.prefix) == ("ann", "ann", secret[:10])
     row = {name: str(value) for name, value in ApiToken.objects.values().get().items()}
     entry = str(AuditEntry.objects.values().get())
@@ -101,7 +102,7 @@ def test_revoking_takes_the_permission() -> None:
 def test_every_permission_belongs_to_one_scope_and_every_scope_gives_some() -> None:
     every = [permission for covered in PERMISSIONS_OF.values() for permission in covered]
 
-    assert set(PERMISSIONS_OF) == set(Scope)
+    assert set(PERMISSIONS_OF) == set(TokenScope)
     assert len(every) == len(set(every))
     assert PERMISSIONS[Action.TOKEN_MAKE] not in every
     assert PERMISSIONS[Action.BULK_APPROVE] not in every

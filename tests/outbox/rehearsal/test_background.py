@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from outbox.models import AuditEntry, BulkItem, BulkOperation, BulkRehearsal, Fa
 from outbox.models.bulk import BulkVerb
 from outbox.models.rehearsal import RehearsalState
 from outbox.operate.patch import Patch
-from outbox.rehearsal import background, run, whole_sets
+from outbox.rehearsal import background, code, run, whole_sets
 from outbox.rehearsal.results import Summary
 from tests.harness.bulk import prepared
 from tests.harness.clock import DAY
@@ -203,7 +204,7 @@ def test_it_ends_when_the_operation_is_started():
     play()
 
     rehearsal = now(made)
-    assert (rehearsal.state, rehearsal.error) == (RehearsalState.STOPPED, background.STARTED)
+    assert (rehearsal.state, rehearsal.stopped_because, rehearsal.error) == (RehearsalState.STOPPED, "operation", "")
     with pytest.raises(NotAllowed, match="under way"):
         whole_sets.start(operation.pk, actor="ada")
 
@@ -234,6 +235,32 @@ def test_what_cannot_be_rehearsed_at_all_is_said_and_does_not_hold_up_the_next(m
     assert now(second).state == RehearsalState.DONE
 
 
+def test_what_was_said_with_a_nul_ends_it_and_does_not_hold_up_the_next(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    first, second = (whole_sets.start(frozen("").pk, actor="ada") for _ in range(2))
+    (tmp_path / "settings_with_nul.py").write_text('raise RuntimeError("a \\0 and more")')
+    with monkeypatch.context() as broken:
+        broken.syspath_prepend(tmp_path)
+        broken.setenv("DJANGO_SETTINGS_MODULE", "settings_with_nul")
+        play()
+    play()
+
+    assert now(first).state == RehearsalState.FAILED
+    assert "RuntimeError: a \\0 and more" in now(first).error
+    assert now(second).state == RehearsalState.DONE
+
+
+def test_what_the_database_refuses_of_it_ends_it_and_says_why(monkeypatch: pytest.MonkeyPatch):
+    made = whole_sets.start(frozen("").pk, actor="ada")
+    monkeypatch.setattr(code, "digest_of", lambda _consumer: "no text \0 of PostgreSQL's")
+
+    play()
+
+    assert now(made).state == RehearsalState.FAILED
+    assert "DataError" in now(made).error or "ValueError" in now(made).error
+
+
 def test_it_says_when_somebody_has_acted_on_the_set_since():
     operation = frozen("", "")
     rehearsal = rehearsed(operation)
@@ -250,6 +277,21 @@ def test_the_chore_takes_it_in_a_thread_and_comes_back_at_once():
     assert background.go_on()
     assert not background.go_on()
     eventually(lambda: now(made).state == RehearsalState.DONE, within=30)
+
+
+@pytest.mark.usefixtures("at_every_result")
+def test_a_preview_stays_while_it_is_rehearsed_however_old_it_is():
+    operation = frozen("", "")
+    made = whole_sets.start(operation.pk, actor="ada")
+    BulkOperation.objects.update(created_at=Now() - 2 * DAY)
+
+    prune()
+    play()
+    ended = now(made)
+    prune()
+
+    assert (ended.state, ended.done) == (RehearsalState.DONE, 2)
+    assert not BulkOperation.objects.exists()
 
 
 def test_it_goes_with_the_preview_that_nobody_has_started():

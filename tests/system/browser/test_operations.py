@@ -16,7 +16,7 @@ HOME = "/admin/outbox/"
 @pytest.fixture(autouse=True)
 def every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations_page, "EVERY_SECONDS", 1)
-    for name in ("rescan", "prune", "rollup", "alerts"):
+    for name in ("rescan", "prune", "rollup", "alerts", "audit"):
         Heartbeat.objects.create(name=name)
 
 

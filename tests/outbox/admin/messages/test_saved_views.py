@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from outbox import operate
-from outbox.models import SavedView
+from outbox import audit, operate
+from outbox.models import AuditEntry, SavedView
 from tests.harness.desk import ORDER, text_of, user, wins
 from tests.outbox.admin.acting import LIST
 
@@ -80,6 +80,8 @@ def test_ones_own_are_renamed_and_deleted_and_anothers_are_only_opened(ada: User
     client.post(PAGE, {"act": "delete_view", "view": mine.pk, "revision": 1})
 
     assert "outbox.tend_views" in text_of(refused)
+    [denial] = AuditEntry.objects.filter(action=audit.DENIED)
+    assert (denial.actor, denial.before) == ("ada", {"act": "delete_view", "why": "outbox.tend_views"})
     assert "no longer there" in text_of(gone)
     assert [view.name for view in SavedView.objects.all()] == ["ours"]
 

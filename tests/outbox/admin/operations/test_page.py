@@ -24,7 +24,7 @@ HOME = "/admin/outbox/"
 
 @pytest.fixture(autouse=True)
 def maintenance_jobs() -> None:
-    for name in ("rescan", "prune", "rollup", "alerts"):
+    for name in ("rescan", "prune", "rollup", "alerts", "audit"):
         Heartbeat.objects.create(name=name)
 
 

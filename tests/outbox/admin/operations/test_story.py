@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def maintenance_jobs() -> None:
-    for name in ("rescan", "prune", "rollup", "alerts"):
+    for name in ("rescan", "prune", "rollup", "alerts", "audit"):
         Heartbeat.objects.create(name=name)
 
 
