@@ -19,8 +19,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox.admin import base, formats, typed
 from outbox.admin.counts import BoundedCount
-from outbox.admin.descriptions import permission_to_see
 from outbox.admin.operations.page import operations_context as read_operations
+from outbox.admin.seeing import permission_to_see
 from outbox.admin.tones import Tone, of_message
 from outbox.conf import conf
 from outbox.models import FailureGroup, Message, Resolution, Status

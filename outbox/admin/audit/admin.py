@@ -18,6 +18,7 @@ from outbox.admin.audit.words import acts_in_words
 from outbox.admin.base import DeskAdmin, narrowed
 from outbox.admin.forms import lacks_permission
 from outbox.admin.periods import PERIODS
+from outbox.admin.seeing import permission_to_see
 from outbox.audit import ITSELF
 from outbox.models import AuditEntry
 from outbox.monitoring.chain import read_check
@@ -59,7 +60,7 @@ class AuditEntryAdmin(DeskAdmin):
 
     def has_view_permission(self, request: HttpRequest, _entry: AuditEntry | None = None) -> bool:
         """Ask for a permission of its own: seeing messages is not seeing what colleagues did."""
-        return request.user.has_perm("outbox.view_audit")
+        return request.user.has_perm(permission_to_see("outbox_auditentry_changelist"))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the audit on the index to those who may see it."""
