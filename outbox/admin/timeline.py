@@ -189,7 +189,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
     if "known" in after:
         return [_("the other side: %(answer)s") % {"answer": after.get("said") or _("knows nothing of it")}]
     if "rehearsed" in after:
-        return [rehearsed_in_words(after["rehearsed"])]
+        return [_rehearsed_in_words(after["rehearsed"])]
     if keys := after.get("changed_keys"):
         told = {**told, "order": _("idempotency key")}
         edited = [_("changed in the payload: %(keys)s") % {"keys": keys}]
@@ -202,7 +202,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
     ]
 
 
-def rehearsed_in_words(verdict: Mapping[str, Any]) -> str:
+def _rehearsed_in_words(verdict: Mapping[str, Any]) -> str:
     """Return what the audit has noted of a rehearsal in a line: how many messages, and what they came to."""
     parts = [_("%(count)d would succeed") % {"count": verdict.get("success", 0)}]
     if others := verdict.get("messages", 0) - verdict.get("success", 0):
