@@ -10,7 +10,7 @@ from django.test import Client
 from outbox import operate
 from outbox.models import FailureGroup, FailureHour
 from outbox.models.failure import ThisHour
-from tests.harness.desk import ISSUE, ORDER, failure_group, page_of, text_of
+from tests.harness.desk import ISSUE, ORDER, failure_group, page_of, text_of, user
 from tests.outbox.admin.acting import LIST as QUEUE
 
 pytestmark = pytest.mark.django_db
@@ -115,3 +115,14 @@ def test_the_last_day_stands_beside_each_group_as_a_line_and_in_words(desk: Clie
     assert page.text.count('class="desk-spark"') == 2
     assert "style=" not in page.text.split('class="desk-queue"')[1]
     assert "in the last 24 hours 7" in text_of(desk.get(page_of(other)))
+
+
+def test_who_may_see_no_messages_is_led_to_none_of_what_is_merged(client: Client) -> None:
+    one, other = failure_group("jam", stuck=2), failure_group("tear")
+    operate.merge_group(one.pk, into=other.pk, revision=0, actor="bob")
+    client.force_login(user("olga", "view_failuregroup"))
+
+    page = client.get(page_of(other))
+
+    assert "stuck: 2 messages" in text_of(page)
+    assert QUEUE not in page.text
