@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import formats, timeline
-from outbox.admin.base import DeskAdmin, narrowed, word_of
+from outbox.admin.base import DeskAdmin, narrowed, read_posted, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.failures import grouping, groups
 from outbox.admin.failures.forms import MergeForm, SplitForm, TriageForm
@@ -130,7 +130,7 @@ class FailureGroupAdmin(DeskAdmin):
                     return Posted(go_to=self._page_of(merge.cleaned_data["into"]))
                 return Posted(merge_form=merge)
             case _:
-                form = TriageForm(_taken(request) if "take" in request.POST else request.POST)
+                form = TriageForm(_read_triage(request))
                 if self.carry_out(request, form, fingerprint, seen=seen, done=lambda: form.done):
                     return Posted(go_to=request.path)
                 return Posted(form)
@@ -148,15 +148,15 @@ def _choices(group: FailureGroup) -> list[tuple[str, str]]:
 
 
 def _group_now(fingerprint: str) -> dict[str, str]:
-    group = FailureGroup.objects.get(pk=fingerprint)
-    return {"revision": str(group.revision), "was": str(group.state)}
+    """Return revision and state of a group as they are now, as the form posts them; nothing if it was removed."""
+    found = FailureGroup.objects.filter(pk=fingerprint).values_list("revision", "state").first()
+    return {} if found is None else {"revision": str(found[0]), "was": found[1]}
 
 
-def _taken(request: HttpRequest) -> QueryDict:
-    """Return what was posted by "I see to it": the owner is whoever did, and what was new is being looked into."""
-    given = request.POST.copy()
-    given["owner"] = request.user.get_username()
-    if given.get("state") == GroupState.NEW:
+def _read_triage(request: HttpRequest) -> QueryDict:
+    """Return what was posted; by "I see to it" what was new is being looked into."""
+    given = read_posted(request)
+    if "take" in given and given.get("state") == GroupState.NEW:
         given["state"] = GroupState.INVESTIGATING.value
     return given
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate
 from outbox.admin import asking, descriptions, formats, rehearsing
-from outbox.admin.base import refuse_for
+from outbox.admin.base import read_posted, refuse_for, revision_now
 from outbox.admin.forms import ActionForm, lacks_permission
 from outbox.admin.messages import detail, editing, exporting, listing, noting, queue, selection
 from outbox.admin.messages.editing import EditForm
@@ -23,7 +23,7 @@ from outbox.admin.messages.saved_views import SavedViewPages
 from outbox.admin.messages.tab_counts import count_new
 from outbox.admin.messages.tabs import FAILED
 from outbox.errors import NotAllowed, OperatorError
-from outbox.models import Message, Status
+from outbox.models import Message, Note, Status
 from outbox.models.row_ids import read_id
 from outbox.operate.actions import Action
 from outbox.operate.asking import Answer, Known
@@ -227,9 +227,6 @@ class MessageAdmin(SavedViewPages):
         messages.warning(request, text)
         return HttpResponseRedirect(self._list_url(request))
 
-    def _revision_now(self, message_id: int) -> dict[str, str]:
-        return {"revision": str(detail.revision_of(message_id))}
-
     def _carry_out(self, request: HttpRequest, found: detail.FoundMessage) -> ActionForm | None:
         """Do what was posted; None if it was done, else the form with what was entered and what is wrong with it."""
         form_class = found.form_for(request.POST.get("act", ""))
@@ -242,15 +239,15 @@ class MessageAdmin(SavedViewPages):
             request,
             form,
             message.pk,
-            seen=partial(self._revision_now, message.pk),
+            seen=partial(revision_now, Message.objects.filter(pk=message.pk)),
             done=lambda: form.done_to(message),
         )
         return None if done else form
 
     def _write_note(self, request: HttpRequest, message: Message) -> noting.NoteForm | None:
         """Write on the message what was posted; None if it was done, else the form with what is wrong with it."""
-        form = noting.read_form(request)
-        seen = partial(noting.revision_now, message.pk)
+        form = noting.NoteForm(read_posted(request))
+        seen = partial(revision_now, Note.objects.filter(pk=message.pk))
         return None if self.carry_out(request, form, message.pk, seen=seen, done=lambda: form.done) else form
 
     def _ask(self, request: HttpRequest, message: Message) -> Answer | None:

@@ -124,11 +124,6 @@ def _takes_part(message: Message) -> bool:
     return bool(message.ordering_key) and (message.finished_at is None or message.exhausted_at is not None)
 
 
-def revision_of(message_id: int) -> int:
-    """Return the revision of a message as it is now, 0 if it is gone."""
-    return Message.objects.filter(pk=message_id).values_list("revision", flat=True).first() or 0
-
-
 def message_context(
     found: FoundMessage,
     *,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ObjectDoesNotExist
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
@@ -46,20 +46,6 @@ def note_on(message: Message) -> Note:
         return message.note
     except ObjectDoesNotExist:
         return Note(message=message)
-
-
-def read_form(request: HttpRequest) -> NoteForm:
-    """Return what was posted; by "I see to it" the owner is whoever did."""
-    given: QueryDict = request.POST.copy()
-    if "take" in given:
-        given["owner"] = request.user.get_username()
-    return NoteForm(given)
-
-
-def revision_now(message_id: int) -> dict[str, str]:
-    """Return the revision of what is written on a message as it is now."""
-    revision = Note.objects.filter(pk=message_id).values_list("revision", flat=True).first()
-    return {"revision": str(revision or 0)}
 
 
 def context_of(request: HttpRequest, message: Message, bound: NoteForm | None) -> dict[str, Any]:
