@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.admin.forms import FencedForm, lacks_permission
+from outbox.admin.forms import FencedForm, Panel, lacks_permission
 from outbox.models import Message, Note
 from outbox.operate import Actor
 from outbox.operate.actions import Action
@@ -54,8 +54,10 @@ def context_of(request: HttpRequest, message: Message, bound: NoteForm | None) -
     initial = {"revision": note.revision, "owner": note.owner, "text": note.text}
     return {
         "note": note,
-        "note_form": bound or NoteForm(initial=initial),
-        "note_refused": bound is not None,
-        "note_refusal": lacks_permission(Action.NOTE, request.user),
+        "note_panel": Panel(
+            bound or NoteForm(initial=initial),
+            lacks_permission(Action.NOTE, request.user),
+            is_open=bound is not None,
+        ),
         "may_take": note.owner != request.user.get_username(),
     }
