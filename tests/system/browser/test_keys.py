@@ -114,6 +114,12 @@ def merged() -> str:
     return page_of(till)
 
 
+def saved_views() -> str:
+    for name in ("gifts", "points"):
+        operate.save_view(name, "tab=failed", actor=User.objects.get(username="lead"))
+    return f"{LIST}saved-views/"
+
+
 def consumer() -> str:
     return f"/admin/outbox/consumerstate/{ISSUE}/change/"
 
@@ -128,7 +134,7 @@ def running() -> str:
     return page_of(started())
 
 
-PAGES = (failed, pending, success, discarded, queue, group, merged, consumer, draft, running)
+PAGES = (failed, pending, success, discarded, queue, saved_views, group, merged, consumer, draft, running)
 
 
 @pytest.mark.parametrize("make", PAGES, ids=lambda make: make.__name__)
