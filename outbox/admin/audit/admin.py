@@ -81,7 +81,7 @@ class AuditEntryAdmin(DeskAdmin):
             "filters": filters,
             "acts": sorted(acts.items(), key=lambda act: act[1]),
             "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
-            "rows": [(entry, words.act_of(entry, acts)) for entry in page.entries],
+            "rows": [(entry, words.act_of(entry, acts)) for entry in page.rows],
             "page": page,
             "is_first": not (after or before),
             "first_url": narrowed(**filters.given) if filters.given else self.list_url(),

@@ -16,7 +16,8 @@ from outbox import operate
 from outbox.admin import asking, descriptions, formats, rehearsing
 from outbox.admin.base import read_posted, refuse_for, revision_now
 from outbox.admin.forms import ActionForm, lacks_permission
-from outbox.admin.messages import detail, editing, exporting, listing, noting, queue, selection
+from outbox.admin.keyset import read_moment
+from outbox.admin.messages import detail, editing, exporting, noting, queue, selection
 from outbox.admin.messages.editing import EditForm
 from outbox.admin.messages.queue import FILTERS
 from outbox.admin.messages.saved_views import SavedViewPages
@@ -275,6 +276,6 @@ class MessageAdmin(SavedViewPages):
         """Say how many messages were given up since a page of the queue was opened."""
         self.check_view_permission(request)
         scope = queue.read_address(request, tab=FAILED).scope
-        count = count_new(scope, listing.read_moment(request.GET.get("since", "")))
+        count = count_new(scope, read_moment(request.GET.get("since", "")))
         text = _("%(count)s new") % {"count": f"{count.counted:,}+" if count.more else f"{count.counted:,}"}
         return JsonResponse({"count": count.counted, "text": text if count.counted else ""})

@@ -158,7 +158,7 @@ class SavedViewPages(DeskAdmin):
         return TemplateResponse(request, "outbox/desk/saved_views.html", context)
 
     def _with_acts(self, each: OfferedView, request: HttpRequest, bound: ViewForm | None) -> OfferedView:
-        """Add how the view is renamed and deleted, if this person may; a name that was refused stays as it was typed."""
+        """Add how the view is renamed and deleted, if this person may; a name that was refused stays as typed."""
         view = each.view
         if not operate.may_change_view(view, request.user):
             return each
