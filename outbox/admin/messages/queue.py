@@ -17,7 +17,7 @@ from outbox.admin.forms import lacks_permission
 from outbox.admin.messages import listing
 from outbox.admin.messages.saved_views import NARROWS
 from outbox.admin.messages.tab_counts import TabCounts, count_tabs
-from outbox.admin.messages.tabs import FAILED, TABS, Scope, Tab, find_tab
+from outbox.admin.messages.tabs import EVERYTHING, FAILED, TABS, Scope, Tab, find_tab
 from outbox.admin.periods import PERIODS, span_of
 from outbox.models import FailureGroup, Message
 from outbox.models.sql.backlog import without_jit
@@ -116,7 +116,8 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "newer_url": _page_url(request, before=found.newer),
         "older_url": _page_url(request, after=found.older),
         "first_url": _tab_url(tab, scope, **kept),
-        "any_time_url": _tab_url(tab, scope),
+        "wider_url": _tab_url(tab, scope, **{**kept, "mine" if scope.owner else "within": ""}),
+        "everything_url": _tab_url(tab, EVERYTHING, **kept),
         "newer_label": _("Look further") if found.cut_short and found.backwards else tab.newer,
         "older_label": _("Look further") if found.cut_short and not found.backwards else tab.older,
         "is_first": is_first,

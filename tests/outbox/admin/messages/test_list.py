@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from django.db import connection
@@ -13,7 +13,7 @@ from outbox import operate
 from outbox.admin import Description, Fact, describe, descriptions
 from outbox.admin.messages.tabs import TABS, find_tab
 from outbox.models import AuditEntry, Message
-from tests.harness.desk import ORDER, user, wins
+from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
 from tests.harness.rows import attempt
 from tests.outbox.admin.acting import LIST, retry, url_of
 
@@ -206,3 +206,19 @@ def test_the_buttons_that_let_others_go_say_how_many(desk: Client) -> None:
         "handle",
         "discard",
     }
+
+
+def test_a_link_that_takes_one_filter_away_keeps_the_others_and_the_order(desk: Client) -> None:
+    group = failure_group("till", stuck=1)
+    every = {"tab": "failed", "group": group.pk, "consumer": ISSUE, "within": "24h", "mine": "1", "order": "turned"}
+
+    def left(name: str, **given: str) -> dict[str, str]:
+        page = desk.get(LIST, given)
+        assert page.context[name] in page.text.replace("&amp;", "&")
+        return dict(parse_qsl(page.context[name].removeprefix("?")))
+
+    assert left("wider_url", **every) == {name: word for name, word in every.items() if name != "mine"}
+    assert left("wider_url", tab="failed", within="1h", order="turned") == {"tab": "failed", "order": "turned"}
+    kept = {"tab": "failed", "within": "24h", "mine": "1", "order": "turned"}
+    assert left("everything_url", **every) == kept
+    assert left("everything_url", **{**kept, "consumer": ORDER}) == kept
