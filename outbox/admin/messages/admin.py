@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -87,7 +86,6 @@ class MessageAdmin(SavedViewPages):
             if bound is None and bound_note is None:
                 return HttpResponseRedirect(request.get_full_path())
             found = detail.find_message(found.message.pk) or found
-        filters = parse_qs(request.GET.get(FILTERS, ""))
         failed_so = detail.find_group_of(found.message, request.user)
         context = {
             **self.page_context(request, f"{found.message.topic} {found.message.key}"),
@@ -98,13 +96,7 @@ class MessageAdmin(SavedViewPages):
                 payload=payload,
                 proof=answer.said if answer and answer.known is Known.YES else "",
                 group=failed_so,
-                scope=queue.scope_around(
-                    failed_so,
-                    filters.get("consumer", [""])[0],
-                    filters.get("group", [""])[0],
-                    request.user.get_username() if "mine" in filters else "",
-                ),
-                turned=filters.get("order") == ["turned"],
+                around=queue.list_around(request, failed_so),
                 site=self.admin_site.name,
             ),
             **noting.context_of(request, found.message, bound_note),

@@ -29,7 +29,7 @@ from outbox.admin.forms import (
 )
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.masking import exchanges_of, mask_payload, pretty
-from outbox.admin.messages.tabs import Scope
+from outbox.admin.messages.queue import ListAround
 from outbox.models import (
     AuditEntry,
     BulkItem,
@@ -130,16 +130,15 @@ def message_context(
     user: Person,
     bound: ActionForm | None,
     payload: Any,
-    scope: Scope,
+    around: ListAround,
     site: str,
     group: groups.GroupOfMessage | None = None,
-    turned: bool = False,
     proof: str = "",
 ) -> dict[str, Any]:
     """Return what the template shows.
 
     ``bound`` is a form that was refused, ``payload`` holds the revealed one, ``proof`` is what the other side has.
-    ``scope`` is what the queue was narrowed down to, ``turned`` whether it is read from its other end.
+    ``around`` is the list from which somebody has come.
     """
     message = found.message
     described = descriptions.descriptions([message], site=site, reader=user).get(message.pk)
@@ -179,7 +178,7 @@ def message_context(
             for version in _earlier(message)
         ],
         "reveal_refusal": refusal(Action.REVEAL, message, user),
-        "next_failed": listing.next_failed(message.pk, scope, turned=turned),
+        "next_failed": listing.next_failed(message.pk, around.scope, turned=around.is_turned),
     }
 
 

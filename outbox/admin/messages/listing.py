@@ -16,7 +16,6 @@ from outbox.admin.messages.tabs import EVERYTHING, FAILED, Scope, Tab, find_tab
 from outbox.models import Evidence, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.row_ids import read_id
-from outbox.models.sql.beside import read_beside
 from outbox.models.sql.order import OrderOfKey, heads_of
 
 ROWS_PER_PAGE = 50
@@ -33,19 +32,9 @@ class Page(keyset.Turned[Message]):
 def read_page(tab: Tab, scope: Scope = EVERYTHING, *, after: str = "", before: str = "") -> Page:
     """Return the page that follows the cursor ``after``, or the one that ends before the cursor ``before``.
 
-    Places alone are walked through, as an index holds them: PostgreSQL then takes the index that knows the consumer,
-    and of several streams only the rows that are shown are read.
+    Only the rows that are shown are read.
     """
-    walk = keyset.Walk(
-        streams=tab.rows(scope),
-        order=tab.order,
-        kept=tab.kept(scope),
-        read=partial(keyset.read_places, order=tab.order),
-        place=tuple,
-        per_page=ROWS_PER_PAGE,
-        most=ROWS_READ,
-    )
-    turned = walk.page(after=after, before=before)
+    turned = _walk(tab, scope, per_page=ROWS_PER_PAGE).page(after=after, before=before)
     rows = _read_rows(turned.rows)
     return Page(rows, turned.newer, turned.older, turned.cut_short, backwards=turned.backwards)
 
@@ -81,14 +70,23 @@ def heads_before(rows: Sequence[Message]) -> dict[int, int]:
 
 def next_failed(message_id: int, scope: Scope = EVERYTHING, *, turned: bool = False) -> int | None:
     """Return the failed message below this one in the queue, else the topmost one; None if no other is left."""
-    tab = find_tab(FAILED.slug, turned=turned)
-    beyond = {"pk__gt" if turned else "pk__lt": message_id}
-    streams = [rows.exclude(pk=message_id).order_by(*tab.order).values_list("pk") for rows in tab.rows(scope)]
-    found = read_beside([part for rows in streams for part in (rows.filter(**beyond)[:1], rows[:1])])
-    ids = [id for (id,) in found]
-    first = min if turned else max
-    below = [id for id in ids if (id > message_id) == turned]
-    return first(below or ids, default=None)
+    walk = _walk(find_tab(FAILED.slug, turned=turned), scope, per_page=2)
+    below = walk.page(after=str(message_id)).rows
+    others = [id for (id,) in below or walk.page().rows if id != message_id]
+    return others[0] if others else None
+
+
+def _walk(tab: Tab, scope: Scope, *, per_page: int) -> keyset.Walk[keyset.Place]:
+    """Return the walk through a tab: by places alone, as then PostgreSQL takes the index that knows the consumer."""
+    return keyset.Walk(
+        streams=tab.rows(scope),
+        order=tab.order,
+        kept=tab.kept(scope),
+        read=partial(keyset.read_places, order=tab.order),
+        place=tuple,
+        per_page=per_page,
+        most=ROWS_READ,
+    )
 
 
 def _read_rows(places: Sequence[keyset.Place]) -> list[Message]:

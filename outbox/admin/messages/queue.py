@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -60,10 +60,10 @@ def query_of(request: HttpRequest) -> str:
 
 def read_address(request: HttpRequest, *, tab: Tab | None = None) -> Address:
     """Return what the address of a request asks for, of another ``tab`` than its own if one is given."""
-    tab = tab or find_tab(request.GET.get("tab", ""), turned=_is_turned(request))
+    tab = tab or find_tab(request.GET.get("tab", ""), turned=_is_turned(request.GET))
     group = _find_group(word_of(request, "group"))
-    consumer = group.root.consumer if group else word_of(request, "consumer")[:NAME_LENGTH]
-    within, owner = span_of(request.GET.get("within", "")), _owner_of(request)
+    consumer = group.root.consumer if group else _consumer_in(request.GET)
+    within, owner = span_of(request.GET.get("within", "")), _owner_in(request.GET, request)
     return Address(tab, replace(_scope_of(tab, consumer, group), within=within, owner=owner), group)
 
 
@@ -88,7 +88,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
     kept = {
         "within": period,
         "mine": "1" if scope.owner else "",
-        "order": "turned" if _is_turned(request) else "",
+        "order": "turned" if _is_turned(request.GET) else "",
     }
     return {
         "is_group_gone": bool(word_of(request, "group")) and group is None,
@@ -138,20 +138,38 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
     }
 
 
-def scope_around(known: GroupOfMessage | None, consumer: str, fingerprint: str, owner: str) -> Scope:
-    """Return what the list around a message was narrowed down to; the group of the message is ``known``."""
+class ListAround(NamedTuple):
+    """The list of failed messages from which somebody has come to a message."""
+
+    scope: Scope
+    is_turned: bool
+
+
+def list_around(request: HttpRequest, known: GroupOfMessage | None) -> ListAround:
+    """Return from which list somebody has come to a message, whose group is ``known``."""
+    given = QueryDict(word_of(request, FILTERS))
+    fingerprint = given.get("group", "")
     if known is not None and known.root.pk == fingerprint:
-        return Scope(known.root.consumer, known.fingerprints, owner=owner)
-    return replace(_scope_of(FAILED, consumer, _find_group(fingerprint)), owner=owner)
+        scope = Scope(known.root.consumer, known.fingerprints)
+    else:
+        scope = _scope_of(FAILED, _consumer_in(given), _find_group(fingerprint))
+    narrowed_to = replace(scope, within=span_of(given.get("within", "")), owner=_owner_in(given, request))
+    return ListAround(narrowed_to, _is_turned(given))
 
 
-def _is_turned(request: HttpRequest) -> bool:
-    return request.GET.get("order") == "turned"
+def _consumer_in(given: QueryDict) -> str:
+    """Return the consumer that an address names; nothing where no database can hold such a name."""
+    name = str(given.get("consumer", ""))[:NAME_LENGTH]
+    return "" if "\0" in name else name
 
 
-def _owner_of(request: HttpRequest) -> str:
+def _is_turned(given: QueryDict) -> bool:
+    return given.get("order") == "turned"
+
+
+def _owner_in(given: QueryDict, request: HttpRequest) -> str:
     """Return whose messages are shown alone: those of whoever asks; everybody's if empty."""
-    return request.user.get_username() if request.GET.get("mine") else ""
+    return request.user.get_username() if given.get("mine") else ""
 
 
 def _scope_of(tab: Tab, consumer: str, group: FoundGroup | None) -> Scope:

@@ -13,6 +13,7 @@ from outbox import operate
 from outbox.admin import Description, Fact, describe, descriptions
 from outbox.admin.messages.tabs import TABS, find_tab
 from outbox.models import AuditEntry, Message
+from tests.harness.clock import DAY, database_time
 from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
 from tests.harness.rows import attempt
 from tests.outbox.admin.acting import LIST, retry, url_of
@@ -57,6 +58,18 @@ def test_the_queue_is_read_from_either_end_and_a_message_leads_on_in_the_same_or
     assert not page.context["arrivals_url"]
     opened = desk.get(url_of(low, "?" + page.context["page_query"]))
     assert opened.context["next_failed"] == middle.pk
+
+
+def test_a_message_leads_on_within_the_span_that_the_queue_was_narrowed_down_to(desk: Client) -> None:
+    wins.failed("long ago", at=database_time() - 2 * DAY)
+    lately, newest = wins.failed("lately"), wins.failed("newest")
+
+    page = desk.get(LIST, {"within": "24h"})
+    query = "?" + page.context["page_query"]
+
+    assert [message for message, _subject in page.context["rows"]] == [newest, lately]
+    assert desk.get(url_of(newest, query)).context["next_failed"] == lately.pk
+    assert desk.get(url_of(lately, query)).context["next_failed"] == newest.pk
 
 
 @pytest.mark.parametrize("slug", [tab.slug for tab in TABS])
