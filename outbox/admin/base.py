@@ -54,9 +54,8 @@ def _never(*_args: object, **_kwargs: object) -> bool:
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """An admin that shows and never changes, whatever permissions somebody may have been given."""
 
-    class Media:
-        css = {"all": ["outbox/desk.css"]}
-
+    change_list_template = "outbox/desk/stock_list.html"
+    change_form_template = "outbox/desk/stock_form.html"
     actions = None
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

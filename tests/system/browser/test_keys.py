@@ -187,6 +187,18 @@ def test_u_leads_back_to_the_queue_from_what_was_picked_there(open_page: Open) -
     expect(page).to_have_url(re.compile(f"{LIST}$"))
 
 
+def test_u_leads_back_to_the_list_from_rows_of_django_s_own_pages(open_page: Open) -> None:
+    Heartbeat.objects.get_or_create(name="x")
+    page = open_page("/admin/outbox/heartbeat/")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/heartbeat/x/change/$"))
+
+    page.keyboard.press("u")
+
+    expect(page).to_have_url(re.compile(r"/heartbeat/$"))
+
+
 @pytest.mark.parametrize("key", ["r", "h", "d"])
 def test_a_key_leads_to_an_act_and_does_not_do_it(open_page: Open, key: str) -> None:
     message = wins.failed()
