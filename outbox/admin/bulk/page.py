@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox.admin import formats
-from outbox.admin.messages.masking import mask_payload, pretty
+from outbox.admin.json_text import as_json
+from outbox.admin.messages.masking import mask_payload
 from outbox.admin.timeline import Event, action_event
 from outbox.admin.tones import Tone
 from outbox.bulk import editing, operations, preview, progress, selection
@@ -155,7 +156,7 @@ def refused_by_why(operation: BulkOperation) -> list[tuple[str, int]]:
 def shape_of(chosen: Selection) -> str:
     """Return what the first payload of a selection looks like, without what it says."""
     first = chosen.messages.order_by("pk").first()
-    return "" if first is None else pretty(mask_payload(first.payload))
+    return "" if first is None else as_json(mask_payload(first.payload))
 
 
 def samples(operation: BulkOperation) -> Sequence[Message]:

@@ -27,8 +27,9 @@ from outbox.admin.forms import (
     WithdrawForm,
     lacks_permission,
 )
+from outbox.admin.json_text import as_json
 from outbox.admin.messages import diagnosis, listing
-from outbox.admin.messages.masking import exchanges_of, mask_payload, pretty
+from outbox.admin.messages.masking import exchanges_of, mask_payload
 from outbox.admin.messages.queue import ListAround
 from outbox.models import (
     AuditEntry,
@@ -169,12 +170,12 @@ def message_context(
         "panels": panels,
         "common_refusal": refusals.pop() if len(refusals) == 1 else "",
         "revealed": payload is not None,
-        "payload": pretty(message.payload if payload is not None else mask_payload(message.payload)),
-        "headers": pretty(message.headers if payload is not None else mask_payload(message.headers))
+        "payload": as_json(message.payload if payload is not None else mask_payload(message.payload)),
+        "headers": as_json(message.headers if payload is not None else mask_payload(message.headers))
         if message.headers
         else "",
         "earlier": [
-            (version, pretty(version.payload if payload is not None else mask_payload(version.payload)))
+            (version, as_json(version.payload if payload is not None else mask_payload(version.payload)))
             for version in _earlier(message)
         ],
         "reveal_refusal": refusal(Action.REVEAL, message, user),
