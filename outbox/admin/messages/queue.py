@@ -196,7 +196,7 @@ def _subject(message: Message, described: descriptions.Description | None, head:
     """Return what the project says a message is about, else its topic and key."""
     named = f"{message.topic} {message.key}"
     if described is None:
-        return Subject(named, f"{_('message')} {message.pk}", head)
+        return Subject(named, _("message %(id)d") % {"id": message.pk}, head)
     facts = " · ".join(f"{fact.label}: {fact.value}" for fact in described.facts)
     return Subject(described.label, facts or named, head)
 
