@@ -83,7 +83,7 @@ def test_every_state_of_a_set_s_rehearsal_is_readable_everywhere(make: Any, open
     row = make()
     for look in LOOKS:
         page = open_page(f"/admin/outbox/bulkoperation/{row.pk}/change/", **look)
-        expect(page.locator(".desk-rehearsal")).to_be_visible()
+        expect(page.locator("#desk-rehearsal")).to_be_visible()
 
         assert violations(page) == []
         assert complaints(page) == ([], 0)
