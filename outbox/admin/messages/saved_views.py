@@ -162,9 +162,11 @@ class SavedViewPages(DeskAdmin):
         view = each.view
         if not operate.may_change_view(view, request.user):
             return each
-        is_refused = isinstance(bound, RenameViewForm) and bound.data["view"] == str(view.pk)
-        form = bound if is_refused else RenameViewForm.on(view)
-        return replace(each, rename=Panel(form, "", is_open=is_refused), delete=DeleteViewForm.on(view))
+        if isinstance(bound, RenameViewForm) and bound.data["view"] == str(view.pk):
+            rename = Panel(bound, "", is_open=True)
+        else:
+            rename = Panel(RenameViewForm.on(view), "", is_open=False)
+        return replace(each, rename=rename, delete=DeleteViewForm.on(view))
 
     def _offered(self, request: HttpRequest) -> list[OfferedView]:
         """Return the views of whoever asks and those that are shared, one's own first."""
