@@ -126,7 +126,7 @@ def test_on_the_way_back_it_is_said_as_well_and_on_which_side_it_goes_on(short_p
     second = listing.read_page(tab, Scope(ORDER), before=first.newer)
 
     assert (keys(first), first.cut_short, first.backwards) == ([], True, True)
-    assert (keys(second), second.cut_short) == (["rare"], False)
+    assert (keys(second), second.backwards) == (["rare"], False)
 
 
 def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: None) -> None:
