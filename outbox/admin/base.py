@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
@@ -53,9 +54,8 @@ def _never(*_args: object, **_kwargs: object) -> bool:
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """An admin that shows and never changes, whatever permissions somebody may have been given."""
 
-    class Media:
-        css = {"all": ["outbox/desk.css"]}
-
+    change_list_template = "outbox/desk/stock_list.html"
+    change_form_template = "outbox/desk/stock_form.html"
     actions = None
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -205,6 +205,19 @@ def word_of(request: HttpRequest, name: str) -> str:
     """Return what an address says of one thing; nothing where that is a word that no database can hold."""
     word = request.GET.get(name, "")
     return "" if "\0" in word else word
+
+
+def read_posted(request: HttpRequest) -> QueryDict:
+    """Return what was posted; by "I see to it" the owner is whoever did."""
+    given = request.POST.copy()
+    if "take" in given:
+        given["owner"] = request.user.get_username()
+    return given
+
+
+def revision_now(rows: QuerySet[Any]) -> dict[str, str]:
+    """Return the revision of the one row of ``rows`` as it is now, as a form posts it; 0 if it is not there."""
+    return {"revision": str(rows.values_list("revision", flat=True).first() or 0)}
 
 
 def narrowed(**by: str) -> str:

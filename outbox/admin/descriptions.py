@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from django.apps import apps
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from outbox import registry, topics
+from outbox.admin.seeing import permission_to_see
 from outbox.models import Message
 from outbox.operate import Person
 
@@ -90,14 +89,6 @@ def admin_url(name: str, *args: Any) -> str:
     if reader is not None and (permission := permission_to_see(name)) and not reader.has_perm(permission):
         return ""
     return reverse(f"admin:{name}", args=args, current_app=site)
-
-
-@cache
-def permission_to_see(name: str) -> str:
-    """Return the permission that a page of the admin asks for, by its name; empty if it is no page of a model."""
-    begins = name.rpartition("_")[0]
-    models = (model._meta for model in apps.get_models() if model._meta.label_lower.replace(".", "_") == begins)
-    return next((f"{meta.app_label}.view_{meta.model_name}" for meta in models), "")
 
 
 def descriptions(messages: Iterable[Message], *, site: str, reader: Person) -> dict[int, Description]:

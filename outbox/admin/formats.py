@@ -3,7 +3,6 @@
 Failure groups are stored as patterns.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,13 +13,15 @@ from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from outbox.admin.failures.grouping import PLACEHOLDERS
+from outbox.admin.json_text import as_json
 from outbox.models import Attempt, AttemptOutcome, FailureGroup, Message, Status
 from outbox.operate.wording import format_datetime
 from outbox.policy import Reason
 
 ABOUT_THE_ERROR = frozenset({Reason.NO_TRIES_LEFT, Reason.TIMED_OUT, Reason.REJECTED})
 """Reasons that add to the consumer's own error; all others stand for themselves."""
-VARYING = re.compile(r"\(=?<value>\)|<(?:value|uuid|time|mail|url|address|text|hex|n)>…?")
+VARYING = re.compile(rf"\(=?<value>\)|(?:{'|'.join(map(re.escape, PLACEHOLDERS))})…?")
 ONLY_VARYING = re.compile(r"\{[…\s:,\[\]]*…[…\s:,\[\]]*\}")
 IN_A_ROW = re.compile(r"…(?:[\s,:;.]*…)+")
 
@@ -42,7 +43,7 @@ def format_json(value: object) -> str:
     """Show a value of a JSON column, a line a key; a dash for none."""
     if not value:
         return "–"
-    return format_html('<pre class="desk-json" tabindex="0">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
+    return format_html('<pre class="desk-json" tabindex="0">{}</pre>', as_json(value))
 
 
 def format_worth(worth: Mapping[str, Decimal]) -> str:

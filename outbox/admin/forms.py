@@ -120,7 +120,7 @@ class ActionForm(FencedForm, ReasonedForm):
 class Panel:
     """One act as a page offers it: its form, and why it is not open to this person now, if it is not."""
 
-    form: ReasonedForm
+    form: WordedForm
     refusal: str
     is_open: bool
 

@@ -1,7 +1,9 @@
 """What is only looked at: when the engine's own chores last succeeded."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 
+from outbox.admin import formats
 from outbox.admin.base import ReadOnlyAdmin
 from outbox.models import Heartbeat
 
@@ -10,5 +12,10 @@ from outbox.models import Heartbeat
 class HeartbeatAdmin(ReadOnlyAdmin):
     """When the engine's own chores last succeeded."""
 
-    list_display = ("name", "at", "data")
-    change_list_template = "outbox/desk/stock_list.html"
+    list_display = fields = ("name", "when", "data")
+    readonly_fields = ("when",)
+
+    @admin.display(description=gettext_lazy("when"), ordering="at")
+    def when(self, heartbeat: Heartbeat) -> str:
+        """Write the moment as every page does."""
+        return formats.format_moment(heartbeat.at)

@@ -1,8 +1,12 @@
 """The keys of the desk: one for every act. A key leads to the act, and Enter does it."""
 
+from collections.abc import Mapping
+
 from outbox.operate.actions import Action
 
-KEYS = {
+TAKE, FOLLOW_UP, STOP_REHEARSAL = "take", "follow_up", "stop_rehearsal"
+"""What can be done that is no act of its own in the audit."""
+KEYS: Mapping[str, str] = {
     Action.RETRY: "r",
     Action.EDIT: "e",
     Action.HANDLE: "h",
@@ -15,6 +19,7 @@ KEYS = {
     Action.ASK: "q",
     Action.NOTE: "i",
     Action.MERGE: "m",
+    Action.SPLIT: "o",
     Action.REHEARSE: "t",
     Action.REVEAL: "v",
     Action.TOKEN_REVOKE: "d",
@@ -26,8 +31,17 @@ KEYS = {
     Action.BULK_PAUSE: "p",
     Action.BULK_RESUME: "g",
     Action.BULK_CANCEL: "c",
+    Action.SAVE_VIEW: "s",
+    Action.RENAME_VIEW: "r",
+    Action.DELETE_VIEW: "d",
+    TAKE: "i",
+    FOLLOW_UP: "f",
+    STOP_REHEARSAL: "e",
 }
-"""By act. Acts of one page have keys of their own, and none has one of the lists (j, k, x, n, u, ?, /)."""
+"""By act. Acts of one page have keys of their own, and none has one of the lists (j, k, x, n, u, ?, /, [, ]).
+
+Where a page offers an act several times, as for each row of a list, the key leads from one to the next.
+"""
 
 
 def key_of_all(verb: str) -> str:

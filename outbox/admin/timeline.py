@@ -8,18 +8,19 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from outbox import audit
 from outbox.admin import formats
 from outbox.admin.tones import OF_ATTEMPT, Tone
 from outbox.models import Attempt, AuditEntry, BulkItem, Evidence, GroupState, HandledAs, Message, Resolution, Status
-from outbox.models.bulk import ItemResult
+from outbox.models.bulk import BulkVerb, ItemResult
 from outbox.models.rehearsal import RehearsalStop
 from outbox.operate.actions import Action
 from outbox.operate.tokens import is_by_token
 from outbox.operate.wording import describe_entry as tell_act
 from outbox.operate.wording import format_datetime
 
-LEAVE_IT = (Action.ASK, Action.NOTE, Action.REVEAL)
-"""Acts after which a message is as it was."""
+LEAVE_IT = frozenset({*audit.PASSIVE, audit.DENIED, Action.REVEAL, Action.ACKNOWLEDGE})
+"""What the audit notes of a message that is as it was afterwards."""
 SHOWN = 100
 """Attempts and acts shown at most; the newest are kept."""
 
@@ -50,25 +51,12 @@ def acts_on(message: Message) -> list[AuditEntry]:
     return list(AuditEntry.objects.filter(message_id=message.pk).order_by("-id")[:SHOWN])[::-1]
 
 
-def bulk_acts_on(message: Message) -> list[Event]:
-    """Return what bulk operations have done to the message; each was started by a person, when it stands here."""
+def bulk_items_of(message: Message) -> list[BulkItem]:
+    """Return by which bulk operations something was done to the message, the newest first."""
     if not (message.revision and getattr(message, "has_bulk_items", True)):
         return []
     done = BulkItem.objects.filter(message_id=message.pk, result=ItemResult.DONE).select_related("operation")
-    return [
-        Event(
-            item.operation.started_at or item.operation.created_at,
-            Tone.PERSON,
-            _("%(actor)s: %(verb)s, in bulk operation %(id)d")
-            % {
-                "actor": item.operation.started_by,
-                "verb": item.operation.get_verb_display(),
-                "id": item.operation_id,
-            },
-            item.operation.reason,
-        )
-        for item in done.order_by("-pk")[:SHOWN]
-    ]
+    return list(done.order_by("-pk")[:SHOWN])
 
 
 def build_timeline(
@@ -86,6 +74,7 @@ def build_timeline(
     said = exchanges or {}
     last_of = {attempt.number: attempt for attempt in attempts}
     texts = {row.seal: row.text for row in evidence if row.text}
+    items = bulk_items_of(message)
     events = [
         Event(message.created_at, Tone.GOOD, _written(message)),
         *(
@@ -93,10 +82,9 @@ def build_timeline(
             for attempt in attempts
         ),
         *(action_event(entry, texts) for entry in acts),
-        *bulk_acts_on(message),
+        *map(_bulk_event, items),
     ]
-    changing = [entry for entry in acts if entry.action not in LEAVE_IT]
-    if message.exhausted_at is not None and not any(entry.action == Action.REOPEN for entry in changing[-1:]):
+    if message.exhausted_at is not None and not _is_reopened(message, acts, items):
         events.append(Event(message.exhausted_at, Tone.BAD, _("The machine gave up; a person is needed")))
     if message.status == Status.STARTED and message.started_at is not None:
         title = _("Attempt %(number)d: under way") % {"number": message.attempts}
@@ -111,6 +99,25 @@ def build_timeline(
         unsaid = () if message.attempts in last_of else said.get(message.attempts, ())
         events.append(_success(message, message.finished_at, unsaid))
     return sorted(events, key=lambda event: event.at)
+
+
+def _is_reopened(message: Message, acts: Sequence[AuditEntry], items: Sequence[BulkItem]) -> bool:
+    """Tell whether a person has reopened the message, and nothing has changed it since: the audit has no bulk acts."""
+    if items and items[0].revision + 1 == message.revision:
+        return items[0].operation.verb == BulkVerb.REOPEN
+    changing = [entry for entry in acts if entry.action not in LEAVE_IT]
+    return bool(changing) and changing[-1].action == Action.REOPEN
+
+
+def _bulk_event(item: BulkItem) -> Event:
+    """Return what a bulk operation has done to a message; it stands at the moment when a person has started it."""
+    operation = item.operation
+    title = _("%(actor)s: %(verb)s, in bulk operation %(id)d") % {
+        "actor": operation.started_by,
+        "verb": operation.get_verb_display(),
+        "id": operation.pk,
+    }
+    return Event(operation.started_at or operation.created_at, Tone.PERSON, title, operation.reason)
 
 
 def _written(message: Message) -> str:
@@ -183,7 +190,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
     if "known" in after:
         return [_("the other side: %(answer)s") % {"answer": after.get("said") or _("knows nothing of it")}]
     if "rehearsed" in after:
-        return [rehearsed_in_words(after["rehearsed"])]
+        return [_rehearsed_in_words(after["rehearsed"])]
     if keys := after.get("changed_keys"):
         told = {**told, "order": _("idempotency key")}
         edited = [_("changed in the payload: %(keys)s") % {"keys": keys}]
@@ -196,7 +203,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any], texts: Mapping[str, 
     ]
 
 
-def rehearsed_in_words(verdict: Mapping[str, Any]) -> str:
+def _rehearsed_in_words(verdict: Mapping[str, Any]) -> str:
     """Return what the audit has noted of a rehearsal in a line: how many messages, and what they came to."""
     parts = [_("%(count)d would succeed") % {"count": verdict.get("success", 0)}]
     if others := verdict.get("messages", 0) - verdict.get("success", 0):

@@ -19,8 +19,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox.admin import base, formats, typed
 from outbox.admin.counts import BoundedCount
-from outbox.admin.descriptions import permission_to_see
+from outbox.admin.keys import KEYS
 from outbox.admin.operations.page import operations_context as read_operations
+from outbox.admin.seeing import permission_to_see
 from outbox.admin.tones import Tone, of_message
 from outbox.conf import conf
 from outbox.models import FailureGroup, Message, Resolution, Status
@@ -104,6 +105,12 @@ def clock(at: datetime) -> SafeString:
 
 
 register.simple_tag(base.narrowed)
+
+
+@register.simple_tag
+def key(act: str) -> str:
+    """Return the key that leads to an act, by its name."""
+    return KEYS[act]
 
 
 @register.simple_block_tag(takes_context=True)

@@ -22,6 +22,20 @@ def test_every_string_has_its_translation(path: Path) -> None:
     assert missing == []
 
 
+def test_nothing_is_translated_that_nobody_says() -> None:
+    with COMPILED.open("rb") as file:
+        catalog = gettext.GNUTranslations(file)._catalog
+    said = {
+        text
+        for path in FILES
+        for text in (strings_of_code(path) if path.suffix == ".py" else strings_of_template(path))
+    }
+
+    translated = {key[0] if isinstance(key, tuple) else key for key in catalog} - {""}
+
+    assert translated - said == set()
+
+
 def test_strings_are_found_at_all() -> None:
     found = [text for path in FILES if path.suffix == ".html" for text in strings_of_template(path)]
 

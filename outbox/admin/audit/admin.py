@@ -18,6 +18,7 @@ from outbox.admin.audit.words import acts_in_words
 from outbox.admin.base import DeskAdmin, narrowed
 from outbox.admin.forms import lacks_permission
 from outbox.admin.periods import PERIODS
+from outbox.admin.seeing import permission_to_see
 from outbox.audit import ITSELF
 from outbox.models import AuditEntry
 from outbox.monitoring.chain import read_check
@@ -59,7 +60,7 @@ class AuditEntryAdmin(DeskAdmin):
 
     def has_view_permission(self, request: HttpRequest, _entry: AuditEntry | None = None) -> bool:
         """Ask for a permission of its own: seeing messages is not seeing what colleagues did."""
-        return request.user.has_perm("outbox.view_audit")
+        return request.user.has_perm(permission_to_see("outbox_auditentry_changelist"))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the audit on the index to those who may see it."""
@@ -80,7 +81,7 @@ class AuditEntryAdmin(DeskAdmin):
             "filters": filters,
             "acts": sorted(acts.items(), key=lambda act: act[1]),
             "periods": [(name, label) for name, (label, _span) in PERIODS.items()],
-            "rows": [(entry, words.act_of(entry, acts)) for entry in page.entries],
+            "rows": [(entry, words.act_of(entry, acts)) for entry in page.rows],
             "page": page,
             "is_first": not (after or before),
             "first_url": narrowed(**filters.given) if filters.given else self.list_url(),

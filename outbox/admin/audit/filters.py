@@ -49,11 +49,6 @@ class Filters:
     given: dict[str, str] = field(default_factory=dict)
     wrong: tuple[str, ...] = ()
 
-    @property
-    def is_none(self) -> bool:
-        """Tell whether all of the audit is shown."""
-        return not self.given
-
     def streams(self) -> tuple[AuditEntryQuerySet, Q]:
         """Return entries that one index gives by id, and what is kept of them."""
         rows, whole = AuditEntry.objects.all(), Q()

@@ -1,7 +1,7 @@
 """What the pages of bulk operations show: state, figures, the preview in words, results, history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,16 +11,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox.admin import formats
-from outbox.admin.messages.masking import mask_payload, pretty
-from outbox.admin.timeline import Event, rehearsed_in_words
+from outbox.admin.json_text import as_json
+from outbox.admin.messages.masking import mask_payload
+from outbox.admin.timeline import Event, action_event
 from outbox.admin.tones import Tone
 from outbox.bulk import editing, operations, preview, progress, selection
 from outbox.bulk.selection import Selection
-from outbox.models import BulkItem, BulkOperation, Message
+from outbox.models import AuditEntry, BulkItem, BulkOperation, Message
 from outbox.models.bulk import BulkState, BulkVerb, FirstOutcome, ItemResult, Why
 from outbox.operate.actions import BULK_STATE
 from outbox.operate.patch import Patch
-from outbox.operate.wording import describe_entry
 
 TONES: Mapping[str, Tone] = {
     BulkState.DRAFT: Tone.WAIT,
@@ -156,7 +156,7 @@ def refused_by_why(operation: BulkOperation) -> list[tuple[str, int]]:
 def shape_of(chosen: Selection) -> str:
     """Return what the first payload of a selection looks like, without what it says."""
     first = chosen.messages.order_by("pk").first()
-    return "" if first is None else pretty(mask_payload(first.payload))
+    return "" if first is None else as_json(mask_payload(first.payload))
 
 
 def samples(operation: BulkOperation) -> Sequence[Message]:
@@ -198,21 +198,19 @@ def settings(operation: BulkOperation) -> list[tuple[str, Any]]:
 
 def history(operation: BulkOperation) -> list[Event]:
     """Return what people did to it and what it did itself, newest first."""
+    return [_event(entry) for entry in operations.history(operation)[:HISTORY]]
+
+
+def _event(entry: AuditEntry) -> Event:
+    """Return an entry as a line of the story; a state of an operation is no state of a failure group."""
+    event = action_event(entry)
+    if entry.action == BULK_STATE:
+        event = replace(event, tone=Tone.QUIET)
+    if entry.is_erased or "rehearsed" in entry.after:
+        return event
     labels = {value: str(label) for value, label in BulkState.choices}
-    return [
-        Event(
-            entry.at,
-            Tone.QUIET if entry.action == BULK_STATE else Tone.PERSON,
-            describe_entry(entry),
-            entry.reason,
-            changes=[
-                rehearsed_in_words(entry.after["rehearsed"])
-                if "rehearsed" in entry.after
-                else f"{labels.get(entry.before.get('state'), '–')} → {labels.get(entry.after.get('state'), '–')}"
-            ],
-        )
-        for entry in operations.history(operation)[:HISTORY]
-    ]
+    before, after = (labels.get(noted.get("state"), "–") for noted in (entry.before, entry.after))
+    return replace(event, changes=[f"{before} → {after}"])
 
 
 def changes_in_words(operation: BulkOperation, *, with_values: bool) -> list[str]:

@@ -15,12 +15,12 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import formats, timeline
-from outbox.admin.base import DeskAdmin, narrowed, word_of
+from outbox.admin.base import DeskAdmin, narrowed, read_posted, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.failures import grouping, groups
 from outbox.admin.failures.forms import MergeForm, SplitForm, TriageForm
 from outbox.admin.failures.sparkline import read_sparklines
-from outbox.admin.forms import lacks_permission
+from outbox.admin.forms import FencedForm, Panel, lacks_permission
 from outbox.models import FailureGroup, GroupState
 from outbox.operate.actions import Action
 from outbox.operate.failures import GROUP_ACTIONS
@@ -91,7 +91,7 @@ class FailureGroupAdmin(DeskAdmin):
             return HttpResponseRedirect(posted.go_to)
         if request.method == "POST":
             summary = groups.find_group(object_id) or summary
-        others, initial = _choices(summary.group), TriageForm.initial_of(summary)
+        refusal = lacks_permission(Action.TRIAGE, request.user)
         subjects = [subject_of_group(summary.group), *(subject_of_group(one.group) for one in summary.members)]
         acts = audit.acts_about_any(subjects, *GROUP_ACTIONS)[:CHANGES_SHOWN]
         [sparkline] = read_sparklines([summary.fingerprints])
@@ -99,13 +99,13 @@ class FailureGroupAdmin(DeskAdmin):
             **self.page_context(request, formats.format_group(summary.group)),
             "summary": summary,
             "group": summary.group,
-            "form": posted.form or TriageForm(initial=initial),
-            "merge_form": posted.merge_form or MergeForm(initial=initial, others=others),
-            "merge_refused": posted.merge_form is not None,
-            "problems": posted.problems,
+            "form": posted.form or TriageForm(initial=TriageForm.initial_of(summary)),
+            "merge_panel": None if summary.members else self._merge_panel(summary.group, posted.merge_form, refusal),
+            # Nothing is merged away that others were merged into meanwhile: then there is no form to say why.
+            "problems": posted.problems or (_errors(posted.merge_form) if summary.members else []),
             "grouping": grouping.explain(summary.group),
             "sparkline": sparkline,
-            "refusal": lacks_permission(Action.TRIAGE, request.user),
+            "refusal": refusal,
             "bulk_buttons": bulk_forms.buttons_for_all(request.user),
             "may_take": summary.group.owner != request.user.get_username(),
             "sample": groups.sample_message(summary) if request.user.has_perm("outbox.view_message") else None,
@@ -123,17 +123,22 @@ class FailureGroupAdmin(DeskAdmin):
                 split = SplitForm(request.POST)
                 if self.carry_out(request, split, request.POST.get("member", ""), seen=dict, done=lambda: split.done):
                     return Posted(go_to=self._page_of(summary.group.pk))
-                return Posted(problems=[str(error) for errors in split.errors.values() for error in errors])
+                return Posted(problems=_errors(split))
             case Action.MERGE:
                 merge = MergeForm(request.POST, others=_choices(summary.group))
                 if self.carry_out(request, merge, fingerprint, seen=seen, done=lambda: merge.done):
                     return Posted(go_to=self._page_of(merge.cleaned_data["into"]))
                 return Posted(merge_form=merge)
             case _:
-                form = TriageForm(_taken(request) if "take" in request.POST else request.POST)
+                form = TriageForm(_read_triage(request))
                 if self.carry_out(request, form, fingerprint, seen=seen, done=lambda: form.done):
                     return Posted(go_to=request.path)
                 return Posted(form)
+
+    def _merge_panel(self, group: FailureGroup, bound: MergeForm | None, refusal: str) -> Panel:
+        """Return the form by which a group is merged into another one; one that was refused is open."""
+        form = bound or MergeForm(initial={"revision": group.revision}, others=_choices(group))
+        return Panel(form, refusal, is_open=bound is not None)
 
     def _page_of(self, fingerprint: str) -> str:
         return reverse("admin:outbox_failuregroup_change", args=[fingerprint], current_app=self.admin_site.name)
@@ -147,16 +152,21 @@ def _choices(group: FailureGroup) -> list[tuple[str, str]]:
     ]
 
 
+def _errors(form: FencedForm | None) -> list[str]:
+    """Return what is wrong with what was posted, where the page has no form to show it beside."""
+    return [] if form is None else [str(error) for errors in form.errors.values() for error in errors]
+
+
 def _group_now(fingerprint: str) -> dict[str, str]:
-    group = FailureGroup.objects.get(pk=fingerprint)
-    return {"revision": str(group.revision), "was": str(group.state)}
+    """Return revision and state of a group as they are now, as the form posts them; nothing if it was removed."""
+    found = FailureGroup.objects.filter(pk=fingerprint).values_list("revision", "state").first()
+    return {} if found is None else {"revision": str(found[0]), "was": found[1]}
 
 
-def _taken(request: HttpRequest) -> QueryDict:
-    """Return what was posted by "I see to it": the owner is whoever did, and what was new is being looked into."""
-    given = request.POST.copy()
-    given["owner"] = request.user.get_username()
-    if given.get("state") == GroupState.NEW:
+def _read_triage(request: HttpRequest) -> QueryDict:
+    """Return what was posted; by "I see to it" what was new is being looked into."""
+    given = read_posted(request)
+    if "take" in given and given.get("state") == GroupState.NEW:
         given["state"] = GroupState.INVESTIGATING.value
     return given
 

@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -14,16 +13,17 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from outbox import operate
 from outbox.admin import asking, descriptions, formats, rehearsing
-from outbox.admin.base import refuse_for
+from outbox.admin.base import read_posted, refuse_for, revision_now
 from outbox.admin.forms import ActionForm, lacks_permission
-from outbox.admin.messages import detail, editing, exporting, listing, noting, queue, selection
+from outbox.admin.keyset import read_moment
+from outbox.admin.messages import detail, editing, exporting, noting, queue, selection
 from outbox.admin.messages.editing import EditForm
 from outbox.admin.messages.queue import FILTERS
 from outbox.admin.messages.saved_views import SavedViewPages
 from outbox.admin.messages.tab_counts import count_new
 from outbox.admin.messages.tabs import FAILED
 from outbox.errors import NotAllowed, OperatorError
-from outbox.models import Message, Status
+from outbox.models import Message, Note, Status
 from outbox.models.row_ids import read_id
 from outbox.operate.actions import Action
 from outbox.operate.asking import Answer, Known
@@ -87,7 +87,6 @@ class MessageAdmin(SavedViewPages):
             if bound is None and bound_note is None:
                 return HttpResponseRedirect(request.get_full_path())
             found = detail.find_message(found.message.pk) or found
-        filters = parse_qs(request.GET.get(FILTERS, ""))
         failed_so = detail.find_group_of(found.message, request.user)
         context = {
             **self.page_context(request, f"{found.message.topic} {found.message.key}"),
@@ -98,13 +97,7 @@ class MessageAdmin(SavedViewPages):
                 payload=payload,
                 proof=answer.said if answer and answer.known is Known.YES else "",
                 group=failed_so,
-                scope=queue.scope_around(
-                    failed_so,
-                    filters.get("consumer", [""])[0],
-                    filters.get("group", [""])[0],
-                    request.user.get_username() if "mine" in filters else "",
-                ),
-                turned=filters.get("order") == ["turned"],
+                around=queue.list_around(request, failed_so),
                 site=self.admin_site.name,
             ),
             **noting.context_of(request, found.message, bound_note),
@@ -229,9 +222,6 @@ class MessageAdmin(SavedViewPages):
         messages.warning(request, text)
         return HttpResponseRedirect(self._list_url(request))
 
-    def _revision_now(self, message_id: int) -> dict[str, str]:
-        return {"revision": str(detail.revision_of(message_id))}
-
     def _carry_out(self, request: HttpRequest, found: detail.FoundMessage) -> ActionForm | None:
         """Do what was posted; None if it was done, else the form with what was entered and what is wrong with it."""
         form_class = found.form_for(request.POST.get("act", ""))
@@ -244,15 +234,15 @@ class MessageAdmin(SavedViewPages):
             request,
             form,
             message.pk,
-            seen=partial(self._revision_now, message.pk),
+            seen=partial(revision_now, Message.objects.filter(pk=message.pk)),
             done=lambda: form.done_to(message),
         )
         return None if done else form
 
     def _write_note(self, request: HttpRequest, message: Message) -> noting.NoteForm | None:
         """Write on the message what was posted; None if it was done, else the form with what is wrong with it."""
-        form = noting.read_form(request)
-        seen = partial(noting.revision_now, message.pk)
+        form = noting.NoteForm(read_posted(request))
+        seen = partial(revision_now, Note.objects.filter(pk=message.pk))
         return None if self.carry_out(request, form, message.pk, seen=seen, done=lambda: form.done) else form
 
     def _ask(self, request: HttpRequest, message: Message) -> Answer | None:
@@ -280,6 +270,6 @@ class MessageAdmin(SavedViewPages):
         """Say how many messages were given up since a page of the queue was opened."""
         self.check_view_permission(request)
         scope = queue.read_address(request, tab=FAILED).scope
-        count = count_new(scope, listing.read_moment(request.GET.get("since", "")))
+        count = count_new(scope, read_moment(request.GET.get("since", "")))
         text = _("%(count)s new") % {"count": f"{count.counted:,}+" if count.more else f"{count.counted:,}"}
         return JsonResponse({"count": count.counted, "text": text if count.counted else ""})

@@ -27,9 +27,10 @@ from outbox.admin.forms import (
     WithdrawForm,
     lacks_permission,
 )
+from outbox.admin.json_text import as_json
 from outbox.admin.messages import diagnosis, listing
-from outbox.admin.messages.masking import exchanges_of, mask_payload, pretty
-from outbox.admin.messages.tabs import Scope
+from outbox.admin.messages.masking import exchanges_of, mask_payload
+from outbox.admin.messages.queue import ListAround
 from outbox.models import (
     AuditEntry,
     BulkItem,
@@ -124,27 +125,21 @@ def _takes_part(message: Message) -> bool:
     return bool(message.ordering_key) and (message.finished_at is None or message.exhausted_at is not None)
 
 
-def revision_of(message_id: int) -> int:
-    """Return the revision of a message as it is now, 0 if it is gone."""
-    return Message.objects.filter(pk=message_id).values_list("revision", flat=True).first() or 0
-
-
 def message_context(
     found: FoundMessage,
     *,
     user: Person,
     bound: ActionForm | None,
     payload: Any,
-    scope: Scope,
+    around: ListAround,
     site: str,
     group: groups.GroupOfMessage | None = None,
-    turned: bool = False,
     proof: str = "",
 ) -> dict[str, Any]:
     """Return what the template shows.
 
     ``bound`` is a form that was refused, ``payload`` holds the revealed one, ``proof`` is what the other side has.
-    ``scope`` is what the queue was narrowed down to, ``turned`` whether it is read from its other end.
+    ``around`` is the list from which somebody has come.
     """
     message = found.message
     described = descriptions.descriptions([message], site=site, reader=user).get(message.pk)
@@ -175,16 +170,16 @@ def message_context(
         "panels": panels,
         "common_refusal": refusals.pop() if len(refusals) == 1 else "",
         "revealed": payload is not None,
-        "payload": pretty(message.payload if payload is not None else mask_payload(message.payload)),
-        "headers": pretty(message.headers if payload is not None else mask_payload(message.headers))
+        "payload": as_json(message.payload if payload is not None else mask_payload(message.payload)),
+        "headers": as_json(message.headers if payload is not None else mask_payload(message.headers))
         if message.headers
         else "",
         "earlier": [
-            (version, pretty(version.payload if payload is not None else mask_payload(version.payload)))
+            (version, as_json(version.payload if payload is not None else mask_payload(version.payload)))
             for version in _earlier(message)
         ],
         "reveal_refusal": refusal(Action.REVEAL, message, user),
-        "next_failed": listing.next_failed(message.pk, scope, turned=turned),
+        "next_failed": listing.next_failed(message.pk, around.scope, turned=around.is_turned),
     }
 
 

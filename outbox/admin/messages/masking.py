@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from outbox.admin.json_text import as_json
 from outbox.models import Message
 
 MASK = "•••"
@@ -30,11 +31,6 @@ def mask_payload(value: Any) -> Any:
             return MASK
 
 
-def pretty(value: Any) -> str:
-    """Return a JSON value as people read it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
 def exchanges_of(message: Message, *, revealed: bool) -> Mapping[int, list[ShownExchange]]:
     """Return what the handlers of a message have recorded of their talk with other systems, by attempt.
 
@@ -51,7 +47,7 @@ def _shown(text: str, revealed: bool) -> str:
     try:
         value = json.loads(text)
         if isinstance(value, dict | list):
-            return pretty(value if revealed else mask_payload(value))
+            return as_json(value if revealed else mask_payload(value))
     except (ValueError, RecursionError):
         pass
     return text if revealed or not text else MASK

@@ -4,11 +4,11 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ObjectDoesNotExist
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.admin.forms import FencedForm, lacks_permission
+from outbox.admin.forms import FencedForm, Panel, lacks_permission
 from outbox.models import Message, Note
 from outbox.operate import Actor
 from outbox.operate.actions import Action
@@ -48,28 +48,16 @@ def note_on(message: Message) -> Note:
         return Note(message=message)
 
 
-def read_form(request: HttpRequest) -> NoteForm:
-    """Return what was posted; by "I see to it" the owner is whoever did."""
-    given: QueryDict = request.POST.copy()
-    if "take" in given:
-        given["owner"] = request.user.get_username()
-    return NoteForm(given)
-
-
-def revision_now(message_id: int) -> dict[str, str]:
-    """Return the revision of what is written on a message as it is now."""
-    revision = Note.objects.filter(pk=message_id).values_list("revision", flat=True).first()
-    return {"revision": str(revision or 0)}
-
-
 def context_of(request: HttpRequest, message: Message, bound: NoteForm | None) -> dict[str, Any]:
     """Return what the page shows of it; ``bound`` is a form that was refused."""
     note = note_on(message)
     initial = {"revision": note.revision, "owner": note.owner, "text": note.text}
     return {
         "note": note,
-        "note_form": bound or NoteForm(initial=initial),
-        "note_refused": bound is not None,
-        "note_refusal": lacks_permission(Action.NOTE, request.user),
+        "note_panel": Panel(
+            bound or NoteForm(initial=initial),
+            lacks_permission(Action.NOTE, request.user),
+            is_open=bound is not None,
+        ),
         "may_take": note.owner != request.user.get_username(),
     }

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -19,6 +19,7 @@ from outbox.admin.messages.saved_views import NARROWS
 from outbox.admin.messages.tab_counts import TabCounts, count_tabs
 from outbox.admin.messages.tabs import (
     ERROR_PART_LENGTH,
+    EVERYTHING,
     FAILED,
     TABS,
     FoundGroup,
@@ -63,16 +64,10 @@ def query_of(request: HttpRequest) -> str:
 
 def read_address(request: HttpRequest, *, tab: Tab | None = None) -> Address:
     """Return what the address of a request asks for, of another ``tab`` than its own if one is given."""
-    tab = tab or find_tab(request.GET.get("tab", ""), turned=_is_turned(request))
+    tab = tab or find_tab(request.GET.get("tab", ""), turned=_is_turned(request.GET))
     group = find_group(word_of(request, "group"))
-    consumer = group.root.consumer if group else word_of(request, "consumer")[:NAME_LENGTH]
-    scope = replace(
-        scope_of(tab, consumer, group),
-        within=span_of(request.GET.get("within", "")),
-        owner=_owner_of(request),
-        error=word_of(request, "error").strip()[:ERROR_PART_LENGTH],
-    )
-    return Address(tab, scope, group)
+    consumer = group.root.consumer if group else _consumer_in(request.GET)
+    return Address(tab, _narrow(scope_of(tab, consumer, group), request.GET, request), group)
 
 
 def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
@@ -97,7 +92,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "within": period,
         "mine": "1" if scope.owner else "",
         "error": scope.error,
-        "order": "turned" if _is_turned(request) else "",
+        "order": "turned" if _is_turned(request.GET) else "",
     }
     return {
         "is_group_gone": bool(word_of(request, "group")) and group is None,
@@ -128,7 +123,9 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "older_url": _page_url(request, after=found.older),
         "first_url": _tab_url(tab, scope, **kept),
         "not_narrowed_url": _tab_url(tab, scope, order=kept["order"]),
-        "older_label": _("Look further") if found.cut_short else tab.older,
+        "everything_url": _tab_url(tab, EVERYTHING, **kept),
+        "newer_label": _("Look further") if found.cut_short and found.backwards else tab.newer,
+        "older_label": _("Look further") if found.cut_short and not found.backwards else tab.older,
         "is_first": is_first,
         "nothing": _why_nothing(tab, text, found, scope, is_first=is_first),
         "finder_failed": found.finder_failed,
@@ -146,20 +143,48 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
     }
 
 
-def scope_around(known: GroupOfMessage | None, consumer: str, fingerprint: str, owner: str) -> Scope:
-    """Return what the list around a message was narrowed down to; the group of the message is ``known``."""
+class ListAround(NamedTuple):
+    """The list of failed messages from which somebody has come to a message."""
+
+    scope: Scope
+    is_turned: bool
+
+
+def list_around(request: HttpRequest, known: GroupOfMessage | None) -> ListAround:
+    """Return from which list somebody has come to a message, whose group is ``known``."""
+    given = QueryDict(word_of(request, FILTERS))
+    fingerprint = given.get("group", "")
     if known is not None and known.root.pk == fingerprint:
-        return Scope(known.root.consumer, known.fingerprints, owner=owner)
-    return replace(scope_of(FAILED, consumer, find_group(fingerprint)), owner=owner)
+        scope = Scope(known.root.consumer, known.fingerprints)
+    else:
+        scope = scope_of(FAILED, _consumer_in(given), find_group(fingerprint))
+    return ListAround(_narrow(scope, given, request), _is_turned(given))
 
 
-def _is_turned(request: HttpRequest) -> bool:
-    return request.GET.get("order") == "turned"
+def _narrow(scope: Scope, given: QueryDict, request: HttpRequest) -> Scope:
+    """Return the scope as an address narrows it down beside: to a span, to one's own, to a part of the error."""
+    error = str(given.get("error", "")).strip()[:ERROR_PART_LENGTH]
+    return replace(
+        scope,
+        within=span_of(given.get("within", "")),
+        owner=_owner_in(given, request),
+        error="" if "\0" in error else error,
+    )
 
 
-def _owner_of(request: HttpRequest) -> str:
+def _consumer_in(given: QueryDict) -> str:
+    """Return the consumer that an address names; nothing where no database can hold such a name."""
+    name = str(given.get("consumer", ""))[:NAME_LENGTH]
+    return "" if "\0" in name else name
+
+
+def _is_turned(given: QueryDict) -> bool:
+    return given.get("order") == "turned"
+
+
+def _owner_in(given: QueryDict, request: HttpRequest) -> str:
     """Return whose messages are shown alone: those of whoever asks; everybody's if empty."""
-    return request.user.get_username() if request.GET.get("mine") else ""
+    return request.user.get_username() if given.get("mine") else ""
 
 
 def _narrowed_to(scope: Scope, period: str) -> str:
@@ -180,7 +205,7 @@ def _subject(message: Message, described: descriptions.Description | None, head:
     """Return what the project says a message is about, else its topic and key."""
     named = f"{message.topic} {message.key}"
     if described is None:
-        return Subject(named, f"{_('message')} {message.pk}", head)
+        return Subject(named, _("message %(id)d") % {"id": message.pk}, head)
     facts = " · ".join(f"{fact.label}: {fact.value}" for fact in described.facts)
     return Subject(described.label, facts or named, head)
 

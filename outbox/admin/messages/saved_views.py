@@ -1,8 +1,8 @@
 """Saved views of the work queue: the row of links above it, and the page on which they are renamed and deleted."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from django import forms
@@ -13,8 +13,8 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
-from outbox.admin.base import DeskAdmin
-from outbox.admin.forms import FencedForm, WordedForm, lacks_permission
+from outbox.admin.base import DeskAdmin, revision_now
+from outbox.admin.forms import FencedForm, Panel, WordedForm, lacks_permission
 from outbox.models import SavedView
 from outbox.models.row_ids import read_id
 from outbox.models.saved_view import NAME_OF_VIEW_LENGTH, QUERY_LENGTH
@@ -45,7 +45,19 @@ class SaveViewForm(WordedForm):
         operate.save_view(**given, actor=actor, origin=origin)
 
 
-class RenameViewForm(FencedForm):
+class ViewForm(FencedForm):
+    """An act on a view; a page has one for each view."""
+
+    view = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+    @classmethod
+    def on(cls, view: SavedView) -> Self:
+        """Return the form for a view as it is shown."""
+        shown = {"view": view.pk, "revision": view.revision, "name": view.name}
+        return cls(initial=shown, auto_id=f"{cls.act.value}-{view.pk}-%s")
+
+
+class RenameViewForm(ViewForm):
     """Give a view another name."""
 
     act = Action.RENAME_VIEW
@@ -57,10 +69,11 @@ class RenameViewForm(FencedForm):
 
     def carry_out(self, view_id: int, *, actor: Actor, origin: str) -> None:
         """Rename it."""
-        operate.rename_view(view_id, actor=actor, origin=origin, **self.cleaned_data)
+        given = self.cleaned_data
+        operate.rename_view(view_id, given["name"], revision=given["revision"], actor=actor, origin=origin)
 
 
-class DeleteViewForm(FencedForm):
+class DeleteViewForm(ViewForm):
     """Delete a view."""
 
     act = Action.DELETE_VIEW
@@ -70,7 +83,7 @@ class DeleteViewForm(FencedForm):
 
     def carry_out(self, view_id: int, *, actor: Actor, origin: str) -> None:
         """Delete it."""
-        operate.delete_view(view_id, actor=actor, origin=origin, **self.cleaned_data)
+        operate.delete_view(view_id, revision=self.cleaned_data["revision"], actor=actor, origin=origin)
 
 
 ActOnView = SaveViewForm | RenameViewForm | DeleteViewForm
@@ -86,9 +99,9 @@ class OfferedView:
     is_shown: bool
     """Whether the queue shows just this."""
     is_mine: bool
-    may_change: bool
-    name: str
-    """Its name, or the one that it was to be given when that was refused."""
+    rename: Panel | None = None
+    delete: DeleteViewForm | None = None
+    """Both None for whoever may only open it, and where it is only opened."""
 
 
 def kept(address: QueryDict) -> str:
@@ -117,23 +130,26 @@ class SavedViewPages(DeskAdmin):
         self.check_view_permission(request)
         save_form: SaveViewForm | None = None
         problems: list[str] = []
-        typed: dict[int, str] = {}
+        bound: ViewForm | None = None
         if request.method == "POST":
             form_class = FORMS.get(request.POST.get("act", ""))
             view_id = 0 if form_class is SaveViewForm else read_id(request.POST.get("view", ""))
             if form_class is None or view_id is None:
                 raise PermissionDenied
             form = form_class(request.POST)
-            if self.carry_out(request, form, view_id, seen=dict, done=lambda: form.done):
+            seen = partial(revision_now, SavedView.objects.filter(pk=view_id))
+            if self.carry_out(request, form, view_id, seen=seen, done=lambda: form.done):
                 return HttpResponseRedirect(self._after(request, form))
             if isinstance(form, SaveViewForm):
                 save_form = form
             else:
-                problems = [str(error) for errors in form.errors.values() for error in errors]
-                typed[view_id] = request.POST.get("name", "")
+                bound = form
+        views = [self._with_acts(each, request, bound) for each in self._offered(request)]
+        if bound is not None and not any(each.rename and each.rename.form is bound for each in views):
+            problems = [str(error) for errors in bound.errors.values() for error in errors]
         context = {
             **self.page_context(request, _("Saved views")),
-            "views": self._offered(request, typed),
+            "views": views,
             "save_form": save_form,
             "problems": problems,
             "here": request.get_full_path(),
@@ -141,7 +157,18 @@ class SavedViewPages(DeskAdmin):
         }
         return TemplateResponse(request, "outbox/desk/saved_views.html", context)
 
-    def _offered(self, request: HttpRequest, typed: Mapping[int, str] | None = None) -> list[OfferedView]:
+    def _with_acts(self, each: OfferedView, request: HttpRequest, bound: ViewForm | None) -> OfferedView:
+        """Add how the view is renamed and deleted, if this person may; a name that was refused stays as typed."""
+        view = each.view
+        if not operate.may_change_view(view, request.user):
+            return each
+        if isinstance(bound, RenameViewForm) and bound.data["view"] == str(view.pk):
+            rename = Panel(bound, "", is_open=True)
+        else:
+            rename = Panel(RenameViewForm.on(view), "", is_open=False)
+        return replace(each, rename=rename, delete=DeleteViewForm.on(view))
+
+    def _offered(self, request: HttpRequest) -> list[OfferedView]:
         """Return the views of whoever asks and those that are shared, one's own first."""
         name, shown = request.user.get_username(), kept(request.GET)
         return [
@@ -150,8 +177,6 @@ class SavedViewPages(DeskAdmin):
                 f"{self.list_url()}?{view.query}",
                 is_shown=sorted(parse_qsl(view.query)) == sorted(parse_qsl(shown)),
                 is_mine=view.owner == name,
-                may_change=operate.may_change_view(view, request.user),
-                name=(typed or {}).get(view.pk) or view.name,
             )
             for view in SavedView.objects.offered_to(name)
         ]

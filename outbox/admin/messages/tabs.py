@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from outbox.admin.keyset import turn
 from outbox.models import FailureGroup, Message, Resolution, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.backlog import unfinished_consumers
@@ -61,11 +62,6 @@ class FoundGroup(NamedTuple):
 
 
 Streams = Callable[[Scope], list[MessageQuerySet]]
-
-
-def turn(name: str) -> str:
-    """Return the name of a column in ``order_by`` turned round."""
-    return name.removeprefix("-") if name.startswith("-") else f"-{name}"
 
 
 @dataclass(frozen=True, slots=True)

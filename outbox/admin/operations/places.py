@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from outbox.admin.base import narrowed
+from outbox.admin.seeing import permission_to_see
 from outbox.admin.tones import OF_LEVEL, Tone
 from outbox.monitoring.findings import Finding, What
 from outbox.operate import Person
@@ -14,6 +15,7 @@ from outbox.operate import Person
 QUEUE, MESSAGE = "message_changelist", "message_change"
 CONSUMER, CONSUMERS = "consumerstate_change", "consumerstate_changelist"
 GROUP, GROUPS, HEARTBEATS = "failuregroup_change", "failuregroup_changelist", "heartbeat_changelist"
+AUDIT = "auditentry_changelist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Places:
 
     def may_see(self, model: str) -> bool:
         """Tell whether the person may see the rows of a model."""
-        return self._user.has_perm(f"outbox.view_{model}")
+        return self._user.has_perm(permission_to_see(f"outbox_{model}_changelist"))
 
     def url(self, place: str, *args: str, **query: str) -> str:
         """Return an address of the desk, empty if the person may not go there."""
@@ -62,5 +64,7 @@ class Places:
                 return self.url(CONSUMER, finding.subject), _("Open the consumer")
             case What.RESCAN | What.BROKER | What.QUEUE | What.MAINTENANCE:
                 return self.url(HEARTBEATS), _("Show the chores")
+            case What.AUDIT:
+                return self.url(AUDIT), _("Open the audit")
             case _:
                 return "", ""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -15,13 +14,13 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import timeline
-from outbox.admin.base import DeskAdmin, narrowed
+from outbox.admin.base import DeskAdmin, narrowed, refuse_for
 from outbox.admin.forms import Panel, lacks_permission
 from outbox.admin.tokens.forms import MakeForm, RevokeForm
 from outbox.admin.tones import Tone
 from outbox.models import ApiToken, TokenScope
 from outbox.models.row_ids import read_id
-from outbox.operate.actions import PERMISSIONS, Action
+from outbox.operate.actions import Action
 
 PER_PAGE = 50
 
@@ -72,7 +71,7 @@ class ApiTokenAdmin(DeskAdmin):
             "rows": [Shown(token) for token in page.object_list],
             "newer_url": narrowed(page=str(page.previous_page_number())) if page.has_previous() else "",
             "older_url": narrowed(page=str(page.next_page_number())) if page.has_next() else "",
-            "may_make": request.user.has_perm(PERMISSIONS[Action.TOKEN_MAKE]),
+            "may_make": not lacks_permission(Action.TOKEN_MAKE, request.user),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/tokens.html", context)
@@ -109,8 +108,7 @@ class ApiTokenAdmin(DeskAdmin):
     def make_view(self, request: HttpRequest) -> HttpResponse:
         """Ask what the token is for, make it and show it, this once."""
         self.check_view_permission(request)
-        if not request.user.has_perm(PERMISSIONS[Action.TOKEN_MAKE]):
-            raise PermissionDenied
+        refuse_for(lacks_permission(Action.TOKEN_MAKE, request.user))
         form = MakeForm(request.POST) if request.method == "POST" else MakeForm()
         made, secret = None, ""
         if form.is_bound and self.carry_out(

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext as _now
+from django.core.validators import MaxValueValidator
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.forms import ReasonedForm
@@ -42,11 +43,10 @@ class MakeForm(ReasonedForm):
         super().__init__(*args, **kwargs)
         most = max(conf().api_token_life.days, 1)
         days = self.fields["days"]
-        assert isinstance(days, forms.IntegerField)  # noqa: S101  # for the type checker
-        days.max_value = most
+        days.help_text = gettext("At most %(days)d.") % {"days": most}
+        days.validators.append(MaxValueValidator(most, days.help_text))
         days.widget.attrs["max"] = most
         days.initial = min(DAYS, most)
-        days.help_text = _now("At most %(days)d.") % {"days": most}
 
     def carry_out(self, owner: Owner, *, actor: Actor, origin: str) -> None:
         """Make it, and keep it and its secret for the page."""
@@ -61,14 +61,6 @@ class MakeForm(ReasonedForm):
             reason=given["reason"],
             origin=origin,
         )
-
-    def clean_days(self) -> int:
-        """Refuse more than the setting permits."""
-        days: int = self.cleaned_data["days"]
-        most = max(conf().api_token_life.days, 1)
-        if days > most:
-            raise forms.ValidationError(_now("At most %(days)d.") % {"days": most})
-        return days
 
 
 class RevokeForm(ReasonedForm):

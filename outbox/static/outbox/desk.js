@@ -43,9 +43,6 @@
   const copy = document.querySelector("[data-copy]");
   const copied = document.querySelector("[data-copied]");
   const copyLink = async () => {
-    if (!copied) {
-      return;
-    }
     const link = location.origin + location.pathname;
     let done = true;
     try {
@@ -138,7 +135,10 @@
     if (!toggle.checked) {
       return;
     }
-    const offer = offers().find((each) => each.dataset.key === event.key);
+    // Of several acts of one key, as each row of a list may have one, the next after where one is.
+    const alike = offers().filter((each) => each.dataset.key === event.key);
+    const at = alike.findIndex((each) => each.contains(document.activeElement));
+    const offer = alike[(at + 1) % alike.length];
     const act = Object.hasOwn(KEYS, event.key) ? KEYS[event.key] : offer && (() => lead(offer));
     if (act) {
       act();

@@ -20,9 +20,10 @@
       }
     };
     // What one is doing on the page must not be taken away by its being read again.
-    const stops = (part) => [...part.querySelectorAll("a[href], summary, [tabindex]")];
+    const stops = (part) => [...part.querySelectorAll("a[href], button, summary, [tabindex]")];
     const nameOf = (stop) =>
-      stop.getAttribute("href") + stop.tagName + stop.getAttribute("aria-label") + stop.closest("[id]").id;
+      [stop.tagName, stop.closest("[id]").id, ...["href", "value", "aria-label"].map((name) => stop.getAttribute(name))]
+        .join();
     const nothingWritten = () =>
       [...document.querySelectorAll("textarea")].every((field) => field.value === field.defaultValue);
     const replace = (fresh) => {

@@ -63,4 +63,26 @@ MUTANTS = [
         Change("admin/error_pages.py", "if not url_has_allowed_host_and", "if url_has_allowed_host_and"),
         red=["admin/test_error_pages::test_a_page_elsewhere_is_no_way_back"],
     ),
+    mutant(
+        "what a person has reopened the machine is not said to have given up",
+        Change("admin/timeline.py", "{*audit.PASSIVE, audit.DENIED, Action.REVEAL, ", "{Action.REVEAL, "),
+        red=[
+            "admin/messages/test_timeline::test_what_a_person_reopened_the_machine_has_not_given_up",
+            "admin/messages/test_timeline::test_it_has_not_either_once_somebody_was_refused_an_act_on_it",
+        ],
+    ),
+    mutant(
+        "a link to the audit asks for the audit's own permission",
+        Change(
+            "admin/seeing.py", "OWN_PERMISSIONS.get(meta.label_lower, f", "dict[str, str]().get(meta.label_lower, f"
+        ),
+        red=[
+            "admin/operations/test_page::test_what_is_said_of_the_audit_leads_those_to_it_who_may_see_it",
+        ],
+    ),
+    mutant(
+        "a message leads on to what the list shows alone",
+        Change("admin/messages/listing.py", "kept=tab.kept(scope)", "kept=tab.among"),
+        red=["admin/messages/test_list::test_a_message_leads_on_within_the_span_that_the_queue_was_narrowed_down_to"],
+    ),
 ]

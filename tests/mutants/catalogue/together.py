@@ -41,7 +41,7 @@ MUTANTS = [
     ),
     mutant(
         "what was said is masked as the payload is",
-        Change("admin/messages/masking.py", "pretty(value if revealed else mask_payload(value))", "pretty(value)"),
+        Change("admin/messages/masking.py", "as_json(value if revealed else mask_payload(value))", "as_json(value)"),
         red=[f"{SAID}what_was_said_stands_with_its_attempt_and_says_nothing_of_anybody"],
     ),
     mutant(

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from outbox.models import BulkOperation
+from outbox.models import BulkOperation, Message
 from tests.harness.desk import user, wins
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,6 +45,15 @@ def test_an_address_that_names_nothing_is_answered(lead: Client, address: str) -
     answer = lead.get(f"/admin/outbox/{address}", follow=True)
 
     assert answer.status_code in (200, 404)
+
+
+@pytest.mark.parametrize("came_from", ["consumer%3D%2500", "group%3D%2500", "%00", "within%3D%2500%26mine%3D%2500"])
+def test_so_is_a_message_to_which_one_came_from_there(lead: Client, came_from: str) -> None:
+    message = Message.objects.get()
+
+    answer = lead.get(f"/admin/outbox/message/{message.pk}/change/?_changelist_filters={came_from}")
+
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("posted", [{"group": "\0"}, {"all": "1", "consumer": "\0"}, {"pick": "\0:0"}, {"of": "\0"}])

@@ -240,6 +240,17 @@ def test_one_that_is_not_there_leads_to_the_list(night: Client, id: str) -> None
     assert "is not there" in text_of(answer)
 
 
+def test_the_story_says_which_token_has_started_it(night: Client) -> None:
+    wins.failed()
+    by_token = "API token “night shift” ab12cd34, 10.0.0.7"
+    operation = started(origin=by_token)
+
+    [event] = night.get(page_of(operation)).context["events"]
+
+    assert (event.title, event.worker) == ("ada started the bulk operation", by_token)
+    assert event.changes == ["preview → running"]
+
+
 def test_the_messages_page_tells_of_the_operation(night: Client) -> None:
     message = wins.failed("1")
     operation = started()

@@ -59,3 +59,14 @@ def test_no_page_shows_it(pages: dict[str, Any]) -> None:
     assert [name for name, (_status, text) in found.items() if "\u202e" in text] == []
     shows = {name for name, (_status, text) in found.items() if "U+202E" in text}
     assert shows >= {"queue", "message", "edit", "groups", "group", "consumer", "audit", "bulk", "tokens", "token"}
+
+
+def test_json_is_shown_alike_where_it_is_read_and_where_it_is_edited(client: Client) -> None:
+    client.force_login(user("viewer", is_superuser=True))
+    message = wins.failed("7", payload={"city": "Bo\u200bnn"})
+    page = reverse("admin:outbox_message_change", args=[message.pk])
+
+    edited = client.get(reverse("admin:outbox_message_edit", args=[message.pk])).text
+    revealed = client.post(page, {"act": "reveal"}).text
+
+    assert ["Bo\\u200bnn" in text for text in (edited, revealed)] == [True, True]

@@ -1,14 +1,16 @@
 """Every act has a key, every list is walked by j and k, and a phone does all that is urgent."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from playwright.sync_api import Page, expect
 
 from outbox import operate
 from outbox.models import Heartbeat, Message, Status
+from tests.harness.api import program_of
 from tests.harness.browsing import PHONE, Open
 from tests.harness.bulk import prepared, started
 from tests.harness.desk import ISSUE, failure_group, page_of, wins
@@ -105,6 +107,19 @@ def group() -> str:
     return page_of(failure_group("till", stuck=1))
 
 
+def merged() -> str:
+    till = failure_group("till", stuck=1)
+    for name in ("drawer", "lamp"):
+        operate.merge_group(failure_group(name).pk, into=till.pk, revision=0, actor="ada")
+    return page_of(till)
+
+
+def saved_views() -> str:
+    for name in ("gifts", "points"):
+        operate.save_view(name, "tab=failed", actor=User.objects.get(username="lead"))
+    return f"{LIST}saved-views/"
+
+
 def consumer() -> str:
     return f"/admin/outbox/consumerstate/{ISSUE}/change/"
 
@@ -119,7 +134,7 @@ def running() -> str:
     return page_of(started())
 
 
-PAGES = (failed, pending, success, discarded, queue, group, consumer, draft, running)
+PAGES = (failed, pending, success, discarded, queue, saved_views, group, merged, consumer, draft, running)
 
 
 @pytest.mark.parametrize("make", PAGES, ids=lambda make: make.__name__)
@@ -134,6 +149,54 @@ def test_every_act_has_a_key_of_its_own_that_the_list_names(open_page: Open, mak
     assert len(set(acts.values())) == len(acts)
     assert set(acts.values()) <= set(listed)
     assert len(set(listed)) == len(listed)
+
+
+def test_the_key_of_an_act_that_each_row_has_leads_from_one_to_the_next(open_page: Open) -> None:
+    page = open_page(merged())
+    there = []
+
+    for _n in range(3):
+        page.keyboard.press("o")
+        there.append(page.evaluate("document.activeElement.getAttribute('aria-label')"))
+
+    assert [label.partition(":")[0] for label in there] == ["Split off"] * 3
+    assert there[0] == there[2] != there[1]
+
+
+def test_tokens_are_turned_over_by_key_as_every_list_is(open_page: Open, lead: User) -> None:
+    lead.user_permissions.add(Permission.objects.get(codename="view_apitoken"))
+    for n in range(51):
+        program_of(lead, name=f"program {n}")
+    page = open_page("/admin/outbox/apitoken/")
+
+    page.keyboard.press("]")
+    expect(page).to_have_url(re.compile(r"\?page=2$"))
+    page.keyboard.press("[")
+    expect(page).to_have_url(re.compile(r"\?page=1$"))
+
+
+def test_u_leads_back_to_the_queue_from_what_was_picked_there(open_page: Open) -> None:
+    page = open_page(queue())
+    page.get_by_role("checkbox", name="Select message").check()
+    page.keyboard.press("r")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Retry now")).to_be_visible()
+
+    page.keyboard.press("u")
+
+    expect(page).to_have_url(re.compile(f"{LIST}$"))
+
+
+def test_u_leads_back_to_the_list_from_rows_of_django_s_own_pages(open_page: Open) -> None:
+    Heartbeat.objects.get_or_create(name="x")
+    page = open_page("/admin/outbox/heartbeat/")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/heartbeat/x/change/$"))
+
+    page.keyboard.press("u")
+
+    expect(page).to_have_url(re.compile(r"/heartbeat/$"))
 
 
 @pytest.mark.parametrize("key", ["r", "h", "d"])

@@ -290,7 +290,7 @@ def test_one_takes_a_message_by_keyboard_and_saves_the_queue_of_ones_own(open_pa
     expect(page.get_by_text("Written down.")).to_be_visible()
     expect(page.locator(".desk-said", has_text="asked the vendor")).to_be_visible()
     page.goto(f"{LIST}?mine=1")
-    page.get_by_text("Save this view…").click()
+    page.keyboard.press("s")
     page.get_by_label("Name").fill("mine")
     page.locator(".desk-views").get_by_role("button", name="Save").click()
 

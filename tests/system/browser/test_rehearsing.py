@@ -83,7 +83,7 @@ def test_every_state_of_a_set_s_rehearsal_is_readable_everywhere(make: Any, open
     row = make()
     for look in LOOKS:
         page = open_page(f"/admin/outbox/bulkoperation/{row.pk}/change/", **look)
-        expect(page.locator(".desk-rehearsal")).to_be_visible()
+        expect(page.locator("#desk-rehearsal")).to_be_visible()
 
         assert violations(page) == []
         assert complaints(page) == ([], 0)
@@ -98,4 +98,16 @@ def test_the_page_follows_a_rehearsal_while_it_is_open(open_page: Open) -> None:
 
     expect(page.locator(".desk-rehearsed")).to_contain_text("4 of 5 rehearsed")
     page.get_by_role("button", name="Stop the rehearsal").click()
+    expect(page.locator(".desk-rehearsed")).to_contain_text("lead has stopped it. 4 of 5 rehearsed.")
+
+
+def test_a_key_leads_to_the_button_and_the_focus_stays_while_the_page_is_read_again(open_page: Open) -> None:
+    row = under_way()
+    page = open_page(f"/admin/outbox/bulkoperation/{row.pk}/change/")
+    page.keyboard.press("e")
+
+    BulkRehearsal.objects.update(done=4)
+    expect(page.locator(".desk-rehearsed")).to_contain_text("4 of 5 rehearsed")
+    page.keyboard.press("Enter")
+
     expect(page.locator(".desk-rehearsed")).to_contain_text("lead has stopped it. 4 of 5 rehearsed.")

@@ -158,6 +158,20 @@ def test_rare_words_are_looked_for_a_part_at_a_time_until_the_end(
     assert found == [oldest]
 
 
+def test_on_the_way_back_one_looks_further_towards_what_is_newer(
+    auditor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "ENTRIES_READ", 20)
+    made = append_actions(*[HOUR] * 50)
+    newest = noted_at(0 * HOUR, reason="once upon a time")
+
+    first = auditor.get(AUDIT, {"reason": "once upon", "before": str(made[0])})
+    found = every_page(auditor, "newer_url", f"{AUDIT}?reason=once+upon&before={made[0]}")
+
+    assert "← Look further Older →" in text_of(first)
+    assert found[-1] == newest
+
+
 def test_texts_that_were_erased_are_shown_as_erased(auditor: Client, lead: User) -> None:
     message = wins.failed()
     operate.discard(message.pk, revision=0, actor=lead, reason="Ada Lovelace asked for it")

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from outbox import operate
 from outbox.models import FailureGroup, FailureHour
 from outbox.models.failure import ThisHour
-from tests.harness.desk import ISSUE, ORDER, failure_group, page_of, text_of
+from tests.harness.desk import ISSUE, ORDER, failure_group, page_of, text_of, user
 from tests.outbox.admin.acting import LIST as QUEUE
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +26,7 @@ def merge(client: Client, group: FailureGroup, into: str, **given: Any):
 def test_a_group_is_merged_and_its_page_leads_to_the_one_that_stands_for_it(desk: Client) -> None:
     one, other = failure_group("jam", stuck=2), failure_group("tear", stuck=1)
     failure_group("paper", consumer=ORDER)
-    offered = desk.get(page_of(one)).context["merge_form"].fields["into"].choices
+    offered = desk.get(page_of(one)).context["merge_panel"].form.fields["into"].choices
     assert [fingerprint for fingerprint, _label in offered] == ["", other.pk]
 
     answer = merge(desk, one, other.pk)
@@ -78,6 +80,29 @@ def test_what_is_refused_says_why_and_keeps_the_choice(desk: Client) -> None:
     assert "no longer there" in text_of(desk.post(page_of(third), {"act": "split", "member": "x", "revision": 0}))
 
 
+def test_what_others_were_merged_into_meanwhile_is_not_merged_and_the_page_says_why(desk: Client) -> None:
+    one, other, third = failure_group("jam"), failure_group("tear"), failure_group("dust")
+    operate.merge_group(third.pk, into=one.pk, revision=0, actor="bob")
+
+    page = merge(desk, one, other.pk)
+
+    assert page.context["problems"]
+    assert page.context["problems"][0] in text_of(page)
+    assert FailureGroup.objects.exclude(merged_into=None).count() == 1
+
+
+def test_where_no_group_can_be_merged_away_none_is_offered_or_read(desk: Client) -> None:
+    one, other = failure_group("jam"), failure_group("tear")
+    operate.merge_group(one.pk, into=other.pk, revision=0, actor="bob")
+
+    with CaptureQueriesContext(connection) as queries:
+        desk.get(page_of(other))
+
+    assert [
+        query for query in queries if '"merged_into_id" IS NULL' in query["sql"] and "LIMIT 100" in query["sql"]
+    ] == []
+
+
 def test_who_may_not_change_groups_reads_and_merges_nothing(client: Client, viewer: User) -> None:
     viewer.user_permissions.add(Permission.objects.get(codename="view_failuregroup"))
     client.force_login(viewer)
@@ -115,3 +140,14 @@ def test_the_last_day_stands_beside_each_group_as_a_line_and_in_words(desk: Clie
     assert page.text.count('class="desk-spark"') == 2
     assert "style=" not in page.text.split('class="desk-queue"')[1]
     assert "in the last 24 hours 7" in text_of(desk.get(page_of(other)))
+
+
+def test_who_may_see_no_messages_is_led_to_none_of_what_is_merged(client: Client) -> None:
+    one, other = failure_group("jam", stuck=2), failure_group("tear")
+    operate.merge_group(one.pk, into=other.pk, revision=0, actor="bob")
+    client.force_login(user("olga", "view_failuregroup"))
+
+    page = client.get(page_of(other))
+
+    assert "stuck: 2 messages" in text_of(page)
+    assert QUEUE not in page.text

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from django.db import connection
@@ -13,7 +13,8 @@ from outbox import operate
 from outbox.admin import Description, Fact, describe, descriptions
 from outbox.admin.messages.tabs import TABS, find_tab
 from outbox.models import AuditEntry, Message
-from tests.harness.desk import ORDER, user, wins
+from tests.harness.clock import DAY, database_time
+from tests.harness.desk import ISSUE, ORDER, failure_group, user, wins
 from tests.harness.rows import attempt
 from tests.outbox.admin.acting import LIST, retry, url_of
 
@@ -57,6 +58,18 @@ def test_the_queue_is_read_from_either_end_and_a_message_leads_on_in_the_same_or
     assert not page.context["arrivals_url"]
     opened = desk.get(url_of(low, "?" + page.context["page_query"]))
     assert opened.context["next_failed"] == middle.pk
+
+
+def test_a_message_leads_on_within_the_span_that_the_queue_was_narrowed_down_to(desk: Client) -> None:
+    wins.failed("long ago", at=database_time() - 2 * DAY)
+    lately, newest = wins.failed("lately"), wins.failed("newest")
+
+    page = desk.get(LIST, {"within": "24h"})
+    query = "?" + page.context["page_query"]
+
+    assert [message for message, _subject in page.context["rows"]] == [newest, lately]
+    assert desk.get(url_of(newest, query)).context["next_failed"] == lately.pk
+    assert desk.get(url_of(lately, query)).context["next_failed"] == newest.pk
 
 
 @pytest.mark.parametrize("slug", [tab.slug for tab in TABS])
@@ -206,3 +219,19 @@ def test_the_buttons_that_let_others_go_say_how_many(desk: Client) -> None:
         "handle",
         "discard",
     }
+
+
+def test_a_link_that_takes_one_filter_away_keeps_the_others_and_the_order(desk: Client) -> None:
+    group = failure_group("till", stuck=1)
+    every = {"tab": "failed", "group": group.pk, "consumer": ISSUE, "within": "24h", "mine": "1", "order": "turned"}
+
+    def left(name: str, **given: str) -> dict[str, str]:
+        page = desk.get(LIST, given)
+        assert page.context[name] in page.text.replace("&amp;", "&")
+        return dict(parse_qsl(page.context[name].removeprefix("?")))
+
+    assert left("wider_url", **every) == {name: word for name, word in every.items() if name != "mine"}
+    assert left("wider_url", tab="failed", within="1h", order="turned") == {"tab": "failed", "order": "turned"}
+    kept = {"tab": "failed", "within": "24h", "mine": "1", "order": "turned"}
+    assert left("everything_url", **every) == kept
+    assert left("everything_url", **{**kept, "consumer": ORDER}) == kept

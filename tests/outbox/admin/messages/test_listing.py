@@ -116,6 +116,19 @@ def test_what_is_rare_is_looked_for_piece_by_piece(short_pages: None) -> None:
     assert (keys(second), second.cut_short, second.older) == (["rare"], False, "")
 
 
+def test_on_the_way_back_it_is_said_as_well_and_on_which_side_it_goes_on(short_pages: None) -> None:
+    made = [wins.success(str(n)) for n in range(9)]
+    wins.success("rare", consumer=ORDER)
+    tab = find_tab("success")
+    oldest = made[0]
+
+    first = listing.read_page(tab, Scope(ORDER), before=f"{oldest.finished_at.isoformat()}_{oldest.pk}")
+    second = listing.read_page(tab, Scope(ORDER), before=first.newer)
+
+    assert (keys(first), first.cut_short, first.backwards) == ([], True, True)
+    assert (keys(second), second.backwards) == (["rare"], False)
+
+
 def test_with_several_consumers_looking_ends_at_the_nearest_limit(short_pages: None) -> None:
     near = [wins.started(f"near {n}") for n in range(9)]
     later = near[-1].due_at + timedelta(seconds=1)

@@ -1,5 +1,7 @@
 """Saved views at the desk: saved where one looks, opened by a link, renamed and deleted on a page of their own."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -72,7 +74,7 @@ def test_ones_own_are_renamed_and_deleted_and_anothers_are_only_opened(ada: User
     mine = operate.save_view("mine", "tab=all", actor=ada)
     ours = operate.save_view("ours", "tab=all", actor="bob", is_shared=True)
     page = client.get(PAGE)
-    assert [(each.view.name, each.may_change) for each in page.context["views"]] == [("mine", True), ("ours", False)]
+    assert [(each.view.name, bool(each.rename)) for each in page.context["views"]] == [("mine", True), ("ours", False)]
 
     client.post(PAGE, {"act": "rename_view", "view": mine.pk, "revision": 0, "name": "my own"})
     refused = client.post(PAGE, {"act": "delete_view", "view": ours.pk, "revision": 0})
@@ -92,8 +94,32 @@ def test_a_rename_that_is_refused_keeps_what_was_typed(ada: User, client: Client
 
     page = client.post(PAGE, {"act": "rename_view", "view": mine.pk, "revision": 0, "name": "taken"})
 
-    assert "There is a view of that name already" in text_of(page)
-    assert [each.name for each in page.context["views"]] == ["taken", "taken"]
+    assert text_of(page).count("There is a view of that name already") == 1
+    [shown, _taken] = [each.rename for each in page.context["views"]]
+    assert (shown.form["name"].value(), shown.is_open) == ("taken", True)
+
+
+def test_a_rename_that_was_overtaken_is_done_when_it_is_sent_again(ada: User, client: Client) -> None:
+    mine = operate.save_view("mine", "tab=all", actor=ada)
+    operate.rename_view(mine.pk, "another", revision=0, actor=ada)
+
+    page = client.post(PAGE, {"act": "rename_view", "view": mine.pk, "revision": 0, "name": "my own"})
+    [panel] = [each.rename for each in page.context["views"]]
+    client.post(PAGE, {"act": "rename_view", **{field.name: field.value() for field in panel.form}})
+
+    assert SavedView.objects.get().name == "my own"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 100])
+def test_a_name_that_does_not_do_is_said_beside_it(ada: User, client: Client, name: str) -> None:
+    mine = operate.save_view("mine", "tab=all", actor=ada)
+
+    page = client.post(PAGE, {"act": "rename_view", "view": mine.pk, "revision": 0, "name": name})
+
+    [panel] = [each.rename for each in page.context["views"]]
+    assert panel.form.errors["name"]
+    assert page.context["problems"] == []
+    assert len(re.findall('id="rename_view-[0-9]*-?name"', page.text)) == 1
 
 
 @pytest.mark.parametrize("posted", [{}, {"act": "retry"}, {"act": "delete_view", "view": "x"}])
