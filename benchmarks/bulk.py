@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.app import harness, history
 from benchmarks.app.harness import Check
 from benchmarks.measurements import quantile
+from tests.harness.databases import with_name, without_options
 
 # isort: split
 from django.db import connection, transaction
@@ -82,7 +84,7 @@ def main() -> None:
         installation.workers(2)
         installation.control()
         installation.beat()
-        with lock_waits(installation) as waits:
+        with lock_waits() as waits:
             at_rest = publish_beside(until=_after(options.seconds))
             checks += run_at_rate(at_rest, options.seconds)
             checks += run_at_full_rate(at_rest, failed)
@@ -112,7 +114,7 @@ def freeze(failed: int, rounds: int = 3) -> list[Check]:
     bare, frozen, previews = [], [], []
     for turn in range(rounds):
         with transaction.atomic(), connection.cursor() as cursor:
-            bare.append(_timed(lambda cursor=cursor, turn=turn: cursor.execute(bare_table, [turn])))
+            bare.append(_timed(partial(cursor.execute, bare_table, [turn])))
         spent: list[float] = []
         with connection.execute_wrapper(_time_of("INSERT INTO outbox_bulkitem", spent)):
             previews.append(_timed(lambda: operations.prepare(BulkVerb.RETRY, selection.failed(), actor="bench")))
@@ -196,12 +198,12 @@ def publish_beside(*, until: Callable[[], bool]) -> float:
 
 
 @contextmanager
-def lock_waits(installation: harness.Harness) -> Iterator[LockWaits]:
+def lock_waits() -> Iterator[LockWaits]:
     """Ask all the time who waits for a lock, on a connection of its own, for as long as the block takes."""
     waits, is_over = LockWaits(), threading.Event()
 
     def watch() -> None:
-        own = psycopg2.connect(installation.database.outside)
+        own = psycopg2.connect(without_options(with_name(harness.SERVER, harness.RUN)))
         own.autocommit = True
         with own.cursor() as cursor:
             while not is_over.wait(LOOK_EVERY):

@@ -21,6 +21,7 @@ from outbox.api.values import (
     IdempotencyKey,
     Ids,
     Keys,
+    NarrowedSet,
     OfGroup,
     Prepare,
     Start,
@@ -157,9 +158,9 @@ def _once(
 def _select(given: Failed | OfGroup | Ids | Keys | FailedAgain | Undo) -> Selection:
     match given:
         case Failed():
-            return selection.failed(consumer=given.consumer, since=_span(given.since_minutes))
+            return selection.failed(consumer=given.consumer, **_narrowing(given))
         case OfGroup():
-            return selection.of_group(given.group, since=_span(given.since_minutes))
+            return selection.of_group(given.group, **_narrowing(given))
         case Ids():
             return selection.listed_ids(list(map(str, given.ids)))
         case Keys():
@@ -170,8 +171,9 @@ def _select(given: Failed | OfGroup | Ids | Keys | FailedAgain | Undo) -> Select
             return selection.to_undo(_find(given.operation))
 
 
-def _span(minutes: int | None) -> timedelta | None:
-    return None if minutes is None else timedelta(minutes=minutes)
+def _narrowing(given: NarrowedSet) -> dict[str, Any]:
+    since = None if given.since_minutes is None else timedelta(minutes=given.since_minutes)
+    return {"since": since, "owner": given.owner, "error": given.error}
 
 
 def _find(id: int) -> BulkOperation:

@@ -40,6 +40,7 @@ ConsumerName = Annotated[str, StringConstraints(max_length=NAME_LENGTH, pattern=
 Key = Annotated[str, StringConstraints(min_length=1, max_length=KEY_LENGTH, pattern=NO_NUL)]
 Fingerprint = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_NUL)]
 IdempotencyKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
+Word = Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)]
 Minutes = Annotated[int, Field(ge=1, le=YEAR_OF_MINUTES)]
 
 
@@ -76,20 +77,26 @@ class Handle(Act):
     evidence: str = Field(min_length=1, max_length=EVIDENCE_LENGTH, examples=["ORDER-4711"])
 
 
-class Failed(Body):
+class NarrowedSet(Body):
+    """Failed messages, narrowed down beside."""
+
+    since_minutes: Minutes | None = Field(None, description="Only what failed in the last so many minutes.")
+    owner: Word = Field("", description="Only what this person sees to.")
+    error: Word = Field("", description="Only what has this text in its last error, in capitals or not.")
+
+
+class Failed(NarrowedSet):
     """What has failed and waits for a person."""
 
     kind: Literal["failed"]
     consumer: ConsumerName = Field("", description="Of this consumer alone; empty: of every one.")
-    since_minutes: Minutes | None = Field(None, description="Only what failed in the last so many minutes.")
 
 
-class OfGroup(Body):
+class OfGroup(NarrowedSet):
     """What is stuck for one reason."""
 
     kind: Literal["group"]
     group: Fingerprint
-    since_minutes: Minutes | None = None
 
 
 class Ids(Body):

@@ -223,15 +223,15 @@ def test_the_buttons_that_let_others_go_say_how_many(desk: Client) -> None:
 
 def test_a_link_that_takes_one_filter_away_keeps_the_others_and_the_order(desk: Client) -> None:
     group = failure_group("till", stuck=1)
-    every = {"tab": "failed", "group": group.pk, "consumer": ISSUE, "within": "24h", "mine": "1", "order": "turned"}
 
     def left(name: str, **given: str) -> dict[str, str]:
         page = desk.get(LIST, given)
         assert page.context[name] in page.text.replace("&amp;", "&")
         return dict(parse_qsl(page.context[name].removeprefix("?")))
 
-    assert left("wider_url", **every) == {name: word for name, word in every.items() if name != "mine"}
-    assert left("wider_url", tab="failed", within="1h", order="turned") == {"tab": "failed", "order": "turned"}
-    kept = {"tab": "failed", "within": "24h", "mine": "1", "order": "turned"}
-    assert left("everything_url", **every) == kept
+    narrowing = {"within": "24h", "mine": "1", "error": "till"}
+    every = {"tab": "failed", "group": group.pk, "consumer": ISSUE, "order": "turned"}
+    assert left("not_narrowed_url", **every, **narrowing) == every
+    kept = {"tab": "failed", "order": "turned", **narrowing}
+    assert left("everything_url", **every, **narrowing) == kept
     assert left("everything_url", **{**kept, "consumer": ORDER}) == kept
