@@ -35,7 +35,7 @@ class SaveViewForm(WordedForm):
     button = _("Save")
     done = _("Saved. It stands above the queue.")
 
-    name = forms.CharField(label=_("Name"), max_length=NAME_OF_VIEW_LENGTH)
+    name = forms.CharField(label=_("Name of the view"), max_length=NAME_OF_VIEW_LENGTH)
     is_shared = forms.BooleanField(label=_("For everybody"), required=False)
     query = forms.CharField(max_length=QUERY_LENGTH, required=False, widget=forms.HiddenInput)
 
@@ -65,7 +65,7 @@ class RenameViewForm(ViewForm):
     button = _("Rename")
     done = _("Renamed.")
 
-    name = forms.CharField(label=_("Name"), max_length=NAME_OF_VIEW_LENGTH)
+    name = forms.CharField(label=_("Name of the view"), max_length=NAME_OF_VIEW_LENGTH)
 
     def carry_out(self, view_id: int, *, actor: Actor, origin: str) -> None:
         """Rename it."""
