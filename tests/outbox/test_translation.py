@@ -1,12 +1,13 @@
 """Every string of the outbox is translated into Simplified Chinese, and the compiled file is the newest."""
 
+import ast
 import gettext
 from pathlib import Path
 
 import pytest
 from django.utils import translation
 
-from tests.harness.translation import FILES, HOME, strings_of_code, strings_of_template
+from tests.harness.translation import FILES, HOME, MARKERS, strings_of_code, strings_of_template
 
 COMPILED = HOME / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.mo"
 
@@ -34,6 +35,30 @@ def test_nothing_is_translated_that_nobody_says() -> None:
     translated = {key[0] if isinstance(key, tuple) else key for key in catalog} - {""}
 
     assert translated - said == set()
+
+
+def test_what_makemessages_does_not_find_is_no_string() -> None:
+    """It reads no call within an f-string, and knows a function by these names alone."""
+    missed = [
+        f"{path.relative_to(HOME)}: {ast.unparse(call)}"
+        for path in FILES
+        if path.suffix == ".py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.JoinedStr)
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in MARKERS
+    ]
+    renamed = [
+        f"{path.relative_to(HOME)}: {name.asname}"
+        for path in FILES
+        if path.suffix == ".py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        for name in node.names
+        if name.asname and name.asname not in MARKERS
+    ]
+
+    assert missed + renamed == []
 
 
 def test_strings_are_found_at_all() -> None:

@@ -205,7 +205,7 @@ class MessageAdmin(SavedViewPages):
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Give the queue, as it is narrowed down, as a file."""
         self.check_view_permission(request)
-        tab, scope, _group = queue.read_address(request)
+        tab, scope, *_rest = queue.read_address(request)
         what = {
             "tab": tab.slug,
             "consumer": scope.consumer,

@@ -45,6 +45,7 @@ class Address(NamedTuple):
     tab: Tab
     scope: Scope
     group: FoundGroup | None
+    is_group_gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,17 @@ def query_of(request: HttpRequest) -> str:
 def read_address(request: HttpRequest, *, tab: Tab | None = None) -> Address:
     """Return what the address of a request asks for, of another ``tab`` than its own if one is given."""
     tab = tab or find_tab(request.GET.get("tab", ""), turned=_is_turned(request.GET))
-    group = find_group(word_of(request, "group"))
-    consumer = group.root.consumer if group else _consumer_in(request.GET)
-    return Address(tab, _narrow(scope_of(tab, consumer, group), request.GET, request), group)
+    group, consumer = find_group(word_of(request, "group")), _consumer_in(request.GET)
+    is_gone = bool(word_of(request, "group")) and group is None
+    if group and consumer not in ("", group.root.consumer):
+        group = None  # another consumer was chosen in the form
+    consumer = group.root.consumer if group else consumer
+    return Address(tab, _narrow(scope_of(tab, consumer, group), request.GET, request), group, is_gone)
 
 
 def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
     """Return what the page shows of the queue: a tab as it is narrowed down, or what a search has found."""
-    text, (tab, scope, group) = query_of(request), read_address(request)
+    text, (tab, scope, group, is_group_gone) = query_of(request), read_address(request)
     consumer = scope.consumer
     with without_jit():
         beside = scope if scope.is_narrowed and not text else None
@@ -95,7 +99,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "order": "turned" if _is_turned(request.GET) else "",
     }
     return {
-        "is_group_gone": bool(word_of(request, "group")) and group is None,
+        "is_group_gone": is_group_gone,
         "tab": None if text else tab,
         "tabs": [
             (each, counts.by_tab[each.slug], _tab_url(each, scope_of(each, consumer, group), **kept)) for each in TABS

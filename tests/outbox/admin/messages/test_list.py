@@ -221,6 +221,18 @@ def test_the_buttons_that_let_others_go_say_how_many(desk: Client) -> None:
     }
 
 
+def test_the_form_keeps_the_group_until_another_consumer_is_chosen(desk: Client) -> None:
+    group = failure_group("till", stuck=1)
+    wins.failed("other", consumer=ORDER)
+
+    page = desk.get(LIST, {"group": group.pk, "consumer": ISSUE})
+    another = desk.get(LIST, {"group": group.pk, "consumer": ORDER})
+
+    assert f'<input type="hidden" name="group" value="{group.pk}">' in page.text.partition('role="search"')[2]
+    assert [message.key for message, _subject in another.context["rows"]] == ["other"]
+    assert "no longer there" not in another.text
+
+
 def test_a_link_that_takes_one_filter_away_keeps_the_others_and_the_order(desk: Client) -> None:
     group = failure_group("till", stuck=1)
 
