@@ -146,6 +146,16 @@ def test_how_far_it_has_come_is_shown_and_it_can_be_stopped(night: Client) -> No
     assert "The rehearsal is over." in again
 
 
+def test_one_that_ended_as_the_operation_was_started_says_so(night: Client) -> None:
+    failed()
+    operation = prepared()
+    BulkRehearsal.objects.create(
+        operation=operation, started_by="ada", state="stopped", stopped_because="operation", total=4
+    )
+
+    assert "The operation was started, or cancelled. 0 of 4 rehearsed." in text_of(night.get(page_of(operation)))
+
+
 def test_it_says_what_has_changed_since(night: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     message = failed()
     operation = prepared()

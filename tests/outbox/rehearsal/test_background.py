@@ -205,6 +205,7 @@ def test_it_ends_when_the_operation_is_started():
 
     rehearsal = now(made)
     assert (rehearsal.state, rehearsal.stopped_because, rehearsal.error) == (RehearsalState.STOPPED, "operation", "")
+    assert AuditEntry.objects.get(action="rehearse").after["rehearsed"]["ended"] == "operation"
     with pytest.raises(NotAllowed, match="under way"):
         whole_sets.start(operation.pk, actor="ada")
 
