@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
 from outbox import audit
+from outbox.admin import sessions
 from outbox.admin.messages import listing, tabs
 from outbox.models import ApiToken, AuditEntry, BulkOperation, Heartbeat, Message
 from outbox.operate.actions import Action
@@ -38,6 +39,7 @@ PAGES: dict[str, str] = {
     **{f"queue {tab}, further up": f"/admin/outbox/message/?tab={tab}&before={{{tab}_cursor}}" for tab in TABS},
     **{f"queue {tab} of a span": f"/admin/outbox/message/?tab={tab}&within=24h" for tab in TABS},
     **{f"queue {tab} of one's own": f"/admin/outbox/message/?tab={tab}&mine=1" for tab in TABS},
+    **{f"queue {tab} with a text in the error": f"/admin/outbox/message/?tab={tab}&error=jam" for tab in TABS},
     **{f"queue {tab}, turned round": f"/admin/outbox/message/?tab={tab}&order=turned" for tab in TABS},
     "saved views": "/admin/outbox/message/saved-views/",
     "queue, what is new": "/admin/outbox/message/arrivals/",
@@ -120,8 +122,12 @@ REFUSED = re.compile(r"_(add|delete|history)$")  # nobody may, or a page of Djan
 
 
 @pytest.fixture
-def person(client: Client) -> Client:
-    """Somebody who may see everything, by a group, and is no superuser."""
+def person(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Somebody who may see everything, by a group, and is no superuser.
+
+    That they were seen is saved once a minute, with whatever page comes then: that statement is no page's own.
+    """
+    monkeypatch.setattr(sessions, "SAVED_EVERY", float("inf"))
     user = User.objects.create_user("ada", password="x", is_staff=True)
     group = Group.objects.create(name="who sees all")
     group.permissions.set(Permission.objects.filter(content_type__app_label__in=["outbox", "awards"]))

@@ -192,7 +192,7 @@ def test_u_leads_back_to_the_list_from_rows_of_django_s_own_pages(open_page: Ope
     page = open_page("/admin/outbox/heartbeat/")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile(r"/heartbeat/x/change/$"))
+    page.wait_for_url(re.compile(r"/heartbeat/x/change/$"))  # and until its scripts have run
 
     page.keyboard.press("u")
 
