@@ -51,7 +51,7 @@ def deliver(consumer: Consumer, ids: Sequence[int]) -> None:
     pool = _of_this_process()
     ticket = pool.wake(consumer, ids)
     ticket.done.wait(LONGEST_HINT.total_seconds() - MARGIN_SECONDS)
-    if pool.passes_on(consumer):
+    if pool.passes_on(consumer, ticket):
         dispatcher.dispatch({consumer.name: ids})
         sleep(PASSED_ON_WITHIN)
     if pool.is_spoilt:

@@ -29,6 +29,7 @@ class Ticket:
     def __init__(self, ids: Sequence[int]) -> None:
         self.ids = ids
         self.done = threading.Event()
+        self.found_place = True
 
 
 @dataclass(eq=False)

@@ -70,13 +70,11 @@ class Pool:
             self._changed.notify()
         return ticket
 
-    def passes_on(self, consumer: Consumer) -> bool:
-        """Tell whether a hint is to be passed on: no place is free, and none was passed on just now."""
+    def passes_on(self, consumer: Consumer, ticket: Ticket) -> bool:
+        """Tell whether a hint is to be passed on: it has found no place free, and none was passed on just now."""
         with self._changed:
             lane = self._lanes.get(consumer.name)
-            if lane is None or self._is_ending or self._free_places(lane):
-                return False
-            if monotonic() - lane.passed_on_at < PASS_ON_EVERY:
+            if lane is None or ticket.found_place or monotonic() - lane.passed_on_at < PASS_ON_EVERY:
                 return False
             lane.passed_on_at = monotonic()
             return True
@@ -265,6 +263,7 @@ class Pool:
     def _look_at_hints(self, lane: Lane) -> None:
         with self._changed:
             hints, lane.hints = lane.hints, []
+            found_place = self._free_places(lane) > 0
         if not hints:
             return
         lane.has_more, lane.look_at = True, 0.0
@@ -278,6 +277,7 @@ class Pool:
             raise
         lane.named.extend(id for id in dict.fromkeys(named) if id not in suspects and id not in lane.named)
         for hint in hints:
+            hint.found_place = found_place
             hint.ids = [id for id in hint.ids if id in suspects]
             if hint.ids:
                 lane.suspects.append(hint)

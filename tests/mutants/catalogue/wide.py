@@ -52,7 +52,7 @@ MUTANTS = [
     ),
     mutant(
         "a hint that finds no place is passed on",
-        Change("delivery/wide/hints.py", "    if pool.passes_on(consumer):\n", "    if False:\n"),
+        Change("delivery/wide/hints.py", "    if pool.passes_on(consumer, ticket):\n", "    if False:\n"),
         red=[f"{READY}test_a_hint_that_finds_no_place_is_passed_on_and_keeps_its_process_until_it_has_come_to_another"],
     ),
     mutant(
