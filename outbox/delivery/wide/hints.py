@@ -39,11 +39,13 @@ def in_greenlets() -> bool:
 def deliver(consumer: Consumer, ids: Sequence[int]) -> None:
     """Wake the pool, and wait until it has looked at the rows that the hint names.
 
-    Of rows that a worker was lost over it waits for the end: their process runs nothing else meanwhile. A hint that
-    finds no place free is passed on, and keeps its process busy until it has come to another: Celery hands a task to
-    the first of its processes that is free, so that others would never get one. A process in which too many calls hang
-    is replaced. In greenlets, which are calls beside each other themselves, a hint makes its
-    calls one after another; what needs an event loop or keeps a rate is left to workers of processes or threads.
+    Of rows that a worker was lost over it waits for the end: their process runs nothing else meanwhile. A process in
+    which too many calls hang is replaced. A hint that finds no place free is passed on, and keeps its process busy
+    until it has come to another: Celery hands a task to the first of its processes that is free, so that others would
+    never get one.
+
+    In greenlets, which are calls beside each other themselves, a hint makes its calls one after another; what needs an
+    event loop or keeps a rate is left to workers of processes or threads.
     """
     if in_greenlets():
         deliver_in_a_greenlet(consumer, ids)
