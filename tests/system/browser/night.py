@@ -93,7 +93,7 @@ class Night:
 
     def open_the_vendor(self) -> None:
         """Have the vendor take orders from now on."""
-        httpx.post(f"{self.vendor_url}/control", json={"busy": 0.0}, verify=NO_TLS).raise_for_status()
+        httpx.post(f"{self.vendor_url}/control", json={"busy": 0.0}, verify=NO_TLS, timeout=30).raise_for_status()
 
     def kill_a_worker_and_the_desk(self) -> None:
         """SIGKILL both, and start them again, as a supervisor does."""

@@ -107,8 +107,8 @@ def test_beat_the_control_worker_and_web_write_the_same_lines(site, tmp_path):
     eventually(lambda: "Sending due task outbox: rescan" in beat.said(), within=20)
     eventually(lambda: "Task outbox.rescan" in control.said(), within=20)
 
-    assert httpx.get(f"http://{address}/healthz?person=anna", verify=NO_TLS).status_code == 200
-    assert httpx.get(f"http://{address}/nowhere%0Anew%20line", verify=NO_TLS).status_code == 404
+    assert httpx.get(f"http://{address}/healthz?person=anna", verify=NO_TLS, timeout=30).status_code == 200
+    assert httpx.get(f"http://{address}/nowhere%0Anew%20line", verify=NO_TLS, timeout=30).status_code == 404
     eventually(lambda: '"GET /nowhere' in web.said(), within=5)
 
     assert strange(control.said(), after="ready.") == []

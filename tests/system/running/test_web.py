@@ -27,7 +27,7 @@ def web(raffle, tmp_path):
 
 def test_head_has_the_headers_of_get_and_no_body(web):
     for path in PATHS:
-        got, headed = (ask(web.address + path, verify=NO_TLS) for ask in (httpx.get, httpx.head))
+        got, headed = (ask(web.address + path, verify=NO_TLS, timeout=30) for ask in (httpx.get, httpx.head))
 
         assert (headed.status_code, headed.content) == (got.status_code, b"")
         assert headed.headers["Content-Length"] == got.headers["Content-Length"]
