@@ -56,6 +56,7 @@ MUTANTS = [
     mutant(
         "a button is pressed by no login",
         Change("admin/typed.py", ", Action.SPLIT, Action.DELETE_VIEW, REHEARSE, STOP]", ", REHEARSE]"),
+        Change("admin/typed.py", '"by", "rehearsal", "member", "view", "query")', '"by")'),
         red=["admin/test_typed::test_a_button_that_was_pressed_too_late_is_not_pressed_by_the_login"],
     ),
     mutant(
