@@ -275,7 +275,8 @@ class Pool:
             for hint in hints:
                 hint.done.set()
             raise
-        lane.named.extend(id for id in dict.fromkeys(named) if id not in suspects and id not in lane.named)
+        known = suspects.keys() | set(lane.named)
+        lane.named.extend(id for id in dict.fromkeys(named) if id not in known)
         for hint in hints:
             hint.found_place = found_place
             hint.ids = [id for id in hint.ids if id in suspects]
