@@ -203,7 +203,12 @@ def site_of(request: HttpRequest) -> str | None:
 
 def word_of(request: HttpRequest, name: str) -> str:
     """Return what an address says of one thing; nothing where that is a word that no database can hold."""
-    word = request.GET.get(name, "")
+    return word_in(request.GET, name)
+
+
+def word_in(given: QueryDict, name: str) -> str:
+    """Return the same of what an address or a form has given."""
+    word = str(given.get(name, ""))
     return "" if "\0" in word else word
 
 

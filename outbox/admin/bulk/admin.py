@@ -13,12 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox.admin import asking, rehearsing, typed
-from outbox.admin.base import DeskAdmin, narrowed, refuse_for
+from outbox.admin.base import DeskAdmin, narrowed, refuse_for, revision_now
 from outbox.admin.bulk import forms, page, rehearsal
+from outbox.admin.messages.queue import read_narrowing
 from outbox.admin.messages.saved_views import NARROWS
 from outbox.admin.messages.selection import read_picked
-from outbox.admin.messages.tabs import ERROR_PART_LENGTH
-from outbox.admin.periods import span_of
 from outbox.bulk import operations, selection
 from outbox.bulk.selection import Selection
 from outbox.errors import NotAllowed, NotRehearsable, OperatorError
@@ -93,7 +92,7 @@ class BulkOperationAdmin(DeskAdmin):
             if bound is None:
                 raise PermissionDenied
             form = bound
-            seen = partial(_revision_now, operation.pk)
+            seen = partial(revision_now, BulkOperation.objects.filter(pk=operation.pk))
             if self.carry_out(request, form, operation.pk, seen=seen, done=lambda: form.done):
                 return HttpResponseRedirect(request.path)
             operation = _find(object_id) or operation
@@ -229,11 +228,8 @@ def _selected(request: HttpRequest) -> Selection:
         return (
             selection.to_undo(operation) if request.POST.get("verb") == "reopen" else selection.failed_again(operation)
         )
-    narrowing: dict[str, Any] = {
-        "since": span_of(request.POST.get("within", "")),
-        "owner": request.user.get_username() if request.POST.get("mine") else "",
-        "error": request.POST.get("error", "")[:ERROR_PART_LENGTH],
-    }
+    shown = read_narrowing(request.POST, request)
+    narrowing: dict[str, Any] = {"since": shown.within, "owner": shown.owner, "error": shown.error}
     if group := request.POST.get("group", ""):
         return selection.of_group(group, **narrowing)
     if "all" in request.POST:
@@ -261,8 +257,3 @@ def _list_url(tab: str, number: int) -> str:
 def _find(object_id: str) -> BulkOperation | None:
     id = read_id(object_id)
     return None if id is None else BulkOperation.objects.filter(pk=id).first()
-
-
-def _revision_now(operation_id: int) -> dict[str, str]:
-    revision = BulkOperation.objects.filter(pk=operation_id).values_list("revision", flat=True).first()
-    return {"revision": str(revision or 0)}

@@ -1,6 +1,7 @@
 """The page of the work queue: what an address narrows it down to, its rows, and the addresses of what is beside it."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from outbox import registry
 from outbox.admin import descriptions, sheets
-from outbox.admin.base import narrowed, word_of
+from outbox.admin.base import narrowed, word_in, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.failures.groups import GroupOfMessage
 from outbox.admin.forms import lacks_permission
@@ -71,7 +72,8 @@ def read_address(request: HttpRequest, *, tab: Tab | None = None) -> Address:
     if group and consumer not in ("", group.root.consumer):
         group = None  # another consumer was chosen in the form
     consumer = group.root.consumer if group else consumer
-    return Address(tab, _narrow(scope_of(tab, consumer, group), request.GET, request), group, is_gone)
+    scope = replace(scope_of(tab, consumer, group), **read_narrowing(request.GET, request)._asdict())
+    return Address(tab, scope, group, is_gone)
 
 
 def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
@@ -162,33 +164,30 @@ def list_around(request: HttpRequest, known: GroupOfMessage | None) -> ListAroun
         scope = Scope(known.root.consumer, known.fingerprints)
     else:
         scope = scope_of(FAILED, _consumer_in(given), find_group(fingerprint))
-    return ListAround(_narrow(scope, given, request), _is_turned(given))
+    return ListAround(replace(scope, **read_narrowing(given, request)._asdict()), _is_turned(given))
 
 
-def _narrow(scope: Scope, given: QueryDict, request: HttpRequest) -> Scope:
-    """Return the scope as an address narrows it down beside: to a span, to one's own, to a part of the error."""
-    error = str(given.get("error", "")).strip()[:ERROR_PART_LENGTH]
-    return replace(
-        scope,
-        within=span_of(given.get("within", "")),
-        owner=_owner_in(given, request),
-        error="" if "\0" in error else error,
-    )
+class Narrowing(NamedTuple):
+    """What a list is narrowed down to beside a consumer or a group: a span, whose messages, a part of the error."""
+
+    within: timedelta | None
+    owner: str
+    error: str
+
+
+def read_narrowing(given: QueryDict, request: HttpRequest) -> Narrowing:
+    """Return what an address or a form narrows a list down to."""
+    owner = request.user.get_username() if given.get("mine") else ""
+    return Narrowing(span_of(given.get("within", "")), owner, word_in(given, "error").strip()[:ERROR_PART_LENGTH])
 
 
 def _consumer_in(given: QueryDict) -> str:
     """Return the consumer that an address names; nothing where no database can hold such a name."""
-    name = str(given.get("consumer", ""))[:NAME_LENGTH]
-    return "" if "\0" in name else name
+    return word_in(given, "consumer")[:NAME_LENGTH]
 
 
 def _is_turned(given: QueryDict) -> bool:
     return given.get("order") == "turned"
-
-
-def _owner_in(given: QueryDict, request: HttpRequest) -> str:
-    """Return whose messages are shown alone: those of whoever asks; everybody's if empty."""
-    return request.user.get_username() if given.get("mine") else ""
 
 
 def _narrowed_to(scope: Scope, period: str) -> str:
