@@ -225,10 +225,20 @@ class Migration(migrations.Migration):
                                 "may_have_happened",
                                 "may have happened: its worker was lost in the call, and it is never called twice",
                             ),
+                            (
+                                "effect_unknown",
+                                "may have happened: an earlier call began its effect, and nobody knows how that ended",
+                            ),
                             ("ended_transaction", "its handler ended the transaction in which it was called"),
                             (
                                 "not_taken",
                                 "no worker took it: its hints went into an empty queue, again and again, and it was never started",
+                            ),
+                            ("unroutable", "unroutable: its exchange had no queue for it, again and again"),
+                            ("refused", "refused: the broker closes the channel over it, again and again"),
+                            (
+                                "no_receipt",
+                                "no receipt: it was sent, and its receiver said nothing in time, again and again",
                             ),
                         ],
                         db_default="",
@@ -470,10 +480,20 @@ class Migration(migrations.Migration):
                                 "may_have_happened",
                                 "may have happened: its worker was lost in the call, and it is never called twice",
                             ),
+                            (
+                                "effect_unknown",
+                                "may have happened: an earlier call began its effect, and nobody knows how that ended",
+                            ),
                             ("ended_transaction", "its handler ended the transaction in which it was called"),
                             (
                                 "not_taken",
                                 "no worker took it: its hints went into an empty queue, again and again, and it was never started",
+                            ),
+                            ("unroutable", "unroutable: its exchange had no queue for it, again and again"),
+                            ("refused", "refused: the broker closes the channel over it, again and again"),
+                            (
+                                "no_receipt",
+                                "no receipt: it was sent, and its receiver said nothing in time, again and again",
                             ),
                         ],
                         db_default="",
@@ -1208,8 +1228,563 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        # Half messages
+        migrations.CreateModel(
+            name="Half",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "write_id",
+                    models.UUIDField(
+                        default=uuid.uuid4, editable=False, unique=True, verbose_name="id of the write"
+                    ),
+                ),
+                ("topic", models.CharField(max_length=200, verbose_name="topic")),
+                ("key", models.CharField(max_length=200, verbose_name="business id")),
+                ("payload_json", models.TextField(verbose_name="payload")),
+                ("headers_json", models.TextField(default="{}")),
+                (
+                    "ordering_key",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="ordering key"),
+                ),
+                ("value", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
+                ("currency", models.CharField(blank=True, default="", max_length=8)),
+                (
+                    "otherwise",
+                    models.CharField(
+                        blank=True, default="", max_length=200, verbose_name="topic if it is taken back"
+                    ),
+                ),
+                ("check_name", models.CharField(max_length=100, verbose_name="check")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("unknown", "unknown"),
+                            ("published", "published"),
+                            ("taken_back", "taken back"),
+                        ],
+                        default="open",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "prepared_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="prepared"
+                    ),
+                ),
+                ("check_at", models.DateTimeField(blank=True, null=True, verbose_name="next question")),
+                ("asked_at", models.DateTimeField(blank=True, null=True, verbose_name="under way since")),
+                ("asked", models.PositiveIntegerField(default=0, verbose_name="questions")),
+                ("fruitless", models.PositiveIntegerField(default=0, verbose_name="questions that count")),
+                ("settled_at", models.DateTimeField(blank=True, null=True, verbose_name="settled")),
+                (
+                    "settled_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[("producer", "its producer"), ("check", "its check"), ("person", "a person")],
+                        default="",
+                        max_length=8,
+                        verbose_name="settled by",
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "verbose_name": "half message",
+                "verbose_name_plural": "half messages",
+                "permissions": [("decide_half", "Can publish half messages and take them back")],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "open")), fields=["check_at"], name="outbox_half_due"
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "unknown")), fields=["prepared_at"], name="outbox_half_unknown"
+                    ),
+                    models.Index(fields=["settled_at"], name="outbox_half_settled_at"),
+                    models.Index(fields=["state", "-id"], name="outbox_half_list"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "unknown", "published", "taken_back"])),
+                        name="outbox_half_state",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("check_at__isnull", False), ("state", "open")),
+                            models.Q(models.Q(("state", "open"), _negated=True), ("check_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="outbox_half_check_at",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("settled_at__isnull", True), ("settled_by", ""), ("state__in", ["open", "unknown"])
+                        )
+                        | models.Q(("settled_at__isnull", False), ("state__in", ["published", "taken_back"])),
+                        name="outbox_half_settled",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="HalfAnswer",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("number", models.PositiveIntegerField(verbose_name="number")),
+                (
+                    "said",
+                    models.CharField(
+                        choices=[
+                            ("asked", "asked, not answered yet"),
+                            ("yes", "it was written"),
+                            ("no", "it was not written, and never will be"),
+                            ("not_yet", "not known yet"),
+                            ("unavailable", "the other side cannot be asked"),
+                            ("error", "the check failed"),
+                            ("wrong", "the check answered something else than True, False or None"),
+                            ("silent", "no answer within the time limit"),
+                            ("late", "answered too late"),
+                            ("missing", "the check is not in the code"),
+                            ("refused", "it was written, and the message could not be published"),
+                        ],
+                        default="asked",
+                        max_length=11,
+                        verbose_name="answer",
+                    ),
+                ),
+                ("detail", models.TextField(blank=True, default="", verbose_name="details")),
+                ("worker", models.CharField(blank=True, default="", max_length=100, verbose_name="worker")),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="asked"
+                    ),
+                ),
+                ("answered_at", models.DateTimeField(blank=True, null=True, verbose_name="answered")),
+                (
+                    "half",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="answers",
+                        to="outbox.half",
+                        verbose_name="half message",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "answer of a check",
+                "verbose_name_plural": "answers of checks",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("half", "number"), name="outbox_halfanswer_once")
+                ],
+            },
+        ),
+        # End of half messages
+        # What receivers remember.
+        migrations.CreateModel(
+            name='InHand',
+            fields=[
+                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ('times', models.PositiveSmallIntegerField(default=1)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='SourceState',
+            fields=[
+                ('source', models.CharField(max_length=50, primary_key=True, serialize=False, verbose_name='source')),
+                ('taken', models.PositiveBigIntegerField(default=0, verbose_name='taken in')),
+                ('known', models.PositiveBigIntegerField(default=0, verbose_name='delivered again')),
+                ('quarantined', models.PositiveBigIntegerField(default=0, verbose_name='quarantined')),
+                ('hold', models.CharField(blank=True, choices=[('', 'nothing: messages are taken in'), ('high_water', 'too many of its messages are unfinished'), ('quarantine', 'the quarantine is full'), ('broker', 'its broker does not answer'), ('refused', 'its broker refuses the queue'), ('database', 'our database does not take it'), ('stopped', 'the receiver was stopped')], default='', max_length=10, verbose_name='held up by')),
+                ('said', models.TextField(blank=True, default='', verbose_name='details')),
+                ('hold_since', models.DateTimeField(blank=True, null=True, verbose_name='held up since')),
+                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='known since')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last said')),
+                ('last_taken_at', models.DateTimeField(blank=True, null=True, verbose_name='last taken in')),
+            ],
+            options={
+                'verbose_name': 'source',
+                'verbose_name_plural': 'sources',
+                'default_permissions': ('view',),
+            },
+        ),
+        migrations.CreateModel(
+            name='TakenId',
+            fields=[
+                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ('content', models.UUIDField(editable=False)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True, editable=False)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='Quarantined',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('source', models.CharField(max_length=50, verbose_name='source')),
+                ('queue', models.CharField(max_length=255, verbose_name='queue')),
+                ('reason', models.CharField(choices=[('no_id', 'it has no message id'), ('no_json', 'its body is no JSON'), ('not_told', "the project's function could not tell topic, id or ordering key"), ('unknown_topic', 'no consumer listens to its topic'), ('too_large', 'it is too large'), ('other_content', 'its id is known with other content'), ('not_storable', 'it cannot be stored as it is'), ('goes_round', 'it went round too often'), ('ends_receiver', 'the receiver ended over it, more than once')], max_length=20, verbose_name='reason')),
+                ('error', models.TextField(blank=True, default='', verbose_name='details')),
+                ('sender_id', models.CharField(blank=True, default='', max_length=255, verbose_name="sender's id")),
+                ('topic', models.CharField(blank=True, default='', max_length=200, verbose_name='topic')),
+                ('body', models.BinaryField(verbose_name='body')),
+                ('properties', models.JSONField(default=dict, verbose_name='properties')),
+                ('headers', models.JSONField(default=dict, verbose_name='headers')),
+                ('delivery', models.JSONField(default=dict, verbose_name='delivery')),
+                ('size', models.PositiveBigIntegerField(verbose_name='bytes')),
+                ('digest', models.UUIDField(editable=False)),
+                ('times', models.PositiveIntegerField(default=1, verbose_name='deliveries')),
+                ('state', models.CharField(choices=[('open', 'waits for a person'), ('taken_in', 'taken in'), ('discarded', 'discarded')], default='open', max_length=9, verbose_name='state')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='quarantined')),
+                ('last_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last delivered')),
+                ('settled_at', models.DateTimeField(blank=True, null=True, verbose_name='settled')),
+                ('settled_by', models.CharField(blank=True, default='', max_length=150, verbose_name='settled by')),
+            ],
+            options={
+                'verbose_name': 'quarantined message',
+                'verbose_name_plural': 'quarantine',
+                'permissions': [('settle_quarantined', 'Can take in or discard what is quarantined')],
+                'default_permissions': ('view',),
+                'indexes': [models.Index(condition=models.Q(('state', 'open'), _negated=True), fields=['settled_at'], name='outbox_quarantined_settled')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['open', 'taken_in', 'discarded'])), name='outbox_quarantined_state'), models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('source', 'digest'), name='outbox_quarantined_once')],
+            },
+        ),
         migrations.RunPython(on_postgresql(STORAGE), on_postgresql(DEFAULTS)),
         migrations.RunPython(on_postgresql(GUARD), on_postgresql(NO_GUARD)),
         migrations.RunPython(on_postgresql(COMMIT_GUARD), on_postgresql(NO_COMMIT_GUARD)),
         migrations.RunPython(on_postgresql(TAKE_TURN), on_postgresql(NO_TAKE_TURN)),
+        # Dead letters
+        migrations.CreateModel(
+            name="DeadLetter",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("queue", models.CharField(max_length=255, verbose_name="queue")),
+                ("reason", models.CharField(max_length=255, verbose_name="why")),
+                (
+                    "died_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="when, by the broker's clock"),
+                ),
+                (
+                    "seen_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="first seen"
+                    ),
+                ),
+                ("task_id", models.CharField(blank=True, default="", max_length=255, verbose_name="Celery's task")),
+                ("consumer", models.CharField(blank=True, default="", max_length=255, verbose_name="consumer")),
+                ("ids", models.JSONField(blank=True, default=list, verbose_name="messages that it named")),
+                ("text", models.TextField(blank=True, default="", verbose_name="text")),
+                ("discarded_at", models.DateTimeField(blank=True, null=True, verbose_name="discarded")),
+                (
+                    "discarded_by",
+                    models.CharField(blank=True, default="", max_length=150, verbose_name="discarded by"),
+                ),
+            ],
+            options={
+                "verbose_name": "dead letter",
+                "verbose_name_plural": "broker and dead letters",
+                "permissions": [("discard_deadletter", "Can discard dead letters")],
+                "default_permissions": ("view",),
+            },
+        ),
+        # The books.
+        migrations.CreateModel(
+            name="BookState",
+            fields=[
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False, verbose_name="book")),
+                ("topic", models.CharField(max_length=200, verbose_name="topics")),
+                ("every_seconds", models.PositiveIntegerField(default=600, verbose_name="read every so many seconds")),
+                ("began_at", models.DateTimeField(verbose_name="from")),
+                ("read_until", models.DateTimeField(verbose_name="read up to")),
+                ("ran_at", models.DateTimeField(blank=True, null=True, verbose_name="last read")),
+                ("seconds", models.FloatField(default=0.0, verbose_name="seconds it took")),
+                ("error", models.TextField(blank=True, default="", verbose_name="error")),
+                ("swept_to", models.BigIntegerField(default=0, editable=False)),
+                ("swept_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("reread_to", models.BigIntegerField(default=0, editable=False)),
+                ("reread_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("changed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("spans", models.JSONField(default=dict, editable=False)),
+                ("held_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("undeclared_since", models.DateTimeField(blank=True, editable=False, null=True)),
+            ],
+            options={
+                "verbose_name": "book",
+                "verbose_name_plural": "books",
+                "permissions": [
+                    ("close_bookday", "Can close a day of the books"),
+                    ("explain_difference", "Can explain differences of the books"),
+                ],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="BookDay",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("book", models.CharField(max_length=60, verbose_name="book")),
+                ("day", models.DateField(verbose_name="day")),
+                (
+                    "closed_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="closed"),
+                ),
+                ("closed_by", models.CharField(max_length=150, verbose_name="closed by")),
+                ("entry", models.BigIntegerField(verbose_name="entry of the audit")),
+                ("seals", models.JSONField(default=dict, editable=False)),
+            ],
+            options={
+                "verbose_name": "closed day",
+                "verbose_name_plural": "closed days",
+                "default_permissions": (),
+                "indexes": [models.Index(fields=["book", "day"], name="outbox_bookday_of")],
+            },
+        ),
+        migrations.CreateModel(
+            name="BookDifference",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("book", models.CharField(max_length=60, verbose_name="book")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("no_message", "business row without message"),
+                            ("no_business", "message without business row"),
+                            ("not_settled", "business done, message open or failed"),
+                            ("not_done", "message succeeded, business not done"),
+                        ],
+                        max_length=11,
+                        verbose_name="difference",
+                    ),
+                ),
+                ("key", models.CharField(max_length=200, verbose_name="business id")),
+                ("consumer", models.CharField(blank=True, default="", max_length=100, verbose_name="consumer")),
+                ("message_id", models.BigIntegerField(blank=True, null=True, verbose_name="message")),
+                ("number", models.BigIntegerField(blank=True, null=True)),
+                ("at", models.DateTimeField(verbose_name="of")),
+                (
+                    "found_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="found"),
+                ),
+                ("gone_at", models.DateTimeField(blank=True, null=True, verbose_name="gone")),
+                ("explained_at", models.DateTimeField(blank=True, null=True, verbose_name="explained")),
+                ("explained_by", models.CharField(blank=True, default="", max_length=150, verbose_name="explained by")),
+                ("explanation", models.TextField(blank=True, default="", verbose_name="explanation")),
+            ],
+            options={
+                "verbose_name": "difference of a book",
+                "verbose_name_plural": "differences of the books",
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("gone_at__isnull", True)),
+                        fields=["book", "number"],
+                        name="outbox_bookdifference_standing",
+                    ),
+                    models.Index(
+                        condition=models.Q(("gone_at__isnull", True)),
+                        fields=["message_id"],
+                        name="outbox_bookdifference_message",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("gone_at__isnull", True)),
+                        fields=("book", "kind", "key", "consumer"),
+                        name="outbox_bookdifference_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["no_message", "no_business", "not_settled", "not_done"])),
+                        name="outbox_bookdifference_kind",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="BookWindow",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("book", models.CharField(max_length=60)),
+                ("number", models.BigIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "open"), ("unbalanced", "does not balance"), ("balanced", "balanced")],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                ("business", models.PositiveIntegerField(default=0)),
+                ("done", models.PositiveIntegerField(default=0)),
+                ("closed", models.PositiveIntegerField(default=0)),
+                ("consumers", models.PositiveIntegerField(default=0)),
+                ("success", models.PositiveIntegerField(default=0)),
+                ("handled", models.PositiveIntegerField(default=0)),
+                ("discarded", models.PositiveIntegerField(default=0)),
+                ("withdrawn", models.PositiveIntegerField(default=0)),
+                ("overdue", models.PositiveIntegerField(default=0)),
+                ("open", models.PositiveIntegerField(default=0)),
+                ("missing", models.PositiveIntegerField(default=0)),
+                ("read_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("book", "number"), name="outbox_bookwindow_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "unbalanced", "balanced"])),
+                        name="outbox_bookwindow_state",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AwaitedReceipt",
+            fields=[
+                (
+                    "message",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to="outbox.message",
+                        verbose_name="message",
+                    ),
+                ),
+                ("key", models.UUIDField(db_index=True, editable=False)),
+                ("receiver", models.CharField(max_length=50, verbose_name="receiver")),
+                ("sent_attempt", models.PositiveIntegerField(default=0, verbose_name="attempt that was sent")),
+            ],
+            options={
+                "verbose_name": "awaited receipt",
+                "verbose_name_plural": "awaited receipts",
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="ReceiptCount",
+            fields=[
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("consumed", "consumed"),
+                            ("failed", "failed"),
+                            ("rejected", "rejected"),
+                            ("doubled", "consumed, although it was closed by hand"),
+                            ("settled", "its message was settled already"),
+                            ("late", "of an attempt that is not under way"),
+                            ("unknown", "unknown message id"),
+                            ("receiver", "not from the receiver that is waited for"),
+                            ("signature", "wrong signature"),
+                            ("malformed", "no receipt, or one that cannot be"),
+                        ],
+                        max_length=9,
+                        primary_key=True,
+                        serialize=False,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("many", models.PositiveBigIntegerField(default=0, verbose_name="receipts")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="last")),
+                ("said", models.CharField(blank=True, default="", max_length=300)),
+            ],
+            options={"default_permissions": ()},
+        ),
+        # Numbers that run on.
+        migrations.CreateModel(
+            name='SequenceStream',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('forward', models.CharField(max_length=100, verbose_name='forward')),
+                ('routing_key', models.CharField(blank=True, default='', max_length=255, verbose_name='routing key')),
+                ('epoch', models.CharField(max_length=32, verbose_name='epoch')),
+                ('origin', models.CharField(blank=True, default='', editable=False, max_length=100)),
+                ('is_current', models.BooleanField(default=True, verbose_name='goes on')),
+                ('given', models.PositiveBigIntegerField(default=0, verbose_name='highest number')),
+                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='since')),
+                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='next heartbeat')),
+                ('said_at', models.DateTimeField(blank=True, null=True, verbose_name='last heartbeat')),
+                ('error', models.TextField(blank=True, default='', verbose_name='why it was not sent')),
+            ],
+            options={
+                'verbose_name': 'numbered stream',
+                'verbose_name_plural': 'numbered streams',
+                'permissions': [('begin_epoch', 'Can begin the numbers of streams anew')],
+                'default_permissions': ('view',),
+                'constraints': [models.UniqueConstraint(condition=models.Q(('is_current', True)), fields=('forward', 'routing_key'), name='outbox_sequencestream_current'), models.UniqueConstraint(fields=('forward', 'routing_key', 'epoch'), name='outbox_sequencestream_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='WatchedStream',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('source', models.CharField(max_length=50, verbose_name='source')),
+                ('stream', models.CharField(max_length=356, verbose_name='stream')),
+                ('epoch', models.CharField(max_length=32, verbose_name='epoch')),
+                ('begin', models.PositiveBigIntegerField(default=0, verbose_name='watched from')),
+                ('high', models.PositiveBigIntegerField(default=0, verbose_name='highest number known')),
+                ('missing', models.JSONField(default=list, editable=False)),
+                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='since')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last came')),
+                ('beat_at', models.DateTimeField(blank=True, null=True, verbose_name='last heartbeat')),
+            ],
+            options={
+                'verbose_name': 'watched stream',
+                'verbose_name_plural': 'watched streams',
+                'default_permissions': ('view',),
+                'constraints': [models.UniqueConstraint(fields=('source', 'stream', 'epoch'), name='outbox_watchedstream_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SequenceNumber',
+            fields=[
+                ('message_id', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('number', models.PositiveBigIntegerField(verbose_name='number')),
+                ('state', models.CharField(choices=[('open', 'not settled yet'), ('sent', 'confirmed by the broker'), ('void', 'will never come; said to the receivers')], default='open', max_length=4, verbose_name='state')),
+                ('settled_at', models.DateTimeField(blank=True, null=True, verbose_name='settled')),
+                ('stream', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='outbox.sequencestream')),
+            ],
+            options={
+                'default_permissions': (),
+                'indexes': [models.Index(condition=models.Q(('state', 'open')), fields=['stream', 'number'], name='outbox_sequencenumber_open'), models.Index(condition=models.Q(('state', 'open'), _negated=True), fields=['settled_at'], name='outbox_sequencenumber_old')],
+                'constraints': [models.UniqueConstraint(fields=('stream', 'number'), name='outbox_sequencenumber_once'), models.CheckConstraint(condition=models.Q(models.Q(('settled_at__isnull', True), ('state', 'open')), models.Q(('settled_at__isnull', False), ('state__in', ['sent', 'void'])), _connector='OR'), name='outbox_sequencenumber_state')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Gap',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('first', models.PositiveBigIntegerField(verbose_name='first number')),
+                ('last', models.PositiveBigIntegerField(verbose_name='last number')),
+                ('said', models.CharField(choices=[('sent', 'it was sent, and its broker has confirmed it'), ('failed', 'it has failed there, and waits for a person'), ('open', 'it is being sent again')], max_length=6, verbose_name='what the sender says')),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='missed since')),
+                ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed')),
+                ('end', models.CharField(blank=True, choices=[('', 'not closed'), ('came', 'it has come'), ('void', 'it will never come, says the sender'), ('person', 'a person has seen to it')], default='', max_length=6, verbose_name='how it was closed')),
+                ('closed_by', models.CharField(blank=True, default='', max_length=150, verbose_name='closed by')),
+                ('watched', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='gaps', to='outbox.watchedstream', verbose_name='stream')),
+            ],
+            options={
+                'verbose_name': 'gap',
+                'verbose_name_plural': 'gaps',
+                'permissions': [('close_gap', 'Can close gaps in the numbers of a source')],
+                'default_permissions': ('view',),
+                'indexes': [models.Index(condition=models.Q(('closed_at__isnull', True)), fields=['watched', 'first'], name='outbox_gap_open'), models.Index(condition=models.Q(('closed_at__isnull', False)), fields=['closed_at'], name='outbox_gap_old')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('end', '')), models.Q(('closed_at__isnull', False), models.Q(('end', ''), _negated=True)), _connector='OR'), name='outbox_gap_closed'), models.CheckConstraint(condition=models.Q(('first__lte', models.F('last'))), name='outbox_gap_range')],
+            },
+        ),
     ]

@@ -27,7 +27,7 @@ class AttemptOutcome(models.TextChoices):
 
 CUT_OFF = (AttemptOutcome.LOST, AttemptOutcome.LATE)
 """Outcomes of which nobody knows how far the handler had come."""
-SAYS_ITSELF = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED)
+SAYS_ITSELF = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED, AttemptOutcome.UNAVAILABLE)
 """Outcomes with an error, whose class says whether the other side may have acted."""
 LEAVES_DOUBT = Q(outcome__in=CUT_OFF) | Q(outcome__in=SAYS_ITSELF, may_have_acted=True)
 """Attempts outside a transaction after which the other side may have acted; ``Attempt.leaves_doubt`` of one."""

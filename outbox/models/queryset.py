@@ -120,6 +120,27 @@ class MessageQuerySet(EngineQuerySet["Message"]):
         """Let what is started belong to its worker for another ``lease`` from now."""
         return self.filter(status=Status.STARTED).update(lease_until=Now() + lease)
 
+    def mark_sent(self, receipt: timedelta) -> int:
+        """Let what is started belong to no worker any more, but to its receiver, for a ``receipt`` from now.
+
+        No search for due rows comes across it before that.
+        """
+        then = Now() + receipt
+        return self.filter(status=Status.STARTED).update(due_at=then, lease_until=then, worker="")
+
+    def mark_consumed(self) -> int:
+        """Unfinished or exhausted → success, as its receiver has said; what a person has closed stays."""
+        return self.filter(UNSETTLED).update(
+            status=Status.SUCCESS,
+            finished_at=Now(),
+            exhausted_at=None,
+            lease_until=None,
+            holds_key=False,
+            lost=0,
+            reason="",
+            last_error="",
+        )
+
     def mark_pending(self, *, wait: timedelta, free: bool, lost: int, error: str | None) -> int:
         """Started → pending, not before ``wait`` from now. A ``free`` one raises the limit; None keeps the error.
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -20,7 +21,12 @@ class Clock:
 
     def seconds(self, span: timedelta) -> str:
         """Return ``span`` as every one of the databases reads it."""
-        return f"{span.total_seconds():+.6f} seconds"
+        return _as_seconds(span)
+
+
+@lru_cache(256)
+def _as_seconds(span: timedelta) -> str:
+    return f"{span.total_seconds():+.6f} seconds"
 
 
 _CLOCKS = {

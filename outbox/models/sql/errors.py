@@ -1,6 +1,9 @@
 """What a database's error says: its code, and whether the tables are missing. That is no database that is away."""
 
-from django.db import DEFAULT_DB_ALIAS, Error
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, Error
 from django.utils.translation import gettext as _
 
 from outbox.conf import conf
@@ -35,6 +38,17 @@ def advise_to_migrate() -> str:
     command = "migrate outbox" if alias == DEFAULT_DB_ALIAS else f"migrate outbox --database {alias}"
     said = _("The outbox's tables are missing or older than its code: run manage.py %(command)s.")
     return said % {"command": command}
+
+
+@contextmanager
+def missing_tables_named() -> Iterator[None]:
+    """Say what to do where the tables, or what this release has added to them, are not there."""
+    try:
+        yield
+    except DatabaseError as error:
+        if is_not_migrated(error):
+            error.add_note(advise_to_migrate())
+        raise
 
 
 def describe(error: Error) -> str:

@@ -72,7 +72,25 @@ RETURNING consumer, id, lost, status = %s AND not_before <= due_at AND due_at < 
 
 TAKE_TURN = "SELECT of_consumer, of_key FROM outbox_take_turn(%s, %s)"
 
-WALK = f"""
+ASLEEP = f"""due_at >= expires_at AND (
+    status = '{Status.PENDING.value}' AND not_before <= {{now}} OR COALESCE(lease_until < {{now}}, FALSE)
+)"""
+
+WALK = {
+    "postgresql": f"""
+WITH RECURSIVE head (number, id, consumer, ordering_key, asleep) AS (
+    (SELECT 1, id, consumer, ordering_key, {ASLEEP} FROM outbox_message
+     WHERE {UNSETTLED} AND (consumer, ordering_key) > (%s, %s) ORDER BY consumer, ordering_key, id LIMIT 1)
+    UNION ALL
+    SELECT number + 1, following.* FROM head CROSS JOIN LATERAL (
+        SELECT id, consumer, ordering_key, {ASLEEP} FROM outbox_message
+        WHERE {UNSETTLED} AND (consumer, ordering_key) > (head.consumer, head.ordering_key)
+        ORDER BY consumer, ordering_key, id LIMIT 1
+    ) AS following WHERE number < %s
+)
+SELECT consumer, ordering_key, id, asleep FROM head ORDER BY number
+""",  # noqa: S608  # made of constants
+    "sqlite": f"""
 WITH RECURSIVE head (head_id, number) AS (
     SELECT (
         SELECT id FROM outbox_message WHERE {UNSETTLED} AND (consumer, ordering_key) > (%s, %s)
@@ -89,11 +107,11 @@ WITH RECURSIVE head (head_id, number) AS (
     )), number + 1
     FROM head JOIN outbox_message AS last ON last.id = head_id WHERE number < %s
 )
-SELECT consumer, ordering_key, id,
-    due_at >= expires_at AND (status = %s AND not_before <= {{now}} OR COALESCE(lease_until < {{now}}, FALSE))
-FROM head JOIN outbox_message ON id = head_id ORDER BY number
-"""  # noqa: S608  # made of constants
-"""From key to key, without reading what stands behind the heads."""
+SELECT consumer, ordering_key, id, {ASLEEP} FROM head JOIN outbox_message ON id = head_id ORDER BY number
+""",  # noqa: S608  # made of constants
+}
+"""From key to key, without reading what stands behind the heads. PostgreSQL touches each head once, SQLite twice: it
+has no LATERAL, and uses one column of a comparison of several."""
 
 
 def wake_heads(keys: Collection[OrderOfKey]) -> list[Woken]:
@@ -142,7 +160,7 @@ def heads_after(key: OrderOfKey, *, limit: int) -> list[Head]:
     """Return the heads of the next ``limit`` keys behind ``key``, in the order of the keys."""
     connection = connections[conf().database]
     with connection.cursor() as cursor:
-        cursor.execute(WALK.format(now=clock_of(connection).now), [*key, limit, Status.PENDING.value])
+        cursor.execute(WALK[connection.vendor].format(now=clock_of(connection).now), [*key, limit])
         return [Head(OrderOfKey(consumer, word), id, bool(asleep)) for consumer, word, id, asleep in cursor.fetchall()]
 
 

@@ -5,11 +5,12 @@ lists, one parameter each, so that the SQL is the same for any number of rows.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, connections
+from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, Func, TextField, Value
 from django.db.models.functions import Now
@@ -102,7 +103,9 @@ class Start:
         """
         for _try in range(KEY_TRIES):
             try:
-                return self._start(limit, worker, lease, {Given.IDS: ids}, since)
+                # In a transaction, so that what it refuses does not end that.
+                with _savepoint_within(self._using):
+                    return self._start(limit, worker, lease, {Given.IDS: ids}, since)
             except IntegrityError as error:
                 if ONE_OF_KEY not in str(error):
                     raise
@@ -116,6 +119,11 @@ class Start:
         with connection.cursor() as cursor:
             cursor.execute(self._sql, [*params, limit, *started_values(self._clock, worker, lease)])
             return sorted(Started(*row) for row in cursor.fetchall())
+
+
+def _savepoint_within(using: str) -> AbstractContextManager[object]:
+    """Return a savepoint where a transaction is open; nothing where the statement is one by itself."""
+    return transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext()
 
 
 LENGTHEN = """
