@@ -5,8 +5,7 @@ harmless; all that matters here is to know which hints the broker has surely tak
 """
 
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import monotonic
@@ -17,9 +16,10 @@ from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 
 from outbox import registry
-from outbox.broker.dead_letters import DroppedHints
+from outbox.broker.confirming import ALARM, ConfirmingConnection, tags_of
+from outbox.broker.dead_letters import DroppedHints, Letters
+from outbox.broker.opening import refusal_of
 from outbox.broker.queues import DELIVER_TASK, EngineQueue, celery_app, dead_letter_queue, hint_queue, queue_name
-from outbox.broker.tls import why_no_tls
 from outbox.conf import conf
 from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 
@@ -34,28 +34,13 @@ class Hint:
     ids: tuple[int, ...]
 
 
-IDLE_SECONDS = 5.0
-"""Seconds without use after which a connection may have been dropped on the way, by a balancer that told nobody."""
-PATIENCE_WITH_IDLE = 1.0
-"""Seconds for which an idle connection is waited for before a new one is opened in its place."""
-
-REFUSED_ENTRY = frozenset({403, 530})
-"""What RabbitMQ answers when user and password are wrong, or the vhost is not there or not for this user."""
-
-_inherited_wires: list[Any] = []
-
-
-class BrokerConnection:
-    """One connection with one channel in confirm mode, opened when needed. Not to be shared between threads."""
+class BrokerConnection(ConfirmingConnection):
+    """The connection of a thread that sends hints."""
 
     def __init__(self) -> None:
-        self._connection: Connection | None = None
-        self._wire: Any = None
-        self._channel: Any = None
+        super().__init__()
         self._producer: Producer | None = None
-        self._confirms = False
-        self._address = ""
-        self._used_at = 0.0
+        self._address = self._tried = ""
         self._declared: set[str] = set()
         self.dead_letters_refused: BrokerRefuses | None = None
         """Why there is no queue for dead letters. Hints go their way without it."""
@@ -64,8 +49,6 @@ class BrokerConnection:
         """Why the last hints were not taken; empty if they were."""
         self.alarmed = False
         """Whether RabbitMQ has said, since its last confirms, that it takes nothing: its memory or disk is full."""
-        self._pid = 0
-        self._tag = 0
         self._outstanding: dict[int, tuple[str, Hint]] = {}
         self._refused: dict[str, Hint] = {}
 
@@ -75,14 +58,14 @@ class BrokerConnection:
         Asked on the publishing connection, so that a memory alarm shows here. Raises ``BrokerAway``, and
         ``BrokerRefuses`` if only this queue, or we, are not welcome.
         """
-        idle = self._was_idle()
+        idle = self._was_idle
         try:
             self._open()
             if idle:
-                self._be_patient_for(min(PATIENCE_WITH_IDLE, conf().confirm_timeout.total_seconds()))
+                self._be_patient_with_idle()
             depth = self._ask_for_depth(consumer)
             if idle:
-                self._be_patient_for(conf().confirm_timeout.total_seconds())
+                self._be_patient()
         except (BrokerRefuses, BrokerDistrusted):
             raise
         except self._errors() as error:
@@ -103,7 +86,7 @@ class BrokerConnection:
         published = 0
         if not hints:
             return []
-        idle = self._was_idle()
+        idle = self._was_idle
         try:
             self._open()
             for hint in hints:
@@ -129,78 +112,66 @@ class BrokerConnection:
             self.close()
         return refused
 
+    def read_dead_letters(self, *, discarded: Collection[str] = (), known: int = 0) -> Letters | None:
+        """Return what there is of dead letters, if that has changed; an open connection is asked.
+
+        What the broker has dropped is taken off and kept for ``dropped``, and so is what was ``discarded``. Of those
+        that stay so many are ``known``.
+        """
+        in_use = self.is_open and not self._was_idle
+        if not (in_use and self._confirms and self.dead_letters_refused is None):
+            return None
+        queue = dead_letter_queue().name
+        try:
+            return self._dropped.read(
+                self._channel, queue, discarded=discarded, known=known, renew=lambda copy: self._renew(copy, queue)
+            )
+        except self._errors() as error:
+            # Whoever sends next says what is the matter.
+            log.info("the dead letters could not be read: %r", error)
+            self.abandon()
+        return None
+
+    def _renew(self, copy: Any, queue: str) -> None:
+        """Put a letter into its queue, and wait until the broker has it."""
+        channel: Any = self._connection_of().transport.create_channel(self._wire)
+        channel.basic_publish_confirm(copy, exchange="", routing_key=queue)
+        channel.close()
+
     def dropped(self) -> dict[str, dict[str, str]]:
-        """Return by queue why the broker has dropped its hints within the last minute; an open connection is asked."""
-        in_use = self._wire is not None and self._pid == os.getpid() and not self._was_idle()
-        if in_use and self._confirms and self.dead_letters_refused is None:
-            try:
-                self._dropped.read(self._channel, dead_letter_queue().name)
-            except self._errors() as error:
-                # Whoever sends next says what is the matter.
-                log.info("the dead letters could not be read: %r", error)
-                self.abandon()
+        """Return by queue why the broker has dropped its hints within the last minute, as far as letters were read."""
         vhost = self._connection.virtual_host if self._connection is not None else ""
         return {
             queue: {"reason": reason, "vhost": vhost or "/"} for queue, reason in sorted(self._dropped.recent().items())
         }
 
-    def close(self) -> None:
-        """Close the connection; the next call opens a new one."""
-        connection, wire = self._connection, self._wire
-        self._forget()
-        if connection is None or wire is None:
-            return
-        try:
-            connection.transport.close_connection(wire)
-        except Exception as error:
-            # Whatever a dying connection says on its way out, there is nothing left to do with it.
-            log.debug("closing the broker connection: %r", error)
+    def _open(self) -> bool:
+        is_new = super()._open()
+        if is_new:
+            self._address = self._tried
+            self._producer = Producer(self._channel, auto_declare=False)
+            self._declare_dead_letters()
+        return is_new
 
-    def abandon(self) -> None:
-        """Drop the connection without a farewell, which a broker in trouble would not answer."""
-        wire, amqp = self._wire, self._confirms
-        if not amqp:
-            self.close()
-            return
-        self._forget()
-        if wire is not None:
-            wire.collect()
-
-    def _open(self) -> None:
-        if self._wire is not None and self._pid != os.getpid():
-            # Ours by fork: it is the parent's, and is kept from the collector, which would close it.
-            _inherited_wires.append((self._connection, self._wire, self._channel))
-            self._forget()
-        if self._wire is not None:
-            return
-        self._pid = os.getpid()
-        seconds = conf().connect_timeout.total_seconds()
+    def _candidates(self) -> Iterator[Connection]:
+        """Yield the connection at the address that worked last, or else at the others of the list in turn."""
         # With the host's confirm_publish, kombu would wait for each confirm itself and take ours away.
-        self._connection = celery_app().connection_for_write(
-            connect_timeout=seconds,
+        connection = self._connection = celery_app().connection_for_write(
+            connect_timeout=conf().connect_timeout.total_seconds(),
             heartbeat=0,
             transport_options={"confirm_publish": False, "on_blocked": self._on_alarm},
         )
-        self._wire = self._connect(self._connection)
-        self._confirms = self._connection.transport.driver_type == "amqp"
-        self._be_patient_for(conf().confirm_timeout.total_seconds())
-        self._channel = self._connection.transport.create_channel(self._wire)
-        if self._confirms:
-            self._channel.events["basic_ack"].add(self._on_ack)
-            self._channel.events["basic_nack"].add(self._on_nack)
-            self._channel.events["basic_return"].add(self._on_return)
-            self._channel.confirm_select()
-        self._producer = Producer(self._channel, auto_declare=False)
-        self._declare_dead_letters()
-
-    def _was_idle(self) -> bool:
-        """Tell whether there is a connection of ours that has not been used for a while."""
-        ours = self._wire is not None and self._pid == os.getpid()
-        return ours and monotonic() - self._used_at > IDLE_SECONDS
-
-    def _be_patient_for(self, seconds: float) -> None:
-        if self._confirms:
-            self._wire.transport.sock.settimeout(seconds)
+        current, addresses = "", list(connection.alt)
+        if addresses:
+            current = addresses[0]
+            addresses.sort(key=lambda address: address != self._address)
+        # A single address is none of the alternatives.
+        for address in addresses or [current]:
+            if address != current:
+                connection.switch(address)
+                current = address
+            self._tried = address
+            yield connection
 
     def _ask_for_depth(self, consumer: str) -> int:
         queue = hint_queue(consumer)
@@ -248,39 +219,6 @@ class BrokerConnection:
             channel.close()
         self._declared.add(queue.name)
 
-    def _connect(self, connection: Connection) -> Any:
-        """Connect to the address that worked last, or else to the others of the list in turn.
-
-        Not kombu's connect(), which takes three times the timeout. A single address is none of the alternatives.
-        """
-        current, addresses = "", list(connection.alt)
-        if addresses:
-            current = addresses[0]
-            addresses.sort(key=lambda address: address != self._address)
-        errors: list[BaseException] = []
-        refused: BrokerRefuses | None = None
-        for address in addresses or [current]:
-            if address != current:
-                connection.switch(address)
-                current = address
-            try:
-                wire = connection.transport.establish_connection()
-            except self._errors() as error:
-                errors.append(self._without_trust(connection, error) or error)
-                if getattr(error, "reply_code", None) in REFUSED_ENTRY:
-                    refused = refused or refusal_of("", connection, error)
-            else:
-                self._address = address
-                return wire
-        if refused:
-            raise refused from errors[0]
-        raise errors[0]
-
-    def _without_trust(self, connection: Connection, error: BaseException) -> BrokerDistrusted | None:
-        """Return what is to be said if it was TLS that failed."""
-        said = why_no_tls(error, connection, seconds=conf().connect_timeout.total_seconds())
-        return BrokerDistrusted(said) if said else None
-
     def _publish(self, hint: Hint) -> None:
         entry = registry.get(hint.consumer)
         task_id = str(uuid4())
@@ -313,11 +251,11 @@ class BrokerConnection:
             self._wire.blocking_read(remaining)
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        for settled in self._up_to(tag, multiple):
+        for settled in tags_of(tag, multiple, self._outstanding):
             self._outstanding.pop(settled, None)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        for settled in self._up_to(tag, multiple):
+        for settled in tags_of(tag, multiple, self._outstanding):
             if settled in self._outstanding:
                 task_id, hint = self._outstanding.pop(settled)
                 self._refused[task_id] = hint
@@ -333,9 +271,6 @@ class BrokerConnection:
             if sent_as == task_id:
                 self._refused[task_id] = hint
 
-    def _up_to(self, tag: int, multiple: bool) -> list[int]:
-        return [sent for sent in self._outstanding if sent <= tag] if multiple else [tag]
-
     def _connection_of(self) -> Connection:
         return cast(Connection, self._connection)
 
@@ -343,7 +278,7 @@ class BrokerConnection:
         """Return why the broker did not take something, in words."""
         self.alarmed = self.alarmed and self._wire is not None
         if self.alarmed:
-            return "RabbitMQ takes nothing, as its memory or its disk is full: rabbitmq-diagnostics alarms"
+            return ALARM
         return str(error) if isinstance(error, BrokerAway) else repr(error)
 
     def _errors(self) -> tuple[type[BaseException], ...]:
@@ -354,18 +289,7 @@ class BrokerConnection:
         return (*own, *self._connection.connection_errors, *self._connection.channel_errors)
 
     def _forget(self) -> None:
-        self._connection = self._wire = self._channel = self._producer = None
-        self._tag = 0
+        super()._forget()
+        self._producer = None
         self._outstanding, self._refused = {}, {}
         self._declared = set()
-
-
-def refusal_of(queue: str, connection: Connection, error: Any) -> BrokerRefuses:
-    """Return what the broker said that refuses the queue, or us if the name is empty."""
-    return BrokerRefuses(
-        queue,
-        code=int(error.reply_code or 0),
-        said=str(error.reply_text),
-        vhost=connection.virtual_host or "/",
-        user=connection.userid or "guest",
-    )

@@ -7,7 +7,8 @@ from typing import Any
 
 from celery.events.event import get_exchange
 
-from outbox.broker.connection import BrokerConnection, refusal_of
+from outbox.broker.connection import BrokerConnection
+from outbox.broker.opening import refusal_of
 from outbox.broker.queues import celery_app
 from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 

@@ -17,24 +17,43 @@ NO_CHECK_TIME = 0x200000
 FILES = ("ca_certs", "certfile", "keyfile")
 
 
-def why_no_tls(error: BaseException, connection: Connection, *, seconds: float) -> str:
-    """Return what was in the way; empty if it was not TLS. To learn a date, it connects once more, for ``seconds``."""
+OPTIONS_IN, ADDRESS_IN = "Celery's broker_use_ssl", "broker_url"
+
+
+def why_no_tls(
+    error: BaseException,
+    connection: Connection,
+    *,
+    seconds: float,
+    options_in: str = OPTIONS_IN,
+    address_in: str = ADDRESS_IN,
+) -> str:
+    """Return what was in the way; empty if it was not TLS. To learn a date, it connects once more, for ``seconds``.
+
+    The sentence names the settings in which TLS's options and the address are to be mended.
+    """
     options: Mapping[str, Any] = connection.ssl if isinstance(connection.ssl, dict) else {}
     if not connection.ssl:
         return ""
     host, port = _address_of(connection)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _why_not_trusted(error, host, port, options, seconds)
+        return _why_not_trusted(error, host, port, options, seconds, options_in, address_in)
     if isinstance(error, ssl.SSLError):
-        return _why_no_session(error, host, port, options)
+        return _why_no_session(error, host, port, options, options_in)
     if isinstance(error, FileNotFoundError | PermissionError):
         named = [f"{name} {options[name]}" for name in FILES if options.get(name)]
-        return f"a file that Celery's broker_use_ssl names cannot be read ({error.strerror}): {', '.join(named)}"
+        return f"a file that {options_in} names cannot be read ({error.strerror}): {', '.join(named)}"
     return ""
 
 
 def _why_not_trusted(
-    error: ssl.SSLCertVerificationError, host: str, port: int, options: Mapping[str, Any], seconds: float
+    error: ssl.SSLCertVerificationError,
+    host: str,
+    port: int,
+    options: Mapping[str, Any],
+    seconds: float,
+    options_in: str,
+    address_in: str,
 ) -> str:
     authorities = options.get("ca_certs") or "the authorities of this machine"
     whose = f"the certificate of RabbitMQ at {host}:{port}"
@@ -50,18 +69,18 @@ def _why_not_trusted(
         case code if code in UNKNOWN_AUTHORITY:
             return (
                 f"{whose} is signed by none of the authorities in {authorities} ({error.verify_message}): name the "
-                'right file in Celery\'s broker_use_ssl["ca_certs"]'
+                f'right file in {options_in}["ca_certs"]'
             )
         case code if code in (OTHER_NAME, OTHER_ADDRESS):
-            return f"{whose} is for another name ({error.verify_message}): correct broker_url, or the certificate"
+            return f"{whose} is for another name ({error.verify_message}): correct {address_in}, or the certificate"
         case _:
             return f"{whose} is not accepted: {error.verify_message}"
 
 
-def _why_no_session(error: ssl.SSLError, host: str, port: int, options: Mapping[str, Any]) -> str:
+def _why_no_session(error: ssl.SSLError, host: str, port: int, options: Mapping[str, Any], options_in: str) -> str:
     reason = str(error.reason or error)
     if "WRONG_VERSION_NUMBER" in reason:
-        return f"the port {port} of {host} speaks no TLS, and Celery's broker_use_ssl asks for it"
+        return f"the port {port} of {host} speaks no TLS, and {options_in} asks for it"
     if "ALERT" in reason and "CERTIFICATE" in reason:
         ours = options.get("certfile") or "none was shown"
         return f"RabbitMQ at {host}:{port} does not accept our certificate ({ours}): {reason.replace('_', ' ').lower()}"

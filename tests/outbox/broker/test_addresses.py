@@ -46,11 +46,15 @@ def rabbitmqctl(*arguments: str) -> None:
     subprocess.run([*RABBITMQCTL, "--quiet", *arguments], check=True, capture_output=True, timeout=60)
 
 
-@pytest.fixture
+def may_do_ours(name: str, where: str = "/") -> None:
+    ours = f"^{conf().prefix}\\."
+    rabbitmqctl("set_permissions", "-p", where, name, ours, f"^({conf().prefix}\\.|amq\\.default).*", ours)
+
+
+@pytest.fixture(scope="module")
 def stranger():
     """A user with an odd password, who may use what begins with our prefix and nothing else, in an odd vhost too."""
     name, vhost = f"{conf().prefix}-{os.getpid()}", f"/{conf().prefix}/{os.getpid()}"
-    ours = f"^{conf().prefix}\\."
     try:
         rabbitmqctl("add_user", name, PASSWORD)
     except (OSError, subprocess.CalledProcessError):
@@ -58,11 +62,20 @@ def stranger():
     try:
         rabbitmqctl("add_vhost", vhost)
         for where in ("/", vhost):
-            rabbitmqctl("set_permissions", "-p", where, name, ours, f"^({conf().prefix}\\.|amq\\.default).*", ours)
+            may_do_ours(name, where)
         yield name, vhost
     finally:
         rabbitmqctl("delete_user", name)
         rabbitmqctl("delete_vhost", vhost)
+
+
+@pytest.fixture
+def denied(stranger):
+    """The same, who may use nothing for this test."""
+    name, _vhost = stranger
+    rabbitmqctl("set_permissions", "-p", "/", name, "^nothing$", "^nothing$", "^nothing$")
+    yield name
+    may_do_ours(name)
 
 
 @pytest.mark.parametrize("as_list", [False, True])
@@ -129,17 +142,15 @@ def test_an_odd_password_and_vhost_and_rights_on_our_prefix_only_will_do(link, h
         assert bodies(rabbit) == [["test.till", [1]]]
 
 
-def test_a_queue_that_the_user_has_no_right_to_is_refused_and_not_away(link, here, stranger):
-    name, _vhost = stranger
+def test_a_queue_that_the_user_has_no_right_to_is_refused_and_not_away(link, here, denied):
     there = urlsplit(celery_app().conf.broker_url)
-    rabbitmqctl("set_permissions", "-p", "/", name, "^nothing$", "^nothing$", "^nothing$")
-    here(f"amqp://{quote(name, safe='')}:{quote(PASSWORD, safe='')}@{there.hostname}:{there.port or 5672}//")
+    here(f"amqp://{quote(denied, safe='')}:{quote(PASSWORD, safe='')}@{there.hostname}:{there.port or 5672}//")
 
     with pytest.raises(BrokerRefuses, match="ACCESS_REFUSED") as info:
         link.depth("test.till")
 
     assert (info.value.queue, info.value.details["code"]) == (queue_name("test.till"), 403)
-    assert info.value.details["user"] == name
+    assert info.value.details["user"] == denied
 
 
 def test_tls_as_celery_s_settings_have_it_is_spoken_with_every_address(link, here, rabbit, monkeypatch, tmp_path):

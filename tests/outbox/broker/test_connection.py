@@ -30,6 +30,7 @@ def waits_in(rabbit, queue: str) -> str:
 
 def test_a_hint_is_confirmed_and_lies_in_the_queue_as_a_persistent_task_in_json(link, rabbit):
     link.depth("test.till")
+    rabbit.queue_purge(queue_name("test.till"))  # of what tests before this one may have sent
 
     missing = link.send([hint(1, 2, 3)])
 

@@ -5,7 +5,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from outbox.broker import connection, dispatcher
+from outbox.broker import confirming, dispatcher
 from outbox.broker.queues import celery_app, hint_queue
 from outbox.errors import BrokerAway
 from tests.harness.program import eventually
@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.services, pytest.mark.usefixtures("rabbit")]
 @pytest.fixture
 def proxy(broker_at, configure, monkeypatch):
     """A proxy in front of the broker; what was not used for 50 ms is idle, and is waited for 200 ms."""
-    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(connection, "PATIENCE_WITH_IDLE", 0.2)
+    monkeypatch.setattr(confirming, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(confirming, "PATIENCE_WITH_IDLE", 0.2)
     proxy = Proxy(celery_app().conf.broker_url)
     broker_at(proxy.port)
     configure(CONFIRM_TIMEOUT=timedelta(seconds=5))
@@ -83,7 +83,7 @@ def test_a_broker_that_is_away_is_asked_twice_and_no_more(link, proxy, configure
 
 
 def test_a_link_in_use_that_breaks_is_the_dispatcher_s_to_rest_from(link, proxy, monkeypatch):
-    monkeypatch.setattr(connection, "IDLE_SECONDS", 60.0)
+    monkeypatch.setattr(confirming, "IDLE_SECONDS", 60.0)
     link.depth("test.till")
     proxy.cut()
 

@@ -1,0 +1,1 @@
+"""The broker at the desk: what was last seen of it, and its dead letters."""
