@@ -15,6 +15,7 @@ from django.db import connections
 
 from outbox.delivery.wide.hints import in_greenlets
 from outbox.tasks import run_overdue_jobs
+from outbox.worker.broker_watch import watch_the_broker
 
 log = logging.getLogger("outbox.tasks")
 
@@ -40,6 +41,7 @@ class BeatWatchdog(bootsteps.StartStopStep):
         """Begin to look. A pool of processes has each of its own look; here it would touch the database."""
         if not worker.pool.uses_semaphore:  # as only a pool of processes does
             watch_in_a_thread()
+            watch_the_broker()
         self._entry = worker.timer.call_repeatedly(LOOK_EVERY, self._look, (worker,))
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature

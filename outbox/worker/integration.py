@@ -43,6 +43,7 @@ every RabbitMQ: 4.3 refuses what is neither durable nor exclusive; an exclusive 
 BOOTSTEPS = (
     "outbox.worker.beat_watchdog:BeatWatchdog",
     "outbox.worker.control_queue:ControlQueueStep",
+    "outbox.worker.handed_jobs:HandedJobsStep",
     "outbox.worker.hint_consumer:HintConsumerStep",
 )
 """What is added to every worker of the app, named so that nothing is imported before the apps are ready."""
@@ -101,15 +102,17 @@ def _begin_process(**_kwargs: Any) -> None:
         # Imported here: settings are not read while the app is being made.
         from outbox.delivery import hard_end, time_limits
         from outbox.worker.beat_watchdog import watch_in_a_thread
+        from outbox.worker.broker_watch import watch_the_broker
 
         time_limits.end_processes_by(hard_end.end_process)
         watch_in_a_thread()
+        watch_the_broker()
 
 
 def attach_queues() -> None:
     """Let workers of the configured app know our queues: one per consumer, and the engine's own."""
     known = queues.celery_app().amqp.queues
-    for queue in [*map(queues.hint_queue, (entry.name for entry in registry.all_consumers())), queues.control_queue()]:
+    for queue in [*map(queues.hint_queue, registry.consumer_names()), queues.control_queue()]:
         own_exchange = queue.exchange
         # Consumed by a worker without -Q as well; a worker with -Q takes what it names.
         known.select_add(queue)

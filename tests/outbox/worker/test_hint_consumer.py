@@ -57,6 +57,11 @@ def readers(connection: Connection, *queues: Queue) -> list[int]:
     return [channel.queue_declare(queue.name, passive=True).consumer_count for queue in queues]
 
 
+def waiting(connection: Connection, queue: Queue) -> int:
+    with connection.channel() as channel:
+        return int(channel.queue_declare(queue.name, passive=True).message_count)
+
+
 def test_it_reads_from_both_kinds_of_queues_until_it_is_told_to_stop(connection, consumer, host_queue, our_queue):
     consumer.consume()
 
@@ -82,10 +87,10 @@ def test_hints_have_a_prefetch_of_their_own_and_are_acknowledged_on_their_own_ch
     publish(connection, host_queue, 6)
     publish(connection, our_queue, 6)
 
-    assert drained(connection, taken) == {host_queue.name: 4, our_queue.name: 2}
+    assert drained(connection, taken, until=6) == {host_queue.name: 4, our_queue.name: 2}
     for message in taken:
         message.ack()
-    assert drained(connection, taken) == {host_queue.name: 6, our_queue.name: 4}
+    assert drained(connection, taken, until=10) == {host_queue.name: 6, our_queue.name: 4}
 
 
 @pytest.fixture
@@ -131,20 +136,22 @@ def test_a_queue_that_has_hints_and_gives_none_gets_another_channel(
     channel.callbacks[tag] = lost.append
     publish(connection, our_queue, 5)
 
-    assert drained(connection, taken) == {}
+    drained(connection, lost, until=2)
+    eventually(lambda: waiting(connection, our_queue) == 3, within=10)
+    assert not taken
     assert len(lost) == 2, "RabbitMQ takes them for delivered, and they never came"
     consumer.open_stalled_anew()
     assert drained(connection, taken) == {}, "once may be chance: a hint can be on its way"
     consumer.open_stalled_anew()
 
-    assert drained(connection, taken) == {our_queue.name: 2}
+    assert drained(connection, taken, until=2) == {our_queue.name: 2}
     assert not channel.is_open
     assert "has hints and gives none" in caplog.text
-    for _hint in range(3):
+    for came in (4, 5):
         for message in taken:
             if not message.acknowledged:
                 message.ack()
-        drained(connection, taken)
+        drained(connection, taken, until=came)
     assert len(taken) == 5
 
 
@@ -158,7 +165,7 @@ def test_a_consumer_that_is_busy_or_has_nothing_to_take_keeps_its_channel(connec
     for _look in range(3):
         consumer.open_stalled_anew()
     publish(connection, our_queue, 5)
-    assert drained(connection, taken) == {our_queue.name: 2}
+    assert drained(connection, taken, until=2) == {our_queue.name: 2}
     for _look in range(3):
         consumer.open_stalled_anew()
 
@@ -187,17 +194,17 @@ def publish(connection: Connection, queue: Queue, many: int) -> None:
             Producer(channel).publish({}, exchange="", routing_key=queue.name)
 
 
-def drained(connection: Connection, taken: list[Message]) -> dict[str, int]:
-    """Read until nothing comes any more; return how many messages came from which queue."""
+def drained(connection: Connection, taken: list[Any], *, until: int = 0) -> dict[str, int]:
+    """Read until that many were taken and nothing comes any more; return how many messages came from which queue."""
 
     def nothing_comes() -> bool:
         try:
             connection.drain_events(timeout=0.3)
         except TimeoutError:
-            return True
+            return len(taken) >= until
         return False
 
-    eventually(nothing_comes, within=10)
+    eventually(nothing_comes, within=20)
     counts: dict[str, Any] = {}
     for message in taken:
         name = message.delivery_info["routing_key"]

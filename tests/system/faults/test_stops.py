@@ -31,10 +31,33 @@ def test_a_worker_told_to_stop_under_load_finishes_what_it_holds_and_loses_nothi
     assert broken(busy) == {}
 
 
+def test_a_worker_told_to_stop_when_a_process_has_not_begun_its_hint_waits_for_it_and_stops_at_once(busy):
+    worker = busy.the_worker
+    busy.wait_until_idle()
+    processes = worker.family()[1:]
+    for process in processes:
+        process.suspend()
+    received = worker.said().count("received")
+    busy.the_client.publish("shop.sold", ["handed over"])
+    eventually(lambda: worker.said().count("received") > received, within=10)
+    threading.Timer(2, lambda: [process.resume() for process in processes]).start()
+
+    try:
+        assert worker.terminate(within=15) == 0
+        said = worker.said()
+    finally:
+        busy.restart(worker)
+    busy.wait_until_finished("handed over", count=1, within=30)
+
+    assert "were not begun" not in said
+    assert broken(busy) == {}
+
+
 def test_two_beats_and_rescans_on_top_of_each_other_double_nothing(busy):
     second_beat = busy.beat("second-beat")
     clients = [busy.client(), busy.client()]
     keys = [f"doubled {number}" for number in range(500)]
+    busy.wait_until_idle()
     busy.the_client.publish("shop.sold", keys, SLEEP, per_commit=100, hints=False)
 
     threads = [threading.Thread(target=client.do, args=("rescan",), kwargs={"times": 40}) for client in clients]
