@@ -1,0 +1,1 @@
+"""The half messages at the desk."""
