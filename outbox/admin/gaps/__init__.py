@@ -1,0 +1,1 @@
+"""The numbers of senders on the desk: which are missing, and the streams that are watched and sent."""
