@@ -1,0 +1,1 @@
+"""What could not be taken in, at the desk, and how the sources stand."""
