@@ -1,0 +1,159 @@
+"""Rules of the books: what counts, what is remembered, what pruning leaves, and what a closed day seals."""
+
+from tests.mutants.mutant import Change, mutant
+
+FOUND = "books/test_differences::"
+WINDOWS = "books/test_windows::"
+PRUNING = "books/test_pruning_and_books::"
+DAYS = "books/test_days::"
+CHORE = "books/test_chore::"
+
+MUTANTS = [
+    mutant(
+        "a message that is open although its row is done is a difference",
+        Change("books/reading.py", 'if state == DONE and became == "open":', "if False:"),
+        red=[f"{FOUND}test_a_message_that_is_open_or_failed_while_its_row_is_done_is_found"],
+    ),
+    mutant(
+        "a success whose row is not done is a difference",
+        Change("books/reading.py", 'if state == OPEN and became in ("success", "handled"):', "if False:"),
+        red=[f"{FOUND}test_a_success_whose_row_is_not_done_is_found_and_gone_when_the_row_follows"],
+    ),
+    mutant(
+        "only the consumers that settle a row are asked what became of it",
+        Change("books/reading.py", "if not book.settled_by or consumer in book.settled_by else None", ""),
+        Change("books/reading.py", "    if book.settled_by:\n        text +=", "    if False:\n        text +="),
+        red=[f"{FOUND}test_consumers_that_do_not_settle_a_row_need_a_message_and_nothing_else"],
+    ),
+    mutant(
+        "a consumer that was added later is missing nowhere",
+        Change("books/reading.py", "if first < number < last:", "if True:"),
+        red=[f"{FOUND}test_a_consumer_that_was_added_later_is_missing_nowhere"],
+    ),
+    mutant(
+        "what changed a moment ago is too young to differ",
+        Change("books/reading.py", "if kind is not None and old:", "if kind is not None:"),
+        Change("books/reading.py", " AND m.old = 1", ""),
+        red=[f"{FOUND}test_what_is_younger_than_the_minimum_age_does_not_count"],
+    ),
+    mutant(
+        "replays do not count",
+        Change("books/business.py", 'Sql("m.replay = 0 AND m.topic = %s"', 'Sql("m.topic = %s"'),
+        red=[f"{FOUND}test_replays_are_no_second_promise"],
+    ),
+    mutant(
+        "what has balanced is not read again",
+        Change("books/choosing.py", ".exclude(state=WindowState.BALANCED)", ""),
+        red=[f"{WINDOWS}test_what_has_balanced_is_not_read_again"],
+    ),
+    mutant(
+        "what a running transaction may still write into is read again",
+        Change("books/keeping.py", "upto=min(run.until, run.horizon.settled)", "upto=run.until"),
+        red=[f"{WINDOWS}test_what_a_running_transaction_may_still_write_into_is_read_again"],
+    ),
+    mutant(
+        "everything is read again every night where the book cannot tell what has changed",
+        Change("books/choosing.py", "elif state.reread_at < of.horizon.now - NIGHTLY:", "elif False:"),
+        red=[f"{WINDOWS}test_what_was_changed_behind_the_application_s_back_is_found_in_the_next_night"],
+    ),
+    mutant(
+        "messages are compared with their rows every night",
+        Change("books/keeping.py", "state.swept_at < run.horizon.now - orphans.NIGHTLY", "False"),
+        red=[f"{WINDOWS}test_a_business_row_that_is_deleted_is_found_in_the_next_night"],
+    ),
+    mutant(
+        "a message that was too young when its neighbours were searched is searched later",
+        Change(
+            "books/keeping.py",
+            "newest_settled(min(run.horizon.settled, run.until))",
+            "newest_settled(run.horizon.settled)",
+        ),
+        red=[f"{WINDOWS}test_a_message_without_row_that_is_too_young_is_found_once_it_is_not"],
+    ),
+    mutant(
+        "two do not read one book at once",
+        Change(
+            "books/keeping.py", "BookState.objects.filter(free, pk=book.name)", "BookState.objects.filter(pk=book.name)"
+        ),
+        red=[f"{WINDOWS}test_two_do_not_read_one_book_at_once"],
+    ),
+    mutant(
+        "a book is not asked about what may have been pruned",
+        Change("books/choosing.py", "if since is not None and since < oldest:", "if False:"),
+        red=[f"{WINDOWS}test_a_book_is_not_asked_about_what_may_have_been_pruned"],
+    ),
+    mutant(
+        "pruning leaves the messages of windows that have not balanced",
+        Change("books/holding.py", "= rows.filter(~Exists(balanced))", "= rows.none()"),
+        red=[f"{PRUNING}test_a_window_that_does_not_balance_keeps_its_messages_until_it_does"],
+    ),
+    mutant(
+        "pruning leaves a message without its row until somebody has explained it",
+        Change("books/holding.py", "if BookDifference.objects.unexplained().exists():", "if False:"),
+        red=[f"{PRUNING}test_a_message_without_its_row_is_kept_until_somebody_has_explained_it"],
+    ),
+    mutant(
+        "a day that does not balance is not closed",
+        Change("books/days.py", "if many := differences_of(name, day).count():", "if many := 0:"),
+        red=[f"{DAYS}test_a_day_that_does_not_balance_is_not_closed_until_it_is_mended_or_explained"],
+    ),
+    mutant(
+        "a day that is not over is not closed",
+        Change("books/days.py", "if end > min(horizon.settled, horizon.now - book.minimum_age):", "if False:"),
+        red=[f"{DAYS}test_a_day_that_is_not_over_is_not_closed"],
+    ),
+    mutant(
+        "the audit's entry has a seal over the seals of the day",
+        Change("books/days.py", 'fits = fits and stated.get("seal") == seal_of(then)', ""),
+        red=[f"{DAYS}test_seals_that_were_changed_with_the_rows_do_not_verify"],
+    ),
+    mutant(
+        "closing a day seals what a message says",
+        Change("books/sealing.py", '    "payload",\n', ""),
+        red=[f"{DAYS}test_a_day_does_not_verify_once_a_message_of_it_was_changed"],
+    ),
+    mutant(
+        "a book that cannot be read does not keep the others from being read",
+        Change("books/running.py", "    except Exception as error:\n", "    except BookBusy as error:\n"),
+        red=[f"{CHORE}test_a_book_that_cannot_be_read_is_told_of_and_the_others_are_read"],
+    ),
+    mutant(
+        "health tells of a book that does not balance",
+        Change("monitoring/books.py", "if book.differing:\n            yield", "if False:\n            yield"),
+        red=[f"{CHORE}test_health_and_metrics_tell_of_differences_by_kind"],
+    ),
+    mutant(
+        "however many messages are searched, one that is too young is searched later",
+        Change("books/orphans.py", "m.created_at < %s", "m.created_at <> %s"),
+        red=[f"{WINDOWS}test_a_message_without_row_that_is_too_young_is_found_once_it_is_not"],
+    ),
+    mutant(
+        "a key that only reads as the same number is no row's key",
+        Change("books/business.py", '"^(0|-?[1-9][0-9]{0,17})$"', '"^[0-9]+$"'),
+        red=[f"{FOUND}test_a_key_that_is_no_business_key_is_a_message_without_row"],
+    ),
+    mutant(
+        "a long first reading sees in passing which messages have no row",
+        Change("books/keeping.py", "counts, run.strays = whole.count(", "counts, _strays = whole.count("),
+        red=[f"{WINDOWS}test_a_long_first_reading_compares_rows_and_messages_by_one_statement"],
+    ),
+    mutant(
+        "rows to which no message leads are counted, too",
+        Change("books/whole.py", "    _count_without(book, windows, until, settled=settled)\n", ""),
+        red=[f"{FOUND}test_a_business_row_without_any_message_is_found_once_and_gone_when_it_has_one"],
+    ),
+    mutant(
+        "that one consumer has as many messages as there are rows is what says that none lacks one",
+        Change("books/reading.py", "return most >= self.business.total()", "return most > 0"),
+        red=[f"{FOUND}test_rows_that_have_a_message_of_one_topic_or_of_another_lack_none"],
+    ),
+    mutant(
+        "a long reading counts no row outside its span",
+        Change(
+            "books/whole.py",
+            "CASE WHEN b.since_ >= %s AND b.since_ < %s THEN b.n END, ",
+            "CASE WHEN %s < %s THEN b.n END, ",
+        ),
+        red=[f"{FOUND}test_rows_and_messages_outside_the_span_that_is_read_are_no_difference"],
+    ),
+]
