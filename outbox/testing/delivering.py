@@ -1,77 +1,38 @@
-"""For the tests of a host project: run consumers without broker, worker or commit.
-
-In a ``TestCase`` nothing is ever committed, so no hint is sent and no worker could see the message. Deliver it
-yourself, in the test's own transaction, through the same loop that a worker runs::
-
-    from django.test import TestCase
-    from outbox.testing import captured_messages, deliver_pending
-
-    class PaymentTest(TestCase):
-        def test_a_paid_order_earns_points(self):
-            with captured_messages() as messages:
-                pay(order)
-
-            self.assertEqual([(m.topic, m.key) for m in messages], [("order.paid", "17")])
-            [delivery] = deliver_pending(add_points)
-            self.assertEqual(delivery.outcomes, ("success",))
-            self.assertEqual(account.points, 120)
-
-        def test_a_shipper_that_is_down_is_asked_again(self):
-            shipper.fails(times=2)
-            pay(order)
-
-            [delivery] = deliver_pending("orders.tell_the_shipper", ignore_waits=True)
-            self.assertEqual(delivery.outcomes, ("unavailable", "unavailable", "success"))
-
-It works alike in ``TestCase`` and ``TransactionTestCase``, on PostgreSQL and SQLite. The transaction of the
-``TestCase`` is the test's own: ``publish`` outside ``atomic()`` is refused in it as anywhere. Two things a ``TestCase``
-cannot show: constraints that are checked at COMMIT, and that what an ``atomic=False`` consumer writes is not taken back
-when it fails. Where a test commits, ``silenced`` keeps hints from being sent.
-"""
+"""Delivering what is pending, through the loop that a worker runs, in the test's own transaction."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from unittest import mock
 
 from django.db import connections
 from django.db.models import Max
 from django.db.models.functions import Now
 
 from outbox import memory, registry
-from outbox.broker import dispatcher
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import chunks
 from outbox.errors import OutboxError
-from outbox.models import Attempt, ConsumerState, Message, Status
+from outbox.models import Attempt, AwaitedReceipt, ConsumerState, Message, Status
 from outbox.options import Handler
 from outbox.publishing import in_own_transaction
-from outbox.registry import Consumer
+from outbox.testing.hints import silenced
 
 ROUNDS = 20
+SENT = "sent"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What became of a message: the row as it is now, and how the attempts made for it ended, in order.
 
-    An outcome is "success", or what the row of the attempt says: "failed", "rejected", "snoozed", "unavailable".
+    An outcome is "success", or what the row of the attempt says: "failed", "rejected", "snoozed", "unavailable". The
+    last is "sent" while a forward waits for its receipt.
     """
 
     message: Message
     outcomes: tuple[str, ...]
-
-
-@contextmanager
-def silenced() -> Iterator[None]:
-    """Send no hints for what is published meanwhile; also a decorator. Needed only where a test commits."""
-    with mock.patch.object(dispatcher, "dispatch", _send_nothing):
-        yield
-
-
-def _send_nothing(_ids: dispatcher.Ids) -> None:
-    """Take the dispatcher's place."""
 
 
 @contextmanager
@@ -175,12 +136,15 @@ def _deliveries(before: dict[int, int]) -> list[Delivery]:
         id: tuple(str(attempt.outcome) for attempt in attempts)
         for id, attempts in groupby(_attempts(before), lambda attempt: attempt.message_id)
     }
-    messages = Message.objects.filter(pk__in=before).order_by("pk")
+    messages = list(Message.objects.filter(pk__in=before).order_by("pk"))
+    sent = AwaitedReceipt.objects.sent(message for message in messages if message.status == Status.STARTED)
     deliveries = []
     for message in messages:
         ended = outcomes.get(message.pk, ())
         if message.status == Status.SUCCESS and message.attempts > before[message.pk]:
             ended = (*ended, str(Status.SUCCESS))
+        if message.pk in sent and message.attempts > before[message.pk]:
+            ended = (*ended, SENT)
         if ended:
             deliveries.append(Delivery(message, ended))
     return deliveries
