@@ -13,6 +13,7 @@ from time import monotonic
 from django.db import connections, transaction
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import (
     database_errors,
     ended_transactions,
@@ -36,7 +37,6 @@ from outbox.models.sql import statements
 from outbox.models.sql.errors import is_conflict
 from outbox.models.sql.statements import Started
 from outbox.policy import ZERO, Succeeded
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
@@ -187,10 +187,13 @@ def _in_one_transaction(
             undone = [message.fence for message in chunk.messages[len(chunk.reports) :]]
             chunk.left = runs.hand_on(chunk.reports, [*undone, *rest])
             if monotonic() < go_on_until and (keys := runs.keys_to_go_on_with(consumer, chunk.reports)):
-                chunk.following = starting.start_next(consumer, keys)
+                chunk.following = starting.start_next(consumer, keys, room=_room_for_run(consumer))
             has_hooks = bool(connections[conf().database].run_on_commit)
     except TransactionEnded as error:
         raise chunk.ended_by(error) from error
+    except execution.ENDS_THE_PROCESS:
+        execution.keep_exchanges_of_the_last_call(chunk.messages)
+        raise
     if has_hooks:
         sessions.restore()
     follow_up.follow_up(consumer, chunk.reports, going_on={row.ordering_key for row in chunk.following})
@@ -255,8 +258,15 @@ def _room(consumer: Consumer) -> int:
     """
     seconds = _seconds_a_row.value.get(consumer.name)
     if consumer.sort is None or consumer.bulk or not seconds:
-        return consumer.chunk
+        return consumer.run
     return max(1, int(chunk_time().total_seconds() / seconds))
+
+
+def _room_for_run(consumer: Consumer) -> int:
+    """Return how many rows are started next of keys that go well: a run, but no more than half its time allows."""
+    seconds = _seconds_a_row.value.get(consumer.name)
+    in_time = int(chunk_time().total_seconds() / 2 / seconds) if seconds else 0
+    return max(consumer.chunk, min(consumer.run, in_time))
 
 
 def lock(consumer: Consumer, fences: Sequence[Fence], *, wait: timedelta) -> list[Message]:

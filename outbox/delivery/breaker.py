@@ -17,12 +17,12 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery.execution import Report
 from outbox.memory import Memory
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.state import Breaker
 from outbox.policy import LONGEST_PROBE, FoundUnavailable, GivenBack, Interrupted
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.breaker")
 
@@ -41,9 +41,10 @@ class Circuit:
     probe_after: timedelta = timedelta(0)
 
     def after(self, row: int, *, down: bool, first_probe: timedelta, told: timedelta | None = None) -> "Circuit":
-        """Return what the breaker is once ``row`` has ended, saying that what it needs is ``down``, or not.
+        """Return what the breaker is once the message with the id ``row`` has ended.
 
-        Rows that were under way when it opened change nothing; only its canary does. A wait that the
+        ``down`` is whether its handler said ``Unavailable``. ``first_probe`` is the wait before the first canary; each
+        canary that is down doubles it. Other rows that were under way when it opened change nothing. A wait that the
         other side itself has ``told`` opens it at once, and nobody asks before that time.
         """
         if told is not None:

@@ -11,15 +11,15 @@ from time import monotonic
 from outbox import registry
 from outbox.broker import dispatcher
 from outbox.conf import conf
-from outbox.delivery import atomic, non_atomic, sessions, starting
+from outbox.declared import Consumer
+from outbox.delivery import atomic, non_atomic, relaying, sessions, starting
 from outbox.models.sql.statements import Started
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
 
 def deliver(consumer_name: str, ids: Sequence[int]) -> None:
-    """Deliver the rows that a hint names. An atomic consumer goes on with its other rows that are due.
+    """Deliver the rows that a hint names. One that works in chunks goes on with its other rows that are due.
 
     The table decides everything. Rows that are finished, started by others, backing off or held back are left alone.
     A consumer that is not in the code leaves its rows to the rescan.
@@ -30,13 +30,13 @@ def deliver(consumer_name: str, ids: Sequence[int]) -> None:
         return
     with sessions.in_known_state():
         starting.give_back_strays()
-        if consumer.atomic:
-            deliver_atomic(consumer, ids)
+        if consumer.works_in_chunks:
+            deliver_in_chunks(consumer, ids)
         else:
             deliver_one_by_one(consumer, ids)
 
 
-def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
+def deliver_in_chunks(consumer: Consumer, ids: Sequence[int]) -> None:
     """Deliver what is named, and then what else is due: to look for that first would keep what is named waiting.
 
     Under load a hint names a whole chunk. What others have taken of it by now is made up for, and the hint has the time
@@ -50,7 +50,7 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
         if any(row.ordering_key for row in named):
             send_another_hint(consumer)
         return
-    named += starting.start_behind(consumer, named, room=consumer.chunk - len(named))
+    named += starting.start_behind_unless_empty(consumer, named, room=consumer.chunk - len(named))
     if under_load and named:
         named += starting.start_chunk(consumer, beside=len(named))
     time = conf().hint_time if under_load else atomic.chunk_time()
@@ -64,8 +64,8 @@ def deliver_atomic(consumer: Consumer, ids: Sequence[int]) -> None:
 def drain(consumer: Consumer, rows: Sequence[Started], *, deadline: float) -> None:
     """Deliver ``rows`` and chunk after chunk of what is due, until nothing is or the ``deadline`` has passed.
 
-    A chunk that was full of runs has started the next messages of their keys already; these are delivered next, until
-    the deadline.
+    ``deadline`` is a moment of the monotonic clock. Once it has passed, another hint goes on. A chunk that
+    was full of runs has started the next messages of their keys already; these are delivered next, until the deadline.
     """
     rows = rows or starting.start_chunk(consumer)
     while rows:
@@ -78,7 +78,10 @@ def drain(consumer: Consumer, rows: Sequence[Started], *, deadline: float) -> No
 
 def deliver_together(consumer: Consumer, rows: Sequence[Started], *, go_on_until: float = 0.0) -> list[Started]:
     """Handle and settle a chunk of rows that were started; return what was started after them, if there was time."""
-    return atomic.handle(consumer, [row.fence for row in rows], go_on_until=go_on_until) if rows else []
+    if not rows:
+        return []
+    handle = atomic.handle if consumer.relay is None else relaying.handle
+    return handle(consumer, [row.fence for row in rows], go_on_until=go_on_until)
 
 
 def send_another_hint(consumer: Consumer) -> None:

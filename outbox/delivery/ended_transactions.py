@@ -9,13 +9,13 @@ from functools import partial
 from django.db import connections, transaction
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import execution, follow_up, runs, settling
 from outbox.delivery.database_errors import once_back
 from outbox.delivery.execution import Report
 from outbox.errors import Superseded, TransactionEnded
 from outbox.models import Fence, Message
 from outbox.models.sql import statements
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from outbox import registry
-from outbox.broker import dispatcher
+from outbox.broker import dispatcher, receipts
 from outbox.models import Message, Resolution, Status
 
 ENDED = Q(status=Status.FAILED) & (Q(exhausted_at__isnull=False) | Q(resolution=Resolution.OVERDUE))
@@ -17,6 +17,7 @@ def publish_ends(consumer: str, ids: Collection[int]) -> None:
 
     Each end is one message, however often this is called: an operator's retry moves the revision in its key.
     """
+    receipts.publish_receipts_of(ids)
     teller = registry.teller_of(consumer)
     if teller is None or not ids:
         return

@@ -10,15 +10,16 @@ from typing import Any, NoReturn
 
 from outbox import logs
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import time_limits
 from outbox.delivery.database_errors import may_be_the_worlds
 from outbox.delivery.process_state import ProcessState
 from outbox.delivery.savepoints import Savepoints
 from outbox.delivery.time_limits import TimeLimitReached
-from outbox.errors import Reject, Snooze, TransactionEnded, Unavailable
+from outbox.errors import MayHaveHappened, Reject, Snooze, TransactionEnded, Unavailable
 from outbox.failures.fingerprint import Fingerprint, fingerprint, text_of
 from outbox.failures.reasons import may_have_acted
-from outbox.models import Message
+from outbox.models import Exchange, Message
 from outbox.models.said import storable
 from outbox.models.sql.errors import is_conflict, sqlstate
 from outbox.policy import (
@@ -33,7 +34,6 @@ from outbox.policy import (
     Succeeded,
     TimedOut,
 )
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
@@ -210,6 +210,15 @@ def for_handler(message: Message) -> Message:
     return copy_of(message)
 
 
+def keep_exchanges_of_the_last_call(messages: Sequence[Message]) -> None:
+    """Write down what was recorded by a handler that ends its process: nobody settles its message any more."""
+    try:
+        Exchange.objects.keep(messages)
+    except Exception:
+        # The process ends in any case, and must not end in another way than its handler wanted.
+        log.exception("what %d messages have recorded could not be kept", len(messages))
+
+
 def copy_of(message: Message) -> Message:
     """Return the message for foreign code, so that nothing done to it changes what the engine knows of the attempt."""
     copy = Message.__new__(Message)
@@ -230,7 +239,8 @@ def classify(message: Message, error: BaseException) -> Report:
     match error:
         case Reject():
             failure, acted = fingerprint(message.consumer, error), getattr(error, "may_have_acted", False) is True
-            return Report(message, Rejected(), text, failure=failure, may_have_acted=acted, exception=error)
+            outcome = Rejected(in_doubt=isinstance(error, MayHaveHappened))
+            return Report(message, outcome, text, failure=failure, may_have_acted=acted, exception=error)
         case Snooze():
             if error.mistaken:
                 log.warning("message %d of %s: %s", message.pk, message.consumer, error)

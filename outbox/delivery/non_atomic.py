@@ -19,7 +19,9 @@ from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 from django.db import connections, transaction
 
 from outbox import logs
+from outbox.broker import receipts
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import database_errors, execution, follow_up, sessions, settling
 from outbox.delivery.database_errors import Fault
 from outbox.delivery.execution import Report
@@ -29,7 +31,6 @@ from outbox.models import Attempt, AttemptOutcome, Exchange, Fence, Message, Sta
 from outbox.models.sql import statements
 from outbox.models.sql.errors import is_conflict
 from outbox.policy import Failed, Interrupted, Succeeded
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
@@ -65,11 +66,15 @@ FORKED = "message.settling() was used in a process that the handler forked; only
 
 
 class Ended(NamedTuple):
-    """What a call came to for one message, and whether its handler has settled it, or tried to settle it twice."""
+    """What a call came to for one message, and whether its handler has settled it, or tried to settle it twice.
+
+    ``talked_on`` tells whether it has recorded exchanges since.
+    """
 
     report: Report
     settled: bool = False
     twice: bool = False
+    talked_on: bool = False
 
 
 def handle(consumer: Consumer, fence: Fence) -> None:
@@ -92,7 +97,11 @@ def make_call(consumer: Consumer, messages: Sequence[Message]) -> list[Ended]:
         return [Ended(report) for report in _reports(messages, call_outside(consumer, work))]
     [message] = messages
     settlement = message.settlement = Settlement(message)
-    error = call_outside(consumer, execution.for_handler(message))
+    try:
+        error = call_outside(consumer, execution.for_handler(message))
+    except execution.ENDS_THE_PROCESS:
+        execution.keep_exchanges_of_the_last_call([message])
+        raise
     return [judge(consumer, message, settlement, error)]
 
 
@@ -107,7 +116,7 @@ def judge(consumer: Consumer, message: Message, settlement: "Settlement", error:
     report = Report(message, Succeeded()) if error is None else execution.classify(message, error)
     if not settlement.done and not consumer.at_most_once:
         report = as_free_where_the_database_was_in_the_way(report, settlement)
-    return Ended(report, settlement.done, settlement.refused)
+    return Ended(report, settlement.done, settlement.refused, settlement.talked_on)
 
 
 def finish(consumer: Consumer, ended: Ended) -> None:
@@ -120,8 +129,10 @@ def finish(consumer: Consumer, ended: Ended) -> None:
 
 
 def note_what_came_after_success(ended: Ended) -> None:
-    """Say what went wrong after the handler had settled its message as a success, which stands."""
+    """Keep what was recorded, and say what went wrong, after the handler had settled its message: that stands."""
     report = ended.report
+    if ended.talked_on:
+        Exchange.objects.keep([report.message])
     if not isinstance(report.outcome, Succeeded):
         log.error("message %d was settled as a success, then its handler failed: %s", report.message.pk, report.error)
     if ended.twice:
@@ -138,6 +149,7 @@ class Settlement:
     def __init__(self, message: Message) -> None:
         self._message = message
         self._pid = os.getpid()
+        self._kept = 0
         self.done = self.refused = self.is_settling = False
         self.failed: BaseException | None = None
 
@@ -171,6 +183,11 @@ class Settlement:
                 raise TypeError(NOT_PLAIN)
             return result
 
+    @property
+    def talked_on(self) -> bool:
+        """Whether exchanges were recorded since the message was settled."""
+        return self.done and len(self._message.exchanges or ()) > self._kept
+
     def report(self, error: BaseException | None) -> NoReturn:
         """Refuse what is for one of many."""
         raise RuntimeError(f"message.report({error!r:.50}) is for consumers with bulk=True; let the handler raise")
@@ -189,7 +206,9 @@ class Settlement:
             yield
             refuse_silent_rollback(connection)
             self._refuse_lost_success()
+            self._kept = len(message.exchanges or ())
             Exchange.objects.keep([message])
+            receipts.publish_receipts([message])
             let_hooks_stand_alone(connection, hooks_before)
 
     def _refuse_lost_success(self) -> None:
@@ -285,8 +304,10 @@ def _free_before(message: Message) -> int:
     return last.filter(outcome=AttemptOutcome.UNAVAILABLE, error__startswith=INTERRUPTED).count()
 
 
-def settle_outside(consumer: Consumer, report: Report) -> None:
+def settle_outside(consumer: Consumer, report: Report, *, again: bool = False) -> None:
     """Write down what the call came to, if the row is still ours; else keep that it came too late.
+
+    ``again`` says that it was tried before, and perhaps committed.
 
     Only this is tried again while the database is away: what the call did outside must not be forgotten for that.
     """
@@ -295,7 +316,7 @@ def settle_outside(consumer: Consumer, report: Report) -> None:
     def settle_once_more() -> bool:
         nonlocal tries
         tries += 1
-        return _settled(consumer, report, again=tries > 1)
+        return _settled(consumer, report, again=again or tries > 1)
 
     try:
         ours = database_errors.once_back(settle_once_more)

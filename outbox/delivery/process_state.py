@@ -17,11 +17,20 @@ from typing import Any, NoReturn
 from django.db import connections
 
 from outbox.conf import conf
+from outbox.memory import Memory
 
 log = logging.getLogger("outbox.delivery")
 
 LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_FSIZE)
 """Those under which other messages fail when a handler has lowered them: open files, memory, the size of files."""
+
+
+OURS = "outbox"
+"""How the names of the engine's own threads begin."""
+THREADS_NAMED = 5
+
+_told: Memory[set[str]] = Memory(set)
+"""Consumers of whose threads it has been said."""
 
 
 class _Here(threading.local):
@@ -36,7 +45,7 @@ _here = _Here()
 class ProcessState:
     """What the process had before calls of a consumer, one after another."""
 
-    __slots__ = ("connection", "depth", "in_a_call", "limits", "pid", "timer", "wrappers")
+    __slots__ = ("connection", "depth", "in_a_call", "limits", "pid", "threads", "timer", "wrappers")
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -46,6 +55,9 @@ class ProcessState:
         self.depth = sys.getrecursionlimit()
         self.connection: Any = connections[conf().database]
         self.wrappers: list[Callable[..., Any]] = self.connection.execute_wrappers[:]
+        # Beside other threads that take calls nobody can tell whose a new one is.
+        alone = threading.current_thread() is threading.main_thread()
+        self.threads = set(threading.enumerate()) if alone else None
 
     def begin(self) -> None:
         """Begin a call."""
@@ -66,6 +78,23 @@ class ProcessState:
         if self.connection.execute_wrappers != self.wrappers:
             self.connection.execute_wrappers = self.wrappers[:]
             log.warning("%s: the handler left a wrapper around all statements; it is taken off", name)
+        if self.threads is not None and threading.active_count() != len(self.threads):
+            self._tell_of_threads(name)
+
+    def _tell_of_threads(self, name: str) -> None:
+        """Say, once for a consumer, that threads of its handler go on: the message is a success without them."""
+        running = set(threading.enumerate())
+        left = sorted(one.name for one in running - (self.threads or set()) if not one.name.startswith(OURS))
+        self.threads = running
+        if left and name not in _told.value:
+            _told.value.add(name)
+            log.warning(
+                "%s: the handler returned while threads that it had started go on (%s). Its message has succeeded, "
+                "whatever becomes of them, and they end with their process. Wait for them in the handler (join, or "
+                "leave the executor's block), unless they are a library's own",
+                name,
+                ", ".join(left[:THREADS_NAMED]),
+            )
 
     def put_back_limits(self, name: str) -> bool:
         """Have the limits again; tell whether they were others. Asked where a call failed, and behind the last."""

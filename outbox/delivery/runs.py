@@ -9,11 +9,11 @@ succeed, the rest of its key is given back.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from outbox.declared import Consumer
 from outbox.delivery.execution import Report
 from outbox.delivery.starting import LONG_RUN
 from outbox.models import Fence, Message
 from outbox.policy import ZERO, Succeeded
-from outbox.registry import Consumer
 
 
 def part(fences: Sequence[Fence], messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
@@ -77,5 +77,5 @@ def hand_on(reports: Iterable[Report], rest: Sequence[Fence]) -> list[Fence]:
 def keys_to_go_on_with(consumer: Consumer, reports: Sequence[Report]) -> set[str]:
     """Return the ordering keys of a chunk that was full of long runs, all of which have succeeded; else none."""
     keys = {report.message.ordering_key for report in reports}
-    is_full = len(reports) == consumer.chunk and len(keys) * LONG_RUN <= consumer.chunk and "" not in keys
+    is_full = len(reports) >= consumer.chunk and len(keys) * LONG_RUN <= consumer.chunk and "" not in keys
     return keys if is_full and all(isinstance(report.outcome, Succeeded) for report in reports) else set()

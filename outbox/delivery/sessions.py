@@ -18,6 +18,7 @@ from django.db import Error, connections
 
 from outbox.conf import conf
 from outbox.memory import Memory
+from outbox.models.sql.errors import missing_tables_named
 from outbox.models.sql.session_settings import differences, read_settings
 
 log = logging.getLogger("outbox.delivery")
@@ -50,12 +51,13 @@ def in_known_state() -> Iterator[None]:
     """Begin the block with every session restored; after it, give each that is a pool's back.
 
     A greenlet ends with its hint, and a session that it keeps would never come back. One that a pool gives was others'
-    before, so the engine's is taken at once and restored as well.
+    before, so the engine's is taken at once and restored as well. An error over missing tables says what to do.
     """
     _take_from_pool(connections[conf().database])
     restore()
     try:
-        yield
+        with missing_tables_named():
+            yield
     finally:
         for connection in connections.all(initialized_only=True):
             if is_pooled(connection) and not connection.in_atomic_block:

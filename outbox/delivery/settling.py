@@ -10,16 +10,19 @@ from typing import assert_never
 from django.db import transaction
 
 from outbox import logs
+from outbox.broker import receipts
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import ends, sessions
 from outbox.delivery.execution import Report
 from outbox.delivery.savepoints import ENDED
 from outbox.errors import SettingsChanged, Superseded, TransactionEnded
-from outbox.models import Attempt, AttemptOutcome, Evidence, Exchange, Message
+from outbox.models import Attempt, AttemptOutcome, AwaitedReceipt, Evidence, Exchange, Message
 from outbox.models.said import storable
 from outbox.models.sql import commit_guard, statements
 from outbox.policy import (
     Again,
+    Awaited,
     Counters,
     Decision,
     Done,
@@ -31,6 +34,7 @@ from outbox.policy import (
     Interrupted,
     Outcome,
     Rejected,
+    Sent,
     Snoozed,
     Succeeded,
     TimedOut,
@@ -38,9 +42,11 @@ from outbox.policy import (
     decide,
     describe_decision,
 )
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
+
+ALIKE = (GivenBack, Interrupted, Sent)
+"""Outcomes that many rows of a chunk have together."""
 
 
 def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
@@ -60,23 +66,28 @@ def settle(consumer: Consumer, reports: Sequence[Report]) -> None:
         raise Superseded(f"{consumer.name}: a message of the chunk is no longer ours")
     if not succeeded:
         _refuse_another(transaction)
-    _give_back(consumer, [report for report in reports if isinstance(report.outcome, GivenBack)])
-    others = [report for report in reports if not isinstance(report.outcome, Succeeded | GivenBack)]
+    others = [report for report in reports if not isinstance(report.outcome, Succeeded)]
     # First the attempt, then what follows from it: people read them in this order.
     times = Attempt.objects.keep([attempt for report in others if (attempt := attempt_of(report))])
     Exchange.objects.keep([report.message for report in reports])
+    _settle_alike(consumer, [report for report in others if isinstance(report.outcome, ALIKE)])
+    receipts.publish_receipts([report.message for report in reports if isinstance(report.outcome, Succeeded)])
     for report in others:
+        if isinstance(report.outcome, ALIKE):
+            continue
         with logs.at_work_on(report.message):
             _settle_other(consumer, report, times.get(report.message.pk, 1))
 
 
-def _give_back(consumer: Consumer, reports: Sequence[Report]) -> None:
-    """Settle those whose turn did not come: those alike take one UPDATE together."""
-    alike: dict[Decision, list[Report]] = defaultdict(list)
+def _settle_alike(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Settle what was sent, and that of which nothing has come: those alike take one UPDATE together."""
+    alike: dict[tuple[Decision, str], list[Report]] = defaultdict(list)
     for report in reports:
-        alike[_decision_on(consumer, report)].append(report)
-    for decision, together in alike.items():
+        alike[_decision_on(consumer, report), report.error].append(report)
+    for (decision, _error), together in alike.items():
         _write_down(decision, together)
+        if isinstance(decision, Awaited):
+            continue  # as a success, it is nothing to log of each
         for report in together:
             with logs.at_work_on(report.message):
                 _log_decision(consumer, report, decision)
@@ -106,6 +117,9 @@ def _write_down(decision: Decision, reports: Sequence[Report]) -> None:
     match decision:
         case Done():
             changed = statements.succeed(fences)
+        case Awaited(wait):
+            AwaitedReceipt.objects.note_sent(fences)
+            changed = held.mark_sent(wait)
         case Again(wait, free, lost):
             changed = held.mark_pending(wait=wait, free=free, lost=lost, error=report.error or None)
         case Exhausted(reason, lost):
@@ -176,7 +190,7 @@ def _attempt_row(report: Report, outcome: AttemptOutcome) -> Attempt:
 
 def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
     match outcome:
-        case Succeeded() | GivenBack():
+        case Succeeded() | Sent() | GivenBack():
             return None
         case Failed() | TimedOut():
             return AttemptOutcome.FAILED
@@ -194,7 +208,7 @@ def _recorded_as(outcome: Outcome) -> AttemptOutcome | None:
             assert_never(outcome)
 
 
-def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | Exhausted) -> None:
+def _log_decision(consumer: Consumer, report: Report, decision: Decision) -> None:
     """Write one line an attempt: an error of the consumer's own, with its traceback, or what else has happened."""
     message = report.message
     if report.exception is not None:
@@ -212,14 +226,14 @@ def _log_decision(consumer: Consumer, report: Report, decision: Again | Done | E
 
 
 def _log_failure(
-    consumer: Consumer, message: Message, report: Report, error: BaseException, decision: Again | Done | Exhausted
+    consumer: Consumer, message: Message, report: Report, error: BaseException, decision: Decision
 ) -> None:
     """Write an error with the exception, which trackers group by, as they do by the logger and the text without it."""
     logger = logging.getLogger(f"outbox.consumer.{consumer.name}")
     if not logger.isEnabledFor(logging.ERROR):
         return
-    text = "message %d, attempt %d: %s; %s"
-    values = (message.pk, message.attempts, type(report.outcome).__name__, describe_decision(decision))
+    text = "message %d of %s, attempt %d: %s; %s"
+    values = (message.pk, consumer.name, message.attempts, type(report.outcome).__name__, describe_decision(decision))
     raised = (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, text, values, raised, func="_log_failure")
     # Formats take the text that is there: an error's own may have characters that no stream takes.

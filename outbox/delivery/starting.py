@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from math import ceil
 from time import monotonic
 
 from django.db import connections
 
 from outbox.conf import conf
-from outbox.delivery import sessions, strays
+from outbox.declared import Consumer
+from outbox.delivery import numbering, sessions, strays
 from outbox.delivery.database_errors import DRIVER_ERRORS
 from outbox.memory import Memory
 from outbox.models import Message
@@ -26,7 +26,6 @@ from outbox.models.sql.low_water import LowWater
 from outbox.models.sql.order import OrderOfKey
 from outbox.models.sql.runs import StartBehind, StartNext
 from outbox.models.sql.statements import Start, Started
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
@@ -34,6 +33,8 @@ LONG_RUN = 4
 """Rows of a chunk to one head, where runs are long."""
 SHALLOW_SECONDS = 1.0
 """For how long no long runs are looked for after few were found."""
+NOTHING_SECONDS = 0.1
+"""For how long nobody looks behind heads after nothing was found there."""
 
 _low_water = Memory(LowWater)
 """Where the searches for due rows begin."""
@@ -42,18 +43,23 @@ _low_water = Memory(LowWater)
 def start_named(consumer: Consumer, ids: Sequence[int]) -> list[Started]:
     """Start what may be started of ``ids``, at most a chunk of it.
 
-    A row that a worker was lost over is started only if the hint names no other.
+    Of what the rescan has named nothing may be left for later: it is due again, and found, only when another hint may
+    be sent. A row that a worker was lost over is started only if the hint names no other.
     """
     if not ids:
         return []
     named = _named(consumer.name, alone=len(ids) == 1)
-    try:
+
+    def start() -> list[Started]:
         return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+
+    try:
+        return numbering.numbered(consumer, start)
     except DRIVER_ERRORS:
         # A session that broke or turned read-only while it was idle is found out here.
         _break_off()
         strays.give_back(worker_name())
-        return named.run(ids=ids, limit=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+        return numbering.numbered(consumer, start)
 
 
 def start_due(consumer: Consumer, *, beside: int = 0) -> list[Started]:
@@ -64,7 +70,10 @@ def start_due(consumer: Consumer, *, beside: int = 0) -> list[Started]:
     try:
         search = _low_water.value.begin(consumer.name)
         due = _due(consumer.name, conf().grace)
-        rows = due.run(limit=room, worker=worker_name(), lease=consumer.lease, since=search.since)
+        rows = numbering.numbered(
+            consumer,
+            lambda: due.run(limit=room, worker=worker_name(), lease=consumer.lease, since=search.since),
+        )
         _low_water.value.learn(search, [row.due_at for row in rows], full=len(rows) == room)
         return rows
     except DRIVER_ERRORS as error:
@@ -80,11 +89,10 @@ def start_chunk(consumer: Consumer, *, beside: int = 0) -> list[Started]:
     Where much waits behind the heads of keys, few of them are started, and long runs with them: each head that is
     settled costs a statement that wakes the next, while the rest of a run costs nothing.
     """
-    depth, room = _depths.value[consumer.name], consumer.chunk - beside
-    heads = ceil(room / LONG_RUN) if depth.is_expected() else room
+    room = consumer.chunk - beside
+    heads = _depths.value[consumer.name].heads(room)
     rows = start_due(consumer, beside=consumer.chunk - heads)
-    behind = start_behind(consumer, rows, room=room - len(rows))
-    depth.learn(rows, behind, cut=heads < room)
+    behind = start_behind_unless_empty(consumer, rows, room=room - len(rows), cut=heads < room)
     if len(rows) == heads:
         behind += start_due(consumer, beside=beside + len(rows) + len(behind))
     return rows + behind
@@ -96,18 +104,38 @@ class _Depth:
 
     ordered: bool = False
     shallow_until: float = 0.0
+    nothing_until: float = 0.0
 
-    def is_expected(self) -> bool:
-        return self.ordered and monotonic() >= self.shallow_until
+    def heads(self, room: int) -> int:
+        """Return how many heads are started where there is ``room`` for so many rows."""
+        is_deep = self.ordered and monotonic() >= self.shallow_until
+        return (room // LONG_RUN or room) if is_deep else room
 
     def learn(self, heads: Sequence[Started], behind: Sequence[Started], *, cut: bool) -> None:
-        """Note what a start has found; ``cut`` if it has left room for what is behind the heads."""
-        self.ordered = any(head.ordering_key for head in heads)
+        """Note what was found behind ``heads``; ``cut`` if few were started, to leave room for it."""
         if cut and len(behind) < len(heads):
             self.shallow_until = monotonic() + SHALLOW_SECONDS
+        self.nothing_until = 0.0 if behind else monotonic() + NOTHING_SECONDS
 
 
 _depths: Memory[defaultdict[str, _Depth]] = Memory(lambda: defaultdict(_Depth))
+
+
+def start_behind_unless_empty(
+    consumer: Consumer, heads: Sequence[Started], *, room: int, cut: bool = False
+) -> list[Started]:
+    """Start what stands behind ``heads``, unless nothing stood behind heads just now.
+
+    Published one by one, few messages have another of their key behind them, and to look costs as much as the start.
+    What is not started here has its turn when its head is settled.
+    """
+    depth = _depths.value[consumer.name]
+    depth.ordered = any(head.ordering_key for head in heads)
+    if room <= 0 or not depth.ordered or monotonic() < depth.nothing_until:
+        return []
+    behind = start_behind(consumer, heads, room=room)
+    depth.learn(heads, behind, cut=cut)
+    return behind
 
 
 def start_behind(consumer: Consumer, heads: Sequence[Started], *, room: int) -> list[Started]:
@@ -116,20 +144,26 @@ def start_behind(consumer: Consumer, heads: Sequence[Started], *, room: int) -> 
     It is in good hands if that fails: nobody else starts any of it before its head is settled.
     """
     ordered = [head.fence for head in heads if head.ordering_key and not head.lost]
-    if room <= 0 or not ordered:
+    if room <= 0 or not ordered or consumer.receipt is not None:  # the next of a key waits for the receipt before it
         return []
     try:
-        return _behind(consumer.name).run(ordered, room=room, worker=worker_name(), lease=consumer.lease)
+        behind = _behind(consumer.name)
+        return numbering.numbered(
+            consumer, lambda: behind.run(ordered, room=room, worker=worker_name(), lease=consumer.lease)
+        )
     except DRIVER_ERRORS as error:
         log.warning("%s: nothing was started behind the heads of keys: %s", consumer.name, error)
         _break_off()
         return []
 
 
-def start_next(consumer: Consumer, keys: Collection[str]) -> list[Started]:
-    """Start a chunk of what comes next of ordering keys, in the transaction that settles whoever holds them."""
+def start_next(consumer: Consumer, keys: Collection[str], *, room: int) -> list[Started]:
+    """Start up to ``room`` of what comes next of ordering keys, in the transaction that settles whoever holds them."""
     orders = [OrderOfKey(consumer.name, key) for key in keys]
-    return _next(consumer.name).run(orders, room=consumer.chunk, worker=worker_name(), lease=consumer.lease)
+    following = _next(consumer.name)
+    return numbering.numbered(
+        consumer, lambda: following.run(orders, room=room, worker=worker_name(), lease=consumer.lease)
+    )
 
 
 def give_back_strays() -> None:

@@ -24,8 +24,8 @@ from asgiref.sync import async_to_sync
 from django.db import Error, connections
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.models import Message
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
@@ -132,7 +132,7 @@ class _Watch:
         if now >= call.cancel_at and _runs_a_statement(raw):
             call.cancel_at = now + AGAIN
             # In a thread of its own: a server that is out of reach must not hold up the clock.
-            threading.Thread(target=cancel, args=(raw,), daemon=True).start()
+            threading.Thread(target=cancel, args=(raw,), name="outbox.cancel", daemon=True).start()
         if now >= call.break_off_at:
             signal.pthread_kill(self.main.ident or 0, SIGNAL)
 

@@ -89,7 +89,7 @@ def text_of(error: BaseException) -> str:
         return "(its text cannot be read)"
 
 
-def in_a_line(error: Exception) -> str:
+def in_a_line(error: BaseException) -> str:
     """Return the kind of error and the first line of what it says, which names no values of columns."""
     said = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {said}"[:LINE_LENGTH]

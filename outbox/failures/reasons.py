@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from outbox.errors import HandlerSignal
 from outbox.policy import Reason
 
 TITLES = {
@@ -13,7 +14,11 @@ TITLES = {
     Reason.EXPIRED: "the deadline passed before it succeeded",
     Reason.CONSUMER_GONE: "the consumer is not in the code any more",
     Reason.NOT_TAKEN: "no worker took it",
+    Reason.UNROUTABLE: "its exchange had no queue for it, again and again",
+    Reason.REFUSED: "the broker closes the channel over it, again and again",
+    Reason.NO_RECEIPT: "its receiver said nothing in time, again and again",
     Reason.MAY_HAVE_HAPPENED: "its worker was lost in the call, and it is never called twice",
+    Reason.EFFECT_UNKNOWN: "an earlier call began its effect, and nobody knows how that ended",
     Reason.ENDED_TRANSACTION: "its handler ended the transaction in which it was called",
 }
 """Each reason in English, for log lines and for the names of failure groups. The desk has it in the reader's words."""
@@ -35,11 +40,24 @@ def may_have_acted(error: BaseException) -> bool:
     ``response`` with a ``status_code`` decides (from 500 on: yes), or the class: time-outs and broken connections yes,
     connections that were never made no. The outermost exception that decides is believed.
     """
-    for raised in _chain(error):
-        decided = _decide(raised)
-        if decided is not None:
-            return decided
-    return any(isinstance(raised, ConnectionError) for raised in _chain(error))
+    decided = _first_decision(error)
+    return any(isinstance(raised, ConnectionError) for raised in _chain(error)) if decided is None else decided
+
+
+def said_to_have_acted(error: BaseException) -> bool | None:
+    """Tell the same, where the error says so; None where it does not, so that nobody knows.
+
+    A handler's own word (``Reject``, ``Snooze``, ``Unavailable``) says that it has not, unless it says more itself.
+    """
+    said = _attribute(error, "may_have_acted")
+    if isinstance(error, HandlerSignal) and not isinstance(said, bool):
+        return False
+    return _first_decision(error)
+
+
+def _first_decision(error: BaseException) -> bool | None:
+    decided = (_decide(raised) for raised in _chain(error))
+    return next((each for each in decided if each is not None), None)
 
 
 def _decide(raised: BaseException) -> bool | None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from time import monotonic
 
+from outbox.declared import Consumer
 from outbox.delivery.non_atomic import Ended
 from outbox.models import Fence, Message
-from outbox.registry import Consumer
 
 
 class Call:

@@ -11,9 +11,9 @@ from time import sleep
 from billiard.process import current_process
 
 from outbox.broker import dispatcher
+from outbox.declared import LONGEST_HINT, Consumer
 from outbox.delivery import chunks
 from outbox.delivery.wide.pool import Pool
-from outbox.registry import LONGEST_HINT, Consumer
 
 log = logging.getLogger("outbox.delivery")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
+from outbox.declared import Consumer
 from outbox.delivery.wide.calls import Call
-from outbox.registry import Consumer
 
 NEXT_SECONDS = 0.08
 """For how many seconds of calls rows are started in advance: as long as a round of the pool may take."""

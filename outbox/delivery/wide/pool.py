@@ -15,6 +15,7 @@ from time import monotonic, sleep
 from django.db import connections
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import sessions, starting, strays
 from outbox.delivery.database_errors import DRIVER_ERRORS, PAUSE
 from outbox.delivery.wide import places, settlements, starts
@@ -24,7 +25,6 @@ from outbox.delivery.wide.leases import Leases
 from outbox.delivery.wide.loop import Loop
 from outbox.delivery.wide.threads import Threads
 from outbox.models.sql.calls import AHEAD, StartedCalls
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 

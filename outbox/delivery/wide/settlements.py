@@ -7,22 +7,24 @@ from dataclasses import replace
 
 from django.db import transaction
 
+from outbox.broker import receipts
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import database_errors, execution, follow_up, non_atomic, settling, strays
 from outbox.delivery.execution import Report
 from outbox.delivery.non_atomic import Ended
 from outbox.delivery.time_limits import CallTimedOut, took_longer
 from outbox.delivery.wide.calls import Call
+from outbox.errors import Superseded
 from outbox.models import Exchange, Fence, Message, Status
 from outbox.models.sql import calls as statements
 from outbox.policy import Succeeded, TimedOut
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.delivery")
 
 
 def settle(calls: Sequence[Call]) -> None:
-    """Settle what the calls came to: the successes of a consumer by one statement, everything else row by row."""
+    """Settle what the calls came to: the successes of a consumer by one statement, the rest in one transaction."""
     by_consumer: dict[Consumer, list[Ended]] = defaultdict(list)
     for call in calls:
         by_consumer[call.consumer].extend(call.ended)
@@ -62,9 +64,33 @@ def _settle_some(consumer: Consumer, ended: Sequence[Ended]) -> None:
         done += _settle_successes(succeeded)
     if done:
         follow_up.follow_up(consumer, done)
-    for each in ended:
-        if not each.settled and not isinstance(each.report.outcome, Succeeded):
-            non_atomic.settle_outside(consumer, each.report)
+    _settle_others(
+        consumer,
+        [each.report for each in ended if not each.settled and not isinstance(each.report.outcome, Succeeded)],
+    )
+
+
+def _settle_others(consumer: Consumer, reports: Sequence[Report]) -> None:
+    """Settle what did not simply succeed: together, and row by row where one of them is in the way of the others.
+
+    A vendor that is down fails all calls at once, and each transaction of its own would cost as much as the call.
+    """
+    again = False
+    if len(reports) > 1:
+        try:
+            with transaction.atomic(using=conf().database):
+                settling.settle(consumer, sorted(reports, key=lambda report: report.message.pk))
+        except Superseded:
+            pass  # all of it was rolled back
+        except Exception as error:
+            # Whatever it is, it must not cost what can be settled alone; and perhaps it was committed.
+            log.warning("%s: %d calls are settled one by one: %r", consumer.name, len(reports), error)
+            again = True
+        else:
+            follow_up.follow_up(consumer, reports)
+            return
+    for report in reports:
+        non_atomic.settle_outside(consumer, report, again=again)
 
 
 def _settle_successes(reports: Sequence[Report]) -> list[Report]:
@@ -90,11 +116,13 @@ def _settle_successes(reports: Sequence[Report]) -> list[Report]:
 def _succeed(reports: Sequence[Report]) -> set[int]:
     """Mark the successes and return which were still ours; what their handlers have recorded is kept with them."""
     fences = [report.message.fence for report in reports]
-    if not any(report.message.exchanges for report in reports):
+    messages = [report.message for report in reports]
+    if not any(message.exchanges for message in messages) and not receipts.are_wanted(messages):
         return statements.succeed_each(fences)
     with transaction.atomic(using=conf().database):
         ours = statements.succeed_each(fences)
-        Exchange.objects.keep([report.message for report in reports if report.message.pk in ours])
+        Exchange.objects.keep([message for message in messages if message.pk in ours])
+        receipts.publish_receipts([message for message in messages if message.pk in ours])
     return ours
 
 

@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import starting
 from outbox.memory import Memory
 from outbox.models import ConsumerState, Message, Status
@@ -13,7 +14,6 @@ from outbox.models.sql.calls import AHEAD, NoState, StartCalls, StartedCalls
 from outbox.models.sql.conditions import Named
 from outbox.models.sql.low_water import LowWater
 from outbox.policy import ZERO
-from outbox.registry import Consumer
 
 _low_water = Memory(LowWater)
 

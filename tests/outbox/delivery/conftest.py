@@ -1,10 +1,11 @@
-"""Consumers outside any transaction, and what handlers have met."""
+"""Consumers outside any transaction, what handlers have met, and what is done while the engine waits."""
 
 from datetime import timedelta
 
 import pytest
 
 from outbox import Reject, Snooze, Unavailable
+from outbox.delivery import database_errors
 from tests.shop import consumers as shop
 from tests.shop.consumers import leave_effect
 
@@ -44,3 +45,18 @@ def called(listen):
 
     register.ids = ids
     return register
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """What is done when the engine waits for the database, once each; the proof that it has waited."""
+    todo, done = [], []
+
+    def wait(_seconds):
+        assert todo, "the engine waits, and nothing will bring the database back"
+        step = todo.pop(0)
+        step()
+        done.append(step)
+
+    monkeypatch.setattr(database_errors, "sleep", wait)
+    return todo, done

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from django.db.models import F
 
+from outbox.declared import Consumer
 from outbox.delivery import starting
 from outbox.models import Message
 from outbox.models.sql.statements import Started
-from outbox.registry import Consumer
 from tests.harness.messages import MessageState
 
 KEY = "till 1"

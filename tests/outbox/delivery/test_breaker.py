@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outbox import registry
+from outbox.declared import Consumer
 from outbox.delivery import breaker
 from outbox.delivery.breaker import LONGEST_PROBE, Circuit, record_outcomes, take_turn
 from outbox.delivery.execution import Report
 from outbox.models import ConsumerState, Message
 from outbox.models.state import Breaker
 from outbox.policy import Failed, FoundUnavailable, GivenBack, Outcome, Rejected, Snoozed, Succeeded
-from outbox.registry import Consumer
 from tests.harness.clock import database_time
 from tests.harness.rows import BOOK, attempt, sales
 from tests.harness.threads import at_once

@@ -8,7 +8,7 @@ import pytest
 from django.db.models.functions import Now
 from django.test import Client
 
-from outbox import Closing, Reject, operate, registry
+from outbox import Closing, Reject, consumer, operate, registry
 from outbox.checks.consumers import check_consumers
 from outbox.conf import conf
 from outbox.delivery import chunks
@@ -41,7 +41,7 @@ def declare(dispatched: Any) -> Iterator[Declare]:
             if hook is not None:
                 hook(closings)
 
-        registry.consumer(NAME, name=NAME, on_exhausted=hear, **options)(handler)
+        consumer(NAME, name=NAME, on_exhausted=hear, **options)(handler)
         return heard
 
     yield declare
@@ -218,7 +218,7 @@ def test_a_message_that_speaks_of_no_end_is_refused_and_its_neighbours_are_told(
 
 
 def test_without_the_option_nothing_is_published(dispatched: Any) -> None:
-    registry.consumer(NAME, name=NAME, retry=Backoff(limit=3))(fail)
+    consumer(NAME, name=NAME, retry=Backoff(limit=3))(fail)
     try:
         chunks.deliver(NAME, [ends.pending().pk])
     finally:
@@ -231,7 +231,7 @@ def test_a_name_that_leaves_no_room_for_the_teller_s_is_refused_and_nothing_is_d
     name = "a" * (NAME_LENGTH - 5)
 
     with pytest.raises(ConsumerError, match=r"\.exhausted"):
-        registry.consumer("a.b", name=name, on_exhausted=lambda closings: None)(fail)
+        consumer("a.b", name=name, on_exhausted=lambda closings: None)(fail)
 
     assert registry.get(name) is None
 

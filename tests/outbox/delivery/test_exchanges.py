@@ -6,29 +6,22 @@ Consumers outside a transaction, one by one; beside each other, in threads and o
 import asyncio
 import contextlib
 import time
-import tracemalloc
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection
-from django.test.utils import CaptureQueriesContext
 
-from outbox import Reject, Unavailable
 from outbox.delivery import chunks, execution, hard_end, starting
 from outbox.delivery.time_limits import Call
 from outbox.delivery.wide import hints
 from outbox.delivery.wide.pool import Pool
-from outbox.maintenance import pruning
 from outbox.models import Exchange, Message
-from outbox.models.exchange import ATTEMPTS_KEPT
-from outbox.models.said import EXCHANGES_KEPT, LENGTH, as_text
 from tests.harness.messages import kept_attempts, publish_message, publish_messages, state_of
+from tests.outbox.delivery.talking import ASKED, HEARD, said, talk
 from tests.outbox.delivery.wide.conftest import wait_for
 from tests.shop.models import Stock, Tag
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
-
-ASKED, HEARD = '{"sku": "MUG"}', '{"number": "V-1"}'
 
 
 @pytest.fixture
@@ -37,22 +30,6 @@ def pool(monkeypatch):
     monkeypatch.setattr(hints, "_pool", made)
     yield made
     made.end()
-
-
-def said(id: int) -> list[tuple[int, str, str]]:
-    """Return attempt, request and answer of all that is kept of a message."""
-    return list(Exchange.objects.filter(message_id=id).order_by("pk").values_list("number", "request", "answer"))
-
-
-def talk(message) -> None:
-    message.record_exchange(request={"sku": "MUG"}, answer={"number": "V-1"})
-    match message.payload.get("do"):
-        case "fail":
-            raise ValueError("the vendor is confused")
-        case "reject":
-            raise Reject("no such article")
-        case "unavailable":
-            raise Unavailable("busy")
 
 
 @pytest.mark.parametrize("atomic", [True, False])
@@ -202,93 +179,38 @@ def test_a_call_that_was_given_up_has_what_it_said_until_then_and_later_once(lis
     assert said(id) == [(1, "first", ""), (1, "second", "at last")]
 
 
-def test_who_records_nothing_is_asked_nothing_and_a_chunk_is_written_at_once(listen):
-    listen(lambda _message: None, name="test.a")
-    listen(talk, name="test.b")
-    ids = publish_messages(10)
+@pytest.mark.parametrize("wide", [False, True])
+def test_what_was_said_after_the_message_was_settled_is_kept_as_well(listen, pool, wide):
+    def settle_and_talk_on(message):
+        message.record_exchange(request="order", answer="placed")
+        with message.settling():
+            Tag.objects.create(name="written")
+        message.record_exchange(request="thank them", answer="with pleasure")
 
-    def asked(consumer: str) -> int:
-        with CaptureQueriesContext(connection) as captured:
-            chunks.deliver(consumer, [*Message.objects.filter(consumer=consumer).values_list("pk", flat=True)])
-        return sum("outbox_exchange" in query["sql"] for query in captured.captured_queries)
-
-    assert (asked("test.a"), asked("test.b")) == (0, 1)
-    assert (len(ids), Exchange.objects.count()) == (20, 10)
-
-
-def test_of_an_attempt_the_first_exchanges_are_kept_and_of_each_side_the_beginning(order):
-    def talkative(message):
-        for number in range(EXCHANGES_KEPT + 5):
-            message.record_exchange(request=str(number), answer="x" * (LENGTH + 1))
-
-    order(talkative)
+    listen(settle_and_talk_on, atomic=False, concurrency=2 if wide else 1)
     id = publish_message()
 
-    chunks.deliver("test.till", [id])
+    if wide:
+        pool.wake(chunks.registry.get("test.till"), [id])
+        wait_for(lambda: len(said(id)) == 2)
+    else:
+        chunks.deliver("test.till", [id])
 
-    assert [request for _number, request, _answer in said(id)] == [str(n) for n in range(EXCHANGES_KEPT)]
-    assert said(id)[0][2] == "x" * (LENGTH - 1) + "…"
-
-
-def test_of_a_message_the_last_attempts_are_kept(listen):
-    listen(talk)
-    id = publish_message()
-    Message.objects.update(attempts=ATTEMPTS_KEPT, attempt_limit=ATTEMPTS_KEPT + 3)
-    for number in (1, 2):
-        Exchange.objects.create(message_id=id, number=number, position=0)
-
-    chunks.deliver("test.till", [id])
-
-    assert [number for number, _asked, _heard in said(id)] == [2, ATTEMPTS_KEPT + 1]
+    assert said(id) == [(1, "order", "placed"), (1, "thank them", "with pleasure")]
+    assert state_of(id).status == "success"
 
 
-class Unspeakable:
-    def __str__(self) -> str:
-        raise RuntimeError("no words")
+@pytest.mark.parametrize("atomic", [True, False])
+def test_what_was_said_before_the_handler_ended_its_process_is_kept(listen, atomic):
+    def talk_and_leave(message):
+        talk(message)
+        raise SystemExit(3)
 
-
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        (None, ""),
-        ("plain", "plain"),
-        (b"by\xfftes", "by\ufffdtes"),
-        ({"a": [1, None]}, '{"a": [1, null]}'),
-        ("nul \0 and \ud800", "nul \\0 and \\ud800"),
-        ({"at": timedelta(seconds=1)}, '{"at": "0:00:01"}'),
-        ({("a", "b"): 1}, "(it cannot be written as text)"),
-        ({"a": Unspeakable()}, "(it cannot be written as text)"),
-    ],
-)
-def test_whatever_is_handed_over_becomes_a_text_that_can_be_stored(order, given, text):
-    order(lambda message: message.record_exchange(request=given))
+    listen(talk_and_leave, atomic=atomic)
     id = publish_message()
 
-    chunks.deliver("test.till", [id])
+    with pytest.raises(SystemExit):
+        chunks.deliver("test.till", [id])
 
-    assert as_text(given) == text
-    assert said(id) == [(1, text, "")]
-
-
-@pytest.mark.parametrize("given", ["x" * 50_000_000, b"x" * 50_000_000])
-def test_of_a_long_text_only_what_is_kept_is_looked_at(given):
-    tracemalloc.start()
-    try:
-        text = as_text(given)
-        _now, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert len(text) == LENGTH
-    assert most < 1_000_000
-
-
-def test_what_was_said_goes_with_its_message(listen):
-    listen(talk)
-    id = publish_message()
-    chunks.deliver("test.till", [id])
-    Message.objects.update(finished_at="2020-01-01T00:00Z")
-
-    pruning.prune()
-
-    assert not Exchange.objects.exists()
+    assert said(id) == [(1, ASKED, HEARD)]
+    assert state_of(id).status == "started"

@@ -132,6 +132,7 @@ def test_a_failed_attempt_is_one_error_with_its_traceback_and_a_wait_is_none(lis
     assert record.levelname == level
     if level == "ERROR":
         assert record.name == "outbox.consumer.test.till"
+        assert record.getMessage().startswith(f"message {id} of test.till, attempt 1: ")
         assert record.exc_info[1] is error
         assert record.exc_info[2] is not None
     else:

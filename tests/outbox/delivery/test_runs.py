@@ -2,13 +2,15 @@
 
 import threading
 from datetime import timedelta
+from time import monotonic
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from outbox import operate
-from outbox.delivery import chunks, starting
+from outbox.delivery import atomic, chunks, starting
 from outbox.maintenance import rescan
 from outbox.models import ConsumerState, Message
 from tests.harness.clock import let_pass
@@ -130,6 +132,67 @@ def test_nothing_is_started_behind_a_head_that_is_no_longer_ours(listen, link):
     rescan.rescan()
 
     assert starting.start_behind(till, heads, room=50) == []
+
+
+def test_where_nothing_stood_behind_a_named_head_it_is_looked_for_again_a_moment_later(listen, monkeypatch):
+    till = listen()
+    heads = starting.start_named(till, [publish_message(ordering_key=KEY)])
+    assert starting.start_behind_unless_empty(till, heads, room=50) == []
+    behind = publish_message(ordering_key=KEY)
+
+    with CaptureQueriesContext(connection) as captured:
+        assert starting.start_behind_unless_empty(till, heads, room=50) == []
+
+    assert len(captured) == 0
+    later = starting.monotonic() + starting.NOTHING_SECONDS
+    monkeypatch.setattr(starting, "monotonic", lambda: later)
+    assert [row.id for row in starting.start_behind_unless_empty(till, heads, room=50)] == [behind]
+
+
+def test_where_something_stood_behind_a_named_head_it_is_looked_for_with_the_next(listen):
+    till = listen()
+    of_key = publish_messages(2, ordering_key=KEY)
+    of_another = publish_messages(2, ordering_key="till 2")
+
+    for ids in (of_key, of_another):
+        heads = starting.start_named(till, [ids[0]])
+        assert [row.id for row in starting.start_behind_unless_empty(till, heads, room=50)] == [ids[1]]
+
+
+def test_where_nothing_stands_behind_heads_that_were_found_it_is_not_looked_for_with_each_of_them(listen):
+    till = listen()
+    publish_message(ordering_key=KEY)
+    starting.start_chunk(till)
+    publish_messages(2, ordering_key="till 2")
+
+    with CaptureQueriesContext(connection) as captured:
+        rows = starting.start_chunk(till)
+
+    assert [row.ordering_key for row in rows] == ["till 2"]
+    assert not any("head_key" in query["sql"] for query in captured)
+
+
+def test_all_heads_that_a_hint_names_are_started_however_much_waits_behind_them(listen):
+    till = listen()
+    publish_messages(2, ordering_key=KEY)
+    starting.start_chunk(till)
+    heads = [publish_messages(3, ordering_key=f"deep {number}")[0] for number in range(till.chunk)]
+
+    assert [row.id for row in starting.start_named(till, heads)] == heads
+
+
+def test_a_chunk_of_long_runs_goes_on_with_their_keys(listen):
+    till = listen()
+    publish_messages(2, ordering_key=KEY)
+    starting.start_chunk(till)
+    for number in range(20):
+        publish_messages(10, ordering_key=f"deep {number}")
+
+    rows = starting.start_chunk(till)
+    following = atomic.handle(till, [row.fence for row in rows], go_on_until=monotonic() + 60)
+
+    assert len(rows) == till.chunk
+    assert {row.ordering_key for row in following} == {row.ordering_key for row in rows}
 
 
 def test_nothing_is_started_behind_what_is_called_row_by_row(listen):

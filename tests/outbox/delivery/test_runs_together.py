@@ -237,3 +237,37 @@ def test_it_begins_with_an_earlier_one_that_a_person_has_put_back_meanwhile(call
     assert called.ids == ids[:4]
     assert [row.id for row in following] == [first, *ids[4:]]
     assert holders() == [first]
+
+
+def transactions_of(listen, how_many, **options):
+    """Deliver messages of one key, and return how many were called in each transaction."""
+    seen = []
+    listen(lambda message: seen.append(message.transaction), **options)
+    ids = publish_messages(how_many, ordering_key=KEY)
+    chunks.deliver("test.till", [ids[0]])
+    assert states_of(ids) == [DONE] * how_many
+    return [seen.count(transaction) for transaction in dict.fromkeys(seen)]
+
+
+@pytest.mark.services
+def test_where_its_author_named_no_chunk_a_run_that_goes_well_grows_to_four_of_them(listen):
+    assert transactions_of(listen, 300) == [50, 200, 50]
+
+
+@pytest.mark.services
+def test_a_chunk_that_was_named_is_the_most_of_a_run_as_well(listen):
+    assert transactions_of(listen, 120, chunk=50) == [50, 50, 20]
+
+
+@pytest.mark.services
+def test_a_run_grows_no_further_than_half_its_time_allows_at_the_last_pace(listen, configure, monkeypatch):
+    configure(CHUNK_TIME=timedelta(seconds=100))
+    paces = iter([0.5, 0.5, 0.5])
+    monkeypatch.setattr(atomic, "_room_for_run", lambda till, real=atomic._room_for_run: at_pace(real, till, paces))
+
+    assert transactions_of(listen, 200) == [50, 100, 50]
+
+
+def at_pace(real, till, paces):
+    atomic._seconds_a_row.value[till.name] = next(paces)
+    return real(till)

@@ -6,10 +6,10 @@ from time import monotonic, sleep
 
 import pytest
 
+from outbox.declared import Consumer
 from outbox.delivery.wide import hints
 from outbox.delivery.wide.pool import Pool
 from outbox.models import Message
-from outbox.registry import Consumer
 
 Deliver = Callable[[Consumer, Sequence[int]], None]
 

@@ -34,7 +34,7 @@ class Till:
 
 
 @pytest.fixture
-def till():
+def till(pool):  # so that it lets go before the pool waits for its calls
     handler = Till()
     yield handler
     handler.goes_on.set()
