@@ -24,9 +24,9 @@ class Closing:
     """One message that was closed, or reopened, by somebody other than its consumer.
 
     ``outcome`` is what it is closed as: "issued", "compensated" or "not_due" if an operator marks it as handled,
-    "discarded", "exhausted" or "overdue". When it is reopened, it is what it had been closed as. ``evidence`` proves a
-    handled one (up to 250 characters; else empty), ``reason`` is the operator's, or the name of the machine's, and
-    ``actor`` the operator's name, empty for the machine. ``message`` is a copy as it was before.
+    "discarded", "withdrawn", "exhausted" or "overdue". When it is reopened, it is what it had been closed as.
+    ``evidence`` proves a handled one (up to 250 characters; else empty), ``reason`` is the operator's, or the name of
+    the machine's, and ``actor`` the operator's name, empty for the machine. ``message`` is a copy as it was before.
     """
 
     message: "Message"

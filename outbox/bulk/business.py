@@ -61,9 +61,11 @@ class ChunkLost(Exception):
 
 
 def ask(operation: BulkOperation, able: Sequence[tuple[Frozen, M]], *, until: float) -> Asked[M]:
-    """Call the hooks for these messages, which are locked, up to a moment of the monotonic clock, at least one.
+    """Call their consumers' hooks for the operation's verb (``OPTIONS``), one message after the other.
 
-    A message whose hook met others over locks is left for a later chunk. Raises ``ChunkLost``.
+    The messages are locked. ``until`` is a moment of the monotonic clock; at least one is asked. A consumer without a
+    hook agrees. A message whose hook met others over locks is in neither list, and left for a later chunk. Raises
+    ``ChunkLost`` if a hook ended the transaction.
     """
     asked: Asked[M] = Asked()
     hooks = {row.consumer: _hook(operation, row.consumer) for _item, row in able}

@@ -20,7 +20,7 @@ from django.db.models import Exists, F, OuterRef, Subquery
 from django.db.models.functions import Now
 
 from outbox import registry
-from outbox.broker import dispatcher
+from outbox.broker import dispatcher, receipts
 from outbox.broker.waking import wake_and_hint
 from outbox.bulk import business, editing, transitions
 from outbox.bulk.business import ChunkLost, Frozen
@@ -40,8 +40,8 @@ SPAN = 2_000
 """Items that one look goes over at most, whatever the planner knows of a table that has just been filled."""
 WINDOW = MOST_ROWS
 """Retried messages without an outcome at most, while a stop rule is on."""
-RATE_SPAN = timedelta(seconds=1)
-"""For how long a rate that was not used may be made up for: workers come by about once a second."""
+RATE_SPAN = timedelta(seconds=0.2)
+"""For how long a rate that was not used may be made up for. More would come at once, and others would feel it."""
 RATE_TICK = 0.05
 """Seconds whose messages are released together, so that a rate takes no statement a message."""
 
@@ -280,6 +280,7 @@ def _apply(operation: BulkOperation, able: Sequence[tuple[Frozen, Locked]]) -> N
         if operation.retries:
             dispatcher.dispatch_on_commit({consumer: ids})
         elif operation.verb != BulkVerb.REOPEN:
+            receipts.publish_receipts_of(ids, end=receipts.BY_HAND)
             wake_and_hint({OrderOfKey(consumer, row.ordering_key) for row in rows if row.ordering_key})
 
 

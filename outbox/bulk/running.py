@@ -1,14 +1,14 @@
 """The chore: go on with every operation that runs, a little of each in turn, and see what became of the retried.
 
-Celery-beat calls ``go_on`` every second on the control queue; workers do it if nobody else does. Any number of them may
-be at it: one at a time goes on with an operation, whose row it locks for the length of a chunk.
+A thread of the control worker does it, one pass after another; workers do it if nobody else does. Any number of them
+may be at it: one at a time goes on with an operation, whose row it locks for the length of a chunk.
 """
 
 import logging
 from datetime import timedelta
 from time import monotonic, sleep
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from outbox.bulk import chunks, outcomes
@@ -24,9 +24,9 @@ TAKEOVER = "bulk by a worker"
 OVERDUE = timedelta(seconds=5)
 """Age of the last pass at which workers go on with operations themselves."""
 BUDGET = timedelta(seconds=0.6)
-"""How long one pass may go on: the control worker has the rescan to make as well."""
+"""How long one pass goes on. Between two it is looked what operations there are."""
 COVER_BUDGET = timedelta(seconds=1)
-"""The same for a worker that takes over, which looks every two seconds."""
+"""The same for a worker that takes over, which looks every two seconds: it keeps up half of a rate."""
 A_MOMENT = 0.02
 """Seconds to wait where every operation has to."""
 LOOK_EVERY = 0.1
@@ -52,6 +52,11 @@ def go_on(*, budget: timedelta = BUDGET) -> int:
     return len(running)
 
 
+def are_there_any() -> bool:
+    """Tell whether a pass would have anything to do."""
+    return _operations().exists()
+
+
 def go_on_if_overdue() -> bool:
     """Go on if there is an operation and nobody has for five seconds; tell whether it was us."""
     if not BulkOperation.objects.active().exists() or not must_take_over(HEARTBEAT, after=OVERDUE, turn=TAKEOVER):
@@ -62,12 +67,15 @@ def go_on_if_overdue() -> bool:
 
 def _find_operations() -> list[tuple[int, bool]]:
     """Return the operations to go on with, oldest first, and of each whether more than its outcomes is left."""
+    return [(id, state in ACTIVE) for id, state in _operations().order_by("pk").values_list("pk", "state")]
+
+
+def _operations() -> QuerySet[BulkOperation]:
     known = F("succeeded") + F("failed_again") + F("not_ready") + F("overtaken")
     held_up = Q(state__in=[BulkState.PAUSED, BulkState.STOPPED])
     over = Q(state=BulkState.CANCELLED, ended_at__gt=Now() - OUTCOMES_AWAITED)
     awaited = Q(held_up | over, verb__in=RETRIES, done__gt=known)
-    found = BulkOperation.objects.filter(Q(state__in=ACTIVE) | awaited)
-    return [(id, state in ACTIVE) for id, state in found.order_by("pk").values_list("pk", "state")]
+    return BulkOperation.objects.filter(Q(state__in=ACTIVE) | awaited)
 
 
 def _take_turn(operation_id: int, looked_at: dict[int, float], *, active: bool) -> Step:

@@ -84,9 +84,10 @@ def failed(*, consumer: str = "", since: timedelta | None = None, owner: str = "
 
 
 def of_group(fingerprint: str, *, since: timedelta | None = None, owner: str = "", error: str = "") -> Selection:
-    """Return what is stuck for one reason, and for what is merged into it. The fingerprint may be cut short.
+    """Return the failed messages of one failure group, and of the groups that are merged into it.
 
-    It is narrowed down as in ``failed``.
+    ``fingerprint`` is the group's, or its first characters. Raises ``NotAllowed`` if no group begins with them, or
+    more than one does. The rest narrows it down as in ``failed``.
     """
     named = fingerprint and "\0" not in fingerprint
     groups = list(FailureGroup.objects.filter(pk__startswith=fingerprint)[:2]) if named else []

@@ -21,6 +21,14 @@ VIEWER = [
     "view_heartbeat",
     "view_failuregroup",
     "view_bulkoperation",
+    "view_deadletter",
+    "view_half",
+    "view_quarantined",
+    "view_sourcestate",
+    "view_bookstate",
+    "view_gap",
+    "view_watchedstream",
+    "view_sequencestream",
 ]
 OPERATOR = [
     *VIEWER,
@@ -35,6 +43,7 @@ OPERATOR = [
 LEAD = [
     *OPERATOR,
     "discard_message",
+    "discard_deadletter",
     "withdraw_message",
     "replay_message",
     "edit_payload",
@@ -43,10 +52,16 @@ LEAD = [
     "export_message",
     "erase_message",
     "pause_consumer",
+    "decide_half",
     "view_apitoken",
     "manage_apitoken",
+    "settle_quarantined",
     "tend_views",
     "view_audit",
+    "close_bookday",
+    "explain_difference",
+    "close_gap",
+    "begin_epoch",
 ]
 AUDITOR = [*VIEWER, "export_message", "view_apitoken", "view_audit"]
 GROUPS = {"Outbox viewer": VIEWER, "Outbox operator": OPERATOR, "Outbox lead": LEAD, "Outbox auditor": AUDITOR}

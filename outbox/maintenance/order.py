@@ -12,8 +12,8 @@ from outbox.models.sql.order import OrderOfKey, heads_after, wake_heads
 
 log = logging.getLogger("outbox.rescan")
 
-KEYS_PER_PASS = 2_000
-"""Keys whose heads are looked at by one pass, at most: 100,000 keys take fifty."""
+KEYS_PER_PASS = 1_000
+"""Keys whose heads are looked at by one pass, at most: 100,000 keys take a hundred."""
 BEGINNING = OrderOfKey("", "")
 
 

@@ -6,14 +6,20 @@ key is known to have been published.
 
 | table | how long |
 |---|---|
-| messages, and with them their attempts | ``KEEP_FINISHED`` after they were settled; not what a host's PROTECT keeps |
+| messages, and with them their attempts | ``KEEP_FINISHED`` after they were settled; not what a host's PROTECT keeps,
+and not what a book has not balanced |
 | kinds of failure, with their counts | ``KEEP_STATS`` after the last; not what is seen to, stuck or merged |
 | their failures by the hour | a day |
 | alarms that are over and could not be told | ``KEEP_STATS`` |
 | figures per minute | ``KEEP_STATS``, by ``rollup``; the totals stay |
 | previews of bulk operations; items of those that ended | a day; ``KEEP_ITEMS``. The operations stay |
 | the audit | ``KEEP_AUDIT``, for ever unless it is set |
+| ids that were taken in | ``KEEP_RECEIVED`` |
+| quarantined messages that a person has settled | ``KEEP_FINISHED`` |
 | answers to calls of the API that had a key | a day. The tokens stay |
+| numbers of what was sent, and gaps that were closed | ``KEEP_FINISHED`` after they were settled |
+| streams that are watched | ``KEEP_RECEIVED`` after the last came, if no number is missed |
+| half messages, and what their checks said | ``KEEP_FINISHED`` after they were settled |
 """
 
 import logging
@@ -28,6 +34,7 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from outbox import audit
+from outbox.books import holding
 from outbox.bulk import pruning as bulk_pruning
 from outbox.conf import FOR_EVER, conf
 from outbox.maintenance import removal
@@ -36,16 +43,25 @@ from outbox.models import (
     Alert,
     ApiAnswer,
     Attempt,
+    AwaitedReceipt,
     Evidence,
     Exchange,
     FailureCount,
     FailureGroup,
     FailureHour,
+    Gap,
+    Half,
+    HalfAnswer,
     Heartbeat,
+    InHand,
     Message,
     Note,
     PayloadVersion,
     Places,
+    Quarantined,
+    SequenceNumber,
+    TakenId,
+    WatchedStream,
 )
 from outbox.models.api import ANSWERS_KEPT
 from outbox.models.failure import HOURS_KEPT, ThisHour
@@ -68,11 +84,19 @@ SMALL_TABLES_EVERY = timedelta(minutes=1)
 """How often the smaller tables are pruned, which grow by what people do and by kinds, not by messages."""
 LOST_PLACES = timedelta(hours=1)
 """How long it is kept what a process has said of its places that was killed."""
+HALVES_BATCH = 20_000
+"""Half messages removed by one pass at most, which is one a minute."""
+LEFT_IN_HAND = timedelta(days=7)
+"""How long it is kept over which redelivered message a receiver has ended."""
+ID_BATCH = 20_000
+"""Ids forgotten by one statement at most."""
+ID_BATCHES = 25
+"""Statements of these in a pass, which is once a minute: 500,000 ids, more than come in."""
 GROUP_BATCH = 100
 """Kinds of failure forgotten by one pass at most."""
 REFUSED_AGAIN = timedelta(hours=1)
 """How long a process leaves alone what could not be deleted."""
-HANGING = (Attempt, Evidence, Exchange, Note, PayloadVersion)
+HANGING = (Attempt, AwaitedReceipt, Evidence, Exchange, Note, PayloadVersion)
 """What goes with its message."""
 REST_SHARE = 1.0
 """Rest between two batches, as a share of what the last one took, so that pruning has half of the time at most."""
@@ -160,7 +184,8 @@ def _count_protected() -> int:
 
 
 def _old() -> MessageQuerySet:
-    return Message.objects.prunable(older_than=conf().keep_finished).exclude(pk__in=refused_before.value.ids)
+    settled = Message.objects.prunable(older_than=conf().keep_finished).exclude(pk__in=refused_before.value.ids)
+    return holding.without_held(settled)
 
 
 def _prune_batch() -> _Batch | None:
@@ -210,9 +235,46 @@ def _prune_small_tables() -> None:
     FailureHour.objects.filter(hour__lte=ThisHour() - HOURS_KEPT)._raw_delete(conf().database)
     Places.objects.filter(at__lt=Now() - LOST_PLACES).delete()
     ApiAnswer.objects.filter(at__lt=Now() - ANSWERS_KEPT).delete()
+    _prune_halves()
+    _prune_received()
+    _prune_numbers()
     entries = _prune_audit()
     if alerts or groups or entries:
         log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alerts, groups, entries)
+
+
+def _prune_halves() -> None:
+    """Remove half messages that were settled long ago, some thousands a minute at most."""
+    ids = list(Half.objects.settled_before(conf().keep_finished).values_list("pk", flat=True)[:HALVES_BATCH])
+    if removal.host_relations(Half, HalfAnswer):
+        removal.remove_by_rules(Half.objects.all(), ids)
+        return
+    HalfAnswer.objects.filter(half__in=ids)._raw_delete(conf().database)
+    Half.objects.filter(pk__in=ids)._raw_delete(conf().database)
+
+
+def _prune_received() -> None:
+    """Forget what was taken in too long ago to be delivered again, as many ids a minute as come in it and more."""
+    known = TakenId.objects.prunable(older_than=conf().keep_received).order_by("at")
+    for _ in range(ID_BATCHES):
+        forgotten = list(known.values_list("pk", flat=True)[:ID_BATCH])
+        TakenId.objects.filter(pk__in=forgotten)._raw_delete(conf().database)
+        if len(forgotten) < ID_BATCH:
+            break
+    Quarantined.objects.prunable(older_than=conf().keep_finished)._raw_delete(conf().database)
+    InHand.objects.filter(at__lt=Now() - LEFT_IN_HAND)._raw_delete(conf().database)
+
+
+def _prune_numbers() -> None:
+    """Forget numbers that were settled long ago, gaps that were closed, and streams of which nothing comes any more."""
+    old = SequenceNumber.objects.prunable(older_than=conf().keep_finished).order_by("settled_at")
+    for _ in range(ID_BATCHES):
+        forgotten = list(old.values_list("pk", flat=True)[:ID_BATCH])
+        SequenceNumber.objects.filter(pk__in=forgotten)._raw_delete(conf().database)
+        if len(forgotten) < ID_BATCH:
+            break
+    Gap.objects.prunable(older_than=conf().keep_finished)._raw_delete(conf().database)
+    WatchedStream.objects.prunable(older_than=conf().keep_received).delete()
 
 
 def _prune_audit() -> int:

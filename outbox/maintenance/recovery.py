@@ -20,18 +20,19 @@ from django.db.models.functions import Now
 
 from outbox import logs, registry
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery.ends import publish_ends
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
 from outbox.failures.reasons import TITLES
 from outbox.maintenance.alone import alone
+from outbox.maintenance.silence import settle_silent
 from outbox.memory import Memory
 from outbox.models import Attempt, AttemptOutcome, ConsumerState, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.models.sql.runs import ids_behind
-from outbox.policy import Again, Counters, Decision, Done, Exhausted, Reason, WorkerLost, decide
-from outbox.registry import Consumer
+from outbox.policy import Again, Awaited, Counters, Decision, Done, Exhausted, Reason, WorkerLost, decide
 
 log = logging.getLogger("outbox.rescan")
 
@@ -183,6 +184,8 @@ def _recover_lost(batch: Batch) -> Recovered:
         if ordered := [row.pk for row in rows if row.ordering_key]:
             # What was started behind them sleeps, so no search finds it.
             rows += _lock_over(set(ids_behind(ordered, limit=consumer.chunk)).difference(ordered))
+        silent = settle_silent(consumer, rows)
+        rows = [row for row in rows if row.pk not in {report.message.pk for report in silent}]
         recovered = _take_back(consumer, rows) if rows else Recovered()
     behind = [row for row in rows if row.ordering_key and not row.holds_key]
     if behind:
@@ -190,6 +193,9 @@ def _recover_lost(batch: Batch) -> Recovered:
         wake_heads({OrderOfKey(consumer.name, row.ordering_key) for row in behind})
     if recovered.failed:
         counting.count_failures({without_error(consumer.name, Reason.WORKER_LOST): recovered.failed})
+    if silent:
+        counting.count_failures({without_error(consumer.name, Reason.NO_RECEIPT): len(silent)})
+    recovered.lost += len(silent)
     return recovered
 
 
@@ -226,6 +232,7 @@ def _take_back(consumer: Consumer, rows: Sequence[Message]) -> Recovered:
             with_database=message.pk in restarted,
             among=consumer.suspects_together(message.lost),
             never_again=consumer.at_most_once,
+            innocent=consumer.relay is not None,
         )
         uniform = random.random()  # noqa: S311  # jitter
         alike[decide(outcome, counters, consumer.retry, uniform=uniform)].append(message)
@@ -264,7 +271,7 @@ def _write_down(consumer: Consumer, decision: Decision, rows: Sequence[Message])
         case Exhausted(reason, lost):
             held.mark_failed(reason=reason, failure=without_error(consumer.name, reason).digest, lost=lost)
             publish_ends(consumer.name, [row.pk for row in rows])
-        case Done():
+        case Done() | Awaited():
             raise AssertionError("a lost worker does not make a success")
 
 

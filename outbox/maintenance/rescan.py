@@ -23,11 +23,13 @@ from django.db.models.functions import Greatest, Now
 from outbox import registry
 from outbox.broker.connection import BrokerConnection, Hint
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import breaker
 from outbox.delivery.ends import publish_ends
 from outbox.errors import BrokerAway, BrokerDistrusted, BrokerRefuses
 from outbox.failures import counting
 from outbox.failures.fingerprint import without_error
+from outbox.maintenance import dead_letters
 from outbox.maintenance.alone import alone
 from outbox.maintenance.order import wake_forgotten_heads
 from outbox.maintenance.recovery import recover_all
@@ -41,7 +43,6 @@ from outbox.models.sql.low_water import LowWater
 from outbox.models.sql.order import OrderOfKey, wake_heads
 from outbox.monitoring.planned import must_take_over, read_plans
 from outbox.policy import Reason
-from outbox.registry import Consumer
 
 log = logging.getLogger("outbox.rescan")
 
@@ -104,6 +105,8 @@ def rescan() -> RescanResult:
     result.alarmed = result.broker_away and thread_connection().alarmed
     if (refusal := thread_connection().dead_letters_refused) is not None:
         result.refused[refusal.queue] = refusal.details
+    with alone("", result.failing):
+        dead_letters.follow(thread_connection())
     result.dropped = thread_connection().dropped()
     Heartbeat.objects.record(RESCAN_HEARTBEAT, **asdict(result))
     return result
@@ -115,7 +118,7 @@ def rescan_if_overdue() -> bool:
     What is set in the admin holds: a longer interval is waited for, and nobody covers for what is switched off there. A
     worker also makes one if whoever rescans runs older code, and takes a consumer for gone that we have.
     """
-    ours = [entry.name for entry in registry.all_consumers()]
+    ours = registry.consumer_names()
     taken_for_gone = ConsumerState.objects.filter(consumer__in=ours, gone_since__isnull=False)
     came_back = taken_for_gone.update(gone_since=None) and not read_plans()[RESCAN_HEARTBEAT].switched_off
     if not came_back and not must_take_over(RESCAN_HEARTBEAT, after=conf().rescan_overdue, turn=TAKEOVER):

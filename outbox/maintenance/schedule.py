@@ -19,6 +19,9 @@ ROLL_UP_TASK = "outbox.roll_up"
 ALERT_TASK = "outbox.alert"
 BULK_TASK = "outbox.bulk"
 AUDIT_TASK = "outbox.check_audit"
+HALVES_TASK = "outbox.check_back"
+BOOKS_TASK = "outbox.books"
+SEQUENCES_TASK = "outbox.sequences"
 
 LONG_AGO = datetime(2000, 1, 1)  # as naive as beat's own times are with USE_TZ = False
 """When a chore was last called, said so that beat calls it at once."""
@@ -67,6 +70,13 @@ ENTRIES = [
         description="Goes on with the bulk operations that were started. Workers cover if it stops.",
     ),
     BeatEntry(
+        name="outbox: half messages",
+        task=HALVES_TASK,
+        every_seconds=1,
+        expire_seconds=10,
+        description="Asks the checks of half messages whose end nobody has heard of. Workers cover if it stops.",
+    ),
+    BeatEntry(
         name="outbox: alerts",
         task=ALERT_TASK,
         every_seconds=30,
@@ -79,6 +89,20 @@ ENTRIES = [
         every_seconds=10,
         expire_seconds=10,
         description="Checks the audit's chain of hashes once a day, a part at a time. Workers cover if it stops.",
+    ),
+    BeatEntry(
+        name="outbox: books",
+        task=BOOKS_TASK,
+        every_seconds=60,
+        expire_seconds=60,
+        description="Compares business rows and messages, each book as often as it says. Workers cover if it stops.",
+    ),
+    BeatEntry(
+        name="outbox: sequences",
+        task=SEQUENCES_TASK,
+        every_seconds=5,
+        expire_seconds=10,
+        description="Tells receivers which numbers were given, and which will never come. Workers cover if it stops.",
     ),
 ]
 

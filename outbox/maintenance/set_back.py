@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Greatest, Least, Now
 
 from outbox import registry
 from outbox.conf import conf
-from outbox.models import Alert, ConsumerState, Heartbeat, Message, Status
+from outbox.models import Alert, ConsumerState, Heartbeat, Message, SequenceStream, Status
 from outbox.models.state import FUTURE
 from outbox.policy import LONGEST_PROBE
 
@@ -37,6 +37,7 @@ def mend_if_set_back() -> int:
     mended = _mend_messages()
     ConsumerState.objects.filter(probe_at__gt=Now() + LONGEST_PROBE + FUTURE).update(probe_at=Now())
     ConsumerState.objects.filter(gone_since__gt=Now()).update(gone_since=Now())
+    SequenceStream.objects.filter(due_at__gt=Now() + conf().sequence_heartbeat + FUTURE).update(due_at=Now())
     for field in ("since", "seen_at", "notified_at"):
         Alert.objects.filter(**{f"{field}__gt": Now()}).update(**{field: Now()})
     Heartbeat.objects.filter(since__gt=Now()).update(since=Now())
@@ -110,5 +111,6 @@ def _from_now(span: Combinable) -> Combinable:
 
 
 def _longest_lease() -> timedelta:
-    """Return how far ahead a lease may reach: of all consumers the longest, and a redo's timeout."""
-    return max((entry.lease + entry.time_limit for entry in registry.all_consumers()), default=conf().lease)
+    """Return how far ahead a lease may reach: of all consumers the longest, and a redo's timeout, or a receipt's."""
+    leases = (max(entry.lease + entry.time_limit, entry.receipt or entry.lease) for entry in registry.all_consumers())
+    return max(leases, default=conf().lease)

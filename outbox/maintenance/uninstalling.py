@@ -20,8 +20,9 @@ from outbox.errors import BrokerAway, BrokerRefuses, StillInUse
 from outbox.maintenance.groups import GROUPS
 from outbox.maintenance.removal import host_relations
 from outbox.maintenance.schedule import ENTRIES
-from outbox.models import ConsumerState, Message, TotalStat
+from outbox.models import ConsumerState, Half, HalfState, Message, TotalStat
 from outbox.models.sql.backlog import unfinished_consumers
+from outbox.sources import all_sources
 
 UNSETTLED = "outbox_unsettled"
 """The one table that no model has; see ``outbox.models.sql.commit_guard``."""
@@ -78,6 +79,7 @@ def find_traces() -> Traces:
     tables = _our_tables()
     queues, trouble = _queues(list(_consumer_names(tables)))
     written = Message._meta.db_table in tables
+    halves = Half.objects.all() if Half._meta.db_table in tables else Half.objects.none()
     return Traces(
         groups=tuple(_groups()),
         entries=tuple(_entries().values_list("name", flat=True).order_by("name")) if _has_beat_tables() else (),
@@ -88,8 +90,10 @@ def find_traces() -> Traces:
         triggers=tuple(_names(TRIGGERS, tables)),
         functions=tuple(_names(FUNCTIONS)),
         foreign_keys=tuple(sorted(_describe_key(relation.field) for relation in host_relations(*_our_models()))),
-        unfinished=Message.objects.unfinished().count() if written else 0,
-        exhausted=Message.objects.exhausted().count() if written else 0,
+        unfinished=(Message.objects.unfinished().count() if written else 0)
+        + halves.filter(state=HalfState.OPEN).count(),
+        exhausted=(Message.objects.exhausted().count() if written else 0)
+        + halves.filter(state=HalfState.UNKNOWN).count(),
     )
 
 
@@ -183,7 +187,7 @@ def _has_table(app: str, name: str) -> bool:
 
 def _consumer_names(tables: Iterable[str]) -> Iterator[str]:
     """Yield the consumers of the code, and those that only the tables know."""
-    known = {entry.name for entry in registry.all_consumers()}
+    known = set(registry.consumer_names())
     for model in (ConsumerState, TotalStat):
         if model._meta.db_table in tables:
             known |= set(model._default_manager.using(conf().database).values_list("consumer", flat=True))
@@ -195,6 +199,7 @@ def _consumer_names(tables: Iterable[str]) -> Iterator[str]:
 def _queues(consumers: Iterable[str]) -> tuple[list[FoundQueue], str]:
     """Return our queues, and why the broker did not say which there are: then all that may be there."""
     names = [queue_name(name) for name in ("control", "dead", *consumers)]
+    names += [source.queue for source in all_sources() if source.receipts_of is not None and not source.broker]
     found: list[FoundQueue] = []
     with closing(QueueDeletion()) as broker:
         for name in names:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from django.db.models import F
 from django.db.models.functions import Now
 
+from outbox.declared import Consumer
 from outbox.models import ConsumerState, Places
 from outbox.policy import Rate
-from outbox.registry import Consumer
 
 
 class Width(NamedTuple):

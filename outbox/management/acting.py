@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import override
 
 from outbox import operate
 from outbox.errors import OperatorError
@@ -14,7 +15,16 @@ from outbox.models import Message
 from outbox.operate.text_checks import write_out
 
 
-class ActingCommand(BaseCommand):
+class OperatorCommand(BaseCommand):
+    """Speaks English, whatever the project's language is: why it was refused stands in the audit for all to read."""
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        """Do it in English."""
+        with override("en"):
+            return super().execute(*args, **options)
+
+
+class ActingCommand(OperatorCommand):
     """Acts on messages one by one, named by id, or by topic and key, and says what became of each."""
 
     done = ""

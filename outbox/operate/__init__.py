@@ -10,6 +10,7 @@ the row was changed since the operator looked. Both say in plain words what to d
 
 from outbox.operate.asking import ask
 from outbox.operate.consumers import pause, resume, why_held_back
+from outbox.operate.dead_letters import discard_letters
 from outbox.operate.edits import edit
 from outbox.operate.erasure import erase
 from outbox.operate.failures import merge_group, set_group, split_group
@@ -38,6 +39,7 @@ __all__ = [
     "check_reason",
     "delete_view",
     "discard",
+    "discard_letters",
     "edit",
     "erase",
     "hurry",

@@ -41,8 +41,19 @@ class Action(TextChoices):
     BULK_PAUSE = "bulk_pause", gettext_lazy("pause a bulk operation")
     BULK_RESUME = "bulk_resume", gettext_lazy("let a bulk operation go on")
     BULK_CANCEL = "bulk_cancel", gettext_lazy("cancel a bulk operation")
+    HALF_PUBLISH = "half_publish", gettext_lazy("publish a half message")
+    HALF_TAKE_BACK = "half_take_back", gettext_lazy("take a half message back")
+    HALF_ASK = "half_ask", gettext_lazy("have the check asked again")
     TOKEN_MAKE = "token_make", gettext_lazy("make an API token")
     TOKEN_REVOKE = "token_revoke", gettext_lazy("revoke an API token")
+    DISCARD_LETTERS = "discard_letters", gettext_lazy("discard dead letters")
+    TAKE_IN = "take_in", gettext_lazy("take a quarantined message in")
+    DISCARD_QUARANTINED = "discard_quarantined", gettext_lazy("discard a quarantined message")
+    CLOSE_GAP = "close_gap", gettext_lazy("close a gap")
+    FORGET_STREAM = "forget_stream", gettext_lazy("forget a watched stream")
+    NEW_EPOCH = "new_epoch", gettext_lazy("begin a new epoch of numbers")
+    CLOSE_DAY = "close_day", gettext_lazy("close a day of the books")
+    EXPLAIN = "explain", gettext_lazy("explain a difference")
 
 
 PERMISSIONS = {
@@ -74,8 +85,19 @@ PERMISSIONS = {
     Action.BULK_PAUSE: "outbox.bulk_message",
     Action.BULK_RESUME: "outbox.bulk_message",
     Action.BULK_CANCEL: "outbox.bulk_message",
+    Action.HALF_PUBLISH: "outbox.decide_half",
+    Action.HALF_TAKE_BACK: "outbox.decide_half",
+    Action.HALF_ASK: "outbox.decide_half",
     Action.TOKEN_MAKE: "outbox.manage_apitoken",
     Action.TOKEN_REVOKE: "outbox.manage_apitoken",
+    Action.DISCARD_LETTERS: "outbox.discard_deadletter",
+    Action.TAKE_IN: "outbox.settle_quarantined",
+    Action.DISCARD_QUARANTINED: "outbox.settle_quarantined",
+    Action.CLOSE_GAP: "outbox.close_gap",
+    Action.FORGET_STREAM: "outbox.close_gap",
+    Action.NEW_EPOCH: "outbox.begin_epoch",
+    Action.CLOSE_DAY: "outbox.close_bookday",
+    Action.EXPLAIN: "outbox.explain_difference",
 }
 
 BULK_ACTIONS = (
@@ -96,6 +118,7 @@ NEED_NO_REASON = frozenset(
     {
         Action.ASK,
         Action.EXPORT,
+        Action.HALF_ASK,
         Action.MERGE,
         Action.NOTE,
         Action.REHEARSE,

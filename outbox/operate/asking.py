@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from outbox import options
 from outbox.conf import conf
+from outbox.declared import Consumer, Question
 from outbox.errors import NotAllowed
 from outbox.models import Message
 from outbox.models.said import storable
@@ -23,7 +24,6 @@ from outbox.operate.actions import Action
 from outbox.operate.denials import noted_if_refused
 from outbox.operate.message_row import consumer_of, read_seen
 from outbox.operate.operator_action import Actor, OperatorAction
-from outbox.registry import Consumer, Question
 
 log = logging.getLogger("outbox.operate")
 
@@ -90,7 +90,8 @@ def _ask_and_note(messages: Sequence[Message], *, actor: Actor, origin: str) -> 
 def ask_all(messages: Sequence[Message]) -> list[Answer]:
     """Ask about each of these messages, some at once; the answers are in the order of the messages.
 
-    After ``PATIENCE_SECONDS`` in all, who has not answered is not waited for any more.
+    After ``PATIENCE_SECONDS`` in all, nobody is waited for any more. Who has not answered by then, or has raised, is
+    ``NOT_ASKED``, and ``said`` is why. Raises ``NotAllowed``, before anybody is asked, if a consumer has no question.
     """
     asked: list[tuple[Message, Future[object]]] = []
     todo: queue.SimpleQueue[tuple[Future[object], Question, Message]] = queue.SimpleQueue()

@@ -6,8 +6,8 @@ from django.db.models import F
 from django.db.models.functions import Greatest, Least, Now
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.models import Resolution, Status
-from outbox.registry import Consumer
 
 
 def retried(consumer: Consumer) -> dict[str, Any]:

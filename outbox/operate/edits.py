@@ -9,6 +9,7 @@ from django.db.models import JSONField, Value
 from django.utils.translation import gettext as _
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.errors import InvalidMessage, NotAllowed
 from outbox.models import Message, PayloadVersion
 from outbox.models.queryset import EXHAUSTED, may_still_run
@@ -23,7 +24,6 @@ from outbox.operate.message_row import change_message, consumer_of, note_and_hin
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.suspects import may_have_acted
 from outbox.payloads import encode
-from outbox.registry import Consumer
 
 KEYS_LENGTH = 1_000
 """Characters of the changed keys that the audit keeps."""
@@ -48,7 +48,7 @@ def edit(
     edit goes on if it knows nothing. If it cannot be asked, it takes ``as_new_order``: the message gets a new
     idempotency key, as under the old one the other side would answer with the old order. ``despite_evidence`` is as
     for ``retry``. What is worth more than ``APPROVAL_ABOVE_VALUE`` is edited by a bulk operation, which a second
-    person approves.
+    person approves. Raises ``NotAllowed``, which says why, and ``Conflict`` if its ``revision`` is another by now.
     """
     action = OperatorAction(Action.EDIT, actor, reason, origin)
     action.check()

@@ -20,7 +20,7 @@ MOST = 1_000
 
 
 @noted_if_refused(Action.ERASE, name="messages {}".format)
-def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str = "") -> int:
+def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str = "", subject: str = "") -> int:
     """Erase what these messages say of a person, for good, and return how many they were.
 
     Erased are payload, earlier payloads, headers and errors, of the attempts the errors, the tracebacks and what was
@@ -28,10 +28,13 @@ def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str 
     times, names of consumers and keys stay, and so does the audit's chain: it notes who has erased what. All of them
     must be settled, as a message that waits needs its payload; else nothing is erased. Those
     that are removed already have their texts in the audit erased all the same.
+
+    ``subject`` is a name that says nothing, under which the audit notes whom it was about. With it no message is
+    needed: the audit then notes that somebody was forgotten of whom there were none.
     """
     action = OperatorAction(Action.ERASE, actor, reason, origin)
     action.check()
-    if not 1 <= len(message_ids) <= MOST:
+    if not (0 if subject else 1) <= len(message_ids) <= MOST:
         raise NotAllowed(_("Name 1 to %(most)d messages.") % {"most": MOST})
     with transaction.atomic(using=conf().database):
         messages = Message.objects.filter(pk__in=message_ids).select_for_update(no_key=True).order_by("pk")
@@ -55,7 +58,7 @@ def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str 
             message_ids,
             actor=action.actor_name,
             origin=origin[:100],
-            subject=_("%(count)d messages") % {"count": len(message_ids)},
+            subject=(f"{subject}: " if subject else "") + _("%(count)d messages") % {"count": len(message_ids)},
             reason=reason.strip(),
         )
     return many

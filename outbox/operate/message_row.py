@@ -13,6 +13,7 @@ from outbox import audit, registry
 from outbox.broker import dispatcher
 from outbox.broker.waking import wake_and_hint
 from outbox.closings import Closing, Hook
+from outbox.declared import Consumer
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import Evidence, Message
 from outbox.models.queryset import MessageQuerySet
@@ -20,7 +21,6 @@ from outbox.models.sql.order import OrderOfKey
 from outbox.operate.actions import why_not
 from outbox.operate.hooks import again_if_met, call_hook, waiting_briefly
 from outbox.operate.operator_action import OperatorAction, overtaken_by
-from outbox.registry import Consumer
 
 AUDITED_MESSAGE = (
     "status",

@@ -9,8 +9,10 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from outbox import registry
+from outbox.broker import receipts
 from outbox.closings import Closing
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.errors import NotAllowed
 from outbox.models import Evidence, EvidenceKind, HandledAs, Message, Resolution
 from outbox.models.queryset import CLOSED_BY_HAND, EXHAUSTED, UNSETTLED
@@ -38,7 +40,6 @@ from outbox.operate.message_row import (
 )
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.suspects import may_have_acted
-from outbox.registry import Consumer
 
 
 @noted_if_refused(Action.RETRY)
@@ -127,7 +128,7 @@ def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin
         only=EXHAUSTED,
         tells=hook_of(message, "on_discarded"),
         closing=Closing(message=message, outcome=Resolution.DISCARDED, reason=reason.strip(), actor=action.actor_name),
-        also=partial(hint_next, message),
+        also=partial(_tell_and_go_on, message),
         **discarded(),
     )
 
@@ -268,7 +269,13 @@ def reveal(message_id: int, *, actor: Actor, origin: str = "", reason: str = "")
 def _keep_and_go_on(row: Evidence) -> None:
     """Write what proves it, and let the next message of the ordering key go."""
     keep_evidence(row)
-    hint_next(row.message)
+    _tell_and_go_on(row.message)
+
+
+def _tell_and_go_on(message: Message) -> None:
+    """Tell the sender who waits for a receipt, and let the next message of the ordering key go."""
+    receipts.publish_receipts([message], end=receipts.BY_HAND)
+    hint_next(message)
 
 
 def _retract(message_id: int) -> None:

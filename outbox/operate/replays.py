@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.errors import NotAllowed
 from outbox.models import Message, Resolution
 from outbox.models.queryset import UNSETTLED, MessageQuerySet
@@ -23,7 +24,6 @@ from outbox.operate.denials import noted_if_refused
 from outbox.operate.messages import receiver_of_replays
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.pacing import Pace
-from outbox.registry import Consumer
 
 WINDOW = 20_000
 """Ids looked through by one query, for no index leads to a moment of publishing."""

@@ -1,12 +1,12 @@
 """Whether the other side may have acted on a message that did not succeed."""
 
 from outbox import registry
+from outbox.declared import Consumer
 from outbox.models import Attempt, Message
 from outbox.models.attempt import LEAVES_DOUBT
 from outbox.policy import Reason
-from outbox.registry import Consumer
 
-ACTED_BY_REASON = frozenset({Reason.ENDED_TRANSACTION, Reason.MAY_HAVE_HAPPENED})
+ACTED_BY_REASON = frozenset({Reason.ENDED_TRANSACTION, Reason.MAY_HAVE_HAPPENED, Reason.EFFECT_UNKNOWN})
 
 
 def may_have_acted(message: Message) -> bool:

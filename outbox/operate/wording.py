@@ -40,8 +40,19 @@ ACTION_SENTENCES = {
     Action.BULK_PAUSE: gettext_lazy("%(actor)s paused the bulk operation"),
     Action.BULK_RESUME: gettext_lazy("%(actor)s let the bulk operation go on"),
     Action.BULK_CANCEL: gettext_lazy("%(actor)s cancelled the rest of the bulk operation"),
+    Action.HALF_PUBLISH: gettext_lazy("%(actor)s published the half message"),
+    Action.HALF_TAKE_BACK: gettext_lazy("%(actor)s took the half message back"),
+    Action.HALF_ASK: gettext_lazy("%(actor)s had the check asked again"),
     Action.TOKEN_MAKE: gettext_lazy("%(actor)s made the API token"),
     Action.TOKEN_REVOKE: gettext_lazy("%(actor)s revoked the API token"),
+    Action.DISCARD_LETTERS: gettext_lazy("%(actor)s discarded dead letters"),
+    Action.TAKE_IN: gettext_lazy("%(actor)s took the quarantined message in"),
+    Action.DISCARD_QUARANTINED: gettext_lazy("%(actor)s discarded the quarantined message"),
+    Action.CLOSE_GAP: gettext_lazy("%(actor)s closed the gap"),
+    Action.FORGET_STREAM: gettext_lazy("%(actor)s forgot the watched stream"),
+    Action.NEW_EPOCH: gettext_lazy("%(actor)s began a new epoch of numbers"),
+    Action.CLOSE_DAY: gettext_lazy("%(actor)s closed the day"),
+    Action.EXPLAIN: gettext_lazy("%(actor)s explained the difference"),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.apps import apps
 
-from outbox.registry import Consumer
+from outbox.declared import Consumer
 
 LEFT_OUT = frozenset({"migrations", "tests", "__pycache__"})
 """Folders of an app that no handler runs."""

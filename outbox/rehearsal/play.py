@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.delivery import execution
 from outbox.delivery.execution import Redo, Report
 from outbox.delivery.savepoints import Savepoints
@@ -23,7 +24,6 @@ from outbox.models import Message, Resolution, Status
 from outbox.models.queryset import UNSETTLED
 from outbox.models.sql import commit_guard
 from outbox.policy import FoundUnavailable, Snoozed, Succeeded
-from outbox.registry import Consumer
 from outbox.rehearsal import stage
 from outbox.rehearsal.results import Outcome, Result
 

@@ -15,10 +15,10 @@ from typing import IO, Any
 from django.db import connections
 
 from outbox import registry
+from outbox.declared import Consumer
 from outbox.errors import NotRehearsable
 from outbox.models.said import storable
 from outbox.operate.patch import NO_PATCH, Patch
-from outbox.registry import Consumer
 from outbox.rehearsal.possible import is_promised, why_impossible
 from outbox.rehearsal.results import Outcome, Result
 

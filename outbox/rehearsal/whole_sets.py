@@ -23,11 +23,13 @@ from outbox.rehearsal.results import Summary, count_all
 
 @noted_if_refused(Action.REHEARSE, name="bulk operation {}".format)
 def start(operation_id: int, *, actor: Actor, origin: str = "") -> BulkRehearsal:
-    """Have workers rehearse every message of an operation's set that waits for its turn.
+    """Have workers rehearse every message of an operation's set that waits for its turn: call it, and roll back.
 
-    Messages of consumers that cannot be rehearsed are left out. Raises ``NotAllowed`` without the permission, and where
-    there is nothing to rehearse; ``Conflict`` if the operation is rehearsed already, or is under way; and
-    ``NotRehearsable`` where nothing can be.
+    Messages whose consumers are not ``rehearsable=True`` are left out. Raises
+
+    - ``NotAllowed`` without the permission, if the operation is under way, and if nothing is left to rehearse;
+    - ``Conflict`` if the operation is being rehearsed already, or is gone;
+    - ``NotRehearsable`` if this installation can rehearse nothing: it is not on PostgreSQL.
     """
     action = OperatorAction(Action.REHEARSE, actor, "", origin)
     action.check()

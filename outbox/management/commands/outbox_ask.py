@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import chosen_ids, for_terminal, origin_of_command
+from outbox.management.acting import OperatorCommand, chosen_ids, for_terminal, origin_of_command
 from outbox.operate.asking import Answer, Known
 
 WORDS = {
@@ -17,7 +17,7 @@ WORDS = {
 }
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Asks the other side about messages, by the question of their consumer; nothing is changed."""
 
     help = (

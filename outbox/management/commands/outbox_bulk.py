@@ -9,13 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from outbox.bulk import operations, preview, progress, selection
 from outbox.bulk.selection import Selection
 from outbox.errors import OperatorError
-from outbox.management.acting import for_terminal, origin_of_command, who_and_why
+from outbox.management.acting import OperatorCommand, for_terminal, origin_of_command, who_and_why
 from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import BulkOperation, HandledAs
 from outbox.models.bulk import ACTIVE, RETRIES, BulkState, BulkVerb
@@ -43,7 +43,7 @@ BAR = 30
 LISTED = 50
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Prepares and starts bulk operations, and does to them what operators do."""
 
     help = (

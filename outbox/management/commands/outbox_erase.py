@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import for_terminal, who_and_why
+from outbox.management.acting import OperatorCommand, for_terminal, who_and_why
 from outbox.models import Message
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Shows which messages it would erase; with ``--yes`` erases them."""
 
     help = (
@@ -22,6 +22,9 @@ class Command(BaseCommand):
         """Take the messages, and who wants it and why."""
         parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="the messages, as the desk shows their ids")
         parser.add_argument("--key", action="append", default=[], help="all messages of this business id")
+        parser.add_argument(
+            "--subject", default="", help="whose they are, by a name that says nothing; the audit keeps it"
+        )
         parser.add_argument("--reason", required=True, help="why, without the person's name; the audit keeps it")
         parser.add_argument("--actor", required=True, help="who; the audit keeps it")
         parser.add_argument("--yes", action="store_true", help="do it")
@@ -29,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Show the messages, or erase them."""
         ids = sorted({*options["ids"], *_of_keys(options["key"])})
-        if not ids:
+        if not ids and not options["subject"]:
             raise CommandError("say which messages: their ids, or --key")
         if not options["yes"]:
             for message in Message.objects.filter(pk__in=ids).defer("payload", "headers").order_by("pk"):
@@ -37,7 +40,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing was erased yet. Add --yes to erase what they say, for good.")
             return
         try:
-            many = operate.erase(ids, **who_and_why(options))
+            many = operate.erase(ids, subject=options["subject"], **who_and_why(options))
         except OperatorError as refusal:
             raise CommandError(for_terminal(refusal)) from refusal
         self.stdout.write(self.style.SUCCESS(f"{many} messages were erased, and what the audit said of them"))

@@ -4,17 +4,17 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import for_terminal, who_and_why
+from outbox.management.acting import OperatorCommand, for_terminal, who_and_why
 from outbox.models import ConsumerState
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Pauses a consumer, for a span or until somebody resumes it."""
 
     help = "Pause a consumer: none of its messages is started. The act is written to the audit."

@@ -8,11 +8,11 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from outbox.bulk import selection
 from outbox.errors import NotRehearsable, OperatorError
-from outbox.management.acting import for_terminal, lines_for_terminal, origin_of_command
+from outbox.management.acting import OperatorCommand, for_terminal, lines_for_terminal, origin_of_command
 from outbox.management.patching import add_patch_arguments, read_patch
 from outbox.models import Message
 from outbox.rehearsal import noted
@@ -30,7 +30,7 @@ EVERY = 0.5
 """Seconds between two lines of progress."""
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Rehearses failed messages of one consumer, and says what a retry would come to."""
 
     help = (

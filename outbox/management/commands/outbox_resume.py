@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import for_terminal, who_and_why
+from outbox.management.acting import OperatorCommand, for_terminal, who_and_why
 from outbox.models import ConsumerState
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Resumes a consumer."""
 
     help = "Resume a paused consumer: what has waited is sent within a second. The act is written to the audit."

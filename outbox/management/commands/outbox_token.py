@@ -5,17 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from outbox.errors import OperatorError
-from outbox.management.acting import for_terminal, who_and_why
+from outbox.management.acting import OperatorCommand, for_terminal, who_and_why
 from outbox.models import ApiToken, TokenScope
 from outbox.operate.tokens import make_token, revoke_token
 
 LISTED = 200
 
 
-class Command(BaseCommand):
+class Command(OperatorCommand):
     """Makes, lists and revokes API tokens; what is made and revoked is in the audit."""
 
     help = "Make a token of the HTTP API for a person, list the tokens, or revoke one."

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from outbox import registry
+from outbox import consumer, registry
 from outbox.bulk import operations, selection
 from outbox.errors import NotAllowed
 from outbox.models import AttemptOutcome, AuditEntry, BulkItem, Message, PayloadVersion
@@ -23,7 +23,7 @@ LOCKED = "desk.locked"
 
 @pytest.fixture
 def locked() -> Iterator[str]:
-    registry.consumer(TOPIC, name=LOCKED, locked=["award"])(lambda _message: None)
+    consumer(TOPIC, name=LOCKED, locked=["award"])(lambda _message: None)
     yield LOCKED
     registry.forget_consumer(LOCKED)
 

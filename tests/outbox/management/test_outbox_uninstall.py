@@ -35,6 +35,7 @@ def queue():
     with celery_app().connection_for_write() as broker:
         made = hint_queue(BOOK)(broker.channel())
         made.declare()
+        made.purge()
         yield made
         with celery_app().connection_for_write() as another:
             another.channel().queue_delete(made.name)

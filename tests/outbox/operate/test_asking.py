@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from outbox import operate, registry
+from outbox import consumer, operate, registry
 from outbox.errors import Conflict, ConsumerError, NotAllowed
 from outbox.models import AttemptOutcome, AuditEntry, Message
 from outbox.operate import asking
@@ -29,7 +29,7 @@ def question() -> Iterator[Callable[[Callable[[Message], Any]], None]]:
 
     def give(ask: Callable[[Message], Any]) -> None:
         registry.forget_consumer(ASKED)
-        registry.consumer(TOPIC, name=ASKED, atomic=False, ask=ask)(lambda _message: None)
+        consumer(TOPIC, name=ASKED, atomic=False, ask=ask)(lambda _message: None)
 
     yield give
     registry.forget_consumer(ASKED)
@@ -177,18 +177,18 @@ def test_without_a_question_or_the_permission_nothing_is_asked(question) -> None
 @pytest.mark.parametrize("wrong", ["ask the vendor", object, lambda: None])
 def test_a_question_that_is_none_is_refused_at_start_up(wrong: Any) -> None:
     with pytest.raises(ConsumerError):
-        registry.consumer(TOPIC, name=ASKED, atomic=False, ask=wrong)(lambda message: None)
+        consumer(TOPIC, name=ASKED, atomic=False, ask=wrong)(lambda message: None)
 
 
 def test_a_question_is_for_calls_outside_a_transaction() -> None:
     with pytest.raises(ConsumerError, match="atomic=False"):
-        registry.consumer(TOPIC, name=ASKED, ask=lambda message: None)(lambda message: None)
+        consumer(TOPIC, name=ASKED, ask=lambda message: None)(lambda message: None)
 
 
 @pytest.mark.parametrize("wrong", ["amount", [""], [1], {"amount": 1}])
 def test_locked_keys_that_are_none_are_refused_at_start_up(wrong: Any) -> None:
     with pytest.raises(ConsumerError, match="locked"):
-        registry.consumer(TOPIC, name=ASKED, locked=wrong)(lambda message: None)
+        consumer(TOPIC, name=ASKED, locked=wrong)(lambda message: None)
 
 
 def suspect(key: str = "7") -> Message:

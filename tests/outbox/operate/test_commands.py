@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils.translation import override
 
 from outbox.models import AuditEntry, Evidence, Message
 from tests.harness.desk import wins
@@ -77,3 +78,19 @@ def test_a_refused_command_is_in_the_audit_and_its_message_as_it_was(command: tu
     assert entry.before["act"] == act
     assert entry.before["why"]
     assert Message.objects.get().revision == 0
+
+
+def test_why_a_command_was_refused_is_said_in_english_whatever_the_language_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = str(wins.success().pk)
+
+    with override("zh-hans"):
+        with pytest.raises(CommandError):
+            call_command("outbox_withdraw", done, *BY)
+        with pytest.raises(CommandError, match="The consumer is not paused"):
+            call_command("outbox_resume", "desk.issue", *BY)
+
+    whys = [entry.before["why"] for entry in AuditEntry.objects.order_by("id")]
+    assert whys == ["It does not wait any more: it is over.", "The consumer is not paused."]
+    assert whys[0] in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 from django.db.models import JSONField, Value
 from django.db.models.functions import Now
 
-from outbox import operate, registry
+from outbox import consumer, operate, registry
 from outbox.errors import Conflict, NotAllowed
 from outbox.maintenance.pruning import prune
 from outbox.models import AuditEntry, Message, PayloadVersion
@@ -28,7 +28,7 @@ LOCKED = "desk.locked"
 @pytest.fixture
 def locked() -> Iterator[str]:
     """A consumer that lets nobody change the award, nor the city of an address."""
-    registry.consumer(TOPIC, name=LOCKED, locked=["award", "address.city"])(lambda _message: None)
+    consumer(TOPIC, name=LOCKED, locked=["award", "address.city"])(lambda _message: None)
     yield LOCKED
     registry.forget_consumer(LOCKED)
 

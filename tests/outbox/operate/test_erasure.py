@@ -49,6 +49,19 @@ def test_a_person_is_erased_and_the_chain_is_whole(lead: User) -> None:
     assert note.before["messages"] == [message.pk]
 
 
+def test_of_whom_there_is_no_message_the_audit_notes_it_under_a_name_that_says_nothing(lead: User) -> None:
+    operate.erase([], subject="erased-17", actor=lead, reason="she asked for it")
+
+    note = AuditEntry.objects.get()
+    assert (note.action, note.subject, note.before) == (
+        "erase",
+        "erased-17: 0 messages",
+        {"messages": [], "entries": []},
+    )
+    with pytest.raises(NotAllowed, match="Name 1 to"):
+        operate.erase([], actor=lead, reason="she asked for it")
+
+
 def test_what_proves_that_a_message_was_issued_is_erased_with_it(lead: User) -> None:
     message = wins.failed("17")
     proof = f"sent to {PERSON}"

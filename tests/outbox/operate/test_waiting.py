@@ -8,14 +8,17 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
 
-from outbox import operate
+from outbox import Closing, Reject, operate
 from outbox.errors import Conflict, NotAllowed
 from outbox.models import AuditEntry, Message
 from outbox.operate import hurrying, pacing
 from tests.harness.clock import HOUR, MINUTE, database_time
+from tests.harness.closings import Declare, declare, told
 from tests.harness.desk import ISSUE, ORDER, user, wins
 from tests.harness.rows import acts_done, set_consumer
 from tests.harness.threads import held
+
+__all__ = ["declare"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Hints = list[dict[str, list[int]]]
@@ -257,3 +260,29 @@ def test_what_one_may_not_do_to_a_message_that_waits_is_disabled_with_the_reason
     assert "outbox.withdraw_message" in page.text
     assert "You may not do this" in posted.text
     assert Message.objects.get().status == "pending"
+
+
+def test_the_business_follows_a_withdrawal_in_the_same_step(lead: User, declare: Declare) -> None:
+    heard: list[Closing] = []
+    declare(on_withdrawn=heard.extend)
+    message = told.pending("7", at=database_time() + HOUR)
+
+    operate.withdraw(message.pk, revision=0, actor=lead, reason=" a test ")
+
+    [closing] = heard
+    assert (closing.message.pk, closing.message.status) == (message.pk, "pending")
+    assert (closing.outcome, closing.reason, closing.actor) == ("withdrawn", "a test", "lead")
+    assert Message.objects.get().resolution == "withdrawn"
+
+
+def test_the_business_may_refuse_a_withdrawal(lead: User, declare: Declare) -> None:
+    def refuse(closings: list[Closing]) -> None:
+        raise Reject("nothing else would expire it")
+
+    declare(on_withdrawn=refuse)
+    message = told.pending("7", at=database_time() + HOUR)
+
+    with pytest.raises(NotAllowed, match="The business does not permit it: nothing else would expire it"):
+        operate.withdraw(message.pk, revision=0, actor=lead, reason="a test")
+
+    assert (Message.objects.get().status, Message.objects.get().revision) == ("pending", 0)
