@@ -89,7 +89,8 @@ def measure_chain(noted: HeartbeatNote) -> ChainMeasurements:
 def judge_chain(chain: ChainMeasurements, *, known_for: timedelta, plan: Planned) -> Iterator[Finding]:
     """Tell where the chain breaks, up to which entry it is whole, and when nobody has looked for long.
 
-    That a person has switched the check off is a finding about the chore, and is not told twice.
+    ``known_for`` is how long the installation has been running: so old is a chain that was never checked. A check that
+    a person has switched off, by the ``plan``, is a finding about the chore, and is not told twice.
     """
     age = known_for if chain.checked_ago is None else chain.checked_ago
     words = {"id": chain.broken or chain.whole_to, "age": in_words(age), "limit": in_words(UNCHECKED)}

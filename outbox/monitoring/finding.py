@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum, StrEnum
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from outbox.monitoring.measurements import CAP
 
 
 class Level(IntEnum):
@@ -41,6 +45,18 @@ class What(StrEnum):
     IDLE = "idle_in_transaction"
     MAINTENANCE = "maintenance"
     AUDIT = "audit"
+    WATCH = "watch"
+    ALARM = "alarm"
+    NODE = "node"
+    BACKLOG = "backlog"
+    DEAD = "dead_letters"
+    MEMBERS = "members"
+    HALVES = "halves"
+    SOURCE = "source"
+    QUARANTINE = "quarantine"
+    BOOKS = "books"
+    RECEIPTS = "receipts"
+    GAPS = "gaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +91,18 @@ def in_words(span: timedelta) -> str:
     if seconds < 2 * 86400:
         return _("%(hours)d h") % {"hours": seconds // 3600}
     return _("%(days)d days") % {"days": seconds // 86400}
+
+
+def level_of(*, warn: bool, alarm: bool) -> Level:
+    """Return how bad it is that one limit is passed, or the other."""
+    if alarm:
+        return Level.CRITICAL
+    return Level.WARNING if warn else Level.OK
+
+
+def many(messages: int) -> str:
+    """Return a count of messages in words, and honestly where counting has stopped."""
+    if messages >= CAP:
+        return _("more than %(count)s messages") % {"count": number_format(CAP - 1, force_grouping=True)}
+    count = number_format(messages, force_grouping=True)
+    return ngettext("%(count)s message", "%(count)s messages", messages) % {"count": count}

@@ -25,12 +25,24 @@ from outbox.models import ConsumerState
 from outbox.models.sql import held_keys
 from outbox.models.sql.backlog import Backlog, FailedGroup, measure_backlogs
 from outbox.monitoring import causes
+from outbox.monitoring.books import measure_books
+from outbox.monitoring.broker import HEARTBEAT as BROKER
+from outbox.monitoring.broker import measure_broker
 from outbox.monitoring.chain import HEARTBEAT as AUDIT
 from outbox.monitoring.chain import measure_chain
 from outbox.monitoring.findings import Finding, Level, evaluate, in_words, switched_off_sentence, worst
-from outbox.monitoring.measurements import BURST, CAP, ConsumerMeasurements, HeldKey, Measurements, Session
+from outbox.monitoring.measurements import (
+    BURST,
+    CAP,
+    ConsumerMeasurements,
+    HeldKey,
+    Measurements,
+    Session,
+)
 from outbox.monitoring.notes import HeartbeatNote, Notes, read_heartbeats, read_notes
 from outbox.monitoring.planned import read_plans
+from outbox.monitoring.receipts import measure_receipts
+from outbox.monitoring.received import measure_sources
 from outbox.policy import ZERO
 
 RESCAN = "rescan"
@@ -141,8 +153,8 @@ def read() -> Reading:
     # One transaction for both, as the first turns off what would slow down the second; no look at the broker is in it.
     with transaction.atomic(using=conf().database, savepoint=False):
         sessions = _look_at_sessions() if sessions_seen else Sessions(None, 0)
-        backlogs = measure_backlogs([entry.name for entry in registry.all_consumers()], cap=CAP, fresh=BURST)
-    notes = read_notes([RESCAN, COVER, *MAINTENANCE_JOBS], ended_within=BURST)
+        backlogs = measure_backlogs(registry.consumer_names(), cap=CAP, fresh=BURST)
+    notes = read_notes([RESCAN, COVER, BROKER, *MAINTENANCE_JOBS], ended_within=BURST)
     heartbeats = notes.heartbeats
     rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)
     limit = conf().rescan_limit + plans[RESCAN].later
@@ -151,6 +163,7 @@ def read() -> Reading:
     is_looked_at = rescan.age is None or rescan.age > limit or covered is not None
     states = {state.consumer: state for state in _states()}
     consumers = tuple(_measure_consumers(backlogs, states, notes))
+    of_sources, in_quarantine = measure_sources()
     measurements = Measurements(
         consumers=consumers,
         rescan=rescan.age,
@@ -170,10 +183,17 @@ def read() -> Reading:
         protected=heartbeats.get("prune", NEVER).data.get("protected", 0),
         exhausted=sum(consumer.exhausted for consumer in consumers),
         double_issues=tuple(notes.double_issues),
+        broker=measure_broker(notes),
         chain=measure_chain(heartbeats.get(AUDIT, NEVER)),
+        sources=of_sources,
+        quarantine_bytes=in_quarantine,
+        receipts=measure_receipts(),
+        books=measure_books(notes),
+        sequences=notes.sequences,
         sessions_seen=sessions_seen,
         snapshot=sessions.oldest,
         idle=sessions.idle,
+        halves=tuple(notes.halves),
     )
     return Reading(measurements, states, [group for backlog in backlogs.values() for group in backlog.groups])
 

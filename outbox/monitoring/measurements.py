@@ -3,14 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from outbox.broker.watching import BrokerLook
 from outbox.policy import Rate
+
+if TYPE_CHECKING:
+    from outbox.monitoring.books import BookMeasurements
+    from outbox.monitoring.gaps import SequenceMeasurements
+    from outbox.monitoring.receipts import ReceiptMeasurements
 
 CAP = 200_001
 """Rows counted at most of a consumer, which is exact for whatever a night brings; more are "more than 200,000"."""
 BURST = timedelta(minutes=10)
 """The span within which messages that failed for good make a burst, and attempts that all fail are told of."""
+
+
+OUTDATED_AFTER = timedelta(seconds=60)
+"""Age at which nothing of a look is said any more, but that it is old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +103,74 @@ class ChainMeasurements:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """What is set for a chore: how much ``later`` than usual it is called, or the entry that is ``switched_off``.
+class DeadGroup:
+    """How many dead letters came from a queue, and why."""
 
-    ``changed_by`` has last changed that entry in the admin, ``changed_ago``; empty if the admin does not know.
+    reason: str
+    queue: str
+    letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerMeasurements:
+    """The last look, how long ago it was (None: never), what grows since when, and the dead letters.
+
+    ``growing`` has, by queue, how much was ready when it began to grow.
+    """
+
+    look: BrokerLook = field(default_factory=BrokerLook)
+    looked: timedelta | None = None
+    growing: Mapping[str, int] = field(default_factory=dict)
+    dead: tuple[DeadGroup, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the look is fresh, and the broker has answered it."""
+        return self.looked is not None and self.looked <= OUTDATED_AFTER and not self.look.away
+
+    @property
+    def dead_letters(self) -> int:
+        """How many dead letters there are, as far as they are read."""
+        return sum(group.letters for group in self.dead)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfMeasurements:
+    """The half messages of one check that are not settled, and how long ago the oldest question was due (or None)."""
+
+    check: str
+    open: int = 0
+    unknown: int = 0
+    overdue: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMeasurements:
+    """How a source stands, as its receivers have said, and what of it is quarantined and waits for a person.
+
+    ``said_ago`` is None if no receiver has ever said anything; ``hold`` is a ``SourceHold``, and ``said`` its details.
+    """
+
+    name: str
+    queue: str = ""
+    said_ago: timedelta | None = None
+    taken_ago: timedelta | None = None
+    hold: str = ""
+    held_for: timedelta = timedelta(0)
+    said: str = ""
+    taken: int = 0
+    known: int = 0
+    quarantined: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is set in beat's tables for a chore: that it is called as usual, more seldom, or not at all.
+
+    ``later`` is how much longer than usual it is between two calls. ``switched_off`` is the name of the entry that a
+    person has disabled; empty if it is enabled. ``changed_by`` is who last changed that entry in the admin, and
+    ``changed_ago`` how long ago; empty and None if the admin does not know, or nobody asked it.
     """
 
     later: timedelta = timedelta(0)
@@ -116,6 +190,7 @@ class Measurements:
     ``failing`` is, by consumer, what went wrong in the last rescan; the empty name is a search for all of them.
     ``dropped`` is, by queue, why the broker has thrown hints away.
     ``double_issues`` are those that nobody has acknowledged, the oldest first, ``CAP`` at most.
+    ``broker`` is what the last look at it has seen, None where nobody asks for it.
     ``plans`` has what is set for each chore, where that is known.
     """
 
@@ -138,9 +213,16 @@ class Measurements:
     exhausted: int = 0
     double_issues: tuple[DoubleIssue, ...] = ()
     chain: ChainMeasurements = ChainMeasurements()
+    broker: BrokerMeasurements | None = None
+    sources: tuple[SourceMeasurements, ...] = ()
+    quarantine_bytes: int = 0
+    receipts: "tuple[ReceiptMeasurements, ...]" = ()
+    books: "tuple[BookMeasurements, ...]" = ()
+    sequences: "SequenceMeasurements | None" = None
     sessions_seen: bool = False
     snapshot: Session | None = None
     idle: int = 0
+    halves: tuple[HalfMeasurements, ...] = ()
 
     def plan(self, chore: str) -> Planned:
         """Return what is set for a chore, or that it is called as usual."""

@@ -17,12 +17,17 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from outbox import registry
 from outbox.conf import conf
 from outbox.models import AttemptOutcome, TotalStat
+from outbox.models.book import Difference
 from outbox.models.stats import BOUNDS
+from outbox.monitoring.books import BookMeasurements
+from outbox.monitoring.broker_metrics import broker_metrics
 from outbox.monitoring.findings import Finding, Level
+from outbox.monitoring.gaps import SequenceMeasurements
 from outbox.monitoring.health import health
-from outbox.monitoring.measurements import ChainMeasurements, ConsumerMeasurements, Measurements
+from outbox.monitoring.measurements import ChainMeasurements, ConsumerMeasurements, HalfMeasurements, Measurements
 
 ATTEMPTS = {"success": "successes", **{outcome: outcome for outcome in AttemptOutcome.values}}
 """The outcome of an attempt as a label, and the column that counts it."""
@@ -47,7 +52,11 @@ class OutboxCollector(Collector):
         seen = health()
         yield from _findings(seen.findings)
         yield from _engine(seen.measurements)
+        yield from broker_metrics(seen.measurements.broker)
+        yield from _halves(seen.measurements.halves)
+        yield from _source_metrics(seen.measurements)
         yield from _consumer_metrics(seen.measurements.consumers)
+        yield from _awaited(seen.measurements.consumers)
         yield from _total_metrics(list(TotalStat.objects.order_by("consumer")))
 
 
@@ -85,6 +94,8 @@ def _engine(measurements: Measurements) -> Iterator[Metric]:
         len(measurements.double_issues),
     )
     yield from _audit(measurements.chain)
+    yield from _books(measurements.books)
+    yield from _sequences(measurements.sequences)
     if measurements.sessions_seen:
         held = measurements.snapshot
         yield GaugeMetricFamily(
@@ -111,6 +122,75 @@ def _audit(chain: ChainMeasurements) -> Iterator[Metric]:
         "Seconds since a check of the audit's chain has ended.",
         inf if chain.checked_ago is None else chain.checked_ago.total_seconds(),
     )
+
+
+def _sequences(measured: SequenceMeasurements | None) -> Iterator[Metric]:
+    if measured is None:
+        return
+    gaps = GaugeMetricFamily(
+        "outbox_gaps", "Messages of a source that are missing, by what its sender says.", labels=["source", "said"]
+    )
+    silent = GaugeMetricFamily(
+        "outbox_silent_streams", "Numbered streams of a source without a heartbeat.", labels=["source"]
+    )
+    for source, by_said in measured.gaps.items():
+        for said, many in by_said.items():
+            gaps.add_metric([source, said], many)
+    for source, many in measured.silent.items():
+        silent.add_metric([source], many)
+    yield from (gaps, silent)
+
+
+def _halves(checks: tuple[HalfMeasurements, ...]) -> Iterator[Metric]:
+    halves = GaugeMetricFamily("outbox_halves", "Half messages that are not settled.", labels=["check", "state"])
+    overdue = GaugeMetricFamily(
+        "outbox_halves_overdue_seconds", "How long ago the oldest question to a check was due.", labels=["check"]
+    )
+    for check in checks:
+        halves.add_metric([check.check, "open"], check.open)
+        halves.add_metric([check.check, "unknown"], check.unknown)
+        overdue.add_metric([check.check], check.overdue.total_seconds() if check.overdue else 0)
+    yield from (halves, overdue)
+
+
+def _source_metrics(measurements: Measurements) -> Iterator[Metric]:
+    """Return what receivers have taken in; nothing where there is no source."""
+    if not measurements.sources:
+        return
+    received = CounterMetricFamily(
+        "outbox_received", "Messages that came from a source, by what became of them.", labels=["source", "outcome"]
+    )
+    age = GaugeMetricFamily("outbox_receiver_age_seconds", "Seconds since a receiver was heard of.", labels=["source"])
+    held = GaugeMetricFamily("outbox_receiver_held", "1 while nothing of it is taken in.", labels=["source", "hold"])
+    waiting = GaugeMetricFamily("outbox_quarantined", "Quarantined messages that wait.", labels=["source"])
+    for source in measurements.sources:
+        for outcome in ("taken", "known", "quarantined"):
+            received.add_metric([source.name, outcome], getattr(source, outcome))
+        age.add_metric([source.name], inf if source.said_ago is None else source.said_ago.total_seconds())
+        if source.hold:
+            held.add_metric([source.name, source.hold], 1)
+        waiting.add_metric([source.name], source.waiting)
+    yield from (received, age, held, waiting)
+    yield GaugeMetricFamily(
+        "outbox_quarantine_bytes", "Bytes of quarantined messages that wait.", measurements.quarantine_bytes
+    )
+    if measurements.receipts:
+        receipts = CounterMetricFamily("outbox_receipts", "Receipts by what they came to.", labels=["outcome"])
+        for one in measurements.receipts:
+            receipts.add_metric([one.kind.value], one.many)
+        yield receipts
+
+
+def _books(books: tuple[BookMeasurements, ...]) -> Iterator[Metric]:
+    differences = GaugeMetricFamily(
+        "outbox_book_differences", "Differences of a book that nobody has explained.", labels=["book", "kind"]
+    )
+    age = GaugeMetricFamily("outbox_book_age_seconds", "Seconds since a book was last read.", labels=["book"])
+    for book in books:
+        for kind in Difference.values:
+            differences.add_metric([book.name, kind], book.differences.get(kind, 0))
+        age.add_metric([book.name], inf if book.read_ago is None else book.read_ago.total_seconds())
+    yield from (differences, age)
 
 
 def _consumer_metrics(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:
@@ -143,6 +223,26 @@ def _consumer_metrics(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[M
         stuck.add_metric([name], consumer.stuck)
         held.add_metric([name], consumer.held_keys)
     yield from (messages, oldest, paused, broken, gone, places, taken, stuck, held)
+
+
+def _awaited(consumers: tuple[ConsumerMeasurements, ...]) -> Iterator[Metric]:
+    """Return what each forward with a receipt waits for; nothing where there is none."""
+    forwards = [consumer for consumer in consumers if _waits_for_receipts(consumer.name)]
+    if not forwards:
+        return
+    awaited = GaugeMetricFamily(
+        "outbox_receipts_awaited",
+        "Messages that are sent, or being sent, and of which their receiver has said nothing.",
+        labels=["consumer"],
+    )
+    for consumer in forwards:
+        awaited.add_metric([consumer.name], consumer.started)
+    yield awaited
+
+
+def _waits_for_receipts(name: str) -> bool:
+    entry = registry.get(name)
+    return entry is not None and entry.relay is not None and entry.relay.receipt is not None
 
 
 def _total_metrics(totals: list[TotalStat]) -> Iterator[Metric]:

@@ -38,7 +38,10 @@ CHORES = {
     "rollup": Chore("outbox.roll_up", timedelta(minutes=1)),
     "alerts": Chore("outbox.alert", timedelta(seconds=30)),
     "bulk": Chore("outbox.bulk", timedelta(seconds=1)),
+    "halves": Chore("outbox.check_back", timedelta(seconds=1)),
     "audit": Chore("outbox.check_audit", timedelta(seconds=10)),
+    "books": Chore("outbox.books", timedelta(minutes=1)),
+    "sequences": Chore("outbox.sequences", timedelta(seconds=5)),
 }
 """The chores under the names of their heartbeats."""
 
@@ -66,9 +69,11 @@ def read_plans(*, with_who: bool = False) -> Mapping[str, Planned]:
 
 
 def must_take_over(name: str, *, after: timedelta, turn: str = "") -> bool:
-    """Tell whether a worker must do the chore: it is ``after`` its last success, by what is set, and our ``turn``.
+    """Tell whether this worker must do the chore ``name``, as beat does not: its last success is ``after`` ago or more.
 
-    Nobody takes over what a person has switched off.
+    Where a longer interval is set, it may be late by as much more. With ``turn``, a heartbeat of that name, only one of
+    the workers that ask gets True; the others get False until that time has passed again. Nobody takes over what a
+    person has switched off.
     """
     if Heartbeat.objects.ran_within(name, after):
         return False

@@ -8,21 +8,28 @@ from typing import Any
 
 import pytest
 from django.db.models.functions import Now
+from kombu import Exchange
 from prometheus_client.parser import text_string_to_metric_families
 
 import outbox
+from outbox import forward, receive, registry, sources
+from outbox.broker.watching import BrokerLook, NodeSeen, QueueSeen
+from outbox.external.ingest import tallies
 from outbox.maintenance import rollup
-from outbox.models import Message, MinuteStat, Places
+from outbox.models import BookState, DeadLetter, Gap, Half, Message, MinuteStat, Places, SourceHold, WatchedStream
+from outbox.monitoring.broker import note
 from outbox.monitoring.metrics import exposition
-from tests.harness.clock import MINUTE, SECOND, database_time
+from tests.harness.clock import HOUR, MINUTE, SECOND, database_time
 from tests.harness.rows import BOOK, TAKE, all_is_well, attempt, rescanned, sales, set_consumer
 
 BOUNDS = ("0.01", "0.025", "2.5", "5.0", "+Inf")
 CALL = "shop.call"
+INVOICES = "shop.invoices"
 MONITORING = Path(outbox.__file__).parent / "monitoring"
 FUNCTIONS = {
     *("max", "sum", "by", "on", "and", "unless", "rate", "increase", "absent", "histogram_quantile", "label_values"),
-    *("consumer", "outcome", "status", "maintenance_job", "level", "le"),
+    *("min", "min_over_time", "consumer", "outcome", "status", "maintenance_job", "level", "le"),
+    *("queue", "state", "node", "what", "resource", "reason", "check", "source", "hold", "book", "kind", "said"),
 }
 
 
@@ -141,19 +148,72 @@ def expressions_of_rules() -> list[str]:
     ]
 
 
+def look_at_a_broker() -> None:
+    """Note a look at a broker of which everything is known, and a dead letter."""
+    queues = [QueueSeen("q", 1, 1, 1, True, 1, 1)]
+    nodes = [NodeSeen("rabbit@a", True, 1, 1, False, 1, 1, False)]
+    note(BrokerLook(queues=queues, nodes=nodes, management="http://r:15672"))
+    DeadLetter.objects.create(digest="d" * 64, queue="q", reason="delivery_limit")
+
+
+def wait_for_receipts(request: pytest.FixtureRequest) -> None:
+    """Declare a forward that waits for the receipts of a partner, until the test is over."""
+    forward(INVOICES, "shop.billed", exchange=Exchange("e"), receipt=MINUTE, receiver="partner")
+    request.addfinalizer(lambda: registry.forget_consumer(INVOICES))
+    request.addfinalizer(lambda: sources.forget_source("receipts-of-partner"))
+
+
+@pytest.mark.django_db
+def test_what_waits_for_a_receipt_can_be_scraped(request):
+    all_is_well()
+    sales.started()
+
+    assert "outbox_receipts_awaited" not in {name for name, *_labels in scrape()}
+
+    wait_for_receipts(request)
+    sales.started(consumer=INVOICES)
+    sales.pending(consumer=INVOICES)
+
+    assert {sample: many for sample, many in scrape().items() if sample[0] == "outbox_receipts_awaited"} == {
+        ("outbox_receipts_awaited", INVOICES): 1
+    }
+
+
 @pytest.mark.django_db
 @pytest.mark.services
 @pytest.mark.parametrize("expressions", [expressions_of_dashboard, expressions_of_rules])
-def test_dashboard_and_rules_ask_only_for_metrics_that_exist(expressions):
+def test_dashboard_and_rules_ask_only_for_metrics_that_exist(expressions, request):
     all_is_well()
+    look_at_a_broker()
+    receive("partner.events", topic="shop.sold", source="partner")
+    request.addfinalizer(lambda: sources.forget_source("partner"))
+    tallies.say("partner", SourceHold.BROKER)
+    wait_for_receipts(request)
     sales.success(at=database_time() - 2 * MINUTE)
     rollup.roll_up()
+    Half.objects.create(topic="shop.written", key="1", payload_json="{}", check_name="shop.check", check_at=Now())
+    BookState.objects.create(name="sales", topic="test.sale", began_at=database_time(), read_until=database_time())
+    watched = WatchedStream.objects.create(source="partner", stream="a/b", epoch="e", since=Now() - HOUR)
+    Gap.objects.create(watched=watched, first=7, last=7, said="sent")
     exist = {name for name, *_labels in scrape()}
 
     asked = set().union(*map(names_in, expressions()))
 
     assert asked - exist == set()
     assert len(asked) >= 10
+
+
+def test_the_dashboard_shows_what_other_systems_owe_us_and_we_owe_them():
+    """What is missing there is looked for only when somebody asks."""
+    shown = set().union(*map(names_in, expressions_of_dashboard()))
+
+    assert shown >= {
+        *("outbox_halves", "outbox_halves_overdue_seconds"),
+        *("outbox_gaps", "outbox_silent_streams"),
+        *("outbox_receipts_awaited", "outbox_receipts_total"),
+        *("outbox_quarantined", "outbox_receiver_held", "outbox_receiver_age_seconds", "outbox_received_total"),
+        *("outbox_book_differences", "outbox_book_age_seconds"),
+    }
 
 
 def test_every_rule_has_an_expression_a_severity_and_words():
