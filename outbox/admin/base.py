@@ -1,14 +1,15 @@
 """What every page of the desk has in common: it shows, and changes through ``operate`` alone."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from ipaddress import ip_address
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.core.paginator import Page, Paginator
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, reverse
@@ -19,10 +20,12 @@ from outbox.admin import error_pages, sheets, typed
 from outbox.admin.visible import show_all
 from outbox.errors import EvidenceTaken, OperatorError
 from outbox.models.row_ids import read_id
-from outbox.operate.actions import Action
+from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.denials import note_denial
 from outbox.operate.exports import check_export, note_export
 from outbox.operate.origin import origin_of
+
+R = TypeVar("R", bound=Model)
 
 ACT_OF_PAGE = {
     "outbox_message_retry_selected": Action.RETRY.value,
@@ -163,7 +166,7 @@ def _within_the_desk(pattern: URLPattern) -> URLPattern:
             return view(request, *args, **kwargs)
         except PermissionDenied as refused:
             if request.method == "POST":
-                _note_denial(request, str(refused) or "not permitted", **kwargs)
+                _note_denial(request, "", **kwargs)
             return error_pages.handler403(request, refused)
         except Http404 as missing:
             return error_pages.handler404(request, missing)
@@ -173,16 +176,20 @@ def _within_the_desk(pattern: URLPattern) -> URLPattern:
 
 
 def _note_denial(request: HttpRequest, why: str, *, object_id: str = "", **_: Any) -> None:
-    """Note that somebody was refused an act by the page itself, before ``operate`` was asked."""
+    """Note that somebody was refused an act by the page itself, before ``operate`` was asked.
+
+    ``why`` is in English, not in the reader's words; without it the permission that the act takes is named.
+    """
     match = request.resolver_match
     page = match.url_name if match and match.url_name else request.path
     act = request.POST.get("act") or request.POST.get("verb") or ACT_OF_PAGE.get(page, page)
     is_message = page.startswith("outbox_message_")
+    takes = PERMISSIONS[Action(act)] if act in Action.values else ""
     note_denial(
         request.user.get_username(),
         act,
         f"message {object_id}" if is_message and object_id else f"{page} {object_id}".strip(),
-        why=why,
+        why=why or (takes if takes and not request.user.has_perm(takes) else "not permitted"),
         message_id=read_id(object_id) if is_message and object_id else None,
         reason=request.POST.get("reason", ""),
         origin=origin_of(request),
@@ -228,6 +235,26 @@ def revision_now(rows: QuerySet[Any]) -> dict[str, str]:
 def narrowed(**by: str) -> str:
     """Return the end of an address that narrows a list down: ``?tab=failed&consumer=…``, without what is empty."""
     return "?" + urlencode({name: value for name, value in by.items() if value})
+
+
+def page_of(rows: QuerySet[Any] | Sequence[Any], request: HttpRequest, per_page: int) -> Page[Any]:
+    """Return the page of ``rows`` that the address asks for; one that is not there is the first or the last."""
+    return Paginator(rows, per_page).get_page(request.GET.get("page"))
+
+
+def neighbours(page: Page[Any], **by: str) -> dict[str, str]:
+    """Return where the pages before and after are, of a list that is narrowed down ``by`` this; empty for none."""
+    before = page.previous_page_number() if page.has_previous() else 0
+    return {
+        "newer_url": narrowed(**by, page=str(before) if before > 1 else "") if before else "",
+        "older_url": narrowed(**by, page=str(page.next_page_number())) if page.has_next() else "",
+    }
+
+
+def find_row(rows: QuerySet[R], object_id: str) -> R | None:
+    """Return the one of ``rows`` whose id stands in an address; None if it is not there, or that is no id."""
+    id = read_id(object_id)
+    return None if id is None else rows.filter(pk=id).first()
 
 
 def client_address(request: HttpRequest) -> str | None:

@@ -98,9 +98,10 @@ def describe_loss(worker: str, number: int) -> str:
 
 
 def format_group(group: FailureGroup) -> str:
-    """Return a kind of failure as people read it: "…" for what differs from case to case.
+    """Return a failure group's title as people read it: "…" for what differs from case to case.
 
-    Where nothing else is left, the exception says what it is.
+    Where the outbox itself gave up, it is the reason in the reader's language. Where a title is nothing but "…", the
+    name of the exception stands before it: "KeyError: …".
     """
     if group.reason:
         return str(Reason(group.reason).label)

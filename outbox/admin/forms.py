@@ -11,13 +11,13 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox import operate
 from outbox.admin.keys import KEYS
+from outbox.declared import Consumer
 from outbox.models import Evidence, EvidenceKind, HandledAs, Message
 from outbox.models.evidence import EVIDENCE_LENGTH
 from outbox.monitoring.findings import many
 from outbox.operate import Actor, Person
 from outbox.operate.actions import PERMISSIONS, Action
 from outbox.operate.text_checks import REASON_LENGTH
-from outbox.registry import Consumer
 
 
 class WordedForm(forms.Form):
@@ -289,10 +289,11 @@ class WithdrawForm(ActionForm):
     title = _("Withdraw")
     button = _("Withdraw the message")
     button_class = "desk-danger"
-    promise = _("The message is taken back and nobody is called for it. The business row is not changed by this.")
+    promise = _("The message is taken back and nobody is called for it.")
     done = _("Withdrawn.")
     opens = False
     lets_others_go = True
+    hook = "on_withdrawn"
     confirm_text = _("I understand that what was promised will not be done")
 
     def carry_out(self, message_id: int, *, actor: Actor, origin: str) -> None:

@@ -79,9 +79,11 @@ def keep(request: HttpRequest) -> bool:
 
 
 def take_up(request: HttpRequest) -> None:
-    """Let a page that is asked for show the form as it was left, if there is one: as if it were posted, but not to act.
+    """Turn a GET of a page into a POST of the form that its person had sent there when the session was over.
 
-    What others have typed at this browser is dropped unseen. A page that reads itself leaves it to the person.
+    ``keep`` has kept the form. Views ask ``is_taken_up`` and then show it again, and do nothing. Without a kept form
+    the request stays as it is. What others have typed at this browser is dropped unseen. A request that a page makes by
+    itself leaves the form to the person.
     """
     kept = request.session.get(KEPT_AS)
     if not kept or request.method != "GET" or BY_ITSELF in request.headers or not request.user.is_authenticated:

@@ -83,7 +83,7 @@ def list_operations(request: HttpRequest, narrowed: Query[Narrowed]) -> dict[str
     auth=Token(RUN),
     response={201: OperationOut},
     summary="Preview a bulk operation",
-    openapi_extra={"responses": {"201": {"description": "The set is frozen and counted; nothing is done yet."}}},
+    openapi_extra={"responses": {201: {"description": "The set is frozen and counted; nothing is done yet."}}},
 )
 def prepare_operation(request: HttpRequest, body: Prepare, key: CallKey) -> Any:
     """Freeze a set of messages and count it. Nothing is done before it is started; a preview lives for a day."""

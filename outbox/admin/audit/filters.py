@@ -134,7 +134,7 @@ def _about(text: str) -> Q:
     topic, _space, key = text.partition(" ")
     ids = Message.objects.filter(Q(key=text) | Q(topic=topic, key=key)).values_list("pk", flat=True)
     # A message that was removed is known by its name alone.
-    names = [text, *(f"{text} → {consumer.name}" for consumer in registry.all_consumers())]
+    names = [text, *(f"{text} → {consumer}" for consumer in registry.consumer_names())]
     if len(text) >= GROUP_DIGEST and " " not in text:
         groups = FailureGroup.objects.filter(pk__startswith=text)[:MOST_OF_ONE_KEY]
         names += [subject_of_group(group) for group in groups]

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -13,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox.admin import asking, rehearsing, typed
-from outbox.admin.base import DeskAdmin, narrowed, refuse_for, revision_now
+from outbox.admin.base import DeskAdmin, find_row, narrowed, neighbours, page_of, refuse_for, revision_now
 from outbox.admin.bulk import forms, page, rehearsal
 from outbox.admin.messages.queue import read_narrowing
 from outbox.admin.messages.saved_views import NARROWS
@@ -51,13 +50,16 @@ class BulkOperationAdmin(DeskAdmin):
         everything = BulkOperation.objects.order_by("-pk")
         drafts = everything.filter(state=BulkState.DRAFT)
         found = drafts if tab else everything.exclude(state=BulkState.DRAFT)
-        shown = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+        shown = page_of(found, request, PER_PAGE)
         context = {
             **self.page_context(request, gettext_lazy("Bulk operations")),
             "drafts": bool(tab),
+            "tabs": [
+                {"url": narrowed(), "label": _("Were started"), "is_chosen": not tab},
+                {"url": narrowed(tab="drafts"), "label": _("Previews"), "is_chosen": bool(tab)},
+            ],
             "summaries": [page.summarize(operation) for operation in shown.object_list],
-            "newer_url": _list_url(tab, shown.previous_page_number()) if shown.has_previous() else "",
-            "older_url": _list_url(tab, shown.next_page_number()) if shown.has_next() else "",
+            **neighbours(shown, tab=tab),
             "may_prepare": forms.may_prepare(request.user),
             **(extra_context or {}),
         }
@@ -250,10 +252,5 @@ def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[forms.Ve
     return [forms.VerbButton(verb.value, label, forms.refusal_of_verb(verb, request.user))]
 
 
-def _list_url(tab: str, number: int) -> str:
-    return narrowed(tab=tab, page=str(number) if number > 1 else "")
-
-
 def _find(object_id: str) -> BulkOperation | None:
-    id = read_id(object_id)
-    return None if id is None else BulkOperation.objects.filter(pk=id).first()
+    return find_row(BulkOperation.objects.all(), object_id)

@@ -11,15 +11,15 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.admin import formats
 from outbox.admin.counts import BoundedCount, capped
-from outbox.admin.messages.diagnosis import SLOW_RATE
+from outbox.admin.messages.unfinished import SLOW_RATE
 from outbox.admin.tones import Tone
 from outbox.conf import conf
+from outbox.declared import Consumer
 from outbox.models import ConsumerState
 from outbox.models.state import Breaker
 from outbox.monitoring.findings import Finding, evaluate
 from outbox.monitoring.health import Reading, read
 from outbox.monitoring.measurements import ConsumerMeasurements
-from outbox.registry import Consumer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class ConsumerStatus:
         """How it works, in a few words."""
         if self.entry is None:
             return _("not in the code")
+        if self.entry.relay is not None:
+            return _("forwards to %(destination)s") % {"destination": self.entry.relay.destination}
         if self.entry.bulk:
             return _("many at once, in one transaction") if self.entry.atomic else _("many at once, outside")
         return _("atomic") if self.entry.atomic else _("talks to another system")

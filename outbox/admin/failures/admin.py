@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -15,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import formats, timeline
-from outbox.admin.base import DeskAdmin, narrowed, read_posted, word_of
+from outbox.admin.base import DeskAdmin, narrowed, neighbours, page_of, read_posted, word_of
 from outbox.admin.bulk import forms as bulk_forms
 from outbox.admin.failures import grouping, groups
 from outbox.admin.failures.forms import MergeForm, SplitForm, TriageForm
@@ -52,13 +51,13 @@ class FailureGroupAdmin(DeskAdmin):
         tab = tab if tab in groups.GROUP_TABS else groups.OPEN
         summaries = groups.read_groups(groups.stuck_now(consumer), consumer=consumer)
         sorted_out = groups.tabs_of(summaries)
-        page = Paginator(sorted_out[tab], groups.GROUPS_PER_PAGE).get_page(request.GET.get("page"))
+        page = page_of(sorted_out[tab], request, groups.GROUPS_PER_PAGE)
         lines = read_sparklines([summary.fingerprints for summary in page.object_list])
         context = {
             **self.page_context(request, gettext_lazy("Failure groups")),
             "tab": tab,
             "tabs": [
-                (slug, label, len(sorted_out[slug]), _url(slug, consumer))
+                (slug, label, len(sorted_out[slug]), narrowed(tab=slug, consumer=consumer))
                 for slug, (label, _no) in groups.GROUP_TABS.items()
             ],
             "empty": groups.GROUP_TABS[tab][1],
@@ -68,8 +67,7 @@ class FailureGroupAdmin(DeskAdmin):
             "has_worth": any(summary.worth for summary in page.object_list),
             "is_cut_short": len(summaries) >= groups.GROUPS_READ,
             "looked_at": groups.GROUPS_READ,
-            "newer_url": _url(tab, consumer, page.previous_page_number()) if page.has_previous() else "",
-            "older_url": _url(tab, consumer, page.next_page_number()) if page.has_next() else "",
+            **neighbours(page, tab=tab, consumer=consumer),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/groups.html", context)
@@ -169,7 +167,3 @@ def _read_triage(request: HttpRequest) -> QueryDict:
     if "take" in given and given.get("state") == GroupState.NEW:
         given["state"] = GroupState.INVESTIGATING.value
     return given
-
-
-def _url(tab: str, consumer: str, page: int = 1) -> str:
-    return narrowed(tab=tab, consumer=consumer, page=str(page) if page > 1 else "")

@@ -31,8 +31,11 @@ from outbox.admin.json_text import as_json
 from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.masking import exchanges_of, mask_payload
 from outbox.admin.messages.queue import ListAround
+from outbox.declared import Consumer
+from outbox.external.sequences.explaining import number_of
 from outbox.models import (
     AuditEntry,
+    AwaitedReceipt,
     BulkItem,
     ConsumerState,
     Evidence,
@@ -48,7 +51,6 @@ from outbox.models.sql.held_keys import place_of
 from outbox.monitoring.measurements import CAP
 from outbox.operate import Person, receivers_of_replays
 from outbox.operate.actions import Action, why_not
-from outbox.registry import Consumer
 
 SIBLINGS = 20
 VERSIONS = 20
@@ -102,8 +104,7 @@ def find_message(message_id: int) -> FoundMessage | None:
     message = rows.annotate(was_edited=versions, has_bulk_items=items, said=exchanges_as_json()).first()
     if message is None:
         return None
-    # Nobody has closed what no operator has ever changed.
-    evidence = list(Evidence.objects.filter(message=message).order_by("at", "id")) if message.revision else []
+    evidence = list(Evidence.objects.filter(message=message).order_by("at", "id")) if _may_have_any(message) else []
     place = place_of(message.pk, cap=CAP) if _takes_part(message) else None
     head = Message.objects.filter(pk=place.head).defer("payload", "headers").first() if place and place.head else None
     case = diagnosis.Case(
@@ -116,8 +117,22 @@ def find_message(message_id: int) -> FoundMessage | None:
         doubled=next((each for each in evidence if each.is_doubled(message)), None),
         evidence=evidence,
         behind=place.behind if place else 0,
+        awaited=_awaited(message),
     )
     return FoundMessage(message, case, timeline.acts_on(message), place.first_behind if place else ())
+
+
+def _may_have_any(message: Message) -> bool:
+    """Tell whether there may be evidence: nobody has closed what no operator has changed and code has not withdrawn."""
+    return bool(message.revision or message.resolution)
+
+
+def _awaited(message: Message) -> AwaitedReceipt | None:
+    """Return whose receipt is waited for, if its consumer is a forward that waits for any."""
+    consumer = registry.get(message.consumer)
+    if consumer is None or consumer.receipt is None:
+        return None
+    return AwaitedReceipt.objects.filter(message=message).first()
 
 
 def _takes_part(message: Message) -> bool:
@@ -149,6 +164,7 @@ def message_context(
         "message": message,
         "diagnosis": diagnosis.diagnose(found.case),
         "consumer_kind": _consumer_kind(found.case.consumer),
+        "numbered": number_of(message.pk) if found.case.consumer is not None and found.case.consumer.relay else None,
         "last_error": "" if message.resolution else formats.describe_failure(message),
         "moments": _moments(message),
         "described": described,
@@ -249,6 +265,11 @@ def _siblings(message: Message) -> list[Message]:
 def _consumer_kind(consumer: Consumer | None) -> str:
     if consumer is None:
         return _("not in the code")
+    if consumer.relay is not None:
+        if consumer.receipt is not None:
+            words = {"destination": consumer.relay.destination, "receiver": consumer.relay.receiver}
+            return _("forwards to %(destination)s, and waits for the receipts of %(receiver)s") % words
+        return _("forwards to %(destination)s") % {"destination": consumer.relay.destination}
     return _("atomic: effect and status commit together") if consumer.atomic else _("talks to another system")
 
 

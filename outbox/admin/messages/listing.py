@@ -13,6 +13,7 @@ from django.db.models.functions import Left
 
 from outbox.admin import finders, keyset
 from outbox.admin.messages.tabs import EVERYTHING, FAILED, Scope, Tab, find_tab
+from outbox.external.sequences.explaining import find_by_number
 from outbox.models import Evidence, Message, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.row_ids import read_id
@@ -42,12 +43,14 @@ def read_page(tab: Tab, scope: Scope = EVERYTHING, *, after: str = "", before: s
 def search_messages(text: str) -> Page:
     """Return the newest messages that ``text`` means, whatever their status.
 
-    It is a business id, an id of ours or an evidence, in full, or what the project's finders take it for.
+    It is a business id, an id of ours or an evidence, in full, or what the project's finders take it for; or a number
+    that it was sent under, as ``shop.orders/order.paid#17``.
     """
     if "\0" in text:
         return Page([])
     id = read_id(text)
     proved = list(Evidence.objects.saying(text).order_by("-id").values_list("message_id", flat=True)[:ROWS_PER_PAGE])
+    proved += find_by_number(text)
     exact = Q(key=text) | Q(pk__in=proved if id is None else [*proved, id])
     meant, failed = finders.find_keys(text)
     rows = list(_light(Message.objects.filter(exact | finders.among(meant))).order_by("-id")[: 2 * ROWS_PER_PAGE])

@@ -120,7 +120,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "group": group.root if group and scope.failure and not text else None,
         "query": text,
         "consumer": consumer,
-        "consumers": sorted({*(entry.name for entry in registry.all_consumers()), consumer} - {""}),
+        "consumers": sorted({*registry.consumer_names(), consumer} - {""}),
         "rows": [
             (message, _subject(message, described.get(message.pk), heads.get(message.pk))) for message in found.rows
         ],

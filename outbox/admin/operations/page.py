@@ -16,11 +16,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from outbox.admin import formats
+from outbox.admin.broker.page import broker_in_a_line
 from outbox.admin.consumers import status as consumer_status
 from outbox.admin.counts import BoundedCount, capped
 from outbox.admin.failures import groups
 from outbox.admin.operations import chart
-from outbox.admin.operations.places import GROUPS, QUEUE, Places, Sentence
+from outbox.admin.operations.places import BROKER, GROUPS, QUEUE, Places, Sentence
 from outbox.admin.operations.story import Story, tell_story, total_worth
 from outbox.admin.tones import OF_LEVEL, Tone
 from outbox.conf import conf
@@ -62,6 +63,8 @@ class Operations:
     statuses: Sequence[consumer_status.ConsumerStatus]
     groups_shown: Sequence[groups.GroupSummary]
     more_groups: int
+    broker: str
+    broker_url: str
 
 
 def read_operations(user: Person, *, site: str | None) -> Operations:
@@ -86,6 +89,8 @@ def read_operations(user: Person, *, site: str | None) -> Operations:
         statuses=sorted(consumer_status.list_statuses(reading), key=lambda one: (one.tone is Tone.GOOD, one.name)),
         groups_shown=groups_shown[:TOP_GROUPS],
         more_groups=max(len(groups_shown) - TOP_GROUPS, 0),
+        broker=broker_in_a_line(measurements.broker),
+        broker_url=places.url(BROKER),
     )
 
 

@@ -15,7 +15,10 @@ from outbox.operate import Person
 QUEUE, MESSAGE = "message_changelist", "message_change"
 CONSUMER, CONSUMERS = "consumerstate_change", "consumerstate_changelist"
 GROUP, GROUPS, HEARTBEATS = "failuregroup_change", "failuregroup_changelist", "heartbeat_changelist"
-AUDIT = "auditentry_changelist"
+AUDIT, BROKER, HALVES = "auditentry_changelist", "deadletter_changelist", "half_changelist"
+QUARANTINE, SOURCES = "quarantined_changelist", "sourcestate_changelist"
+BOOKS, GAPS, OUR_STREAMS = "bookstate_changelist", "gap_changelist", "sequencestream_changelist"
+THEIR_STREAMS = "watchedstream_changelist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,23 @@ class Places:
                 return self.url(CONSUMER, finding.subject), _("Open the consumer")
             case What.RESCAN | What.BROKER | What.QUEUE | What.MAINTENANCE:
                 return self.url(HEARTBEATS), _("Show the chores")
+            case What.WATCH | What.ALARM | What.NODE | What.BACKLOG | What.DEAD | What.MEMBERS:
+                return self.url(BROKER), _("Look at the broker")
+            case What.HALVES:
+                return self.url(HALVES), _("Show the half messages")
+            case What.QUARANTINE:
+                return self.url(QUARANTINE, source=finding.subject), _("Open the quarantine")
+            case What.SOURCE | What.RECEIPTS:
+                return self.url(SOURCES), _("Show the sources")
             case What.AUDIT:
                 return self.url(AUDIT), _("Open the audit")
+            case What.GAPS if finding.subject.endswith(" untold"):
+                return self.url(OUR_STREAMS), _("Show the numbered streams")
+            case What.GAPS if finding.subject.endswith(" silent"):
+                return self.url(THEIR_STREAMS), _("Show the watched streams")
+            case What.GAPS:
+                return self.url(GAPS, source=finding.subject), _("Show the gaps")
+            case What.BOOKS:
+                return self.url(BOOKS), _("Open the books")
             case _:
                 return "", ""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -14,12 +13,11 @@ from django.utils.translation import gettext_lazy
 
 from outbox import audit
 from outbox.admin import timeline
-from outbox.admin.base import DeskAdmin, narrowed, refuse_for
+from outbox.admin.base import DeskAdmin, find_row, neighbours, page_of, refuse_for
 from outbox.admin.forms import Panel, lacks_permission
 from outbox.admin.tokens.forms import MakeForm, RevokeForm
 from outbox.admin.tones import Tone
 from outbox.models import ApiToken, TokenScope
-from outbox.models.row_ids import read_id
 from outbox.operate.actions import Action
 
 PER_PAGE = 50
@@ -65,12 +63,11 @@ class ApiTokenAdmin(DeskAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the tokens, the newest first."""
         self.check_view_permission(request)
-        page = Paginator(ApiToken.objects.order_by("-pk"), PER_PAGE).get_page(request.GET.get("page"))
+        page = page_of(ApiToken.objects.order_by("-pk"), request, PER_PAGE)
         context = {
             **self.page_context(request, gettext_lazy("API tokens")),
             "rows": [Shown(token) for token in page.object_list],
-            "newer_url": narrowed(page=str(page.previous_page_number())) if page.has_previous() else "",
-            "older_url": narrowed(page=str(page.next_page_number())) if page.has_next() else "",
+            **neighbours(page),
             "may_make": not lacks_permission(Action.TOKEN_MAKE, request.user),
             **(extra_context or {}),
         }
@@ -81,8 +78,7 @@ class ApiTokenAdmin(DeskAdmin):
     ) -> HttpResponse:
         """Show a token, or revoke it and show it again."""
         self.check_view_permission(request)
-        id = read_id(object_id)
-        token = None if id is None else ApiToken.objects.filter(pk=id).first()
+        token = find_row(ApiToken.objects.all(), object_id)
         if token is None:
             messages.warning(request, _("This token is not there."))
             return HttpResponseRedirect(self.list_url())

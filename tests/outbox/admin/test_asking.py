@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from outbox import registry
+from outbox import consumer, registry
 from outbox.models import AttemptOutcome, AuditEntry, Message
 from tests.harness.bulk import prepared
 from tests.harness.desk import TOPIC, page_of, text_of, user, wins
@@ -31,7 +31,7 @@ def vendor() -> Iterator[dict[str, Any]]:
             raise found
         return found
 
-    registry.consumer(TOPIC, name=ASKED, atomic=False, ask=ask)(lambda _message: None)
+    consumer(TOPIC, name=ASKED, atomic=False, ask=ask)(lambda _message: None)
     yield book
     registry.forget_consumer(ASKED)
 

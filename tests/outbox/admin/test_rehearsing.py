@@ -16,7 +16,7 @@ from outbox.rehearsal import background
 from tests.harness.bulk import prepared
 from tests.harness.desk import page_of, text_of, user
 from tests.harness.messages import publish_failed
-from tests.outbox.admin.messages.test_editing import post
+from tests.outbox.admin.messages.editing import post
 from tests.shop.models import Effect
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from outbox import registry
+from outbox import consumer, registry
 from outbox.models import BulkRehearsal
 from tests.harness.bulk import prepared
 from tests.harness.desk import ISSUE, TOPIC, page_of, text_of, user, wins
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_the_button_is_disabled_with_the_reason_where_nothing_can_be_rehearsed(client: Client, lead: User) -> None:
     registry.forget_consumer(ISSUE)
-    registry.consumer(TOPIC, name=ISSUE, rehearsable=True)(lambda _message: None)
+    consumer(TOPIC, name=ISSUE, rehearsable=True)(lambda _message: None)
     wins.failed()
     operation = prepared()
     client.force_login(user("nora", "view_message", "view_bulkoperation", "retry_message", "bulk_message"))

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from outbox import registry
+from outbox import consumer, registry
 from outbox.models import BulkOperation, ConsumerState
 from tests.harness.api import Program, member_of, program_of
 from tests.harness.bulk import prepared
@@ -37,7 +37,7 @@ def many_consumers() -> Iterator[None]:
     with ExitStack() as made:
         for number in range(30):
             name = f"many.consumer_{number:02}"
-            registry.consumer("many.topic", name=name)(lambda message: None)
+            consumer("many.topic", name=name)(lambda message: None)
             made.callback(registry.forget_consumer, name)
             rows = Rows(name, topic="many.topic")
             rows.failed()

@@ -45,6 +45,8 @@ def test_every_call_has_its_scope_and_its_errors(document) -> None:
             assert all(list(each["content"]) == ["application/problem+json"] for each in errors.values())
             assert all(each["content"]["application/problem+json"]["example"]["code"] for each in errors.values())
             assert {"400", "409", "413", "415"} <= set(errors) or method == "get"
+            done = [each for status, each in call["responses"].items() if status < "300"]
+            assert all(each["content"]["application/json"]["schema"] for each in done), (method, path)
 
 
 def test_no_two_calls_have_the_same_name(document) -> None:

@@ -37,7 +37,7 @@ def open_last_act(page: Page) -> None:
         act.locator("summary").click()
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["desktop", "phone-dark", "phone-chinese"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_every_state_keeps_the_policy_pleases_axe_and_fits_the_screen(
     states: dict[str, str], look: dict[str, object], open_page: Open
 ) -> None:

@@ -172,7 +172,7 @@ def test_tokens_are_turned_over_by_key_as_every_list_is(open_page: Open, lead: U
     page.keyboard.press("]")
     expect(page).to_have_url(re.compile(r"\?page=2$"))
     page.keyboard.press("[")
-    expect(page).to_have_url(re.compile(r"\?page=1$"))
+    expect(page).to_have_url(re.compile(r"/apitoken/\?$"))
 
 
 def test_u_leads_back_to_the_queue_from_what_was_picked_there(open_page: Open) -> None:

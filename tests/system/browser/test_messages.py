@@ -1,6 +1,7 @@
 """The desk in a real browser: reachable by keyboard and on a phone, readable for everybody, and under a strict CSP."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from outbox import operate
 from outbox.models import (
@@ -25,7 +26,7 @@ from outbox.models import (
 )
 from outbox.models.failure import ThisHour
 from outbox.policy import Reason
-from tests.harness.browsing import PHONE, Open, violations
+from tests.harness.browsing import ALL_BUT_COLOURS, ALL_RULES, COLOURS, PHONE, Open, violations
 from tests.harness.desk import ISSUE, ORDER, failure_group, wins
 from tests.harness.rows import attempt, proof
 from tests.harness.translation import FILES, strings_of_code, strings_of_template
@@ -120,44 +121,51 @@ def watching(order: Message, lead: User) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    "how", [{}, {"color_scheme": "dark"}, PHONE, {"locale": "zh-CN"}], ids=["light", "dark", "phone", "chinese"]
-)
-def test_axe_finds_nothing_on_any_page(how: dict[str, Any], story: dict[str, str], open_page: Open) -> None:
-    page = open_page(LIST, **how)
+OPEN_ALL = "for (const details of document.querySelectorAll('details:not([name])')) details.open = true"
+CUT_OFF = """[...document.querySelectorAll('#content tbody :is(td, th)')]
+    .filter(cell => cell.checkVisibility() && cell.getBoundingClientRect().right > innerWidth)
+    .map(cell => cell.outerHTML.slice(0, 150))"""
+
+
+def walk(page: Page, story: dict[str, str], look: Callable[[], Any], rules: str = ALL_RULES) -> dict[str, Any]:
+    """Return what ``look`` finds wrong with the pages, by their names, and then axe, with all open that can be."""
     found = {}
     for name, path in story.items():
         page.goto(path)
-        page.evaluate("for (const details of document.querySelectorAll('details:not([name])')) details.open = true")
+        wrong = look()
+        page.evaluate(OPEN_ALL)
+        if wrong or (wrong := violations(page, rules)):
+            found[name] = wrong
+    return found
+
+
+def test_axe_finds_nothing_on_any_page_in_the_light_and_in_the_dark(story: dict[str, str], open_page: Open) -> None:
+    page = open_page(LIST)
+    found = {}
+    for name, path in story.items():
+        page.goto(path)
+        page.evaluate(OPEN_ALL)
         found[name] = violations(page)
+        page.emulate_media(color_scheme="dark")
+        found[f"{name}, dark"] = violations(page, COLOURS)
+        page.emulate_media(color_scheme="light")
 
     assert {name: broken for name, broken in found.items() if broken} == {}
 
 
-def test_a_phone_shows_every_page_without_scrolling_sideways(story: dict[str, str], open_page: Open) -> None:
+def test_a_phone_shows_every_page_without_scrolling_sideways_cuts_no_cell_off_and_pleases_axe(
+    story: dict[str, str], open_page: Open
+) -> None:
     page = open_page(LIST, **PHONE)
-    widths = {}
-    for name, path in story.items():
-        page.goto(path)
-        widths[name] = page.evaluate("document.documentElement.scrollWidth")
 
-    assert {name: width for name, width in widths.items() if width > 390} == {}
+    def look() -> list[str]:
+        width = page.evaluate("document.documentElement.scrollWidth")
+        return [*page.evaluate(CUT_OFF), *([f"{width} wide"] if width > 390 else [])]
 
-
-def test_a_phone_cuts_no_cell_off(story: dict[str, str], open_page: Open) -> None:
-    page = open_page(LIST, **PHONE)
-    cut_off = """[...document.querySelectorAll('#content tbody :is(td, th)')]
-        .filter(cell => cell.checkVisibility() && cell.getBoundingClientRect().right > innerWidth)
-        .map(cell => cell.outerHTML.slice(0, 150))"""
-    found = {}
-    for name, path in story.items():
-        page.goto(path)
-        found[name] = page.evaluate(cut_off)
-
-    assert {name: cells for name, cells in found.items() if cells} == {}
+    assert walk(page, story, look) == {}
 
 
-def test_a_chinese_desk_has_no_english_of_ours(story: dict[str, str], open_page: Open) -> None:
+def test_a_chinese_desk_has_no_english_of_ours_and_pleases_axe(story: dict[str, str], open_page: Open) -> None:
     ours = {
         text
         for path in FILES
@@ -165,13 +173,12 @@ def test_a_chinese_desk_has_no_english_of_ours(story: dict[str, str], open_page:
         if "%" not in text and len(text) > 4
     }
     page = open_page(LIST, locale="zh-CN")
-    left = {}
-    for name, path in story.items():
-        page.goto(path)
-        shown = page.locator("#content").inner_text() + page.locator("#footer").inner_text()
-        left[name] = [text for text in ours if re.search(rf"(?<![\w.]){re.escape(text)}(?![\w.])", shown)]
 
-    assert {name: texts for name, texts in left.items() if texts} == {}
+    def look() -> list[str]:
+        shown = page.locator("#content").inner_text() + page.locator("#footer").inner_text()
+        return [text for text in ours if re.search(rf"(?<![\w.]){re.escape(text)}(?![\w.])", shown)]
+
+    assert walk(page, story, look, ALL_BUT_COLOURS) == {}
 
 
 def test_an_operator_works_through_the_queue_by_keyboard_alone(open_page: Open) -> None:

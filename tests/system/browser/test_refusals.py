@@ -41,7 +41,7 @@ def show_csrf(page: Page) -> None:
 STATES = {"403": show_403, "404": show_404, "500": show_500, "csrf": show_csrf}
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["light", "dark phone", "chinese phone"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 @pytest.mark.parametrize("state", STATES)
 def test_an_error_page_pleases_axe_and_fits_the_screen(open_page: Open, state: str, look: Any) -> None:
     who = user("nora") if state == "403" else User.objects.create_superuser("lead2")
@@ -76,7 +76,7 @@ def test_what_was_typed_is_there_after_the_login(open_page: Open, lead: User) ->
     expect(page.locator(".messagelist")).to_contain_text("Pending again")
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["light", "dark phone", "chinese phone"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_the_lock_out_pleases_axe_and_fits_the_screen(open_page: Open, look: Any) -> None:
     page = open_page("/admin/", forgive=True, **look)
     page.context.clear_cookies()

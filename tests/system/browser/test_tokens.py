@@ -37,11 +37,14 @@ def test_a_token_is_made_shown_and_revoked(open_page: Open) -> None:
     assert ApiToken.objects.get().revoked_by == "lead"
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["desktop", "phone, dark", "phone, Chinese"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_nothing_is_wrong_with_any_page(open_page: Open, lead: User, look: dict[str, object]) -> None:
     token = program_of(lead).token
     program_of(lead, name="another with a name that is as long as a name may be, or so")
 
-    found = {path: complaints(open_page(path, **look)) for path in (LIST, MAKE, page_of(token))}
+    page, found = open_page(LIST, **look), {}
+    for path in (LIST, MAKE, page_of(token)):
+        page.goto(path)
+        found[path] = complaints(page)
 
     assert {path: wrong for path, wrong in found.items() if wrong != ([], 0)} == {}

@@ -2,79 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from html import unescape
 from typing import Any
 
 import pytest
-from django import forms
 from django.test import Client
-from django.urls import reverse
 
-from outbox import operate, registry
-from outbox.admin import edit_form
-from outbox.admin.edit_forms import forget_form
+from outbox import operate
 from outbox.models import AttemptOutcome, AuditEntry, Message, PayloadVersion
-from tests.harness.desk import ISSUE, ORDER, TOPIC, page_of, text_of, user, wins
+from tests.harness.desk import ISSUE, ORDER, page_of, text_of, user, wins
 from tests.harness.rows import attempt, proof
+from tests.outbox.admin.messages.editing import MAY, NEW, OLD, edit_page, post, seen_on
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-OLD = {"award": 17, "winner": "ada@example.com", "lines": [1, None]}
-NEW = {**OLD, "winner": "bob@example.com"}
-MAY = ("view_message", "edit_payload", "view_payload", "retry_message")
-LOCKED = "desk.locked"
-
-
-@pytest.fixture
-def editor(client: Client) -> Client:
-    client.force_login(user("edna", *MAY))
-    return client
-
-
-@pytest.fixture
-def typed() -> Iterator[None]:
-    """A form of the project's for the desk's consumer."""
-
-    @edit_form(ISSUE)
-    class WinForm(forms.Form):
-        winner = forms.EmailField()
-        amount = forms.DecimalField(required=False)
-        note = forms.CharField(required=False)
-
-    yield
-    forget_form(ISSUE)
-
-
-@pytest.fixture
-def locked() -> Iterator[str]:
-    registry.consumer(TOPIC, name=LOCKED, locked=["award"])(lambda _message: None)
-
-    @edit_form(LOCKED)
-    class LockedForm(forms.Form):
-        award = forms.IntegerField()
-        winner = forms.CharField()
-
-    yield LOCKED
-    forget_form(LOCKED)
-    registry.forget_consumer(LOCKED)
-
-
-def edit_page(message: Message) -> str:
-    return reverse("admin:outbox_message_edit", args=[message.pk])
-
-
-def post(client: Client, message: Message, payload: Any = NEW, *, step: str = "preview", **more: Any) -> Any:
-    text = payload if isinstance(payload, str) else json.dumps(payload)
-    posted = {"revision": message.revision, "reason": "the address was wrong", "payload": text, "step": step, **more}
-    return client.post(edit_page(message), posted, follow=True)
-
-
-def seen_on(answer: Any) -> str:
-    found = re.search(r'name="seen" value="([0-9a-f]{64})"', answer.content.decode())
-    assert found, text_of(answer)
-    return found[1]
 
 
 def test_four_steps_from_the_message_to_the_retry(editor: Client, hints: list[Any]) -> None:
@@ -155,114 +96,6 @@ def test_hidden_characters_are_written_out_and_come_back_the_same(editor: Client
     assert "Nothing was changed" in text_of(answer)
 
 
-def test_the_project_s_own_form_changes_its_keys_and_leaves_the_others(typed: None, editor: Client) -> None:
-    message = wins.failed("7")
-    entered = {"payload-winner": "bob@example.com", "payload-amount": "12.50", "payload-note": ""}
-
-    page = editor.get(edit_page(message)).content.decode()
-    assert 'value="ada@example.com"' in page
-    assert "<textarea" in page
-    seen = seen_on(post(editor, message, **entered))
-    post(editor, message, step="save", seen=seen, **entered)
-
-    assert Message.objects.get().payload == {**NEW, "amount": "12.50"}
-    assert Decimal(Message.objects.get().payload["amount"]) == Decimal("12.5")
-
-
-def test_the_project_s_own_form_says_what_is_wrong(typed: None, editor: Client) -> None:
-    message = wins.failed("7")
-
-    answer = post(editor, message, **{"payload-winner": "nobody"})
-
-    assert "valid email" in text_of(answer)
-    assert Message.objects.get().payload == OLD
-
-
-SHOWN = {
-    "winner": "a\nb ",
-    "amount": 12.5,
-    "note": None,
-    "at": "2026-11-29T10:00:00.123456+00:00",
-    "phone": "\u202a+49 151\u202c",
-    "gift": True,
-}
-
-
-@pytest.fixture
-def shown() -> Iterator[None]:
-    @edit_form(ISSUE)
-    class ShownForm(forms.Form):
-        winner = forms.CharField(widget=forms.Textarea)
-        amount = forms.DecimalField()
-        note = forms.CharField(required=False)
-        at = forms.DateTimeField()
-        phone = forms.CharField()
-        gift = forms.BooleanField(required=False)
-        wrapped = forms.BooleanField(required=False)
-        lines = forms.MultipleChoiceField(choices=[("a", "a")], required=False)
-
-    yield
-    forget_form(ISSUE)
-
-
-def as_browsers_send_it(**changes: str) -> dict[str, str]:
-    sent = {
-        "winner": "a\r\nb ",
-        "amount": "12.5",
-        "note": "",
-        "at": SHOWN["at"],
-        "phone": "⟨U+202A⟩+49 151⟨U+202C⟩",
-        "gift": "on",
-    }
-    return {f"payload-{name}": str(value) for name, value in {**sent, **changes}.items()}
-
-
-def test_what_nobody_touched_keeps_its_very_value(shown: None, editor: Client) -> None:
-    message = wins.failed("7", payload=SHOWN)
-
-    assert "Nothing was changed" in text_of(post(editor, message, **as_browsers_send_it()))
-    entered = as_browsers_send_it(amount="13", phone="⟨U+202A⟩+49 152⟨U+202C⟩", winner="a\r\nc")
-    seen = seen_on(post(editor, message, **entered))
-    post(editor, message, step="save", seen=seen, **entered)
-
-    assert Message.objects.get().payload == {
-        **SHOWN,
-        "amount": "13",
-        "phone": "\u202a+49 152\u202c",
-        "winner": "a\nc",
-    }
-
-
-def test_a_blank_at_the_end_can_be_taken_away_and_new_lines_are_plain(shown: None, editor: Client) -> None:
-    message = wins.failed("7", payload={key: value for key, value in SHOWN.items() if key != "winner"} | {"note": "x "})
-
-    entered = as_browsers_send_it(note="x", winner="one\r\ntwo")
-    seen = seen_on(post(editor, message, **entered))
-    post(editor, message, step="save", seen=seen, **entered)
-
-    assert (Message.objects.get().payload["note"], Message.objects.get().payload["winner"]) == ("x", "one\ntwo")
-
-
-def test_a_locked_amount_may_stand_in_a_form(locked: str, editor: Client) -> None:
-    message = wins.failed("7", consumer=locked, payload={**OLD, "award": 17.0})
-
-    entered = {"payload-award": "99", "payload-winner": "bob@example.com"}
-    assert seen_on(post(editor, message, **entered))
-
-
-def test_a_form_whose_values_are_no_json_says_so(editor: Client) -> None:
-    @edit_form(ISSUE)
-    class FileForm(forms.Form):
-        award = forms.TypedChoiceField(choices=[("1", "one")], coerce=lambda _value: object())
-
-    try:
-        answer = post(editor, wins.failed("7"), **{"payload-award": "1"})
-    finally:
-        forget_form(ISSUE)
-
-    assert "no JSON" in text_of(answer)
-
-
 def test_a_preview_is_a_look_as_well(editor: Client) -> None:
     post(editor, wins.failed("7"), {"x": 1})
 
@@ -277,18 +110,6 @@ def test_what_takes_a_second_person_is_said_before_anything_is_typed(editor: Cli
 
     assert "second person" in text_of(there)
     assert "ada@example.com" not in there.content.decode()
-
-
-def test_a_locked_field_is_shown_and_cannot_be_changed_by_hand_either(locked: str, editor: Client) -> None:
-    message = wins.failed("7", consumer=locked)
-    page = editor.get(edit_page(message)).content.decode()
-    assert re.search(r'name="payload-award"[^>]*disabled', page)
-
-    entered = {"payload-award": "99", "payload-winner": "bob@example.com"}
-    seen = seen_on(post(editor, message, **entered))
-    post(editor, message, step="save", seen=seen, **entered)
-
-    assert Message.objects.get().payload == NEW
 
 
 def test_where_the_other_side_may_have_acted_it_is_asked_for_a_new_order(editor: Client) -> None:
