@@ -8,20 +8,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from outbox.books.declaring import Book, book
     from outbox.closings import Closing
-    from outbox.errors import KeyReused, Reject, Snooze, Superseded, Unavailable
+    from outbox.declaring import consumer
+    from outbox.drafts import Draft
+    from outbox.errors import HalfTakenBack, KeyReused, MayHaveHappened, Reject, Snooze, Superseded, Unavailable
+    from outbox.external.forwarding import forward
+    from outbox.external.halves.check_backs import check_back
+    from outbox.external.halves.preparing import prepare
+    from outbox.external.halves.settling import commit_half, take_back_half
     from outbox.models import Message
     from outbox.policy import Backoff
     from outbox.published import Progress, Withdrawal, hurry, status, withdraw
-    from outbox.publishing import Draft, publish, publish_many
-    from outbox.registry import consumer, declare_topics
+    from outbox.publishing import publish, publish_many
+    from outbox.registry import declare_topics
+    from outbox.sources import Incoming, receive
     from outbox.worker.integration import configure
 
 __all__ = [
     "Backoff",
+    "Book",
     "Closing",
     "Draft",
+    "HalfTakenBack",
+    "Incoming",
     "KeyReused",
+    "MayHaveHappened",
     "Message",
     "Progress",
     "Reject",
@@ -29,13 +41,20 @@ __all__ = [
     "Superseded",
     "Unavailable",
     "Withdrawal",
+    "book",
+    "check_back",
+    "commit_half",
     "configure",
     "consumer",
     "declare_topics",
+    "forward",
     "hurry",
+    "prepare",
     "publish",
     "publish_many",
+    "receive",
     "status",
+    "take_back_half",
     "withdraw",
 ]
 
@@ -43,9 +62,13 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Backoff": "policy",
+    "Book": "books.declaring",
     "Closing": "closings",
-    "Draft": "publishing",
+    "Draft": "drafts",
+    "HalfTakenBack": "errors",
+    "Incoming": "sources",
     "KeyReused": "errors",
+    "MayHaveHappened": "errors",
     "Message": "models",
     "Progress": "published",
     "Reject": "errors",
@@ -53,13 +76,20 @@ _HOME = {
     "Superseded": "errors",
     "Unavailable": "errors",
     "Withdrawal": "published",
+    "check_back": "external.halves.check_backs",
+    "commit_half": "external.halves.settling",
+    "book": "books.declaring",
     "configure": "worker.integration",
-    "consumer": "registry",
+    "consumer": "declaring",
     "declare_topics": "registry",
+    "forward": "external.forwarding",
     "hurry": "published",
+    "prepare": "external.halves.preparing",
     "publish": "publishing",
     "publish_many": "publishing",
+    "receive": "sources",
     "status": "published",
+    "take_back_half": "external.halves.settling",
     "withdraw": "published",
 }
 
@@ -68,16 +98,8 @@ if not TYPE_CHECKING:  # or every misspelt name would have a type
     def __getattr__(name: str) -> Any:
         if name not in _HOME:
             raise AttributeError(f"module 'outbox' has no attribute {name!r}")
-        _refuse_if_not_installed()
+        import_module("outbox.advice").refuse_if_not_installed()
         return getattr(import_module(f"outbox.{_HOME[name]}"), name)
-
-
-def _refuse_if_not_installed() -> None:
-    from django.apps import apps
-    from django.core.exceptions import ImproperlyConfigured
-
-    if apps.apps_ready and not apps.is_installed("outbox"):
-        raise ImproperlyConfigured('outbox is not in INSTALLED_APPS: add "outbox" there, and run manage.py migrate')
 
 
 def __dir__() -> list[str]:

@@ -29,6 +29,7 @@ class OutboxConfig(AppConfig):
     def ready(self) -> None:
         """Import every app's ``consumers.py`` and our tasks, and tell Celery's workers about our queues."""
         autodiscover_modules("consumers")
+        import_module("outbox.external.receipts.sending").add_receipt_consumers()
         import_module("outbox.checks")
         schedule = import_module("outbox.maintenance.schedule")
         post_migrate.connect(schedule.ensure_entries, sender=self)

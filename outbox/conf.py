@@ -15,6 +15,8 @@ from outbox.advice import as_timedelta, did_you_mean
 
 FOR_EVER = timedelta.max
 WEBHOOK = re.compile(r"https://[^/\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)")
+MANAGEMENT = re.compile(r"(off|https?://([^/@\s]+@)?([^/@:\s]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?(/[^?#\s]*)?)?")
+BROKER = re.compile(r"amqps?://.")
 PREFIX_LENGTH = 50
 PREFIX = re.compile(rf"[\w-]{{1,{PREFIX_LENGTH}}}")
 INTERNAL = frozenset(
@@ -35,6 +37,17 @@ class Conf:
     """The database alias the message table lives on; atomic consumers act on it."""
     prefix: str = "outbox"
     """What every queue name begins with. Own to each installation that shares a broker."""
+    brokers: Mapping[str, Any] = field(default_factory=dict)
+    """Brokers of others by name, for ``forward(broker=)`` and ``receive(broker=)``: an address, as in ``{"partner":
+    "amqps://…"}``, several with ``;`` between them, or ``{"URL": …, "SSL": {…}}`` with the options of Celery's
+    ``broker_use_ssl``."""
+    receivers: Mapping[str, str] = field(default_factory=dict)
+    """Secrets by receiver, as in ``{"partner": "…"}``: with what a receiver signs its receipts for our forwards. Who is
+    not named here has a queue of receipts of its own."""
+    receipt_secrets: Mapping[str, str] = field(default_factory=dict)
+    """Secrets by source: with what we sign the receipts for what we take in from it, ``receive(receipts=True)``."""
+    source: str = ""
+    """Who we are to others: ``app_id`` of what is forwarded, and the source of CloudEvents. Empty: ``PREFIX``."""
     payload_limit: int = 256 * 1024
     """Bytes of JSON that payload and headers may have together."""
     grace: timedelta = timedelta(seconds=5)
@@ -65,6 +78,19 @@ class Conf:
     """Age at which a worker's database session is closed between two hints, whatever ``CONN_MAX_AGE`` says."""
     chunk_lock_timeout: timedelta = timedelta(milliseconds=100)
     """How long a chunk that is not sorted waits for a row lock before the rest is redone row by row."""
+    receive_high_water: int = 100_000
+    """Unfinished messages of a source at which no more of it are taken in: they wait at the broker."""
+    keep_received: timedelta = timedelta(days=90)
+    """How long the id of a message that was taken in is known, so that its redelivery is a no-op. It may be longer than
+    KEEP_FINISHED."""
+    quarantine_limit: int = 256 * 1024 * 1024
+    """Bytes of quarantined messages that wait for a person, all sources together, at which receiving stops."""
+    sequence_heartbeat: timedelta = timedelta(seconds=10)
+    """How often the receivers of a forward with sequence=True are told which numbers were given."""
+    gap_limit: timedelta = timedelta(minutes=1)
+    """How long a number of a sender may be missing after the sender has said that it was sent, before it is a gap."""
+    hop_limit: int = 8
+    """How many installations may have passed a message on before it is quarantined as one that goes round."""
     probe_after: timedelta = timedelta(seconds=5)
     """How long a row waits when its handler said ``Unavailable``."""
     gone_after: timedelta = timedelta(hours=24)
@@ -118,8 +144,13 @@ class Conf:
     """Where alerts are posted as JSON: an https address, or http on this machine. Empty: nowhere."""
     alert_hook: str = ""
     """Dotted path of a function that is called with every batch of alerts. Empty: none."""
+    redis_url: str = ""
+    """Where Redis is, as ``redis://host:6379/0``, for ``outbox.contrib.redis_guard``. Empty: it is not used."""
     metrics_token: str = ""
     """Bearer token for /metrics and the reasons in /readyz. Empty: only callers on this machine see them."""
+    broker_management: str = ""
+    """Where RabbitMQ's management API is, as ``"https://user:password@rabbit.example:15671"``. Empty: on the broker's
+    host, port 15672 (with TLS 15671), with the broker's user and password. ``"off"``: it is not asked."""
     connect_timeout: timedelta = timedelta(seconds=2)
     """How long opening a connection to the broker may take."""
     confirm_timeout: timedelta = timedelta(seconds=5)
@@ -145,8 +176,14 @@ class Conf:
                 yield f'OUTBOX["{one.name.upper()}"] must be greater than zero.'
         if not _are_amounts(self.approval_above_value):
             yield 'OUTBOX["APPROVAL_ABOVE_VALUE"] must have whole amounts from 0 on by currency, as {"EUR": 500}.'
+        for name in ("receivers", "receipt_secrets"):
+            if not _are_secrets(getattr(self, name)):
+                yield f'OUTBOX["{name.upper()}"] must have secrets of 16 characters or more by name.'
+        yield from _broker_problems(self.brokers)
         if "alert_webhook" not in wrong and self.alert_webhook and not WEBHOOK.match(self.alert_webhook):
             yield 'OUTBOX["ALERT_WEBHOOK"] must begin with https://, or with http:// and a name of this machine.'
+        if "broker_management" not in wrong and not MANAGEMENT.fullmatch(self.broker_management):
+            yield 'OUTBOX["BROKER_MANAGEMENT"] must be as "https://user:password@rabbit.example:15671", "off" or empty.'
         if "prefix" not in wrong and not PREFIX.fullmatch(self.prefix):
             yield f'OUTBOX["PREFIX"] must be 1 to {PREFIX_LENGTH} letters, digits, "-" and "_".'
         if self.prefix == "amq":
@@ -158,6 +195,33 @@ def _are_amounts(value: object) -> bool:
     if not isinstance(value, dict):
         return False
     return all(isinstance(name, str) and type(most) is int and most >= 0 for name, most in value.items())
+
+
+def _are_secrets(value: object) -> bool:
+    """Tell whether these are secrets by name, long enough that nobody guesses one."""
+    if not isinstance(value, dict):
+        return False
+    return all(
+        isinstance(name, str) and isinstance(secret, str) and len(secret) >= 16 for name, secret in value.items()
+    )
+
+
+def _broker_problems(brokers: object) -> Iterator[str]:
+    """Say what is wrong with the brokers of others, and repeat no address: it may have a password."""
+    if not isinstance(brokers, dict) or not all(isinstance(name, str) and name for name in brokers):
+        yield 'OUTBOX["BROKERS"] must have addresses by name, as {"partner": "amqps://user:password@host/vhost"}.'
+        return
+    for name, given in brokers.items():
+        known = {"URL", "SSL"}
+        url = given.get("URL") if isinstance(given, dict) and given.keys() <= known else given
+        urls = [part.strip() for part in url.split(";")] if isinstance(url, str) else []
+        if not urls or not all(BROKER.match(part) for part in urls):
+            yield (
+                f'OUTBOX["BROKERS"][{name!r}] must be an address that begins with amqp:// or amqps://, or a dict of '
+                '"URL" and "SSL".'
+            )
+        elif isinstance(given, dict) and not isinstance(given.get("SSL", True), bool | dict):
+            yield f'OUTBOX["BROKERS"][{name!r}]["SSL"] must be True, False, or a dict as Celery\'s broker_use_ssl.'
 
 
 @cache

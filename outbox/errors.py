@@ -26,6 +26,10 @@ class OutsideTransaction(PublishError):
     """``publish`` was called outside ``transaction.atomic()``, so it could not be committed with the business row."""
 
 
+class InsideTransaction(PublishError):
+    """``prepare`` was called inside ``transaction.atomic()``, so it could not be committed at once."""
+
+
 class UnknownTopic(PublishError):
     """No consumer listens to the topic, so nobody would ever act on the message; or topics are declared without it."""
 
@@ -34,12 +38,20 @@ class InvalidMessage(PublishError):
     """The topic, the key, the payload, the headers or the delay cannot be stored faithfully."""
 
 
+class TooLarge(InvalidMessage):
+    """Payload and headers have more bytes than the setting allows; store the data and publish its id."""
+
+
 class KeyReused(PublishError):
     """The topic and key were published before with another payload, or were withdrawn after they had been started.
 
     Put a version or an event's id into the key. Nothing of the call is written, no statement has failed: catch it and
     the caller's transaction can go on.
     """
+
+
+class HalfTakenBack(OutboxError):
+    """A half message was taken back, or settled otherwise, before you did. Roll back, and undo what you wrote."""
 
 
 class ConsumerError(OutboxError):
@@ -64,6 +76,22 @@ class BrokerRefuses(BrokerAway):
         super().__init__(f"the broker refuses {queue or f'the vhost {vhost} to {user}'}: {said}")
         self.queue = queue
         self.details = {"code": code, "said": said, "vhost": vhost, "user": user}
+
+
+class ForwardError(OutboxError):
+    """What became of a message that was to be forwarded, where the broker has not confirmed it."""
+
+
+class Unroutable(ForwardError):
+    """The exchange has no queue for the message: a failed attempt. A queue must be bound; queues are the receivers'."""
+
+
+class Refused(ForwardError):
+    """The broker closes its channel over this message, and over no other: a failed attempt. Mend the message."""
+
+
+class NotSent(ForwardError):
+    """It was not the message's turn, and nothing is known against it. It is sent later, and spends nothing."""
 
 
 class Superseded(OutboxError):
@@ -124,6 +152,14 @@ class EvidenceTaken(NotAllowed):
         self.message_id = message_id
 
 
+class BookBusy(OperatorError):
+    """A book is being read by somebody else right now. Ask again when they are done."""
+
+
+class BookRefused(OperatorError):
+    """A book cannot be asked about this span, or this day cannot be closed; the text says why."""
+
+
 class StillInUse(OutboxError):
     """The outbox cannot be uninstalled yet: messages wait, or workers run. Nothing was changed; try again later."""
 
@@ -138,6 +174,15 @@ class HandlerSignal(OutboxError):
 
 class Reject(HandlerSignal):
     """Permanent: the message fails at once and waits for a person. Retrying would not help."""
+
+
+class MayHaveHappened(Reject):
+    """Nobody knows whether the effect has happened: the message fails at once, and a person decides.
+
+    ``outbox.contrib.redis_guard`` raises it, and so may a handler that finds the traces of an earlier call.
+    """
+
+    may_have_acted = True
 
 
 class Snooze(HandlerSignal):
@@ -178,6 +223,18 @@ class Unavailable(HandlerSignal):
             told = f"Unavailable takes after= as a timedelta greater than zero, not {after!r:.100}; {taken}"
             reason = f"{reason} ({told})" if reason else told
         super().__init__(reason)
+
+
+class ReceiptFailed(OutboxError):
+    """The receiver of a forwarded message has said that it could not consume it; the text is its own."""
+
+    may_have_acted = False
+
+
+class Unconfirmed(Unavailable):
+    """A forwarded message was sent, and the broker went away before it said what became of it: it may have it."""
+
+    may_have_acted = True
 
 
 def _seconds(number: object) -> timedelta | None:

@@ -125,8 +125,17 @@ class Succeeded:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A forward's broker has confirmed the message; its receiver has this long to say what became of it."""
+
+    receipt: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """The handler raised, or the row's own transaction failed."""
+    """The handler raised, or the row's own transaction failed; ``why`` is the reason where it is the last attempt."""
+
+    why: "Reason | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,9 @@ class TimedOut:
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """The handler said that no retry will help."""
+
+    in_doubt: bool = False
+    """Whether it said so because nobody knows if an earlier call had its effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +200,13 @@ class WorkerLost:
     """How many messages, itself included, may have run when the worker was lost: any of them may be the cause."""
     never_again: bool = False
     """Whether what it may have done must not be done twice."""
+    innocent: bool = False
+    """Whether nobody's code ran for the message, so that it cannot be what has ended its worker."""
 
 
 Outcome = (
     Succeeded
+    | Sent
     | Failed
     | TimedOut
     | Rejected
@@ -217,16 +232,30 @@ class Reason(TextChoices):
         "may_have_happened",
         _("may have happened: its worker was lost in the call, and it is never called twice"),
     )
+    EFFECT_UNKNOWN = (
+        "effect_unknown",
+        _("may have happened: an earlier call began its effect, and nobody knows how that ended"),
+    )
     ENDED_TRANSACTION = "ended_transaction", _("its handler ended the transaction in which it was called")
     NOT_TAKEN = (
         "not_taken",
         _("no worker took it: its hints went into an empty queue, again and again, and it was never started"),
     )
+    UNROUTABLE = "unroutable", _("unroutable: its exchange had no queue for it, again and again")
+    REFUSED = "refused", _("refused: the broker closes the channel over it, again and again")
+    NO_RECEIPT = "no_receipt", _("no receipt: it was sent, and its receiver said nothing in time, again and again")
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """Consumed: the message is a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """Still started, but no worker has it: its receipt is waited for, ``wait`` from now."""
+
+    wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +275,7 @@ class Exhausted:
     lost: int = 0
 
 
-Decision = Done | Again | Exhausted
+Decision = Done | Awaited | Again | Exhausted
 
 
 def describe_decision(decision: Decision) -> str:
@@ -254,6 +283,8 @@ def describe_decision(decision: Decision) -> str:
     match decision:
         case Done():
             return "done"
+        case Awaited(wait):
+            return f"sent, its receipt is waited for: {wait.total_seconds():g} s"
         case Again(wait, free):
             seconds = f"{wait.total_seconds():.2f}".rstrip("0").rstrip(".")
             return f"again in {seconds} s{', no try is spent' if free else ''}"
@@ -270,8 +301,10 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
     match outcome:
         case Succeeded():
             return Done()
-        case Rejected():
-            return Exhausted(Reason.REJECTED)
+        case Sent(receipt):
+            return Awaited(receipt)
+        case Rejected(in_doubt):
+            return Exhausted(Reason.EFFECT_UNKNOWN if in_doubt else Reason.REJECTED)
         case EndedTransaction():
             return Exhausted(Reason.ENDED_TRANSACTION)
         case Snoozed(after) | FoundUnavailable(after, told=True):
@@ -280,6 +313,8 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Again(min(after * 2 ** min(times - 1, 16), max(after, LONGEST_PROBE)), free=True)
         case GivenBack(after) | Interrupted(after):
             return Again(after, free=True, lost=counters.lost)
+        case WorkerLost(innocent=True):
+            return Again(ZERO, free=True)
         case WorkerLost(never_again=True):
             return Exhausted(Reason.MAY_HAVE_HAPPENED, lost=counters.lost + 1)
         case WorkerLost(with_database, among) if among > 1 or counters.lost < (
@@ -290,8 +325,8 @@ def decide(outcome: Outcome, counters: Counters, backoff: Backoff, *, uniform: f
             return Exhausted(Reason.WORKER_LOST, lost=counters.lost + 1)
         case WorkerLost():
             return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False, lost=counters.lost + 1)
-        case Failed() if counters.attempts >= counters.attempt_limit:
-            return Exhausted(Reason.NO_TRIES_LEFT)
+        case Failed(why) if counters.attempts >= counters.attempt_limit:
+            return Exhausted(why or Reason.NO_TRIES_LEFT)
         case Failed():
             return Again(backoff.wait(counters.counted(backoff), uniform=uniform), free=False)
         case TimedOut(ended_its_worker, held_for):

@@ -13,11 +13,12 @@ from outbox import registry
 from outbox.broker import dispatcher
 from outbox.broker.waking import wake_and_hint
 from outbox.conf import conf
+from outbox.drafts import Key, as_key
 from outbox.errors import OutsideTransaction
 from outbox.models import Attempt, AttemptOutcome, Message, Resolution, Status
 from outbox.models.queryset import MessageQuerySet
 from outbox.models.sql.order import OrderOfKey
-from outbox.publishing import Key, as_key, in_own_transaction
+from outbox.publishing import in_own_transaction
 
 IN_A_FUNCTION = "cannot be used in async code: call it in a plain function, by asgiref.sync.sync_to_async"
 

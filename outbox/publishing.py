@@ -1,38 +1,28 @@
 """``publish``: write one message for each consumer of a topic, in the caller's own transaction."""
 
-import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.asyncio import async_unsafe
 
-from outbox import registry, topics
-from outbox.advice import as_timedelta, did_you_mean
 from outbox.broker import dispatcher
 from outbox.conf import conf
-from outbox.errors import InvalidMessage, KeyReused, OutsideTransaction, UnknownTopic
+from outbox.drafts import Draft, Key, PreparedMessage, prepare
+from outbox.errors import KeyReused, OutsideTransaction
 from outbox.models import Message, Resolution, Status
-from outbox.models.message import KEY_LENGTH
 from outbox.models.sql.clock import Clock, clock_of
-from outbox.models.sql.errors import advise_to_migrate, is_not_migrated, sqlstate
-from outbox.models.sql.order import OrderOfKey, take_turn
-from outbox.payloads import check_characters, digest_of, encode
-from outbox.registry import Consumer
-from outbox.worth import Worth, check_worth, worth_for
-
-Key = str | int | uuid.UUID
+from outbox.models.sql.errors import missing_tables_named, sqlstate
+from outbox.models.sql.order import take_turn
 
 STORED = ("key", "topic", "consumer", "digest", "resolution", "attempts")
-LONGEST_SPAN = timedelta(days=3650)
 WAITED = frozenset({"40P01", "55P03"})
 """Deadlock, and a lock that was waited for too long."""
 OPPOSITE_ORDERS = (
@@ -43,22 +33,6 @@ OPPOSITE_ORDERS = (
 STARTED_BEFORE = "and withdrawn after it had been started, so it may have had an effect"
 REUSED_SHOWN = 10
 """Reused keys that an error names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A message that is not written yet; the fields are the arguments of ``publish``."""
-
-    topic: str
-    _: KW_ONLY
-    key: Key
-    payload: Any
-    delay: timedelta | None = None
-    within: timedelta | None = None
-    ordering_key: str = ""
-    headers: Mapping[str, Any] = field(default_factory=dict)
-    value: Decimal | int | None = None
-    currency: str = ""
 
 
 def publish(
@@ -116,7 +90,8 @@ def publish(
 def publish_many(drafts: Iterable[Draft]) -> list[int]:
     """Write many messages in as few statements as the database allows (PostgreSQL: one), and return the new ids.
 
-    The rules are those of ``publish``; if one draft is refused, nothing is written.
+    The rules and the errors are those of ``publish``; if one draft is refused, nothing is written. The ids are not in
+    the order of the drafts; a draft has one for each consumer that does not have it yet.
     """
     connection = connections[conf().database]
     if not in_own_transaction(connection):
@@ -124,12 +99,12 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
             f"publish() must be called inside transaction.atomic() on the database {conf().database!r}, so that the "
             "message is committed together with your business row"
         )
-    messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)
+    messages = sorted((message for draft in drafts for message in prepare(draft)), key=_write_order)
     written: list[tuple[int, str, bool]] = []
     reused: set[tuple[str, str]] = set()
     started: set[tuple[str, str]] = set()
-    anew: list[_PreparedMessage] = []
-    with _missing_tables_named():
+    anew: list[PreparedMessage] = []
+    with missing_tables_named():
         if any(message.draft.ordering_key for message in messages):
             messages = _take_turn(messages)
         for batch in _batches(connection, messages):
@@ -149,17 +124,6 @@ def publish_many(drafts: Iterable[Draft]) -> list[int]:
     return [id for id, _consumer, _delayed in written]
 
 
-@contextmanager
-def _missing_tables_named() -> Iterator[None]:
-    """Say what to do where the tables, or what this release has added to them, are not there."""
-    try:
-        yield
-    except DatabaseError as error:
-        if is_not_migrated(error):
-            error.add_note(advise_to_migrate())
-        raise
-
-
 def in_own_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether the caller is inside a transaction of the code's own, not only of the ``TestCase`` around it."""
     return connection.in_atomic_block and not all(
@@ -167,32 +131,7 @@ def in_own_transaction(connection: BaseDatabaseWrapper) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _PreparedMessage:
-    """A draft checked and encoded for one of its consumers."""
-
-    draft: Draft
-    consumer: Consumer
-    key: str
-    payload: str
-    digest: str
-    headers: str
-    worth: Worth
-    asleep: bool = False
-    """It stands behind another of its ordering key; see ``outbox.models.sql.order``."""
-
-    @property
-    def order(self) -> OrderOfKey:
-        """In which order it takes part."""
-        return OrderOfKey(self.consumer.name, self.draft.ordering_key)
-
-    @property
-    def identity(self) -> tuple[str, str, str]:
-        """What is unique, in the order of the index: two calls with several keys then never deadlock."""
-        return self.key, self.draft.topic, self.consumer.name
-
-
-def _write_order(message: _PreparedMessage) -> tuple[str, tuple[str, ...]]:
+def _write_order(message: PreparedMessage) -> tuple[str, tuple[str, ...]]:
     """Sort what is written by its identity, but leave the messages of one ordering key as they were given.
 
     Publishers of one ordering key go one after the other, so that they cannot deadlock over their keys.
@@ -201,92 +140,7 @@ def _write_order(message: _PreparedMessage) -> tuple[str, tuple[str, ...]]:
     return ordering_key, () if ordering_key else message.identity
 
 
-def _prepare(draft: Draft) -> list[_PreparedMessage]:
-    if not isinstance(draft, Draft):
-        raise InvalidMessage(f"{draft!r:.100}: publish_many takes Draft(topic, key=..., payload=...)")
-    if not topics.is_topic(draft.topic):
-        raise InvalidMessage(
-            f"topic {draft.topic!r}: words of letters, digits, _ and - joined by dots, at most "
-            f"{topics.TOPIC_LENGTH} characters"
-        )
-    declared = registry.declared_topics()
-    if declared and draft.topic not in declared:
-        raise UnknownTopic(
-            f"{draft.topic!r} is not among the topics of outbox.declare_topics(){did_you_mean(draft.topic, declared)}"
-        )
-    consumers = registry.consumers_of(draft.topic)
-    if not consumers:
-        raise UnknownTopic(_describe_unheard(draft.topic))
-    key = as_key(draft.key)
-    _check_text("ordering_key", draft.ordering_key)
-    if not isinstance(draft.headers, Mapping):
-        raise InvalidMessage(f"headers {draft.headers!r:.100}: a dict")
-    payload, headers = encode("payload", draft.payload), encode("headers", dict(draft.headers))
-    digest = digest_of(payload)
-    size = len(payload.encode()) + len(headers.encode())
-    if size > conf().payload_limit:
-        raise InvalidMessage(
-            f"payload and headers of {draft.topic} {key} are {size:,} bytes of JSON, the limit is "
-            f'{conf().payload_limit:,} (OUTBOX["PAYLOAD_LIMIT"]); store the data and publish its id'
-        )
-    _check_spans(draft)
-    worth = check_worth(draft.topic, draft.value, draft.currency)
-    return [
-        _PreparedMessage(draft, consumer, key, payload, digest, headers, worth_for(consumer, draft, worth))
-        for consumer in consumers
-    ]
-
-
-def _describe_unheard(topic: str) -> str:
-    known = [entry for entry in registry.all_consumers() if not entry.tells_of]
-    found = ", ".join(f"{entry.name} ({entry.pattern})" for entry in known) or "none"
-    return (
-        f"no consumer listens to {topic!r}{did_you_mean(topic, [entry.pattern for entry in known])}; consumers found: "
-        f"{found}. They stand in the consumers.py of apps in INSTALLED_APPS"
-    )
-
-
-def as_key(value: object) -> str:
-    """Return the business id as it stands in the table."""
-    try:
-        key = str(value) if isinstance(value, str | int | uuid.UUID) and not isinstance(value, bool) else ""
-    except ValueError:  # an int of more digits than Python writes out
-        key = ""
-    if not 0 < len(key) <= KEY_LENGTH:
-        shown = "an int of thousands of digits" if type(value) is int and not key else f"{value!r:.250}"
-        raise InvalidMessage(
-            f"key {shown}: a str of 1 to {KEY_LENGTH} characters, an int or a UUID; it is the business id, as in "
-            "key=order.pk"
-        )
-    check_characters("key", key)
-    return key
-
-
-def _check_text(name: str, value: object) -> str:
-    if not isinstance(value, str) or len(value) > KEY_LENGTH:
-        raise InvalidMessage(f"{name} {value!r:.250}: a str of at most {KEY_LENGTH} characters")
-    check_characters(name, value)
-    return value
-
-
-def _check_spans(draft: Draft) -> None:
-    delay, within = draft.delay, draft.within
-    if delay is not None and (not isinstance(delay, timedelta) or not timedelta(0) <= delay <= LONGEST_SPAN):
-        raise InvalidMessage(
-            f"delay {delay!r}: None or a timedelta from zero to {LONGEST_SPAN.days} days{as_timedelta(delay)}"
-        )
-    if within is None:
-        return
-    if not isinstance(within, timedelta) or not timedelta(0) < within <= LONGEST_SPAN:
-        raise InvalidMessage(
-            f"within {within!r}: None or a timedelta greater than zero, up to {LONGEST_SPAN.days} days"
-            f"{as_timedelta(within)}"
-        )
-    if within <= (delay or timedelta(0)):
-        raise InvalidMessage(f"within {within} is over before the delay of {delay}; the message could never be started")
-
-
-def _take_turn(messages: Sequence[_PreparedMessage]) -> list[_PreparedMessage]:
+def _take_turn(messages: Sequence[PreparedMessage]) -> list[PreparedMessage]:
     """Lock the ordering keys, and put to sleep what finds another of its own, in the table or before it in this call.
 
     Two transactions that each publish by several calls, for the same keys in opposite orders, wait for each other.
@@ -305,7 +159,7 @@ def _take_turn(messages: Sequence[_PreparedMessage]) -> list[_PreparedMessage]:
     return marked
 
 
-def _batches(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage]) -> Iterable[list[_PreparedMessage]]:
+def _batches(connection: BaseDatabaseWrapper, messages: Sequence[PreparedMessage]) -> Iterable[list[PreparedMessage]]:
     """Cut what is to be written into statements: one on PostgreSQL, on SQLite as many parameters as it takes."""
     limit = connection.features.max_query_params
     _into, row = _statement(connection.alias)
@@ -314,7 +168,7 @@ def _batches(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessag
         yield batch
 
 
-def _insert(connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage]) -> list[tuple[int, str, bool]]:
+def _insert(connection: BaseDatabaseWrapper, messages: Sequence[PreparedMessage]) -> list[tuple[int, str, bool]]:
     """Write the messages that are new; return id, consumer and whether it is delayed, for each of them."""
     into, row = _statement(connection.alias)
     clock = clock_of(connection)
@@ -334,11 +188,11 @@ class _Known(NamedTuple):
     """Topic and key of what stands in the table with another payload."""
     started: set[tuple[str, str]]
     """Topic and key of what was withdrawn after it had been started."""
-    withdrawn: list[_PreparedMessage]
+    withdrawn: list[PreparedMessage]
     """What was withdrawn before anybody had seen it."""
 
 
-def _look_up(messages: Sequence[_PreparedMessage]) -> _Known:
+def _look_up(messages: Sequence[PreparedMessage]) -> _Known:
     """Look at the rows that stand in the table for these."""
     identities = [message.identity for message in messages]
     keys, topics, consumers = (set(column) for column in zip(*identities, strict=True))
@@ -359,7 +213,7 @@ def _look_up(messages: Sequence[_PreparedMessage]) -> _Known:
 
 
 def _write_anew(
-    connection: BaseDatabaseWrapper, messages: Sequence[_PreparedMessage], reused: set[tuple[str, str]]
+    connection: BaseDatabaseWrapper, messages: Sequence[PreparedMessage], reused: set[tuple[str, str]]
 ) -> list[tuple[int, str, bool]]:
     """Put new rows in the place of those that were withdrawn, at the end of their ordering keys; return as ``_insert``.
 
@@ -416,7 +270,7 @@ def _statement(using: str) -> tuple[str, str]:
     return into, f"({', '.join(row.values())})"
 
 
-def _row_values(message: _PreparedMessage, clock: Clock) -> list[Any]:
+def _row_values(message: PreparedMessage, clock: Clock) -> list[Any]:
     draft, consumer = message.draft, message.consumer
     delay = draft.delay or timedelta(0)
     end = draft.within or delay + consumer.deadline

@@ -7,12 +7,26 @@ from typing import Any
 from celery import Task, shared_task
 
 from outbox import registry
+from outbox.books import running as books
 from outbox.broker.queues import DELIVER_TASK, queue_name
 from outbox.bulk import running, telling
+from outbox.bulk.runner import runner
 from outbox.delivery import chunks, sessions
 from outbox.delivery.wide import hints
+from outbox.external import heartbeats
+from outbox.external.halves import running as halves
 from outbox.maintenance import chain, pruning, rescan, rollup, schedule
-from outbox.maintenance.schedule import ALERT_TASK, AUDIT_TASK, BULK_TASK, PRUNE_TASK, RESCAN_TASK, ROLL_UP_TASK
+from outbox.maintenance.schedule import (
+    ALERT_TASK,
+    AUDIT_TASK,
+    BOOKS_TASK,
+    BULK_TASK,
+    HALVES_TASK,
+    PRUNE_TASK,
+    RESCAN_TASK,
+    ROLL_UP_TASK,
+    SEQUENCES_TASK,
+)
 from outbox.models.row_ids import BIGGEST_ID
 from outbox.monitoring import alerts, causes
 from outbox.policy import ZERO
@@ -73,12 +87,22 @@ def run_alerts() -> None:
         telling.tell()
 
 
-@shared_task(name=BULK_TASK, base=MaintenanceTask, ignore_result=True)
-def run_bulk() -> None:
-    """Go on with the bulk operations and rehearsals that were started; celery-beat calls this every second."""
+@shared_task(name=BULK_TASK, bind=True, base=MaintenanceTask, ignore_result=True)
+def run_bulk(self: Task) -> None:  # type: ignore[type-arg]  # as above
+    """See to it that bulk operations and rehearsals go on; celery-beat calls this every second."""
     with sessions.in_known_state():
-        running.go_on()
+        if self.request.called_directly or self.request.is_eager:
+            running.go_on()
+        else:
+            runner.see_to_it()
         background.go_on()
+
+
+@shared_task(name=HALVES_TASK, base=MaintenanceTask, ignore_result=True)
+def run_check_back() -> None:
+    """Ask the checks of the half messages that are due; celery-beat calls this every second."""
+    with sessions.in_known_state():
+        halves.go_on()
 
 
 @shared_task(name=AUDIT_TASK, base=MaintenanceTask, ignore_result=True)
@@ -88,6 +112,20 @@ def run_audit_check() -> None:
         chain.check()
 
 
+@shared_task(name=BOOKS_TASK, base=MaintenanceTask, ignore_result=True)
+def run_books() -> None:
+    """Read the books that are due; celery-beat calls this every minute."""
+    with sessions.in_known_state():
+        books.go_on()
+
+
+@shared_task(name=SEQUENCES_TASK, base=MaintenanceTask, ignore_result=True)
+def run_sequences() -> None:
+    """Tell the receivers of numbered streams how far they are; celery-beat calls this every five seconds."""
+    with sessions.in_known_state():
+        heartbeats.go_on()
+
+
 def run_overdue_jobs() -> None:
     """Do what beat has not had done for too long. Runs in a worker's pool and must not take it down."""
     # The alerts come early: when the control worker is gone, somebody must say so.
@@ -95,9 +133,12 @@ def run_overdue_jobs() -> None:
     _take_over("alerts", _watch_for_beat)
     _take_over("bulk", running.go_on_if_overdue)
     _take_over("rehearsal", background.go_on_if_overdue)
+    _take_over("half messages", halves.go_on_if_overdue)
     _take_over("rollup", rollup.roll_up_if_overdue)
     _take_over("prune", pruning.prune_if_overdue)
     _take_over("audit", chain.check_if_overdue)
+    _take_over("books", books.go_on_if_overdue)
+    _take_over("sequences", heartbeats.go_on_if_overdue)
 
 
 def _rescan_for_beat() -> bool:

@@ -1,21 +1,27 @@
 """The grammar of topics and patterns, as in a topic exchange."""
 
 import re
+from functools import lru_cache
 
 WORD = re.compile(r"[A-Za-z0-9_-]+")
 NAME_LENGTH = 100
 """Characters that a consumer's name may have."""
 TOPIC_LENGTH = 200
 """Characters that a topic may have."""
+SOURCE_LENGTH = 50
+"""Characters that a source's name may have."""
+QUEUE_LENGTH = 255
+"""Bytes of a queue's name, as AMQP has them."""
 
 
 def is_topic(topic: object) -> bool:
     """Tell whether ``topic`` is words of letters, digits, "_" and "-" joined by dots, at most 200 characters."""
-    return (
-        isinstance(topic, str)
-        and 0 < len(topic) <= TOPIC_LENGTH
-        and all(WORD.fullmatch(word) for word in topic.split("."))
-    )
+    return isinstance(topic, str) and 0 < len(topic) <= TOPIC_LENGTH and _is_words(topic)
+
+
+@lru_cache(1024)
+def _is_words(topic: str) -> bool:
+    return all(WORD.fullmatch(word) for word in topic.split("."))
 
 
 def is_pattern(pattern: str) -> bool:

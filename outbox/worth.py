@@ -3,12 +3,12 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from outbox.declared import Consumer
 from outbox.errors import InvalidMessage
 from outbox.models.message import CURRENCY_LENGTH, VALUE_DIGITS, VALUE_PLACES
-from outbox.registry import Consumer
 
 if TYPE_CHECKING:
-    from outbox.publishing import Draft
+    from outbox.drafts import Draft
 
 LIMIT = Decimal(10) ** (VALUE_DIGITS - VALUE_PLACES)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
 
-from outbox.checks import celery, consumers, database, queues, sessions
+from outbox.checks import books, celery, consumers, database, halves, queues, redis_server, sessions, sources
 from outbox.conf import conf, conf_problems
 
 __all__ = ["check_database", "check_deployment", "check_settings"]
@@ -21,7 +21,13 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
     if problems := conf_problems():
         hint = "Mend it in the dict OUTBOX of your settings; nothing else was looked at."
         return [Error(problem, hint=hint, id="outbox.E007") for problem in problems]
-    return [*database.check_database(), *celery.check_celery(), *consumers.check_consumers()]
+    return [
+        *database.check_database(),
+        *celery.check_celery(),
+        *consumers.check_consumers(),
+        *sources.check_sources(),
+        *books.check_books(),
+    ]
 
 
 @register("outbox", deploy=True)
@@ -33,6 +39,7 @@ def check_deployment(**_kwargs: Any) -> list[CheckMessage]:
         *database.check_deployed_database(),
         *celery.check_deployed_celery(),
         *consumers.check_deployed_consumers(),
+        *redis_server.check_redis(),
     ]
 
 
@@ -41,4 +48,4 @@ def check_database(databases: Sequence[str] | None = None, **_kwargs: Any) -> li
     """Ask the database, if it may be asked (``check --database``), about its sessions and what the last rescan met."""
     if conf_problems() or conf().database not in (databases or ()):
         return []  # said by the others
-    return [*sessions.check_sessions(), *queues.check_queues()]
+    return [*sessions.check_sessions(), *queues.check_queues(), *halves.check_halves()]

@@ -14,11 +14,11 @@ from kombu.transport.pyamqp import Channel
 from outbox import Backoff, consumer, registry
 from outbox.broker import dispatcher
 from outbox.broker.queues import celery_app, queue_name
+from outbox.declared import Consumer
 from outbox.maintenance import recovery, rescan
 from outbox.memory import forget_all
 from outbox.models import ConsumerState, Message
 from outbox.monitoring import causes
-from outbox.registry import Consumer
 from tests.harness.messages import empty_tables, publish_messages
 from tests.harness.plans import query
 from tests.harness.recording import RecordingLink
@@ -142,12 +142,17 @@ def pause() -> Callable[..., None]:
 
 @pytest.fixture
 def rabbit() -> Iterator[Channel]:
-    """A channel of the test's own to RabbitMQ; the queues that tests made are gone afterwards."""
+    """A channel of the test's own to RabbitMQ; the queues that tests made are gone before and afterwards."""
     with Connection(celery_app().conf.broker_url) as straight:
-        channel = straight.channel()
-        yield channel
+        _delete_queues(straight)
+        yield straight.channel()
+        _delete_queues(straight)
+
+
+def _delete_queues(straight: Connection) -> None:
+    with straight.channel() as channel:
         for name in (*TEST_CONSUMERS, "shop.book", "control", "dead"):
-            straight.channel().queue_delete(queue_name(name))
+            channel.queue_delete(queue_name(name))
 
 
 @pytest.fixture

@@ -18,7 +18,13 @@ from tests.harness.program import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BESIDE = {".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "SECURITY.md", "pyproject.toml"}
-OF_EXTRAS = {"ninja": "django-ninja", "pydantic": "django-ninja", "xlsxwriter": "xlsxwriter"}
+OF_EXTRAS = {
+    "cloudevents": "cloudevents",
+    "ninja": "django-ninja",
+    "pydantic": "django-ninja",
+    "redis": "redis",
+    "xlsxwriter": "xlsxwriter",
+}
 """What an extra brings, and the engine does without, and the package that it asks for."""
 OF_DJANGO = {"asgiref"}
 """What Django itself cannot be without."""

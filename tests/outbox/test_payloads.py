@@ -150,6 +150,7 @@ def till(listen):
 
 @given(payload=anything, headers=st.dictionaries(st.text(max_size=4), anything, max_size=2), key=st.text(max_size=5))
 @example(payload=["a\0b"], headers={}, key="a")
+@example(payload=["\\u0000", "ß\\u0000"], headers={}, key="a")
 @example(payload={"\ud800": 1}, headers={}, key="a")
 @example(payload=5e-324, headers={}, key="a")
 @example(payload=0.1 + 0.2, headers={}, key="a")

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from outbox import registry
+from outbox.declaring import consumer
 from outbox.errors import ConsumerError
 from outbox.policy import Backoff
-from outbox.registry import consumer
 
 
 def handle(_message):
@@ -51,8 +51,8 @@ def handle_too(_message):
         (print, {}, "the topic comes first"),
         ("a", {"name": "with space"}, "words joined by dots, at most 100 characters"),
         ("a", {"name": "x" * 101}, "words joined by dots, at most 100 characters"),
-        ("a", {"name": "control"}, 'not "control" or "dead"'),
-        ("a", {"name": "dead"}, 'not "control" or "dead"'),
+        ("a", {"name": "control"}, "none of control, dead, receipts"),
+        ("a", {"name": "dead"}, "none of control, dead, receipts"),
         ("a", {"chunk": 1000, "atomic": False}, "lower chunk or timeout"),
         ("a", {"timeout": timedelta(minutes=20), "chunk": 1}, "lower timeout"),
     ],
@@ -110,7 +110,7 @@ def test_what_cannot_be_called_with_a_message_is_refused(handler, error):
     assert registry.get("test.odd") is None
 
 
-@pytest.mark.parametrize("option", ["on_handled", "on_discarded", "on_reopened"])
+@pytest.mark.parametrize("option", ["on_handled", "on_discarded", "on_reopened", "on_withdrawn"])
 @pytest.mark.parametrize(
     ("hook", "error"),
     [

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from outbox import consumer, registry
+from outbox.books import declaring
 
 
 def sell(message: Any) -> None: ...
@@ -14,13 +15,14 @@ def sell(message: Any) -> None: ...
 @pytest.fixture
 def only() -> Iterator[Callable[..., None]]:
     """Return a function that makes one consumer, in place of all others."""
-    before = dict(registry._consumers)
+    before, books = dict(registry._consumers), dict(declaring._books)
 
     def make(**options: Any) -> None:
         clear()
         consumer("test.sold", name="test.sell", **options)(sell)
 
     def clear() -> None:
+        declaring._books.clear()
         for entry in registry.all_consumers():
             registry.forget_consumer(entry.name)
 
@@ -28,4 +30,5 @@ def only() -> Iterator[Callable[..., None]]:
     yield make
     clear()
     registry._consumers.update(before)
+    declaring._books.update(books)
     registry._listening.cache_clear()

@@ -2,14 +2,12 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.app.defaults import DEFAULTS
 from django.core.checks import CheckMessage
-from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from django.test import override_settings
 
 import outbox
@@ -20,22 +18,22 @@ from outbox.checks import check_deployment, check_settings
 from outbox.checks import database as database_checks
 from outbox.checks.celery import WHY_NEEDED
 from outbox.checks.queues import check_queues
-from outbox.maintenance.schedule import ENTRIES
 from outbox.worker.integration import NEEDED, QUEUES_OF_CELERY, REUSE
 from tests.harness.beat import BEAT_TABLES, needs_beat_tables
+from tests.outbox.checks.hosts import (
+    FINE,
+    FINE_WHEN_DEPLOYED,
+    POOLED,
+    POSTGRESQL,
+    RABBITMQ,
+    SQLITE,
+    UNSAFE,
+    UNSAFE_AND_THE_ENGINES_OWN,
+    UNSAFE_WHEN_DEPLOYED,
+    UsersElsewhere,
+    changed,
+)
 
-SESSION = "-c client_connection_check_interval=2s -c idle_in_transaction_session_timeout=30s"
-POSTGRESQL = {
-    "ENGINE": "django.db.backends.postgresql",
-    "HOST": "db",
-    "OPTIONS": {"options": SESSION, "keepalives_idle": 10},
-}
-SQLITE = {
-    "ENGINE": "django.db.backends.sqlite3",
-    "NAME": "/somewhere/db.sqlite3",
-    "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"},
-}
-RABBITMQ = {"broker_url": "amqp://broker//"}
 OUTBOX = {"PREFIX": "checked"}
 APPS = ["django.contrib.auth", "django.contrib.contenttypes", *BEAT_TABLES, "outbox"]
 KNOWN_TO_CELERY = [*NEEDED, *(f"{kind}_queue_{how}" for kind in QUEUES_OF_CELERY for how in ("durable", "exclusive"))]
@@ -80,11 +78,6 @@ def look(settings: Any, only: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     queues.use(project)
 
 
-def changed(database: dict[str, Any], **options: Any) -> dict[str, Any]:
-    merged = {name: value for name, value in {**database["OPTIONS"], **options}.items() if value is not None}
-    return {**database, "OPTIONS": merged}
-
-
 @pytest.mark.parametrize("deploy", [False, True])
 def test_a_host_that_is_well_set_up_hears_nothing(look: Any, deploy: bool) -> None:
     assert look(deploy=deploy) == set()
@@ -92,9 +85,6 @@ def test_a_host_that_is_well_set_up_hears_nothing(look: Any, deploy: bool) -> No
 
 def test_sqlite_for_trying_out_is_well_set_up_too(look: Any) -> None:
     assert look(database=SQLITE, celery={"broker_url": "outbox-files://"}) == set()
-
-
-POOLED = changed(POSTGRESQL, pool=True)
 
 
 @pytest.mark.parametrize(
@@ -121,101 +111,6 @@ def test_a_pool_needs_psycopg_3_and_keeps_the_connections_alone(
 def test_a_host_s_own_backend_on_postgresql_is_postgresql(look: Any) -> None:
     """Also where its name does not say so."""
     assert look(database={**POSTGRESQL, "ENGINE": "tests.outbox.checks.counting_backend"}) == set()
-
-
-UNSAFE = [
-    ("E001", {"outbox_settings": {"DATABASE": "elsewhere"}}),
-    ("E002", {"database": {"ENGINE": "django.db.backends.mysql"}}),
-    ("E003", {"INSTALLED_APPS": ["outbox"]}),
-    ("E004", {"celery": {"accept_content": ["yaml"]}}),
-    ("E005", {"celery": {"broker_url": "redis://broker/0"}}),
-    ("E005", {"celery": {"broker_url": "sqs://"}}),
-    ("E008", {"database": changed(POSTGRESQL, server_side_binding=True, prepare_threshold=0)}),
-    ("W002", {"database": changed(SQLITE, transaction_mode=None)}),
-    ("W002", {"database": changed(SQLITE, transaction_mode="DEFERRED")}),
-    ("W004", {"consumer": {"chunk": 65, "timeout": timedelta(seconds=5)}}),
-    ("W007", {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.SERIALIZABLE)}),
-    ("W007", {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.REPEATABLE_READ)}),
-    ("W007", {"database": changed(POSTGRESQL, isolation_level=int(IsolationLevel.SERIALIZABLE.value))}),
-    ("W008", {"database": changed(SQLITE, timeout=None)}),
-    ("W009", {"database": changed(SQLITE, init_command=None)}),
-    ("W010", {"USE_TZ": False, "DJANGO_CELERY_BEAT_TZ_AWARE": False}),
-    ("W011", {"celery": {"accept_content": ["json", "pickle"]}}),
-    ("W012", {"celery": {"task_reject_on_worker_lost": True}}),
-    ("W014", {"celery": {"task_soft_time_limit": 20}}),
-    ("W015", {"celery": {"task_time_limit": 30}}),
-    ("W016", {"celery": {"task_default_rate_limit": "100/s"}}),
-    pytest.param(
-        "W017",
-        {"celery": {"beat_schedule": {"often": {"task": "outbox.rescan", "schedule": 1.0}}}},
-        marks=needs_beat_tables,
-    ),
-    ("W060", {"outbox_settings": {"GRACE": timedelta(seconds=6)}}),
-    ("E006", {"outbox_settings": {"ALERT_HOOK": "nobody.there"}}),
-    ("E006", {"outbox_settings": {"ALERT_HOOK": "outbox.conf.FOR_EVER"}}),
-    ("W027", {"celery": {"task_annotations": {"*": {"rate_limit": "10/s"}}}}),
-    ("W027", {"celery": {"task_annotations": [{"outbox.rescan": {"rate_limit": "1/m"}}]}}),
-    ("W028", {"celery": {"task_routes": {"*": {"exchange": "mine", "routing_key": "mine"}}}}),
-    (
-        "W030",
-        {"database": changed(POSTGRESQL, pool=True), "celery": {"worker_pool": "threads", "worker_concurrency": 5}},
-    ),
-    (
-        "W030",
-        {
-            "database": changed(POSTGRESQL, pool={"min_size": 2, "max_size": 49}),
-            "celery": {"worker_pool": "gevent", "worker_concurrency": 50},
-        },
-    ),
-    ("I002", {"database": {**POSTGRESQL, "ATOMIC_REQUESTS": True}}),
-]
-
-UNSAFE_AND_THE_ENGINES_OWN = [
-    ("W020", {"outbox_settings": {"LEASE": timedelta(seconds=2)}}),
-    ("W025", {"outbox_settings": {"HINT_TIME": timedelta(seconds=6)}}),
-]
-
-UNSAFE_WHEN_DEPLOYED = [
-    ("W006", {"database": changed(POSTGRESQL, keepalives_idle=None)}),
-    ("W029", {"celery": {"broker_url": None}}),
-    ("W022", {"celery": {"task_always_eager": True}}),
-    ("W040", {"celery": {"worker_pool": "threads"}}),
-    ("W040", {"celery": {"worker_pool": "gevent"}}),
-    ("W040", {"celery": {"worker_pool": "solo"}}),
-    ("W023", {"celery": {"broker_url": "memory://"}}),
-    ("W023", {"celery": {"broker_url": "outbox-files://"}}),
-    ("W024", {"database": SQLITE}),
-    ("I001", {"outbox_settings": {"PREFIX": "outbox"}}),
-]
-
-FINE = [
-    {"database": changed(POSTGRESQL, isolation_level=IsolationLevel.READ_COMMITTED)},
-    {"outbox_settings": {"ALERT_HOOK": "outbox.conf.conf"}},
-    {"database": changed(POSTGRESQL, pool=True), "celery": {"worker_concurrency": 50}},
-    {
-        "database": changed(POSTGRESQL, pool={"max_size": 50}),
-        "celery": {"worker_pool": "threads", "worker_concurrency": 50},
-    },
-    {"celery": {"task_annotations": {"orders.close": {"rate_limit": "1/m"}, "*": {"priority": 3}}}},
-    {"celery": {"task_routes": {"*": {"queue": "mine"}, "orders.*": {"exchange": "mine"}}}},
-    {"database": {**POSTGRESQL, "ENGINE": "django.contrib.gis.db.backends.postgis"}},
-    {"database": {**changed(SQLITE, init_command=None), "NAME": ":memory:"}},
-    {"celery": {"broker_url": "amqps://broker//", "task_acks_late": True, "worker_prefetch_multiplier": 8}},
-    {"celery": {"task_reject_on_worker_lost": True, "task_default_queue_type": "quorum"}},
-    {"celery": {"broker_heartbeat": 30, "worker_soft_shutdown_timeout": 60.0, REUSE: 100}},
-    {"celery": {"task_time_limit": 120, "task_soft_time_limit": 900}},
-    {"celery": {"beat_schedule": {"hosts": {"task": "orders.close", "schedule": 60.0}}, "broker_url": "memory://"}},
-    {"consumer": {"chunk": 200, "bulk": True}},
-    {"consumer": {"chunk": 1, "timeout": timedelta(seconds=60), "atomic": False}},
-]
-
-FINE_WHEN_DEPLOYED = [
-    {"database": {**changed(POSTGRESQL, keepalives_idle=None), "HOST": "/var/run/postgresql"}},
-    {
-        "INSTALLED_APPS": ["django.contrib.auth", "django.contrib.contenttypes", "outbox"],
-        "celery": {"beat_schedule": {entry.name: {"task": entry.task, "schedule": 1.0} for entry in ENTRIES}},
-    },
-]
 
 
 @pytest.mark.parametrize(("id", "host"), UNSAFE)
@@ -338,15 +233,6 @@ def test_what_an_operator_could_never_take_back_is_found(look: Any) -> None:
 
     assert look(consumer={"on_handled": follow}) == {"W033"}
     assert look(consumer={"on_handled": follow, "on_reopened": follow}) == set()
-
-
-class UsersElsewhere:
-    """A router that keeps users in a database of their own."""
-
-    def db_for_write(self, model: Any, **_hints: Any) -> str | None:
-        return "people" if model._meta.app_label == "auth" else None
-
-    db_for_read = db_for_write
 
 
 def test_a_hook_whose_app_is_written_to_another_database_is_found(look: Any) -> None:
