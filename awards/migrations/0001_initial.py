@@ -7,6 +7,7 @@ import uuid
 from decimal import Decimal
 
 import django.core.validators
+import django.db.models.expressions
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.db.models.functions.math
@@ -45,6 +46,20 @@ PERMISSIONS = [
     "view_pointsentry",
     "view_pointsaccount",
     "view_vendororder",
+    "view_claim",
+    "view_apiclient",
+    "manage_apiclient",
+    "view_entitlement",
+    "give_entitlement",
+    "view_entitlementimport",
+    "add_block",
+    "change_block",
+    "delete_block",
+    "view_block",
+    "add_sale",
+    "change_sale",
+    "view_sale",
+    "run_sale",
 ]
 
 
@@ -508,9 +523,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="award",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("status__in", ["won", "issued", "revoked", "expired", "compensated", "cancelled"])
-                ),
+                condition=models.Q(("status__in", ["won", "issued", "revoked", "expired", "compensated", "cancelled"])),
                 name="awards_award_status",
             ),
         ),
@@ -708,6 +721,873 @@ class Migration(migrations.Migration):
                 name="awards_stockchange_named",
             ),
         ),
+        migrations.CreateModel(
+            name="AddressCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.CharField(max_length=32)),
+                ("hour", models.DateTimeField()),
+                ("draws", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="ApiClient",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60, unique=True, verbose_name="name")),
+                ("prefix", models.CharField(editable=False, max_length=12, verbose_name="key begins with")),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("scopes", models.JSONField(default=list, verbose_name="what it may do")),
+                (
+                    "rate",
+                    models.PositiveIntegerField(
+                        default=600,
+                        help_text="What is more is refused, and told when to try again.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(60000),
+                        ],
+                        verbose_name="calls a minute",
+                    ),
+                ),
+                ("made_by", models.CharField(editable=False, max_length=150, verbose_name="made by")),
+                (
+                    "made_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="made"
+                    ),
+                ),
+                ("last_used_at", models.DateTimeField(editable=False, null=True, verbose_name="last used")),
+                ("revoked_at", models.DateTimeField(editable=False, null=True, verbose_name="key revoked")),
+                ("revoked_by", models.CharField(default="", editable=False, max_length=150, verbose_name="revoked by")),
+                ("full_at", models.DateTimeField(editable=False, null=True)),
+            ],
+            options={
+                "verbose_name": "client",
+                "verbose_name_plural": "clients",
+                "permissions": [("manage_apiclient", "Can make and revoke the keys of clients")],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="Block",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("person", "a person"), ("address", "a network address")],
+                        default="person",
+                        max_length=7,
+                        verbose_name="what",
+                    ),
+                ),
+                ("subject", models.CharField(max_length=200, verbose_name="which")),
+                (
+                    "reason",
+                    models.CharField(help_text="Kept for whoever asks later.", max_length=300, verbose_name="reason"),
+                ),
+                (
+                    "until",
+                    models.DateTimeField(
+                        blank=True, help_text="Leave empty for always.", null=True, verbose_name="until"
+                    ),
+                ),
+                ("blocked_by", models.CharField(editable=False, max_length=150, verbose_name="by whom")),
+                (
+                    "blocked_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="since"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "block",
+                "verbose_name_plural": "blocks",
+            },
+        ),
+        migrations.CreateModel(
+            name="Entitlement",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "public_id",
+                    models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name="public id"),
+                ),
+                ("person", models.CharField(max_length=200, verbose_name="person")),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Such as an order's number. The same again in this campaign gives no second draw.",
+                        max_length=100,
+                        verbose_name="earned by",
+                    ),
+                ),
+                ("given_by", models.CharField(max_length=150, verbose_name="given by")),
+                (
+                    "given_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="given"),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="valid until")),
+                ("used_at", models.DateTimeField(blank=True, null=True, verbose_name="used")),
+                ("withdrawn_at", models.DateTimeField(blank=True, null=True, verbose_name="taken back")),
+            ],
+            options={
+                "verbose_name": "entitlement",
+                "verbose_name_plural": "entitlements",
+                "permissions": [("give_entitlement", "Can give and take back entitlements")],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="EntitlementImport",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("actor", models.CharField(max_length=150, verbose_name="by whom")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when")),
+                ("expires_at", models.DateTimeField(null=True, verbose_name="valid until")),
+                ("lines", models.PositiveIntegerField(verbose_name="lines")),
+                ("done", models.PositiveIntegerField(default=0, verbose_name="written")),
+                ("added", models.PositiveIntegerField(default=0, verbose_name="new")),
+            ],
+            options={
+                "verbose_name": "import of entitlements",
+                "verbose_name_plural": "imports of entitlements",
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="ImportPart",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("lines", models.JSONField()),
+            ],
+            options={
+                "default_permissions": (),
+            },
+        ),
+        migrations.CreateModel(
+            name="Refusal",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(max_length=40, verbose_name="code")),
+                ("day", models.DateField(verbose_name="day")),
+                ("times", models.PositiveIntegerField(default=0, verbose_name="times")),
+            ],
+            options={
+                "verbose_name": "refusal",
+                "verbose_name_plural": "refusals",
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="access",
+            field=models.CharField(
+                choices=[
+                    ("link", "by a link that was given out"),
+                    ("signed_in", "by a link, or signed in"),
+                    ("open", "open: anybody, under any name"),
+                ],
+                db_default="link",
+                default="link",
+                help_text="Open is for demonstrations: anybody draws as anybody. Clients with a key may draw in any case.",
+                max_length=9,
+                verbose_name="who may draw on the page",
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="draws_per_address",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="On the public page only. Leave empty for no limit; many people may share one address.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1)],
+                verbose_name="draws per network address and hour",
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="draws_per_day",
+            field=models.PositiveSmallIntegerField(
+                blank=True,
+                help_text="Leave empty for no limit. A day is one of this site's time zone.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1)],
+                verbose_name="draws per person and day",
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="ignores_tags",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="anna+shop@… is the same person as anna@…: what follows a plus sign makes no second one.",
+                verbose_name="leave out +… in addresses",
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="needs_entitlement",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="Entitlements are earned in the shop, or given by a manager.",
+                verbose_name="each draw uses up an entitlement",
+            ),
+        ),
+        migrations.AddField(
+            model_name="participation",
+            name="day",
+            field=models.DateField(null=True, verbose_name="last drawn on"),
+        ),
+        migrations.AddField(
+            model_name="participation",
+            name="draws_today",
+            field=models.PositiveIntegerField(default=0, verbose_name="draws on that day"),
+        ),
+        migrations.AddConstraint(
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("draws_per_day__isnull", True), ("draws_per_day__gte", 1), _connector="OR"),
+                    models.Q(("draws_per_address__isnull", True), ("draws_per_address__gte", 1), _connector="OR"),
+                ),
+                name="awards_campaign_limits",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("access__in", ["link", "signed_in", "open"])), name="awards_campaign_access"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="campaign",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("access", "open"), _negated=True), ("needs_entitlement", False), _connector="OR"
+                ),
+                name="awards_campaign_open",
+                violation_error_message="In an open campaign anybody could use up the entitlements of others. Choose one of the two.",
+            ),
+        ),
+        migrations.AddField(
+            model_name="addresscount",
+            name="campaign",
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to="awards.campaign"),
+        ),
+        migrations.AddConstraint(
+            model_name="apiclient",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("rate__gte", 1), ("rate__lte", 60000)), name="awards_client_rate"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="block",
+            constraint=models.UniqueConstraint(fields=("kind", "subject"), name="awards_block_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="block",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind__in", ["person", "address"])), name="awards_block_kind"
+            ),
+        ),
+        migrations.AddField(
+            model_name="entitlement",
+            name="campaign",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                to="awards.campaign",
+                verbose_name="campaign",
+            ),
+        ),
+        migrations.AddField(
+            model_name="entitlement",
+            name="draw",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                to="awards.draw",
+                verbose_name="draw",
+            ),
+        ),
+        migrations.AddField(
+            model_name="entitlementimport",
+            name="campaign",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, to="awards.campaign", verbose_name="campaign"
+            ),
+        ),
+        migrations.AddField(
+            model_name="importpart",
+            name="part_of",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="parts", to="awards.entitlementimport"
+            ),
+        ),
+        migrations.AddField(
+            model_name="refusal",
+            name="campaign",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.CASCADE,
+                to="awards.campaign",
+                verbose_name="campaign",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="addresscount",
+            constraint=models.UniqueConstraint(fields=("campaign", "hour", "digest"), name="awards_address_once"),
+        ),
+        migrations.AddIndex(
+            model_name="entitlement",
+            index=models.Index(fields=["person", "campaign"], name="awards_entitlement_person_idx"),
+        ),
+        migrations.AddConstraint(
+            model_name="entitlement",
+            constraint=models.UniqueConstraint(fields=("campaign", "source"), name="awards_entitlement_source_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="entitlement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(models.Q(("person", ""), _negated=True), models.Q(("source", ""), _negated=True)),
+                name="awards_entitlement_named",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="entitlement",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("draw__isnull", True), ("used_at__isnull", True)),
+                    models.Q(("used_at__isnull", False), ("withdrawn_at__isnull", True)),
+                    _connector="OR",
+                ),
+                name="awards_entitlement_used",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="entitlementimport",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("added__lte", models.F("done")), ("done__lte", models.F("lines"))),
+                name="awards_import_counts",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="refusal",
+            constraint=models.UniqueConstraint(fields=("campaign", "day", "code"), name="awards_refusal_once"),
+        ),
+        migrations.CreateModel(
+            name="Claim",
+            fields=[
+                (
+                    "award",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        serialize=False,
+                        to="awards.award",
+                        verbose_name="award",
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                ("street", models.CharField(max_length=150, verbose_name="street and number")),
+                ("postcode", models.CharField(max_length=12, verbose_name="postcode")),
+                ("city", models.CharField(max_length=80, verbose_name="town")),
+                ("country", models.CharField(max_length=60, verbose_name="country")),
+                ("phone", models.CharField(blank=True, default="", max_length=30, verbose_name="telephone")),
+                (
+                    "given_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="given"),
+                ),
+            ],
+            options={
+                "verbose_name": "claim",
+                "verbose_name_plural": "claims",
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.RemoveConstraint(
+            model_name="pointsaccount",
+            name="awards_account_balance",
+        ),
+        migrations.RemoveConstraint(
+            model_name="pointsentry",
+            name="awards_entry_points",
+        ),
+        migrations.AddField(
+            model_name="award",
+            name="claim_until",
+            field=models.DateTimeField(blank=True, null=True, verbose_name="to be claimed until"),
+        ),
+        migrations.AddField(
+            model_name="award",
+            name="claimed_at",
+            field=models.DateTimeField(blank=True, null=True, verbose_name="claimed at"),
+        ),
+        migrations.AddField(
+            model_name="award",
+            name="reason",
+            field=models.CharField(
+                blank=True, db_default="", default="", editable=False, max_length=300, verbose_name="reason"
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="allows_debt",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="Otherwise points are only taken back while the account has them.",
+                verbose_name="points may be taken back into debt",
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="redraws_expired",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="A prize that nobody claimed in time is drawn once more among the losing draws. Otherwise it goes back into stock.",
+                verbose_name="redraw what is not claimed",
+            ),
+        ),
+        migrations.AddField(
+            model_name="draw",
+            name="redraw_of",
+            field=models.OneToOneField(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="redrawn",
+                to="awards.draw",
+                verbose_name="redraw of",
+            ),
+        ),
+        migrations.AddField(
+            model_name="pointsaccount",
+            name="debt_limit",
+            field=models.PositiveBigIntegerField(db_default=0, default=0, verbose_name="may be in debt by"),
+        ),
+        migrations.AddField(
+            model_name="pointsentry",
+            name="takes_back",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="counter_entry",
+                to="awards.pointsentry",
+                verbose_name="takes back",
+            ),
+        ),
+        migrations.AddField(
+            model_name="pointsentry",
+            name="transfer",
+            field=models.UUIDField(default=uuid.uuid4, editable=False, verbose_name="transfer"),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="claim_days",
+            field=models.PositiveSmallIntegerField(
+                blank=True,
+                help_text="Gifts only: winners say where to send it within these days, or it expires. Leave empty for none.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(365)],
+                verbose_name="days to claim it",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="pointsentry",
+            name="award",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                to="awards.award",
+                verbose_name="award",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="pointsentry",
+            name="points",
+            field=models.BigIntegerField(verbose_name="points"),
+        ),
+        migrations.AddConstraint(
+            model_name="award",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("claimed_at__isnull", True), ("claim_until__isnull", False), _connector="OR"),
+                name="awards_award_claimed",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pointsaccount",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "balance__gte",
+                        django.db.models.expressions.CombinedExpression(models.Value(0), "-", models.F("debt_limit")),
+                    )
+                ),
+                name="awards_account_balance",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pointsentry",
+            constraint=models.UniqueConstraint(fields=("transfer", "account"), name="awards_entry_transfer_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="pointsentry",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("award__isnull", False), ("points__gte", 1), ("takes_back__isnull", True)),
+                    models.Q(("award__isnull", True), ("points__lte", -1), ("takes_back__isnull", False)),
+                    _connector="OR",
+                ),
+                name="awards_entry_points",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="prize",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("claim_days__isnull", True),
+                    models.Q(("claim_days__gte", 1), ("claim_days__lte", 365), ("kind", "gift")),
+                    _connector="OR",
+                ),
+                name="awards_prize_claim",
+                violation_error_message="Only gifts are claimed, within 1 to 365 days.",
+            ),
+        ),
+        migrations.AddField(
+            model_name="award",
+            name="budgeted",
+            field=models.BooleanField(
+                db_default=False, default=False, editable=False, verbose_name="counts against the budget"
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="budget_money",
+            field=models.DecimalField(
+                blank=True,
+                decimal_places=2,
+                help_text="What gifts and coupons may be worth together from now on. Leave empty for no limit.",
+                max_digits=14,
+                null=True,
+                validators=[django.core.validators.MinValueValidator(0)],
+                verbose_name="budget in money",
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="budget_points",
+            field=models.PositiveBigIntegerField(
+                blank=True, help_text="The same for points.", null=True, verbose_name="budget in points"
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="spent_money",
+            field=models.DecimalField(
+                db_default=0, decimal_places=2, default=0, editable=False, max_digits=14, verbose_name="spent in money"
+            ),
+        ),
+        migrations.AddField(
+            model_name="campaign",
+            name="spent_points",
+            field=models.PositiveBigIntegerField(
+                db_default=0, default=0, editable=False, verbose_name="spent in points"
+            ),
+        ),
+        migrations.AddField(
+            model_name="draw",
+            name="proof",
+            field=models.JSONField(default=dict, editable=False, verbose_name="proof"),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="ends_at",
+            field=models.DateTimeField(blank=True, null=True, verbose_name="can be won until"),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="is_fallback",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="Whoever draws when nothing can be won gets this one, instead of being refused. It has no limits, and the budget does not hold it.",
+                verbose_name="given when nothing else is left",
+            ),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="starts_at",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="Leave empty for as long as the campaign runs.",
+                null=True,
+                verbose_name="can be won from",
+            ),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="win_day",
+            field=models.DateField(editable=False, null=True, verbose_name="last won on"),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="wins_per_day",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="Leave empty for no limit. A day is one of this site's time zone.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1)],
+                verbose_name="wins a day at most",
+            ),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="wins_per_person",
+            field=models.PositiveIntegerField(
+                blank=True,
+                help_text="Leave empty for no limit. What was taken back does not count.",
+                null=True,
+                validators=[django.core.validators.MinValueValidator(1)],
+                verbose_name="wins per person at most",
+            ),
+        ),
+        migrations.AddField(
+            model_name="prize",
+            name="wins_that_day",
+            field=models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name="wins on that day"),
+        ),
+        migrations.AddConstraint(
+            model_name="prize",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("starts_at__isnull", True),
+                    ("ends_at__isnull", True),
+                    ("ends_at__gt", models.F("starts_at")),
+                    _connector="OR",
+                ),
+                name="awards_prize_span",
+                violation_error_message="It must be won from an earlier time than until when.",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="prize",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("wins_per_day__isnull", True), ("wins_per_day__gte", 1), _connector="OR"),
+                    models.Q(("wins_per_person__isnull", True), ("wins_per_person__gte", 1), _connector="OR"),
+                ),
+                name="awards_prize_limits",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="prize",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("is_fallback", False),
+                    models.Q(
+                        ("ends_at__isnull", True),
+                        ("starts_at__isnull", True),
+                        ("stock__isnull", True),
+                        ("wins_per_day__isnull", True),
+                        ("wins_per_person__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="awards_prize_fallback",
+                violation_error_message="What is given when nothing else is left has no stock and no limits.",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="prize",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_fallback", True)),
+                fields=("campaign",),
+                name="awards_prize_fallback_once",
+                violation_error_message="Another prize of this campaign is given already when nothing else is left.",
+            ),
+        ),
+        migrations.CreateModel(
+            name='QueuedRefusal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('request_id', models.CharField(max_length=100)),
+                ('person', models.CharField(max_length=200)),
+                ('digest', models.CharField(max_length=64)),
+                ('code', models.CharField(max_length=40)),
+                ('refused_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='Sale',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('stock_in', models.CharField(choices=[('database', 'the database'), ('redis', 'Redis')], db_default='database', default='database', help_text='Redis takes pieces without a lock that all wait for. It needs REDIS_URL.', max_length=8, verbose_name='stock is taken from')),
+                ('rate', models.PositiveIntegerField(blank=True, help_text='What is more is refused at once (429), before it costs anything. Leave empty for no limit.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='draws a second')),
+                ('burst', models.PositiveIntegerField(db_default=1, default=1, help_text='How many draws may come at the same moment after a pause.', validators=[django.core.validators.MinValueValidator(1)], verbose_name='burst')),
+                ('queues', models.BooleanField(db_default=False, default=False, help_text='A program is answered 202 with an address to ask; workers draw for many at once.', verbose_name='draws wait in a queue')),
+                ('within', models.PositiveIntegerField(db_default=30, default=30, help_text='Who has waited longer is answered: not won.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3600)], verbose_name='seconds in the queue at most')),
+                ('paused_consumers', models.TextField(blank=True, db_default='', default='', help_text='One name a line. They are paused when the sale opens, and go on when the campaign ends.', verbose_name='consumers paused meanwhile')),
+                ('state', models.CharField(choices=[('new', 'opens with the campaign'), ('warming', 'being prewarmed'), ('open', 'open'), ('closed', 'closed')], db_default='new', default='new', editable=False, max_length=7, verbose_name='state')),
+                ('because', models.CharField(blank=True, db_default='', default='', editable=False, max_length=300, verbose_name='why')),
+                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='since')),
+                ('epoch', models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name='epoch')),
+                ('sold_out_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='sold out at')),
+            ],
+            options={
+                'verbose_name': 'flash sale',
+                'verbose_name_plural': 'flash sales',
+                'permissions': [('run_sale', 'Can open and close flash sales')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SaleSecond',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('second', models.DateTimeField()),
+                ('admitted', models.PositiveIntegerField(default=0)),
+                ('refused', models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.AddField(
+            model_name='award',
+            name='piece',
+            field=models.PositiveIntegerField(blank=True, editable=False, null=True, verbose_name='piece'),
+        ),
+        migrations.AddField(
+            model_name='award',
+            name='stock_written',
+            field=models.BooleanField(db_default=True, default=True, editable=False, verbose_name='taken off the stock'),
+        ),
+        migrations.AddField(
+            model_name='prize',
+            name='numbered',
+            field=models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name='pieces numbered'),
+        ),
+        migrations.AddIndex(
+            model_name='award',
+            index=models.Index(condition=models.Q(('stock_written', False)), fields=['prize'], name='awards_award_unwritten_idx'),
+        ),
+        migrations.AddConstraint(
+            model_name='award',
+            constraint=models.UniqueConstraint(fields=('prize', 'piece'), name='awards_award_piece_once'),
+        ),
+        migrations.AddField(
+            model_name='queuedrefusal',
+            name='campaign',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='awards.campaign'),
+        ),
+        migrations.AddField(
+            model_name='sale',
+            name='campaign',
+            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to='awards.campaign', verbose_name='campaign'),
+        ),
+        migrations.AddField(
+            model_name='salesecond',
+            name='campaign',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='awards.campaign'),
+        ),
+        migrations.AddConstraint(
+            model_name='queuedrefusal',
+            constraint=models.UniqueConstraint(fields=('campaign', 'request_id'), name='awards_queuedrefusal_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='sale',
+            constraint=models.CheckConstraint(condition=models.Q(('stock_in__in', ['database', 'redis'])), name='awards_sale_stock_in'),
+        ),
+        migrations.AddConstraint(
+            model_name='sale',
+            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['new', 'warming', 'open', 'closed'])), name='awards_sale_state'),
+        ),
+        migrations.AddConstraint(
+            model_name='sale',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rate__isnull', True), ('rate__gte', 1), _connector='OR'), ('burst__gte', 1)), name='awards_sale_rate'),
+        ),
+        migrations.AddConstraint(
+            model_name='sale',
+            constraint=models.CheckConstraint(condition=models.Q(('within__gte', 1), ('within__lte', 3600)), name='awards_sale_within'),
+        ),
+        migrations.AddConstraint(
+            model_name='sale',
+            constraint=models.CheckConstraint(condition=models.Q(('queues', False), ('stock_in', 'database'), _connector='OR'), name='awards_sale_queues', violation_error_message='Draws that wait in a queue take their pieces from the database.'),
+        ),
+        migrations.AddConstraint(
+            model_name='salesecond',
+            constraint=models.UniqueConstraint(fields=('campaign', 'second'), name='awards_salesecond_once'),
+        ),
         migrations.RunPython(leave_room, migrations.RunPython.noop),
         migrations.RunPython(make_group, migrations.RunPython.noop),
+        migrations.AddIndex(
+            model_name="award",
+            index=models.Index(fields=["won_at"], name="awards_award_won_at_idx"),
+        ),
+        migrations.CreateModel(
+            name="Webhook",
+            fields=[
+                (
+                    "client",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to="awards.apiclient",
+                        verbose_name="client",
+                    ),
+                ),
+                ("url", models.CharField(max_length=500, verbose_name="address")),
+                ("active", models.BooleanField(default=True, verbose_name="active")),
+                ("secret", models.CharField(editable=False, max_length=60)),
+                ("previous", models.CharField(default="", editable=False, max_length=60)),
+                ("previous_until", models.DateTimeField(editable=False, null=True)),
+                ("set_by", models.CharField(editable=False, max_length=150, verbose_name="set by")),
+                (
+                    "set_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="set"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "webhook",
+                "verbose_name_plural": "webhooks",
+                "default_permissions": (),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("url", ""), _negated=True), models.Q(("secret", ""), _negated=True)
+                        ),
+                        name="awards_webhook_whole",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("previous", ""), ("previous_until__isnull", True)),
+                            models.Q(
+                                models.Q(("previous", ""), _negated=True), ("previous_until__isnull", False)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="awards_webhook_previous",
+                    ),
+                ],
+            },
+        ),
     ]

@@ -1,26 +1,19 @@
-"""What can be won: a campaign, and its prizes."""
+"""A campaign: when it runs, who may draw in it, and how often."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now, Round
+from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-MOST_STOCK = 2**31 - 1
-"""What the column can hold."""
-
-
-class Kind(models.TextChoices):
-    """The ways in which an award is issued; each has its channel, its topic and its consumer."""
-
-    POINTS = "points", _("points")
-    GIFT = "gift", _("gift")
-    COUPON = "coupon", _("coupon")
+if TYPE_CHECKING:
+    from awards.models.prize import PrizeQuerySet
+    from awards.models.sale import Sale
 
 
 class Phase(models.TextChoices):
@@ -30,6 +23,14 @@ class Phase(models.TextChoices):
     NOT_BEGUN = "not_begun", _("not begun")
     RUNNING = "running", _("running")
     OVER = "over", _("over")
+
+
+class Access(models.TextChoices):
+    """Who may draw on the public page. The shop's own server draws by its key in any case."""
+
+    LINK = "link", _("by a link that was given out")
+    SIGNED_IN = "signed_in", _("by a link, or signed in")
+    OPEN = "open", _("open: anybody, under any name")
 
 
 class CampaignQuerySet(models.QuerySet["Campaign"]):
@@ -52,9 +53,28 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
             case Phase.RUNNING:
                 return active.filter(starts_at__lte=Now(), ends_at__gt=Now())
 
+    def spend(self, campaign: "Campaign", value: Decimal, *, in_points: bool, always: bool) -> bool:
+        """Count ``value`` as spent if the budget has it left, or ``always``; tell whether it was counted."""
+        name = "points" if in_points else "money"
+        row = self.filter(pk=campaign.pk, **{f"budget_{name}__isnull": False})
+        spent = F(f"spent_{name}") + (int(value) if in_points else value)
+        if not always:
+            row = row.filter(**{f"budget_{name}__gte": spent})
+        return row.update(**{f"spent_{name}": spent}) == 1
+
+    def give_back(self, campaign_id: int, value: Decimal, *, in_points: bool) -> None:
+        """Count ``value`` as not spent after all."""
+        name = "points" if in_points else "money"
+        spent = F(f"spent_{name}") - (int(value) if in_points else value)
+        self.filter(pk=campaign_id).update(**{f"spent_{name}": spent})
+
     def with_clock(self) -> Self:
         """Read the database's time with each campaign, as ``clock``."""
         return self.annotate(clock=Now())
+
+    def with_sale(self) -> Self:
+        """Read how each is sold in the same statement."""
+        return self.select_related("sale")
 
 
 class Campaign(models.Model):
@@ -62,6 +82,11 @@ class Campaign(models.Model):
 
     clock: datetime
     """Not stored: when the row was read, if it was read ``with_clock``."""
+    is_sold_out: bool = False
+    """Not stored: whether nothing could be won when it was read, as far as whoever read it has looked."""
+
+    if TYPE_CHECKING:
+        prize_set: "PrizeQuerySet"
 
     slug = models.SlugField(_("address"), max_length=60, unique=True)
     name = models.CharField(_("name"), max_length=120)
@@ -76,16 +101,82 @@ class Campaign(models.Model):
         validators=[MinValueValidator(1)],
         help_text=_("Leave empty for no limit."),
     )
+    draws_per_day = models.PositiveSmallIntegerField(
+        _("draws per person and day"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Leave empty for no limit. A day is one of this site's time zone."),
+    )
+    draws_per_address = models.PositiveIntegerField(
+        _("draws per network address and hour"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("On the public page only. Leave empty for no limit; many people may share one address."),
+    )
+    access = models.CharField(
+        _("who may draw on the page"),
+        max_length=9,
+        choices=Access,
+        default=Access.LINK,
+        db_default=Access.LINK,
+        help_text=_("Open is for demonstrations: anybody draws as anybody. Clients with a key may draw in any case."),
+    )
+    needs_entitlement = models.BooleanField(
+        _("each draw uses up an entitlement"),
+        default=False,
+        db_default=False,
+        help_text=_("Entitlements are earned in the shop, or given by a manager."),
+    )
+    ignores_tags = models.BooleanField(
+        _("leave out +… in addresses"),
+        default=False,
+        db_default=False,
+        help_text=_("anna+shop@… is the same person as anna@…: what follows a plus sign makes no second one."),
+    )
     losing_weight = models.PositiveIntegerField(
         _("losing weight"),
         default=0,
         help_text=_("The weight of the losing ticket beside those of the prizes; 0 means that every draw wins."),
     )
 
+    budget_money = models.DecimalField(
+        _("budget in money"),
+        max_digits=14,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("What gifts and coupons may be worth together from now on. Leave empty for no limit."),
+    )
+    budget_points = models.PositiveBigIntegerField(
+        _("budget in points"), null=True, blank=True, help_text=_("The same for points.")
+    )
+    spent_money = models.DecimalField(
+        _("spent in money"), max_digits=14, decimal_places=2, default=0, db_default=0, editable=False
+    )
+    spent_points = models.PositiveBigIntegerField(_("spent in points"), default=0, db_default=0, editable=False)
     restock_revoked = models.BooleanField(
         _("stock comes back"),
         default=False,
         help_text=_("When an award is revoked before anybody began to issue it, its piece can be won again."),
+    )
+
+    redraws_expired = models.BooleanField(
+        _("redraw what is not claimed"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "A prize that nobody claimed in time is drawn once more among the losing draws. Otherwise it goes back "
+            "into stock."
+        ),
+    )
+    allows_debt = models.BooleanField(
+        _("points may be taken back into debt"),
+        default=False,
+        db_default=False,
+        help_text=_("Otherwise points are only taken back while the account has them."),
     )
 
     objects = CampaignQuerySet.as_manager()
@@ -102,10 +193,50 @@ class Campaign(models.Model):
             models.CheckConstraint(
                 condition=Q(draws_per_person__isnull=True) | Q(draws_per_person__gte=1), name="awards_campaign_limit"
             ),
+            models.CheckConstraint(
+                condition=(Q(draws_per_day__isnull=True) | Q(draws_per_day__gte=1))
+                & (Q(draws_per_address__isnull=True) | Q(draws_per_address__gte=1)),
+                name="awards_campaign_limits",
+            ),
+            models.CheckConstraint(condition=Q(access__in=Access.values), name="awards_campaign_access"),
+            models.CheckConstraint(
+                condition=~Q(access="open") | Q(needs_entitlement=False),
+                name="awards_campaign_open",
+                violation_error_message=_(
+                    "In an open campaign anybody could use up the entitlements of others. Choose one of the two."
+                ),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def how_sold(self) -> "Sale | None":
+        """The flash sale, if it is one. Best read ``with_sale``."""
+        return getattr(self, "sale", None)
+
+    def has_budget(self, *, in_points: bool) -> bool:
+        """Tell whether what is won of that kind is held against a budget."""
+        return (self.budget_points if in_points else self.budget_money) is not None
+
+    def budget_left(self, *, in_points: bool) -> Decimal | None:
+        """Return what the budget has left, None without limit."""
+        budget, spent = (self.budget_points, self.spent_points) if in_points else (self.budget_money, self.spent_money)
+        return None if budget is None else Decimal(budget) - Decimal(spent)
+
+    def why_not_from_redis(self) -> str:
+        """Return, in the reader's language, what of it a stock in Redis could not count; empty if it can."""
+        if self.has_budget(in_points=True) or self.has_budget(in_points=False):
+            return gettext("A campaign with a budget takes its pieces from the database.")
+        if self.prize_set.filter(wins_per_day__isnull=False).exists():
+            return gettext("A prize with a limit of wins a day is taken from the database.")
+        return ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody may draw under any name."""
+        return self.access == Access.OPEN
 
     @property
     def phase(self) -> Phase:
@@ -115,91 +246,3 @@ class Campaign(models.Model):
         if self.clock < self.starts_at:
             return Phase.NOT_BEGUN
         return Phase.OVER if self.clock >= self.ends_at else Phase.RUNNING
-
-
-class PrizeQuerySet(models.QuerySet["Prize"]):
-    """Prizes, and how their stock is taken."""
-
-    def drawable(self) -> Self:
-        """Keep what can still be won."""
-        return self.filter(Q(stock__isnull=True) | Q(stock__gt=0), weight__gt=0).order_by("id")
-
-    def take(self, prize: "Prize") -> bool:
-        """Take one piece of ``prize`` from its stock, never below zero; tell whether there was one."""
-        if prize.stock is None:
-            return True
-        return self.filter(pk=prize.pk, stock__gt=0).update(stock=F("stock") - 1) == 1
-
-    def add(self, prize: "Prize", pieces: int) -> bool:
-        """Put ``pieces`` on a limited stock, or take as many off if negative; tell whether it allowed that."""
-        fits = self.filter(pk=prize.pk, stock__gte=-pieces, stock__lte=MOST_STOCK - pieces)
-        return fits.update(stock=F("stock") + pieces) == 1
-
-    def limit(self, prize: "Prize", pieces: int) -> bool:
-        """Limit a stock that had no limit; tell whether it had none."""
-        return self.filter(pk=prize.pk, stock__isnull=True).update(stock=pieces) == 1
-
-    def unlimit(self, prize: "Prize") -> bool:
-        """Take the limit off a stock; tell whether it had one."""
-        return self.filter(pk=prize.pk, stock__isnull=False).update(stock=None) == 1
-
-
-class Prize(models.Model):
-    """What a campaign gives away: how likely, how many, and what it is worth."""
-
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, verbose_name=_("campaign"))
-    name = models.CharField(_("name"), max_length=120)
-    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
-    weight = models.PositiveIntegerField(
-        _("weight"),
-        default=1,
-        help_text=_("A prize of weight 2 is won twice as often as one of weight 1; 0 takes it out."),
-    )
-    stock = models.PositiveIntegerField(_("stock"), null=True, blank=True, help_text=_("Leave empty for no limit."))
-    returns_to_stock = models.BooleanField(
-        _("back in stock if not given out"),
-        default=True,
-        db_default=True,
-        help_text=_("What an operator cancels or compensates otherwise can be won by somebody else."),
-    )
-    value = models.DecimalField(
-        _("value"),
-        max_digits=12,
-        decimal_places=2,
-        validators=[MinValueValidator(Decimal(0))],
-        help_text=_("Points: how many. Gifts and coupons: what one is worth in money."),
-    )
-    vendor_sku = models.CharField(
-        _("vendor's article number"), max_length=64, blank=True, default="", help_text=_("Gifts only.")
-    )
-
-    objects = PrizeQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("prize")
-        verbose_name_plural = _("prizes")
-        permissions = [("change_stock", _("Can change the stock of prizes"))]
-        constraints = [
-            models.UniqueConstraint(fields=["campaign", "name"], name="awards_prize_name_once"),
-            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="awards_prize_kind"),
-            models.CheckConstraint(condition=Q(stock__isnull=True) | Q(stock__gte=0), name="awards_prize_stock"),
-            models.CheckConstraint(condition=Q(value__gte=0), name="awards_prize_value"),
-            models.CheckConstraint(
-                condition=~Q(kind="points") | Q(value__gte=1, value=Round("value")),
-                name="awards_prize_whole_points",
-                violation_error_message=_("Points must be a whole number, at least 1."),
-            ),
-            models.CheckConstraint(
-                condition=Q(kind="gift", vendor_sku__gt="") | (~Q(kind="gift") & Q(vendor_sku="")),
-                name="awards_prize_sku",
-                violation_error_message=_("A gift needs the vendor's article number, and nothing else has one."),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def clean(self) -> None:
-        """Refuse, in the words of the form, an article number that the vendor's address could not carry."""
-        if not self.vendor_sku.isprintable():
-            raise ValidationError({"vendor_sku": _("Use printable characters only.")})

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from awards.models.award import Award
-from awards.models.campaign import Prize
+from awards.models.prize import Prize
 
 CODE_LENGTH = 64
 

@@ -1,10 +1,11 @@
 """Who drew: one row per draw, and one count per person and campaign."""
 
 import uuid
+from datetime import date
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import F
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -20,18 +21,22 @@ REQUEST_ID_LENGTH = 100
 class ParticipationQuerySet(models.QuerySet["Participation"]):
     """How often somebody has drawn in a campaign."""
 
-    def count_one(self, campaign: Campaign, person: str) -> bool:
-        """Count one more draw of ``person``, and tell whether the campaign's limit allowed it.
+    def count_one(self, campaign: Campaign, person: str, today: date) -> bool:
+        """Count one more draw of ``person``, and tell whether the campaign's limits allowed it.
 
         The row is locked until the transaction ends, so that one person's draws run one after the other.
         """
         mine = self.filter(campaign=campaign, person=person)
         if campaign.draws_per_person is not None:
             mine = mine.filter(draws__lt=campaign.draws_per_person)
-        if mine.update(draws=F("draws") + 1):
+        if campaign.draws_per_day is not None:
+            mine = mine.filter(~Q(day=today) | Q(draws_today__lt=campaign.draws_per_day))
+        once_more = Case(When(day=today, then=F("draws_today") + 1), default=1)
+        counted = {"draws": F("draws") + 1, "draws_today": once_more, "day": today}
+        if mine.update(**counted):
             return True
-        self.bulk_create([self.model(campaign=campaign, person=person)], ignore_conflicts=True)
-        return mine.update(draws=F("draws") + 1) == 1
+        self.bulk_create([self.model(campaign=campaign, person=person, day=today)], ignore_conflicts=True)
+        return mine.update(**counted) == 1
 
 
 class Participation(models.Model):
@@ -40,6 +45,8 @@ class Participation(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, db_index=False, verbose_name=_("campaign"))
     person = models.CharField(_("person"), max_length=PERSON_LENGTH)
     draws = models.PositiveIntegerField(_("draws"), default=0)
+    day = models.DateField(_("last drawn on"), null=True)
+    draws_today = models.PositiveIntegerField(_("draws on that day"), default=0)
 
     objects = ParticipationQuerySet.as_manager()
 
@@ -78,6 +85,18 @@ class Draw(models.Model):
     person = models.CharField(_("person"), max_length=PERSON_LENGTH)
     digest = models.CharField(_("digest of the request"), max_length=64)
     drawn_at = models.DateTimeField(_("drawn"), db_default=Now())
+    proof = models.JSONField(_("proof"), default=dict, editable=False)
+    """The tickets at that moment, the number that was drawn, and the code's version: ``awards.rules`` reads it."""
+    redraw_of = models.OneToOneField(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="redrawn",
+        verbose_name=_("redraw of"),
+    )
+    """The losing draw that was drawn for a prize which nobody had claimed."""
 
     objects = DrawQuerySet.as_manager()
 

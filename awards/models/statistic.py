@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
-from awards.models.campaign import Prize
+from awards.models.prize import Prize
 
 
 class DailyStatisticQuerySet(models.QuerySet["DailyStatistic"]):

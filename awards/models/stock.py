@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from awards.models.campaign import Prize
+from awards.models.prize import Prize
 
 STOCK_REASON_LENGTH = 300
 
