@@ -23,14 +23,20 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     """
     state = Path(given.get("STATE_DIR") or ROOT / ".makegood")
     state.mkdir(parents=True, exist_ok=True)
+    vendor = f"http://127.0.0.1:{free_port()}"
     wanted = {
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "STATE_DIR": str(state),
         "SECRET_KEY": kept_secret(state / "secret-key", lambda: secrets.token_urlsafe(64)),
         "OUTBOX_PREFIX": kept_secret(state / "prefix", lambda: f"demo-{secrets.token_hex(4)}"),
-        "VENDOR_URL": f"http://127.0.0.1:{free_port()}",
+        "VENDOR_URL": vendor,
         "VENDOR_CONNECT_TIMEOUT": "1",
         "VENDOR_TIMEOUT": "2",
+        "SMS_URL": "" if given.get("VENDOR_URL") else vendor,  # the practice vendor sends text messages as well
+        "SMS_ALLOWED_HOSTS": "127.0.0.1",
+        "SMS_CONNECT_TIMEOUT": "1",
+        "SMS_TIMEOUT": "2",
+        "WEBHOOK_ALLOWED_HOSTS": "127.0.0.1,localhost",
         "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
         "EMAIL_FILE_PATH": str(state / "mail"),
     }

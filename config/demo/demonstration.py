@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,7 +23,8 @@ from django.urls import reverse
 from awards import conf
 from awards.fake_vendor.book import Book
 from awards.management.commands.seed_awards import SLUG
-from config.demo import load
+from awards.models import Sale, StockIn
+from config.demo import flash_sale, load
 from config.demo.clone import kept_secret
 from config.demo.killing import Killer
 from config.demo.progress import Progress
@@ -45,6 +46,8 @@ class DemoOptions:
     """What the demo was asked for."""
 
     draws: int
+    sale: int
+    """How many people come to the flash sale."""
     seed: int
     port: int
     kill_worker: int
@@ -65,6 +68,8 @@ class Demonstration:
         self._pids: dict[str, list[int]] = defaultdict(list)
         self._since = 0
         self._shipped_before = 0
+        self._sale: Sale | None = None
+        self._won_before = self._pieces = 0
 
     def run(self) -> bool:
         """Run to the end and tell whether all is settled, nothing lost and nothing doubled.
@@ -77,6 +82,7 @@ class Demonstration:
             self._say(f"Look on while it draws: {self._desk(password)}")
             began = time.monotonic()
             self._make_draws(supervisor)
+            self._hold_sale()
             if not self._options.exit:
                 self._show(password)
                 supervisor.stay()
@@ -96,6 +102,9 @@ class Demonstration:
         call_command("collectstatic", interactive=False, verbosity=0)
         if settings.EMBEDDED:
             shutil.rmtree(Path(settings.STATE_DIR) / "broker", ignore_errors=True)
+        if self._options.sale:
+            self._sale = flash_sale.prepare()
+            self._won_before, self._pieces = flash_sale.stand_of(self._sale)
         self._since = Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         self._shipped_before = len(self._shipped())
         return _operator_s_password(Path(settings.STATE_DIR) / "admin-password")
@@ -136,17 +145,61 @@ class Demonstration:
         if killer.kills:
             self._say(f"The worker was killed {killer.kills} times; {killer.caught} messages were started just then.")
 
+    def _hold_sale(self) -> None:
+        """Let a crowd into the flash sale, and say what became of its pieces."""
+        if self._sale is None:
+            return
+        redis = self._sale.stock_in == StockIn.REDIS
+        self._say(
+            f"A flash sale: {flash_sale.PIECES} pieces in {'Redis' if redis else 'the database'}, "
+            f"{flash_sale.RATE} draws a second"
+            + (".\n" if redis else ", and they wait in a queue. With REDIS_URL the pieces are in Redis.\n")
+            + f"Watch it: {self._watch_page()}"
+        )
+        progress = Progress(self._out, "flash sale", total=self._options.sale)
+        address = f"http://{self._bind}{reverse('awards:api-draws', args=[flash_sale.SLUG])}"
+        told: Counter[str] = Counter()
+        refused = 0
+        answers = flash_sale.let_in(address, run=self._run, people=self._options.sale)
+        for done, answered in enumerate(answers, start=1):
+            told[answered.outcome] += 1
+            refused += answered.refused
+            progress.show(done, f"{told['won']} won, {refused} times told to come again")
+        progress.end()
+        outcome = self._sale_outcome(self._sale)
+        self._say(
+            f"Of {outcome.pieces} pieces {outcome.won} are won and {outcome.left} left"
+            f"{'' if outcome.adds_up else ': IT DOES NOT ADD UP'}. "
+            + ", ".join(f"{code}: {times}" for code, times in sorted(told.items()))
+        )
+
+    def _sale_outcome(self, sale: Sale) -> flash_sale.SaleOutcome:
+        won, left = flash_sale.stand_of(sale)
+        return flash_sale.SaleOutcome(pieces=self._pieces, won=won - self._won_before, left=left)
+
+    def _watch_page(self) -> str:
+        sale = self._sale
+        return f"http://{self._bind}{reverse('admin:awards_sale_watch', args=[sale.pk])}" if sale else ""
+
     def _show(self, password: str) -> None:
         site = f"http://{self._bind}"
         self._say(
             f"\nTake a look:\n"
             f"  draw yourself      {site}{reverse('awards:campaign', args=[SLUG])}\n"
+            f"{self._sale_lines(site)}"
             f"  operators' desk    {self._desk(password)}\n"
             f'  the vendor\'s moods {conf.vendor_settings().url}/control (GET, or POST JSON such as {{"fail": 0.9}})\n'
+            f"  texts to winners   {conf.vendor_settings().url}/texts\n"
             f"  mails to winners   {self._logs.parent / 'mail'}\n"
             f"  logs               {self._logs}\n\n"
             f"Everything keeps running. Ctrl-C stops it."
         )
+
+    def _sale_lines(self, site: str) -> str:
+        if self._sale is None:
+            return ""
+        page = reverse("awards:campaign", args=[flash_sale.SLUG])
+        return f"  the flash sale     {site}{page}\n  how that goes      {self._watch_page()}\n"
 
     def _desk(self, password: str) -> str:
         return f"http://{self._bind}{reverse('admin:outbox_message_changelist')}   login: {OPERATOR} / {password}"
@@ -172,14 +225,16 @@ class Demonstration:
     def _reconcile(self, seconds: float) -> bool:
         """Count what reached people, and print it as the last line."""
         outcome = reconcile(run=self._run, shipped=self._shipped()[self._shipped_before :], since=self._since)
+        sale = self._sale_outcome(self._sale) if self._sale else None
         result = {
             **asdict(outcome),
+            **({"sale": asdict(sale)} if sale else {}),
             "seconds": round(seconds, 1),
             "pids": {"demo": [os.getpid()], **self._pids},
             "handled_by": handled_by(since=self._since),
         }
         self._say(json.dumps(result))
-        return outcome.sound
+        return outcome.sound and (sale is None or sale.adds_up)
 
     def _note_pids(self, supervisor: Supervisor) -> None:
         for name, pids in supervisor.pids().items():

@@ -35,6 +35,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--draws", type=whole_number(0, 1_000_000), default=300, help="how many draws to make (300)"
         )
+        parser.add_argument(
+            "--sale", type=whole_number(0, 100_000), default=200, help="how many people come to the flash sale (200)"
+        )
         parser.add_argument("--seed", type=int, default=7, help="decides who draws, and when the vendor fails")
         parser.add_argument("--port", type=free_port_number, help="where to serve (8000, or another if that is taken)")
         parser.add_argument("--exit", action="store_true", help="end when every message is finished or exhausted")
@@ -53,6 +56,7 @@ class Command(BaseCommand):
         """Run the demo, alone in its clone."""
         demo_options = DemoOptions(
             draws=options["draws"],
+            sale=options["sale"],
             seed=options["seed"],
             port=free_port(PORT) if options["port"] is None else options["port"],
             kill_worker=options["kill_worker"],

@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 import psutil
 import pytest
 
+from tests.harness.redis_server import installed_here, redis_server
 from tests.system.processes.clones import declared, start, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def finished(empty_clone):
     """A demo that ended by itself, the first in its clone: its exit status, its output and its errors."""
-    demo = start(on_its_own(empty_clone), "demo", "--draws", "40", "--exit", "--port", "0")
+    demo = start(on_its_own(empty_clone), "demo", "--draws", "40", "--sale", "90", "--exit", "--port", "0")
     output, errors = demo.communicate(timeout=200)
     return demo.returncode, output, errors
 
@@ -46,6 +47,33 @@ def test_every_draw_ends_issued_or_visibly_failed_and_the_last_line_says_so(fini
     assert survivors(result) == []
 
 
+def test_its_flash_sale_lets_people_in_at_its_rate_and_every_piece_is_won_once_or_left(finished):
+    _status, output, errors = finished
+    sale = json.loads(output.splitlines()[-1])["sale"]
+
+    assert sale["pieces"] == 60, errors
+    assert sale["won"] + sale["left"] == 60
+    assert sale["won"] > 30
+    assert f"Of 60 pieces {sale['won']} are won and {sale['left']} left." in output
+    assert int(re.search(r"flash sale 90/90, \d+ won, (\d+) times told to come again", output)[1]) > 0
+
+
+@pytest.mark.skipif(not installed_here(), reason="there is no redis-server here")
+def test_with_redis_its_flash_sale_takes_its_pieces_from_there(environment, tmp_path):
+    with redis_server(tmp_path, "--save", "", "--appendonly", "no") as redis:
+        with_redis = {**environment, "REDIS_URL": redis.url}
+        demo = start(with_redis, "demo", "--draws", "5", "--sale", "90", "--exit", "--port", "0")
+        output, errors = demo.communicate(timeout=200)
+        kept = redis.client.keys("*:sale:*")
+
+    sale = json.loads(output.splitlines()[-1])["sale"]
+    assert demo.returncode == 0, errors
+    assert "60 pieces in Redis" in output
+    assert (sale["pieces"], sale["won"] + sale["left"]) == (60, 60)
+    assert sale["won"] > 30
+    assert kept != []
+
+
 def test_the_demo_tells_address_and_password_before_it_draws(finished):
     _status, output, _errors = finished
 
@@ -59,19 +87,6 @@ def test_nothing_of_a_demo_that_ended_by_itself_stays_on_the_broker(finished, em
 
     assert status == 0, errors
     assert declared(on_its_own(empty_clone)["OUTBOX_PREFIX"]) == []
-
-
-@pytest.mark.services
-def test_nothing_of_a_demo_that_was_told_to_stop_stays_on_the_broker(environment):
-    own = on_its_own(environment)
-    demo = start(own, "demo", "--draws", "5", "--port", "0")
-    list(until(iter(demo.stdout.readline, ""), "Ctrl-C stops it"))
-    assert declared(own["OUTBOX_PREFIX"]) != []
-    demo.send_signal(signal.SIGTERM)
-    _output, errors = demo.communicate(timeout=200)
-
-    assert demo.returncode == 0, errors
-    assert declared(own["OUTBOX_PREFIX"]) == []
 
 
 def test_nothing_is_lost_when_the_worker_is_killed_while_the_draws_flow(environment):
@@ -97,24 +112,29 @@ def test_what_is_not_settled_in_time_is_named_and_fails_the_demo(environment):
     assert demo.returncode == 1
 
 
-def test_without_exit_it_stays_until_told_to_stop_and_refuses_a_second_one(environment):
-    demo = start(environment, "demo", "--draws", "5", "--port", "0")
+def test_without_exit_it_stays_until_told_to_stop_and_refuses_a_second_one_and_leaves_nothing(environment):
+    own = on_its_own(environment)
+    demo = start(own, "demo", "--draws", "5", "--port", "0")
     lines = iter(demo.stdout.readline, "")
     shown = [line for line in until(lines, "Ctrl-C stops it") if "http://" in line]
     children = psutil.Process(demo.pid).children(recursive=True)
+    on_services = "CELERY_BROKER_URL" in own
+    assert not on_services or declared(own["OUTBOX_PREFIX"]) != []
 
     site = next(line.split()[-1] for line in shown if "draw yourself" in line)
+    assert any("how that goes" in line and "/admin/awards/sale/" in line for line in shown)
     page = urllib.request.urlopen(site, timeout=10).read().decode()
     style = re.search(r'href="(/static/[^"]+\.css)"', page)[1]
     assert urllib.request.urlopen(urljoin(site, style), timeout=10).status == 200
-    second = start(environment, "demo", "--draws", "5", "--port", "0")
+    second = start(own, "demo", "--draws", "5", "--port", "0")
     assert "another demo is running" in second.communicate(timeout=60)[1]
     assert second.returncode == 1
 
-    demo.send_signal(signal.SIGINT)
+    demo.send_signal(signal.SIGINT)  # test_supervisor.py has the other signals
     demo.communicate(timeout=60)
     assert demo.returncode == 0
     assert [child for child in children if child.is_running()] == []
+    assert not on_services or declared(own["OUTBOX_PREFIX"]) == []
 
 
 def test_a_process_that_does_not_come_up_ends_the_demo_with_the_end_of_its_log(environment):

@@ -1,0 +1,177 @@
+"""Flash sales: how each is set up, and the page on which one is watched, opened and closed."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.forms import Script
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from awards import conf
+from awards.admin.act_pages import act_page
+from awards.admin.forms import VisibleTextForm
+from awards.models import Because, Sale, SaleState, StockIn
+from awards.sale.pausing import NEEDED
+from awards.sale.running import close_sale, open_sale
+from awards.sale.watching import watch
+from outbox.admin import consumer_names
+
+MARKS = {SaleState.NEW: "◷", SaleState.WARMING: "…", SaleState.OPEN: "▶", SaleState.CLOSED: "✕"}
+KINDS = {
+    SaleState.NEW: "not_begun",
+    SaleState.WARMING: "pending",
+    SaleState.OPEN: "running",
+    SaleState.CLOSED: "off",
+}
+SEEN_EVERY = 5
+"""Seconds after which the page is read again."""
+
+
+class SaleForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+    """A sale, and what it can be."""
+
+    class Meta:
+        model = Sale
+        fields = ("campaign", "stock_in", "rate", "burst", "queues", "within", "paused_consumers")
+
+    def clean_stock_in(self) -> str:
+        """Refuse a stock in Redis where no Redis is named."""
+        chosen = str(self.cleaned_data["stock_in"])
+        if chosen == StockIn.REDIS and not conf.has_redis():
+            said = _("There is no Redis: set REDIS_URL for web and workers, or take the pieces from the database.")
+            raise forms.ValidationError(said)
+        return chosen
+
+    def clean_paused_consumers(self) -> str:
+        """Refuse what is no consumer, and what the sale lives on."""
+        given = str(self.cleaned_data["paused_consumers"])
+        names = consumer_names()
+        pausable = [name for name in names if name not in NEEDED]
+        for name in given.split():
+            if name in NEEDED:
+                raise forms.ValidationError(_("%(name)s cannot be paused: the sale itself needs it.") % {"name": name})
+            if name not in names:
+                close = get_close_matches(name, pausable, n=1, cutoff=0.4) or pausable[:1]
+                said = _("There is no consumer %(name)s. Did you mean %(other)s?")
+                raise forms.ValidationError(said % {"name": name, "other": "".join(close)})
+        return given
+
+
+@admin.register(Sale)
+class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+    """Flash sales. A campaign has one at most; without one it is drawn from as ever."""
+
+    form = SaleForm
+    list_display = ("campaign", "state_mark", "stock_in", "rate", "queues", "watched")
+    list_select_related = ("campaign",)
+    fieldsets = (
+        (None, {"fields": ("campaign",)}),
+        (gettext_lazy("Stock"), {"fields": ("stock_in",)}),
+        (gettext_lazy("How fast"), {"fields": ("rate", "burst")}),
+        (gettext_lazy("The queue"), {"fields": ("queues", "within")}),
+        (gettext_lazy("Meanwhile"), {"fields": ("paused_consumers",)}),
+    )
+    search_fields = ("campaign__name", "campaign__slug")
+    ordering = ("-pk",)
+    actions = None
+
+    class Media:
+        css = {"all": ["awards/admin.css"]}
+        js = [Script("awards/lists.js", defer=True)]
+
+    def get_readonly_fields(self, _request: HttpRequest, obj: Sale | None = None) -> tuple[str, ...]:
+        """Keep the campaign of a sale, and where its stock is while people draw from it."""
+        if obj is None:
+            return ()
+        return ("campaign",) if obj.state in (SaleState.NEW, SaleState.CLOSED) else ("campaign", "stock_in")
+
+    def save_model(self, _request: HttpRequest, obj: Sale, form: Any, change: bool) -> None:
+        """Write what was changed and nothing else: the sale changes its own state meanwhile."""
+        obj.save(update_fields=form.changed_data if change else None)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Sale | None = None) -> bool:
+        """Let a sale go that nobody can draw from."""
+        if not super().has_change_permission(request, obj):
+            return False
+        return obj is None or obj.state in (SaleState.NEW, SaleState.CLOSED)
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def state_mark(self, sale: Sale) -> SafeString:
+        """Show the state as mark, word and colour."""
+        return state_mark(sale)
+
+    @admin.display(description=gettext_lazy("how it goes"))
+    def watched(self, sale: Sale) -> SafeString:
+        """Lead to the page on which it is watched."""
+        address = reverse("admin:awards_sale_watch", args=[sale.pk])
+        return format_html('<a href="{}">{}</a>', address, _("Watch, open or close"))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page on which a sale is watched."""
+        view = self.admin_site.admin_view(self.watch_view)
+        return [path("<int:pk>/watch/", view, name="awards_sale_watch"), *super().get_urls()]
+
+    def watch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Show how the sale goes, and open or close it."""
+        sale = Sale.objects.select_related("campaign").filter(pk=pk).first()
+        if not self.has_view_permission(request, sale):
+            raise PermissionDenied
+        if sale is None:
+            raise Http404
+        may_run = request.user.has_perm("awards.run_sale")
+        if request.method == "POST":
+            if not may_run:
+                raise PermissionDenied
+            self._run(request, sale)
+            return redirect(reverse("admin:awards_sale_watch", args=[sale.pk]))
+        return act_page(
+            self,
+            request,
+            "admin/awards/sale/watch.html",
+            title=_("The sale of %(name)s") % {"name": sale.campaign.name},
+            trail=[(reverse("admin:awards_sale_change", args=[sale.pk]), str(sale.campaign))],
+            context={
+                "sale": sale,
+                "state": state_mark(sale),
+                "from_redis": sale.stock_in == StockIn.REDIS,
+                "seen": watch(sale),
+                "every": SEEN_EVERY,
+                "may_run": may_run,
+                "can_open": sale.state in (SaleState.CLOSED, SaleState.NEW) and may_run,
+                "can_close": sale.state != SaleState.CLOSED and may_run,
+                "can_warm": sale.state == SaleState.OPEN and sale.stock_in == StockIn.REDIS and may_run,
+            },
+        )
+
+    def _run(self, request: HttpRequest, sale: Sale) -> None:
+        match request.POST.get("act"):
+            case "close":
+                changed, said = close_sale(sale, because=Because.CLOSED), _("The sale is closed.")
+            case "open" | "warm":
+                changed, said = open_sale(sale), _("The sale opens.")
+            case _unknown:
+                changed, said = False, ""
+        if changed:
+            self.log_change(request, sale, str(request.POST.get("act")))
+            messages.success(request, said)
+        else:
+            messages.warning(request, _("Nothing was changed: it stands so already."))
+
+
+def state_mark(sale: Sale) -> SafeString:
+    """Return a state as mark, word and colour."""
+    state = SaleState(sale.state)
+    return format_html(
+        '<span class="mg-state mg-{}"><span aria-hidden="true">{}</span> {}</span>',
+        KINDS[state],
+        MARKS[state],
+        state.label,
+    )

@@ -1,0 +1,62 @@
+"""``manage.py sale``: open, close and prewarm a flash sale, and see whether its stock adds up."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from redis.exceptions import RedisError
+
+from awards.models import Because, Sale, SaleState, StockIn
+from awards.sale.comparing import compare
+from awards.sale.running import close_sale, open_sale
+from awards.sale.warming import warm
+
+
+class Command(BaseCommand):
+    """Acts on the sale of one campaign."""
+
+    help = "Open, close or prewarm the flash sale of a campaign, or check that Redis, stocks and awards add up."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the campaign's address and what to do."""
+        parser.add_argument("campaign", help="the campaign's address, such as summer")
+        parser.add_argument(
+            "act",
+            choices=["open", "close", "prewarm", "check"],
+            help="prewarm: count the stock and fill Redis at once, here; open: have a worker do so; "
+            "check: exit with 1 if something does not add up",
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Do it."""
+        sale = Sale.objects.select_related("campaign").filter(campaign__slug=options["campaign"]).first()
+        if sale is None:
+            raise CommandError(f"{options['campaign']}: there is no flash sale of that campaign")
+        try:
+            getattr(self, f"_{options['act']}")(sale)
+        except RedisError as error:
+            raise CommandError(f"Redis does not answer: {error}") from error
+
+    def _open(self, sale: Sale) -> None:
+        self.stdout.write("opens" if open_sale(sale) else "is open already, or about to be")
+
+    def _close(self, sale: Sale) -> None:
+        self.stdout.write("is closed" if close_sale(sale, because=Because.COMMANDED) else "was closed already")
+
+    def _prewarm(self, sale: Sale) -> None:
+        if sale.stock_in != StockIn.REDIS:
+            raise CommandError("the stock of this sale is in the database: there is nothing to prewarm")
+        Sale.objects.switch(sale, SaleState.WARMING, because=Because.COMMANDED)
+        if not warm(sale.pk):
+            raise CommandError("somebody else has prewarmed or closed it meanwhile")
+        self._check(Sale.objects.select_related("campaign").get(pk=sale.pk))
+
+    def _check(self, sale: Sale) -> None:
+        stocks = compare(sale)
+        for stock in stocks:
+            said = f"{stock.prize.name}: {stock.rest} left"
+            if stock.in_redis is not None:
+                said += f", {stock.in_redis} in Redis, {stock.held} being drawn, {stock.unwritten} not written down yet"
+            self.stdout.write(said)
+        wrong = [stock for stock in stocks if not stock.balances]
+        if wrong:
+            raise CommandError("\n".join(f"{stock.prize.name} does not add up" for stock in wrong))

@@ -1,0 +1,34 @@
+"""What a person does with a sale: open it, close it, have its stock counted once more."""
+
+from django.db import router, transaction
+
+from awards.models import Because, Sale, SaleState, StockIn
+from awards.sale.pausing import pause_consumers, resume_consumers
+from awards.services.sales import ask_to_warm
+
+
+def open_sale(sale: Sale) -> bool:
+    """Open a sale; tell whether that changed anything.
+
+    A sale whose stock is in the database is open at once, and False if it was open. One whose stock is in Redis is
+    warming until a worker has counted the stock; one that is open already is counted once more, and nobody draws
+    meanwhile. False if it is warming.
+    """
+    warms = sale.stock_in == StockIn.REDIS
+    state = SaleState.WARMING if warms else SaleState.OPEN
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        if not Sale.objects.switch(sale, state, because=Because.OPENED if warms else None):
+            return False
+        if warms:
+            ask_to_warm(sale)
+    if not warms:
+        pause_consumers(sale)
+    return True
+
+
+def close_sale(sale: Sale, *, because: Because) -> bool:
+    """Close a sale: nobody draws until it is opened, and paused consumers go on. Tell whether it was open."""
+    closed = Sale.objects.switch(sale, SaleState.CLOSED, because=because)
+    if closed:
+        resume_consumers(sale)
+    return closed

@@ -1,0 +1,52 @@
+"""What closes a flash sale until its stock was counted once more, and who is asked to do that."""
+
+import uuid
+
+from django.db import router, transaction
+
+from awards.listeners import CAMPAIGN_CHANGED, SALE_WARM
+from awards.models import Because, Campaign, Sale, SaleState, StockIn
+from awards.services.written_stock import write_down_all
+from outbox import publish
+
+
+def close_for_warming(sale: Sale, because: Because) -> bool:
+    """Let nobody draw until the stock in Redis was filled anew, and ask a worker to do it.
+
+    It is done once for the epoch that was read, however many find it wrong. Tell whether it was us.
+    """
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        if not Sale.objects.close_for_warming(sale, because):
+            return False
+        ask_to_warm(sale)
+        return True
+
+
+def ask_to_warm(sale: Sale) -> None:
+    """Have a worker prewarm a sale that is being prewarmed. Call it in the transaction that says so."""
+    publish(SALE_WARM, key=f"{sale.pk}:{uuid.uuid4()}", payload={"sale": sale.pk})
+
+
+def hold_still(campaign_id: int) -> None:
+    """Before a prize's stock is changed: have its row say what is left, and Redis follow the change.
+
+    Call it in the transaction of the change. Nobody draws from Redis until that was filled anew.
+    """
+    sale = Sale.objects.filter(campaign_id=campaign_id, stock_in=StockIn.REDIS).first()
+    if sale is None or not sale.epoch:
+        return
+    if sale.state == SaleState.OPEN:
+        close_for_warming(sale, Because.STOCK_CHANGED)
+    write_down_all(campaign_id)
+
+
+def say_changed(campaign_id: int) -> None:
+    """Have the page of a flash sale read anew, once the caller's change of what it shows is committed."""
+    if Sale.objects.filter(campaign_id=campaign_id).exists():
+        publish(CAMPAIGN_CHANGED, key=f"{campaign_id}:{uuid.uuid4()}", payload={"campaign": campaign_id})
+
+
+def sells_from_redis(campaign: Campaign) -> bool:
+    """Tell whether the campaign's pieces are taken in Redis. It is best read ``with_sale``."""
+    sale = campaign.how_sold
+    return sale is not None and sale.stock_in == StockIn.REDIS

@@ -1,0 +1,179 @@
+"""Redis that has forgotten, or remembers too much: the sale closes, is prewarmed from the database, and opens."""
+
+import uuid
+
+import pytest
+from django.db import transaction
+from redis.exceptions import ConnectionError as RedisDown
+
+from awards.errors import SaleClosed, SaleUnavailable, SoldOut, StockTooSmall
+from awards.models import Award, Prize, Sale, SaleState, StockAct
+from awards.sale import redis_stock, warming
+from awards.services import campaigns
+from awards.services.campaigns import StockChangeRequest
+from outbox import Message
+from outbox.models import ConsumerState, Half
+from tests.awards.sale.given import a_sale, adds_up, draw, failing, found, settle
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def state() -> str:
+    return Sale.objects.get().state
+
+
+def test_the_first_who_comes_when_the_campaign_has_begun_has_the_sale_prewarmed(redis):
+    a_sale(warm=False)
+
+    with pytest.raises(SaleClosed):
+        draw(found())
+    settle()
+
+    assert state() == SaleState.OPEN
+    assert draw(found()).award.piece == 1
+
+
+def test_redis_that_was_flushed_is_filled_with_what_no_award_has(redis):
+    campaign = a_sale(pieces=4)
+    for number in range(2):
+        draw(campaign, f"person {number}")
+
+    redis.client.flushall()
+    with pytest.raises(SaleClosed):
+        draw(found(), "anna")
+    assert state() == SaleState.WARMING
+    settle()
+
+    assert state() == SaleState.OPEN
+    assert [draw(found(), f"later {number}").award.piece for number in range(2)] == [3, 4]
+    with pytest.raises(SoldOut):
+        draw(found(), "too late")
+    settle()
+    assert adds_up(campaign, 4)
+
+
+def test_a_replica_without_the_last_takes_hands_a_piece_out_twice_and_nobody_gets_it(redis):
+    campaign = a_sale(pieces=3)
+    prize = Prize.objects.get()
+    first = draw(campaign, "anna")
+
+    # The replica that is promoted has not heard of that take.
+    keys = redis_stock._keys(campaign.pk, campaign.sale.epoch)
+    redis.client.lpush(redis_stock._pieces(campaign.pk, campaign.sale.epoch, prize.pk), first.award.piece)
+    redis.client.delete(keys[1], keys[3])
+    with pytest.raises(SaleClosed):
+        draw(found(), "bertha")
+
+    assert Award.objects.count() == 1
+    assert state() == SaleState.WARMING
+    settle()
+    assert state() == SaleState.OPEN
+    assert [draw(found(), f"person {number}").award.piece for number in range(2)] == [2, 3]
+    with pytest.raises(SoldOut):
+        draw(found(), "too late")
+    settle()
+    assert adds_up(campaign, 3)
+
+
+def test_a_piece_taken_before_a_prewarming_is_never_drawn_after_it(redis, monkeypatch):
+    campaign = a_sale(pieces=1)
+    own = redis_stock.take
+
+    def take_and_sleep(*args):
+        answer = own(*args)
+        monkeypatch.setattr(redis_stock, "take", own)
+        Sale.objects.switch(campaign.sale, SaleState.WARMING)
+        assert warming.warm(campaign.sale.pk)
+        return answer
+
+    monkeypatch.setattr(redis_stock, "take", take_and_sleep)
+    with pytest.raises(SaleClosed):
+        draw(campaign, "anna")
+
+    assert not Award.objects.exists()
+    assert draw(found(), "bertha").award.piece == 1
+    settle()
+    assert Half.objects.filter(state="taken_back").count() == 1
+    assert adds_up(campaign, 1)
+
+
+def test_redis_that_does_not_answer_refuses_and_what_was_begun_is_taken_back(redis):
+    campaign = a_sale(pieces=2)
+    with failing("awards.sale.redis_stock.take", RedisDown("gone")), pytest.raises(SaleUnavailable):
+        draw(campaign, "anna", "request-1")
+    settle()
+
+    assert [half.state for half in Half.objects.all()] == ["taken_back"]
+    assert draw(found(), "anna", "request-1").award.piece == 1
+
+
+def test_pieces_that_are_added_are_sold_and_those_taken_off_are_not(redis):
+    campaign = a_sale(pieces=3)
+    prize = Prize.objects.get()
+    draw(campaign, "anna")
+
+    change(prize, StockAct.ADD, 2)
+    settle()
+    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == 4
+    change(prize, StockAct.REMOVE, 3)
+    settle()
+
+    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == 1
+    with pytest.raises(StockTooSmall):
+        change(prize, StockAct.REMOVE, 2)
+    assert state() == SaleState.OPEN, "a change that was refused has changed nothing"
+    draw(found(), "bertha")
+    settle()
+    assert Prize.objects.get().stock == 0
+
+
+def test_a_stock_is_never_taken_off_twice_for_what_redis_has_handed_out(redis):
+    campaign = a_sale(pieces=3)
+    draw(campaign, "anna")
+
+    change(Prize.objects.get(), StockAct.ADD, 1)
+    settle()
+    settle()
+
+    assert Prize.objects.get().stock == 3
+    assert Message.objects.filter(topic="stock.taken", status="success").count() == 1
+
+
+def test_a_prewarming_that_was_cut_off_is_done_again(redis):
+    campaign = a_sale(pieces=2, warm=False)
+    Sale.objects.switch(campaign.sale, SaleState.WARMING)
+    with failing("awards.sale.redis_stock.fill", ZeroDivisionError()), pytest.raises(ZeroDivisionError):
+        warming.warm(campaign.sale.pk)
+    with pytest.raises(SaleClosed):
+        draw(found())
+
+    assert warming.warm(campaign.sale.pk)
+
+    assert draw(found()).award.piece == 1
+
+
+def test_the_consumers_that_a_sale_names_rest_until_its_campaign_ends(redis):
+    campaign = a_sale(sale={"paused_consumers": "awards.tell_winner\nawards.write_stock\nno.such"})
+
+    paused = ConsumerState.objects.get(paused_at__isnull=False)
+
+    assert paused.consumer == "awards.tell_winner", "what the sale lives on goes on"
+    assert abs((paused.paused_until - campaign.ends_at).total_seconds()) < 5
+
+
+def test_a_half_empty_sale_whose_pieces_redis_has_lost_is_prewarmed_when_it_looks_sold_out(redis):
+    campaign = a_sale(pieces=3)
+    prize = Prize.objects.get()
+    redis.client.ltrim(redis_stock._pieces(campaign.pk, campaign.sale.epoch, prize.pk), 0, 0)
+
+    draw(campaign, "anna")
+    settle()
+
+    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == 2
+    assert state() == SaleState.OPEN
+
+
+def change(prize: Prize, act: StockAct, pieces: int) -> None:
+    with transaction.atomic():
+        request = StockChangeRequest(act=act, pieces=pieces, reason="test", request_id=uuid.uuid4())
+        campaigns.change_stock(prize, request, actor="maria")
