@@ -1,165 +1,198 @@
-"""The JSON endpoints: ``POST /api/campaigns/<slug>/draws`` and ``GET /api/awards/<id>``."""
+"""Calls that act: draw, give an entitlement, claim; and how one award stands."""
 
-import json
 import uuid
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_exempt
+from ninja import Router
+from ninja.responses import Status
 
-from awards.errors import DrawError, DrawRefused, RequestReused
+from awards.claims.claiming import Recipient, claim, is_claimed_for
+from awards.clients.callers import Caller
+from awards.clients.drawing import as_person, draw_as
+from awards.clients.entitlements import give
+from awards.clients.links import USUAL_VALIDITY, link_to, site_of
+from awards.errors import AlreadyClaimed, ClaimRefused, DrawError, NotEntitled, SourceTaken
 from awards.luck import SYSTEM_LUCK
-from awards.models import Award, Draw, Prize
+from awards.models import Award, Campaign, Entitlement, Scope
+from awards.persons import is_source
+from awards.sale.queueing import is_queued
 from awards.selectors import awards as selectors
-from awards.services import draws
-from awards.views.error_texts import explain_draw_error
-from awards.views.problems import allow, answer, problem
+from awards.views.answers import (
+    AwardOut,
+    DrawOut,
+    EntitlementOut,
+    QueuedOut,
+    address_of,
+    award_content,
+    draw_content,
+)
+from awards.views.claim_form import ClaimForm
+from awards.views.keys import Key, KeyOfCampaign, KeyOrOpen, caller_of, campaign_of
+from awards.views.problems import Code, Problem
+from awards.views.queueing import accept
+from awards.views.refusals import refused
+from awards.views.values import AddressIn, CallKey, DrawIn, EntitlementIn
 
-BODY_LIMIT = 4 * 1024
-
-
-class _Malformed(Exception):
-    """The request cannot be read."""
-
-    def __init__(self, code: str, detail: str, *, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.status = code, detail, status
-
-
-@csrf_exempt
-@allow("POST")
-def campaign_draws(request: HttpRequest, slug: str) -> HttpResponse:
-    """Draw: 201 with the draw; 200 with the same content for the same request again."""
-    campaign = selectors.campaign_at(slug)
-    if campaign is None:
-        return problem(HTTPStatus.NOT_FOUND, "unknown_campaign", _("There is no campaign of that name."))
-    try:
-        drawn = draws.draw_ticket(
-            campaign, person=_person(request), request_id=_key(request), luck=SYSTEM_LUCK, language=get_language() or ""
-        )
-    except _Malformed as error:
-        return problem(error.status, error.code, error.detail)
-    except RequestReused as error:
-        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, explain_draw_error(error))
-    except DrawRefused as error:
-        return problem(HTTPStatus.CONFLICT, error.code, explain_draw_error(error, campaign))
-    except DrawError as error:
-        return problem(HTTPStatus.BAD_REQUEST, error.code, explain_draw_error(error))
-    won = drawn.won
-    location = {"Location": _address(won)} if won else {}
-    return answer(
-        _draw_content(drawn), status=HTTPStatus.OK if drawn.repeated else HTTPStatus.CREATED, headers=location
-    )
+router = Router(tags=["acts"])
 
 
-@allow("GET", "HEAD")
-def award(_request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Tell how an award stands, and what issuing it left behind."""
-    found = selectors.award_with(public_id)
-    if found is None:
-        return problem(HTTPStatus.NOT_FOUND, "unknown_award", _("There is no award of that id."))
-    return answer(
-        {
-            "id": str(found.public_id),
-            "status": found.status,
-            "prize": _prize(found, found.prize),
-            "won_at": found.won_at.isoformat(),
-            "issued_at": found.issued_at.isoformat() if found.issued_at else None,
-            "points_entry": _points_entry(found),
-            "vendor_order": _vendor_order(found),
-            "coupon": _coupon_json(found),
+@router.post(
+    "/campaigns/{slug:slug}/draws",
+    auth=KeyOrOpen(Scope.DRAW),
+    response={201: DrawOut, 200: DrawOut, 202: QueuedOut},
+    summary="Draw",
+    url_name="api-draws",
+    openapi_extra={
+        "responses": {
+            201: {"description": "What was drawn."},
+            200: {"description": "The same request as before, answered as before."},
+            202: {"description": "It waits in the queue of a flash sale; ask at the address."},
         }
-    )
+    },
+)
+def draw(request: HttpRequest, slug: str, body: DrawIn, key: CallKey, response: HttpResponse) -> Any:
+    """Draw once for a person. An open campaign, made for demonstrations, takes no key."""
+    campaign = campaign_of(request)
+    try:
+        caller = _named(caller_of(request), campaign, body)
+        if is_queued(campaign):
+            return accept(caller, campaign, request_id=_unquoted(key))
+        drawn = draw_as(
+            caller,
+            campaign,
+            request_id=_unquoted(key),
+            luck=SYSTEM_LUCK,
+            language=get_language() or "",
+        )
+    except DrawError as error:
+        return refused(error, campaign)
+    if drawn.won:
+        response["Location"] = address_of(drawn.won)
+    return Status(HTTPStatus.OK if drawn.repeated else HTTPStatus.CREATED, draw_content(drawn))
 
 
-@csrf_exempt
-def unknown(_request: HttpRequest) -> HttpResponse:
-    """Answer 404 in JSON for every other address below /api/."""
-    return problem(HTTPStatus.NOT_FOUND, "unknown_address", _("There is nothing at this address."))
+@router.post(
+    "/campaigns/{slug:slug}/entitlements",
+    auth=KeyOfCampaign(Scope.ENTITLE),
+    response={201: EntitlementOut, 200: EntitlementOut},
+    summary="Give an entitlement",
+    url_name="api-entitlements",
+    openapi_extra={
+        "responses": {
+            201: {"description": "The entitlement, and a link by which to draw."},
+            200: {"description": "It had been given before; the link is a new one."},
+        }
+    },
+)
+def give_entitlement(request: HttpRequest, slug: str, body: EntitlementIn) -> Any:
+    """Give somebody the right to one draw, earned by what `source` says."""
+    campaign, client = campaign_of(request), caller_of(request).client
+    if not is_source(body.source):
+        detail = _('"source" must be 1 to 100 characters that can be seen, without blanks around them.')
+        raise Problem(Code.WRONG_BODY, detail)
+    try:
+        given, new = give(campaign, person=body.person, source=body.source, given_by=client.name if client else "")
+    except SourceTaken as error:
+        detail = _("What this is earned by has earned a draw for somebody else.")
+        raise Problem(Code.SOURCE_TAKEN, detail) from error
+    return Status(HTTPStatus.CREATED if new else HTTPStatus.OK, _entitlement_content(given, campaign, site_of(request)))
 
 
-def _key(request: HttpRequest) -> str:
+@router.get(
+    "/awards/{uuid:public_id}",
+    auth=None,
+    response=AwardOut,
+    summary="Show an award",
+    url_name="api-award",
+)
+def show_award(request: HttpRequest, public_id: uuid.UUID) -> dict[str, Any]:
+    """Return how an award stands. Whoever has its id may ask; it does not say whose it is."""
+    return award_content(_award(public_id))
+
+
+@router.post(
+    "/awards/{uuid:public_id}/claim",
+    auth=Key(Scope.CLAIM),
+    response=AwardOut,
+    summary="Claim an award",
+    url_name="api-claim",
+)
+def claim_award(request: HttpRequest, public_id: uuid.UUID, body: AddressIn) -> Any:
+    """Say where a gift goes, in time. The same again is answered as before; another address is refused."""
+    found = _award(public_id)
+    form = ClaimForm(body.model_dump())
+    if not form.is_valid():
+        faults = "; ".join(f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items())
+        raise Problem(Code.WRONG_ADDRESS, faults)
+    try:
+        _claim(found, form.recipient)
+    except ClaimRefused as error:
+        return refused(error)
+    return award_content(_award(public_id))
+
+
+def _claim(found: Award, recipient: Recipient) -> None:
+    """Claim an award; the same claim again is no other. Raises a ``ClaimRefused``."""
+    if claim(found, recipient, language=get_language() or ""):
+        return
+    if not is_claimed_for(found, recipient):
+        raise AlreadyClaimed("it has been claimed for another address")
+
+
+def _unquoted(key: str) -> str:
     """Return the request's idempotency key: a bare token, or a quoted string as the IETF draft has it."""
-    key = request.headers.get("Idempotency-Key", "").strip()
+    key = key.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not key:
-        detail = _("Send the header Idempotency-Key: one new id for each draw, the same one to repeat a request.")
-        raise _Malformed("idempotency_key_missing", detail)
+        raise key_missing()
     return key
 
 
-def _person(request: HttpRequest) -> str:
-    """Return who draws, from the body ``{"person": "..."}`` and nothing else."""
-    if "Transfer-Encoding" in request.headers:
-        detail = _("Send the body with its Content-Length, not in chunks.")
-        raise _Malformed("length_missing", detail, status=HTTPStatus.LENGTH_REQUIRED)
-    size = request.META.get("CONTENT_LENGTH") or "0"
-    if size.isdecimal() and int(size) > BODY_LIMIT:
-        detail = _("The body may have at most %(limit)d bytes.") % {"limit": BODY_LIMIT}
-        raise _Malformed("body_too_large", detail, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    charset = (request.content_params or {}).get("charset", "utf-8")
-    if request.content_type != "application/json" or charset.lower() not in ("utf-8", "utf8"):
-        detail = _("Send the body as application/json, in UTF-8.")
-        raise _Malformed("not_json", detail, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-    match _json(request.body):
-        case {"person": str(person), **others} if not others:
-            return person
-        case _:
-            raise _Malformed("wrong_body", _('The body must be {"person": "..."} with a text, and nothing else.'))
+def key_missing() -> Problem:
+    """Return what is said of a draw without a key of its own."""
+    detail = _("Send the header Idempotency-Key: one new id for each draw, the same one to repeat a request.")
+    return Problem(Code.KEY_MISSING, detail)
 
 
-def _json(body: bytes) -> Any:
-    """Return what the body says; a key given twice is refused, as readers differ on which of the two counts."""
+def _named(caller: Caller, campaign: Campaign, body: DrawIn) -> Caller:
+    """Return the caller with who draws, and by which entitlement; only a client names one."""
+    if not body.entitlement:
+        return as_person(caller, body.person)
+    if caller.client is None:
+        raise Problem(Code.WRONG_BODY, _("Only a client with a key may name an entitlement."))
+    return replace(as_person(caller, body.person), entitlement=_entitlement(campaign, body.entitlement))
+
+
+def _entitlement(campaign: Campaign, public_id: str) -> Entitlement:
     try:
-        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_once_each)
-    except UnicodeDecodeError as error:
-        raise _Malformed("not_utf8", _("The body is not UTF-8.")) from error
-    except (ValueError, RecursionError) as error:
-        raise _Malformed("malformed_json", _("The body is not JSON.")) from error
+        found = Entitlement.objects.filter(campaign=campaign, public_id=uuid.UUID(public_id)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise NotEntitled("there is no such entitlement in this campaign")
+    return found
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(content := dict(pairs)) < len(pairs):
-        raise _Malformed("duplicate_key", _("The body gives the same key more than once."))
-    return content
-
-
-def _draw_content(drawn: Draw) -> dict[str, Any]:
-    """Return the draw as it will be answered for ever; the award's status has an address of its own."""
-    won = drawn.won
+def _entitlement_content(given: Entitlement, campaign: Campaign, site: str) -> dict[str, Any]:
+    until = campaign.clock + USUAL_VALIDITY
     return {
-        "id": str(drawn.public_id),
-        "campaign": drawn.campaign.slug,
-        "person": drawn.person,
-        "outcome": "won" if won else "lost",
-        "award": {"id": str(won.public_id), "prize": _prize(won, won.prize), "url": _address(won)} if won else None,
+        "id": str(given.public_id),
+        "campaign": campaign.slug,
+        "person": given.person,
+        "source": given.source,
+        "used": given.used_at is not None,
+        "link": {"url": link_to(given, until=until, site=site), "expires_at": until.isoformat()},
     }
 
 
-def _prize(won: Award, prize: Prize) -> dict[str, str]:
-    return {"name": prize.name, "kind": won.kind, "value": f"{won.value:.2f}"}
-
-
-def _address(won: Award) -> str:
-    return reverse("awards:api-award", args=[won.public_id])
-
-
-def _points_entry(found: Award) -> dict[str, Any] | None:
-    entry = getattr(found, "pointsentry", None)
-    return {"points": entry.points, "booked_at": entry.booked_at.isoformat()} if entry else None
-
-
-def _vendor_order(found: Award) -> dict[str, Any] | None:
-    order = getattr(found, "vendororder", None)
-    return {"number": order.number, "recorded_at": order.recorded_at.isoformat()} if order else None
-
-
-def _coupon_json(found: Award) -> dict[str, Any] | None:
-    """Return the award's code masked, as answers are logged on the way; the draw's page shows it to its winner."""
-    coupon = getattr(found, "coupon", None)
-    return {"code": coupon.masked, "issued_at": coupon.issued_at.isoformat()} if coupon else None
+def _award(public_id: uuid.UUID) -> Award:
+    found = selectors.award_with(public_id)
+    if found is None:
+        raise Problem(Code.UNKNOWN_AWARD, _("There is no award of that id."))
+    return found

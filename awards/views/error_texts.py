@@ -1,8 +1,8 @@
-"""What people and programs are told when a draw is not made, in the language they asked for."""
+"""What people and programs are told when a draw is not made or a claim not taken, in the language they asked for."""
 
 from django.utils.translation import gettext as _
 
-from awards.errors import DrawError
+from awards.errors import AccessRefused, ClaimRefused, DrawError, RiskRefused
 from awards.models import Campaign
 from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
 
@@ -33,7 +33,68 @@ def explain_draw_error(error: DrawError, campaign: Campaign | None = None) -> st
             }
         case "limit_reached":
             return _("You have had all the draws that this campaign gives to each person.")
+        case "nothing_now":
+            return _("At the moment there is nothing to win for you here. No draw was used up; please try again later.")
+        case "sale_closed":
+            return _("The sale is not open at the moment. Nothing was drawn; please try again later.")
+        case "sale_unavailable":
+            return _("The stock could not be asked. Nothing was drawn, or it is being taken back; please try again.")
+        case "request_under_way":
+            return _("This request is being drawn at this moment. Send the same one again in a moment.")
+        case "daily_limit_reached":
+            return _("You have had all your draws of today. Tomorrow there are more.")
+        case "not_entitled":
+            return _("There is no right to a draw for you here, or it has been used.")
+        case "entitlement_used":
+            return _("This right to a draw has been used.")
+        case "entitlement_expired":
+            return _("This right to a draw is over: it was valid until an earlier time.")
+        case "entitlement_withdrawn":
+            return _("This right to a draw was taken back.")
+        case "blocked":
+            return _("You cannot draw here. If you think that this is wrong, please ask us.")
+        case "too_many_from_address":
+            return _("Too many draws have come from your network in this hour. Please try again in the next.")
+        case "risk_check_failed":
+            return _("It could not be checked whether you may draw. Nothing was drawn; please try again.")
+        case _ if isinstance(error, RiskRefused):
+            return _("This draw was refused. If you think that this is wrong, please ask us.")
+        case _ if isinstance(error, AccessRefused):
+            return _explain_access(error)
         case "sold_out":
             return _("Sold out: every prize of this campaign has been won.")
         case _:
             return str(error)
+
+
+def explain_claim_error(error: ClaimRefused) -> str:
+    """Return a sentence or two that say why an award was not claimed."""
+    match error.code:
+        case "claim_expired":
+            return _("The time to claim this prize is over.")
+        case "already_claimed":
+            return _("This prize has been claimed for another address. The first claim stands.")
+        case _:
+            return _("There is nothing to claim here: this prize needs no address, or is closed.")
+
+
+def _explain_access(error: AccessRefused) -> str:
+    match error.code:
+        case "key_missing":
+            return _("Send your key in the header Authorization, after the word Bearer.")
+        case "key_unknown":
+            return _("There is no client with this key.")
+        case "key_revoked":
+            return _("This key was revoked. Ask for a new one.")
+        case "scope_missing":
+            return _("Your key does not allow this.")
+        case "too_many_requests":
+            return _("You have made all the calls of this minute. Send the same request again a little later.")
+        case "link_invalid":
+            return _("This link does not work: it is incomplete, or was changed. Open it again from where you got it.")
+        case "link_expired":
+            return _("This link is over: it was valid until an earlier time.")
+        case "link_of_another_campaign":
+            return _("This link is for another raffle.")
+        case _:
+            return _("To draw here, open the link that you were given, or sign in where you got to know of it.")
