@@ -3,6 +3,7 @@
 A text that holds one reads otherwise than it is: two names look the same, or a reason says something else.
 """
 
+import sys
 import unicodedata
 
 INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -21,3 +22,18 @@ def find_invisible(text: str, *, but: frozenset[str] = frozenset()) -> str:
 
 def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in INVISIBLE or character in BLANK
+
+
+def invisible_ranges() -> list[tuple[int, int]]:
+    """Return the code points that are not seen, as (first, last), for whoever has to say which they are."""
+    ranges: list[tuple[int, int]] = []
+    for point in filter(_is_invisible_point, range(sys.maxunicode + 1)):
+        if ranges and ranges[-1][1] == point - 1:
+            ranges[-1] = (ranges[-1][0], point)
+        else:
+            ranges.append((point, point))
+    return ranges
+
+
+def _is_invisible_point(point: int) -> bool:
+    return _is_invisible(chr(point))

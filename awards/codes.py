@@ -55,7 +55,7 @@ def read_codes(text: str, *, longest: int) -> CodeList:
     lines: dict[str, int] = {}
     faulty_lines: list[FaultyLine] = []
     blank, heading = 0, False
-    for number, cells in _csv_rows(text):
+    for number, cells in csv_rows(text):
         if not cells:
             blank += 1
         elif not lines and not faulty_lines and not heading and cells[0].casefold() in HEADINGS:
@@ -69,7 +69,7 @@ def read_codes(text: str, *, longest: int) -> CodeList:
     return CodeList(lines, tuple(faulty_lines), blank, heading)
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each line's number and its cells that are not empty. The end of the last line begins no further one."""
     lines = LINE_END.split(text.removeprefix("\ufeff"))
     if lines[-1] == "":

@@ -1,21 +1,44 @@
-"""What is done about a message: the consumers of the topics ``award.won.<kind>``, found by the outbox at start-up.
+"""What is done about a message: the consumers of the awards' topics, found by the outbox at start-up.
 
-Each kind has the consumer that issues it; two more listen to every kind, to tell the winner and to count the win. None
-of them knows of the others: each has a row of its own, which succeeds, waits or fails for itself. The prize is at stake
-with the consumer that issues it alone.
+``award.won.<kind>`` is issued: each kind has the consumer that does it, and two more listen to every kind, to tell the
+winner (``awards.telling``) and to count the win. ``award.claimable.<kind>`` waits for its winner first, until
+``award.claim.due``. None of them knows of the others: each has a row of its own, which succeeds, waits or fails for
+itself. The prize is at stake with the consumer that issues it alone.
 """
 
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from awards import conf
-from awards.channels import coupon, gift, mail, points
-from awards.errors import AwardChanged, ClosingRefused, MailDelayed, MailRefused, MailServerUnavailable, PoolEmpty
-from awards.listeners import COUNTED_BY, ISSUED_BY, TOLD_BY
+from awards.channels import coupon, gift, points
+from awards.claims import expiry
+from awards.clients import imports
+from awards.errors import AwardChanged, ClosingRefused, PoolEmpty
+from awards.listeners import (
+    CLAIM_DUE,
+    CLAIMABLE_COUNTED_BY,
+    COUNTED_BY,
+    EXPIRED_BY,
+    ISSUED_BY,
+    REDRAW,
+    REDRAWN_BY,
+    WRITTEN_BY,
+)
+from awards.luck import SYSTEM_LUCK
 from awards.models import Award, AwardStatus, Kind
+from awards.sale import consumers as sale_consumers
 from awards.services import closings, statistics
-from outbox import Backoff, Closing, Message, Reject, Snooze, Superseded, Unavailable, consumer
+from awards.telling import PROMISED, award_of, tell_client, tell_winner, text_winner
+from outbox import Backoff, Book, Closing, Message, Reject, Snooze, Superseded, book, consumer
+
+__all__ = ["count_win", "tell_client", "tell_winner", "text_winner"]
+
+__all__ = ["sale_consumers"]
 
 log = logging.getLogger("awards.consumers")
 
@@ -26,18 +49,30 @@ CALLS = 3
 
 POOL_WAITS = Backoff(first=timedelta(seconds=30), cap=timedelta(minutes=15), jitter=0)
 """How long an award waits for codes to be added; each wait leaves a row behind, so they grow."""
-MAIL_WAITS = Backoff(first=timedelta(minutes=2), cap=timedelta(hours=1), jitter=0)
-"""How long a mail waits that the server puts off. Greylisting ends within minutes, a full mailbox within days."""
 
-
-PROMISED = ("award", "person", "prize", "value")
-"""Keys of the payload that are what was won. Nobody edits them; the award's own row decides anyway."""
+COUNTS: Any = {"bulk": True, "chunk": 200, "value": False, "rehearsable": True}
+"""How wins are counted."""
 
 
 class OrderStands(Reject):
     """The vendor has taken the order although the award is closed: somebody must cancel it, or issue by it."""
 
     may_have_acted = True
+
+
+@book("awards", every=timedelta(minutes=10))
+class AwardBook(Book):
+    """Every award has its messages, and is issued exactly if the one that issues it has succeeded.
+
+    One that waits for its winner has none yet, and one that nobody claimed never gets any.
+    """
+
+    business = Award.objects.filter(Q(claim_until__isnull=True) | Q(claimed_at__isnull=False))
+    since = "won_at"
+    topic = "award.won.*"
+    done = Q(status=AwardStatus.ISSUED)
+    closed = Q(status__in=[AwardStatus.REVOKED, AwardStatus.EXPIRED, AwardStatus.COMPENSATED, AwardStatus.CANCELLED])
+    settled_by = tuple(ISSUED_BY.values())
 
 
 def _account(message: Message) -> str:
@@ -61,6 +96,13 @@ def _reopen(reopened: Sequence[Closing]) -> None:
         raise Reject(str(error)) from error
 
 
+def _close_if_not_ordered(withdrawn: Sequence[Closing]) -> None:
+    """Have the awards follow, unless the vendor may have been told already."""
+    if any(closing.message.attempts for closing in withdrawn):
+        raise Reject(_("the vendor may have the order already. Let it end, then mark it as handled or discard it."))
+    _close(withdrawn)
+
+
 def _ask_vendor(message: Message) -> str | None:
     """Return the order that the vendor has for a gift, if any."""
     return gift.number_at_vendor(message.idempotency_key)
@@ -75,10 +117,11 @@ def _ask_vendor(message: Message) -> str | None:
     on_handled=_close,
     on_discarded=_close,
     on_reopened=_reopen,
+    on_withdrawn=_close,
 )
 def issue_points(message: Message) -> None:
     """Credit the points, in the settling transaction."""
-    award = _award(message)
+    award = award_of(message)
     if award.status == AwardStatus.ISSUED or _is_revoked(award):
         return
     _insist_on_won(award)
@@ -90,13 +133,14 @@ def issue_points(message: Message) -> None:
     name=ISSUED_BY[Kind.GIFT],
     atomic=False,
     concurrency=GIFTS_AT_ONCE,
-    timeout=CALLS * conf.vendor_settings().longest_call + timedelta(seconds=2),
+    timeout=CALLS * conf.vendor_settings().timeouts.longest_call + timedelta(seconds=2),
     retry=Backoff(limit=8, first=timedelta(seconds=5), cap=timedelta(minutes=30)),
     ask=_ask_vendor,
     locked=PROMISED,
     on_handled=_close,
     on_discarded=_close,
     on_reopened=_reopen,
+    on_withdrawn=_close_if_not_ordered,
 )
 def order_gift(message: Message) -> None:
     """Order the gift from the vendor, then write down the order together with the success.
@@ -104,7 +148,7 @@ def order_gift(message: Message) -> None:
     A first attempt that finds the award revoked has ordered nothing and ends quietly. A later one is for a person, as
     the one before it may have ordered.
     """
-    award = _award(message)
+    award = award_of(message)
     if award.status == AwardStatus.ISSUED or (message.attempts == 1 and _is_revoked(award)):
         return
     _insist_on_won(award)
@@ -135,10 +179,11 @@ def order_gift(message: Message) -> None:
     on_handled=_close,
     on_discarded=_close,
     on_reopened=_reopen,
+    on_withdrawn=_close,
 )
 def hand_out_coupon(message: Message) -> None:
     """Hand out a code, in the settling transaction. While the pool is empty the award waits, and spends no try."""
-    award = _award(message)
+    award = award_of(message)
     if award.status == AwardStatus.ISSUED or _is_revoked(award):
         return
     _insist_on_won(award)
@@ -148,53 +193,87 @@ def hand_out_coupon(message: Message) -> None:
         raise Snooze(POOL_WAITS.wait(message.attempts, uniform=0), str(empty)) from empty
 
 
-@consumer(
-    "award.won.*",
-    name=TOLD_BY,
-    atomic=False,
-    timeout=timedelta(seconds=60),
-    retry=Backoff(limit=8, first=timedelta(seconds=30), cap=timedelta(hours=1)),
-    deadline=timedelta(days=3),
-    value=False,
-    locked=PROMISED,
-)
-def tell_winner(message: Message) -> None:
-    """Send the winner a mail. Who gave a name and no e-mail address gets none, and neither does a revoked award."""
-    award = _award(message, "draw__campaign", "prize")
-    if award.status not in (AwardStatus.WON, AwardStatus.ISSUED) or not mail.address_of(award.person):
-        return
-    try:
-        mail.send_mail_to_winner(award, idempotency_key=message.idempotency_key, language=_language(message))
-    except MailServerUnavailable as error:
-        raise Unavailable(str(error)) from error
-    except MailDelayed as error:
-        raise Snooze(MAIL_WAITS.wait(message.attempts, uniform=0), str(error)) from error
-    except MailRefused as error:
-        raise Reject(str(error)) from error
-
-
-@consumer("award.won.*", name=COUNTED_BY, bulk=True, chunk=200, value=False, rehearsable=True)
+@consumer("award.claimable.*", name=CLAIMABLE_COUNTED_BY, **COUNTS)
+@consumer("award.won.*", name=COUNTED_BY, **COUNTS)
 def count_win(messages: Sequence[Message]) -> None:
-    """Count what was won, in the settling transaction: one statement for each prize and day of the chunk."""
+    """Count what was won, in the settling transaction: one statement for each prize and day of the chunk.
+
+    What must be claimed is counted when it is won, and not again when it is claimed.
+    """
     awards = Award.objects.in_bulk([int(message.key) for message in messages if message.key.isdecimal()])
     for message in messages:
         if not message.key.isdecimal() or int(message.key) not in awards:
             raise Reject(f"there is no award {message.key}")
-    statistics.count_wins(awards.values())
+    new = {message.key for message in messages if message.consumer == CLAIMABLE_COUNTED_BY}
+    statistics.count_wins(award for pk, award in awards.items() if award.claim_until is None or str(pk) in new)
 
 
-def _language(message: Message) -> str:
-    """Return the language of the draw, as far as the payload says."""
-    return str(message.payload.get("language")) if isinstance(message.payload, dict) else ""
+def _insist_on_expiry(closed: Sequence[Closing]) -> None:
+    """Refuse to close what would expire an award that waits for its winner: it would wait for ever."""
+    ids = [int(closing.message.key) for closing in closed if closing.message.key.isdecimal()]
+    for award in Award.objects.filter(pk__in=ids).order_by("pk"):
+        if award.is_unclaimed:
+            said = _(
+                "award %(id)s still waits for its winner, and nothing else would expire it. Leave the message or retry "
+                "it, or revoke the award."
+            )
+            raise Reject(said % {"id": award.public_id})
 
 
-def _award(message: Message, *related: str) -> Award:
-    """Return the award that a message is about: the one of its key, which, unlike the payload, nobody can edit."""
-    awards = Award.objects.select_related(*related) if related else Award.objects.all()
-    award = awards.filter(pk=int(message.key)).first() if message.key.isdecimal() else None
-    if award is None:
-        raise Reject(f"there is no award {message.key}")
-    return award
+def _reopen_expiry(reopened: Sequence[Closing]) -> None:
+    """Let it be opened again: the award's own row decides what is left to do."""
+
+
+@consumer(
+    CLAIM_DUE,
+    name=EXPIRED_BY,
+    isolated=True,
+    value=False,
+    on_handled=_insist_on_expiry,
+    on_discarded=_insist_on_expiry,
+    on_reopened=_reopen_expiry,
+    on_withdrawn=_insist_on_expiry,
+)
+def expire_claim(message: Message) -> None:
+    """Expire an award that nobody has claimed, in the settling transaction. Called early, it waits for its date."""
+    rest = expiry.expire(award_of(message).pk)
+    if rest is not None:
+        raise Snooze(rest, "it can still be claimed")
+
+
+def _give_up_redraw(closed: Sequence[Closing]) -> None:
+    """Let the pieces go for which an operator wants nobody drawn."""
+    for closing in closed:
+        if closing.message.key.isdecimal():
+            expiry.give_up_redraw(int(closing.message.key))
+
+
+def _refuse_redraw(_reopened: Sequence[Closing]) -> None:
+    """Refuse to draw for a piece that somebody else may have won by now."""
+    raise Reject(_("the piece is back in stock, so nobody can be drawn for it any more."))
+
+
+@consumer(
+    REDRAW,
+    name=REDRAWN_BY,
+    isolated=True,
+    value=False,
+    on_handled=_give_up_redraw,
+    on_discarded=_give_up_redraw,
+    on_reopened=_refuse_redraw,
+    on_withdrawn=_give_up_redraw,
+)
+def redraw_prize(message: Message) -> None:
+    """Draw once more for a prize that nobody has claimed, in the settling transaction."""
+    expiry.redraw(award_of(message).pk, SYSTEM_LUCK)
+
+
+@consumer(imports.TOPIC, name=WRITTEN_BY, isolated=True, value=False)
+def write_entitlements(message: Message) -> None:
+    """Write a part of a list of entitlements, in the settling transaction."""
+    if not message.key.isdecimal():
+        raise Reject(f"there is no part {message.key}")
+    imports.write_part(int(message.key))
 
 
 def _is_revoked(award: Award) -> bool:

@@ -29,19 +29,31 @@ class Ticket(Generic[P]):
 
 
 def choose(tickets: Sequence[Ticket[P]], luck: Luck) -> P:
-    """Return the prize of one ticket, drawn in proportion to the weights, which are whole numbers from 0.
+    """Return the prize of one ticket, drawn in proportion to the weights, as ``draw_number`` and ``ticket_of`` do."""
+    return ticket_of(tickets, draw_number(tickets, luck)).prize
 
-    The choice is exact, without rounding; the order of the tickets decides nothing but which number means which
-    ticket. Raises ``ValueError`` for a negative weight, or if no ticket has any weight.
+
+def draw_number(tickets: Sequence[Ticket[P]], luck: Luck) -> int:
+    """Return a number from 0 to the sum of all weights - 1, each as likely as the others.
+
+    Raises ``ValueError`` for a negative weight, or if no ticket has any weight.
     """
     if any(ticket.weight < 0 for ticket in tickets):
         raise ValueError("a ticket's weight must not be negative")
     total = sum(ticket.weight for ticket in tickets)
     if not total:
         raise ValueError("nothing to choose from: no ticket has any weight")
-    number = luck.randrange(total)
+    return luck.randrange(total)
+
+
+def ticket_of(tickets: Sequence[Ticket[P]], number: int) -> Ticket[P]:
+    """Return the ticket that a number means. The weights are whole numbers from 0.
+
+    The choice is exact, without rounding; the order of the tickets decides nothing but which number means which
+    ticket. Raises ``ValueError`` for a number beyond all of them.
+    """
     for ticket in tickets:
         if number < ticket.weight:
-            return ticket.prize
+            return ticket
         number -= ticket.weight
     raise ValueError(f"the source of chance answered out of range by {number + 1}")

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import router, transaction
 from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse
@@ -23,6 +24,7 @@ from awards.models import Campaign, Draw, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
 from awards.selectors import campaign_report
 from awards.services import campaigns
+from awards.services.sales import say_changed
 
 MARKS = {Phase.RUNNING: "▶", Phase.NOT_BEGUN: "◷", Phase.OVER: "■", Phase.OFF: "✕"}
 
@@ -62,7 +64,14 @@ class PhaseFilter(admin.SimpleListFilter):
 class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """Campaigns with their prizes."""
 
-    list_display = ("name", "state", "when", "awards_won", "money_at_stake")
+    list_display = ("name", "state", "who", "when", "awards_won", "money_at_stake")
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "description", "starts_at", "ends_at", "active")}),
+        (gettext_lazy("Who may draw"), {"fields": ("access", "needs_entitlement", "ignores_tags")}),
+        (gettext_lazy("How often"), {"fields": ("draws_per_person", "draws_per_day", "draws_per_address")}),
+        (gettext_lazy("What is won"), {"fields": ("losing_weight", "budget_money", "budget_points")}),
+        (gettext_lazy("What comes back"), {"fields": ("restock_revoked", "redraws_expired", "allows_debt")}),
+    )
     list_filter = (PhaseFilter,)
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
@@ -76,9 +85,18 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         css = {"all": ["awards/admin.css"]}
         js = [Script("awards/lists.js", defer=True)]
 
+    def save_model(self, _request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:
+        """Write what was changed in the form and nothing else: draws count what is spent meanwhile."""
+        obj.save(update_fields=form.changed_data if change else None)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Have the page of a flash sale read anew when all is written."""
+        super().save_related(request, form, formsets, change)
+        say_changed(form.instance.pk)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
         """Read the database's clock and the totals with each campaign, in the order of the list."""
-        counted = campaign_report.with_totals(Campaign.objects.with_clock())
+        counted = campaign_report.with_totals(Campaign.objects.with_clock().with_sale())
         return counted.order_by(*self.get_ordering(request))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -97,6 +115,14 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
     def state(self, campaign: Campaign) -> SafeString:
         """Show the state as mark, word and colour."""
         return phase_mark(campaign.phase)
+
+    @admin.display(description=gettext_lazy("who draws"))
+    def who(self, campaign: Campaign) -> SafeString:
+        """Show who may draw, with a mark on what is open to anybody."""
+        if campaign.is_open:
+            return format_html('<span class="mg-alert"><span aria-hidden="true">⚠</span> {}</span>', _("anybody"))
+        said = _("by entitlement") if campaign.needs_entitlement else _("who is let in")
+        return format_html("<span>{}</span>", said)
 
     @admin.display(description=gettext_lazy("begins and ends"), ordering="starts_at")
     def when(self, campaign: Campaign) -> SafeString:
@@ -127,6 +153,8 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         changed = [campaign for campaign in chosen if campaign.active != active]
         Campaign.objects.filter(pk__in=[campaign.pk for campaign in changed]).update(active=active)
         for campaign in changed:
+            with transaction.atomic(using=router.db_for_write(Campaign)):
+                say_changed(campaign.pk)
             self.log_change(request, campaign, "switched on" if active else "switched off")
         on = ngettext("%(count)d campaign was switched on.", "%(count)d campaigns were switched on.", len(changed))
         off = ngettext("%(count)d campaign was switched off.", "%(count)d campaigns were switched off.", len(changed))
@@ -162,6 +190,9 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
                 "phase": phase_mark(campaign.phase),
                 "warnings": list(_warnings(campaign, report)),
                 "issued_by": ISSUED_BY,
+                "refusals": campaign_report.refusals_of(campaign),
+                "sale": campaign.how_sold if request.user.has_perm("awards.view_sale") else None,
+                "may_give": request.user.has_perm("awards.give_entitlement"),
             }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -184,6 +215,8 @@ def _day(moment: datetime) -> SafeString:
 
 def _warnings(campaign: Campaign, report: campaign_report.CampaignReport) -> list[str]:
     said = []
+    if campaign.is_open:
+        said.append(_("Open: anybody draws under any name, as often as they like. This is for demonstrations only."))
     if campaign.phase in (Phase.RUNNING, Phase.NOT_BEGUN) and not report.drawable:
         said.append(_("Nothing can be won: every prize is out of stock or has the weight 0. Draws are refused."))
     for line in report.lines:

@@ -7,8 +7,9 @@ from django.utils.translation import gettext as _
 
 from awards.admin.exact_search import awards_meant_by
 from awards.channels.mail import address_of
-from awards.listeners import TOLD_BY
+from awards.listeners import CLAIMABLE_TOLD_BY, TOLD_BY
 from awards.models import Award
+from awards.persons import mask
 from awards.selectors import awards as selectors
 from outbox import Message
 from outbox.admin import Description, Fact, admin_url, describe, find
@@ -16,7 +17,7 @@ from outbox.admin import Description, Fact, admin_url, describe, find
 SIGN_LENGTH = 3
 
 
-@describe("award.won.*")
+@describe("award.#")
 def describe_awards(messages: Sequence[Message]) -> Mapping[int, Description]:
     """Describe a page of messages with one query. The winner is masked; the award's own page has the full name."""
     awards = selectors.awards_by_key(message.key for message in messages)
@@ -40,6 +41,7 @@ def _description(award: Award, message: Message) -> Description:
             *_points(award),
             *_order_fact(award),
             *_coupon_fact(award),
+            *_claim_fact(award),
             *_by_hand_fact(award),
             *_mail_fact(award, message),
         ],
@@ -67,6 +69,16 @@ def _coupon_fact(award: Award) -> list[Fact]:
     return [Fact(_("Coupon"), coupon.masked, admin_url("awards_coupon_change", coupon.pk))]
 
 
+def _claim_fact(award: Award) -> list[Fact]:
+    """Say whether an award that must be claimed was claimed, and roughly to where it goes."""
+    if award.claim_until is None:
+        return []
+    claim = getattr(award, "claim", None)
+    if claim is not None:
+        return [Fact(_("Claimed"), claim.masked, admin_url("awards_claim_change", claim.pk))]
+    return [Fact(_("Claimed"), _("no"))]
+
+
 def _by_hand_fact(award: Award) -> list[Fact]:
     """Say what an operator has made of the award, and where its piece is."""
     if not award.closed_from:
@@ -77,12 +89,12 @@ def _by_hand_fact(award: Award) -> list[Fact]:
 
 def _mail_fact(award: Award, message: Message) -> list[Fact]:
     """Say why a message to the winner is a success although nobody got a mail."""
-    if message.consumer != TOLD_BY or address_of(award.person):
+    if message.consumer not in (TOLD_BY, CLAIMABLE_TOLD_BY) or address_of(award.person):
         return []
     return [Fact(_("Mail"), _("none; the winner gave a name and no e-mail address"))]
 
 
-@find("award.won.*")
+@find("award.#")
 def find_awards(text: str) -> list[int]:
     """Return the awards that somebody means by an award's number, a vendor's order or a person, the newest first."""
     return awards_meant_by(text)
@@ -94,6 +106,5 @@ def mask_text(person: str) -> str:
     The sign at the end tells one person from another with the same letter. Nobody can work out the person from it: it
     is short, and made with the project's secret.
     """
-    name, at, domain = person.partition("@")
     sign = salted_hmac("awards.mask", person).hexdigest()[:SIGN_LENGTH]
-    return f"{name[:1]}…{at}{domain} #{sign}"
+    return f"{mask(person)} #{sign}"

@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from awards.codes import FaultyLine, LineFault
-from awards.errors import ManagingError, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
+from awards.errors import ManagingError, PointsSpent, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
 from awards.models.coupon import CODE_LENGTH
 
 
@@ -14,6 +14,9 @@ def explain_refusal(error: ManagingError) -> str:
         case StockTooSmall(left=left):
             said = ngettext("Only %(left)d piece is left by now.", "Only %(left)d pieces are left by now.", left)
             return said % {"left": left}
+        case PointsSpent(left=left, points=points):
+            said = _("only %(left)d of its %(points)d points are left in the account.")
+            return said % {"left": left, "points": points}
         case StockTooLarge():
             return _("The stock would become larger than can be written down.")
         case StockHasNoLimit():

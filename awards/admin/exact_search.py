@@ -10,7 +10,7 @@ from django.utils.functional import cached_property
 
 from awards.errors import InvalidPerson
 from awards.models import Award, VendorOrder
-from awards.services.draws import identity
+from awards.persons import identity
 
 ROWS_COUNTED = 10_000
 AWARDS_FOUND = 50

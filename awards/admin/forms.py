@@ -5,23 +5,21 @@ from dataclasses import replace
 from typing import Any
 
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
 from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.error_texts import explain_faulty_line
+from awards.admin.uploads import text_of, within_limit
 from awards.characters import JOINERS, LINE_ENDS, find_invisible
 from awards.codes import CodeList, FaultyLine, LineFault, read_codes
 from awards.models import Award, Coupon, Prize, StockAct
-from awards.models.campaign import MOST_STOCK
 from awards.models.coupon import CODE_LENGTH
+from awards.models.prize import MOST_STOCK
 from awards.models.stock import STOCK_REASON_LENGTH
 from awards.services import campaigns
 from awards.services.campaigns import StockChangeRequest
 
-LIST_LIMIT = 1024 * 1024
-"""Bytes of a list of codes, pasted or uploaded."""
 MOST_CODES = 20_000
 MOST_FAULTS_SHOWN = 50
 """Faulty lines that are told; more are counted."""
@@ -65,7 +63,21 @@ class PrizeForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # 
 
     class Meta:
         model = Prize
-        fields = ("name", "kind", "value", "vendor_sku", "weight", "stock", "returns_to_stock")
+        fields = (
+            "name",
+            "kind",
+            "value",
+            "vendor_sku",
+            "weight",
+            "stock",
+            "claim_days",
+            "returns_to_stock",
+            "starts_at",
+            "ends_at",
+            "wins_per_day",
+            "wins_per_person",
+            "is_fallback",
+        )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -184,7 +196,9 @@ class CodesForm(forms.Form):
             return cleaned
         if bool(pasted.strip()) == bool(file):
             raise forms.ValidationError(_("Paste the codes, or choose a file."))
-        self.code_list = self._with_known(read_codes(_text(file) if file else _within(pasted), longest=CODE_LENGTH))
+        self.code_list = self._with_known(
+            read_codes(text_of(file) if file else within_limit(pasted), longest=CODE_LENGTH)
+        )
         self._refuse_faults(self.code_list)
         return cleaned
 
@@ -218,20 +232,3 @@ class CodesForm(forms.Form):
                     "limit": MOST_CODES,
                 }
             )
-
-
-def _within(text: str) -> str:
-    if len(text.encode(errors="replace")) > LIST_LIMIT:
-        raise forms.ValidationError(_("The list is larger than 1 MiB. Add it in parts."))
-    return text
-
-
-def _text(file: "UploadedFile[bytes]") -> str:
-    if (file.size or 0) > LIST_LIMIT:
-        raise forms.ValidationError(_("The list is larger than 1 MiB. Add it in parts."))
-    try:
-        return str(file.read(), "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise forms.ValidationError(
-            _("The file is not text in UTF-8. Save it as “CSV UTF-8” and try again.")
-        ) from error

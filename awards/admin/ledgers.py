@@ -6,17 +6,30 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
+from awards.admin.act_pages import act_page
+from awards.admin.error_texts import explain_refusal
 from awards.admin.exact_search import ExactSearch, NewestPaginator
-from awards.errors import AwardChanged
-from awards.models import Award, AwardStatus, Draw, PointsAccount, PointsEntry, VendorOrder
+from awards.admin.proofs import explain_proof
+from awards.admin.revoke_form import RevokeForm
+from awards.errors import AwardChanged, PointsSpent
+from awards.models import Award, AwardStatus, Claim, Draw, Kind, PointsAccount, PointsEntry, VendorOrder
 from awards.selectors import awards as selectors
 from awards.services.revoking import Revoked, revoke
 
-AWARD_OUTCOMES = ("pointsentry", "vendororder", "coupon")
-"""What issuing leaves behind, one of them for each award."""
+AWARDS_SHOWN = 20
+"""Awards that are named before they are revoked; more are counted."""
+REVOCABLE = {
+    Kind.POINTS: (AwardStatus.WON, AwardStatus.ISSUED),
+    Kind.GIFT: (AwardStatus.WON,),
+    Kind.COUPON: (AwardStatus.WON,),
+}
+"""In which states an award of each kind can be revoked."""
+AWARD_OUTCOMES = ("claim", "pointsentry__counter_entry", "vendororder", "coupon")
+"""What claiming and issuing leave behind."""
 
 
 class LedgerAdmin(ExactSearch, admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
@@ -56,7 +69,7 @@ class AwardAdmin(LedgerAdmin):
     search_help_text = _("Award id or person, in full")
     actions = ("revoke",)
 
-    fields = ("kind", "value", "vendor_sku", "status", "version")
+    fields = ("kind", "value", "vendor_sku", "status", "version", "claim_until", "claimed_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Award]:
         """Read with an award what its page shows of it; the list leaves it alone."""
@@ -71,23 +84,52 @@ class AwardAdmin(LedgerAdmin):
         award = context["original"]
         context |= {
             "award_messages": selectors.messages_of(award),
-            "may_revoke": award.status == AwardStatus.WON and self.has_revoke_permission(request),
+            "may_revoke": award.status in REVOCABLE[award.kind] and self.has_revoke_permission(request),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @admin.action(description=_("Revoke awards that are not issued yet"), permissions=["revoke"])
-    def revoke(self, request: HttpRequest, chosen: QuerySet[Award]) -> None:
-        """Revoke what was chosen, and say how many could not be."""
+    @admin.action(description=_("Revoke awards, or take their points back"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, chosen: QuerySet[Award]) -> HttpResponse | None:
+        """Ask why, then revoke what was chosen, and say how many could not be."""
+        form = RevokeForm(request.POST if "apply" in request.POST else None)
+        if not form.is_valid():
+            return act_page(
+                self,
+                request,
+                "admin/awards/award/revoke.html",
+                title=gettext("Revoke awards"),
+                context={
+                    "form": form,
+                    "chosen": chosen.select_related("prize")[:AWARDS_SHOWN],
+                    "keys": (keys := list(chosen.values_list("pk", flat=True))),
+                    "all": len(keys),
+                },
+            )
+        self._revoke(request, chosen, form)
+        return None
+
+    def _revoke(self, request: HttpRequest, chosen: QuerySet[Award], form: RevokeForm) -> None:
         late = 0
         done: list[Revoked] = []
         for award in chosen.select_related("prize__campaign"):
             try:
-                done.append(revoke(award, actor=request.user.get_username()))
+                done.append(revoke(award, actor=request.user.get_username(), **form.how))
             except AwardChanged:
                 late += 1
+            except PointsSpent as error:
+                said = gettext("Award %(id)s stays: %(why)s") % {"id": award.public_id, "why": explain_refusal(error)}
+                self.message_user(request, said, messages.ERROR)
+            else:
+                self.log_change(request, award, "revoked")
+        self._tell_what_was_revoked(request, done, late)
+
+    def _tell_what_was_revoked(self, request: HttpRequest, done: list[Revoked], late: int) -> None:
         if done:
             said = ngettext("%(count)d award was revoked.", "%(count)d awards were revoked.", len(done))
             self.message_user(request, said % {"count": len(done)}, messages.SUCCESS)
+        if points := sum(each.points for each in done):
+            said = ngettext("%(count)d point was taken back.", "%(count)d points were taken back.", points)
+            self.message_user(request, said % {"count": points}, messages.SUCCESS)
         if restocked := sum(each.restocked for each in done):
             said = ngettext("%(count)d piece can be won again.", "%(count)d pieces can be won again.", restocked)
             self.message_user(request, said % {"count": restocked}, messages.SUCCESS)
@@ -120,13 +162,38 @@ class DrawAdmin(LedgerAdmin):
     search_fields = ("public_id", "person")
     person_column, id_column = "person", "public_id"
     search_help_text = _("Draw id or person, in full")
+    fields = ("campaign", "request_id", "person", "drawn_at", "how")
+    readonly_fields = fields
+
+    @admin.display(description=_("how it was drawn"))
+    def how(self, drawn: Draw) -> SafeString | str:
+        """Show the proof: each round's number and what it means, and whether it still comes to the same."""
+        return explain_proof(drawn)
+
+
+@admin.register(Claim)
+class ClaimAdmin(LedgerAdmin):
+    """Where gifts go, masked: whoever sends them has the address in full, and nobody else needs it."""
+
+    list_display = ("award", "masked_address", "given_at")
+    list_select_related = ("award",)
+    search_fields = ("award",)
+    id_column = "award"
+    search_help_text = _("Award id, in full")
+    fields = ("award", "masked_address", "given_at")
+    readonly_fields = fields
+
+    @admin.display(description=_("where it goes"))
+    def masked_address(self, claim: Claim) -> str:
+        """Show the first letter of the name, the town and the country."""
+        return claim.masked
 
 
 class EntryInline(admin.TabularInline):  # type: ignore[type-arg]  # generic for the type checker only
     """The latest entries, on their account's page."""
 
     model = PointsEntry
-    fields = ("award", "points", "booked_at")
+    fields = ("award", "takes_back", "points", "booked_at")
     readonly_fields = fields
     extra = 0
     can_delete = False

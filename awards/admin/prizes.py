@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import router, transaction
+from django.db import models, router, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import CodesForm, PrizeForm, StockForm
+from awards.admin.moments import MomentInput
 from awards.errors import CodesKnown, ManagingError
 from awards.listeners import ISSUED_BY
 from awards.models import Award, Coupon, Kind, Prize, StockChange
@@ -54,7 +56,15 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
     list_select_related = ("campaign",)
     search_fields = ("name", "campaign__name")
     ordering = ("-campaign__starts_at", "-weight", "pk")
-    fields = ("campaign", "name", "kind", "value", "vendor_sku", "weight", "returns_to_stock")
+    fieldsets = (
+        (None, {"fields": ("campaign", "name", "kind", "value", "vendor_sku", "weight")}),
+        (
+            gettext_lazy("When and how often it is won"),
+            {"fields": ("starts_at", "ends_at", "wins_per_day", "wins_per_person", "is_fallback")},
+        ),
+        (gettext_lazy("Claim and return"), {"fields": ("claim_days", "returns_to_stock")}),
+    )
+    formfield_overrides = {models.DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
     readonly_fields = ("campaign",)
     inlines = (StockChangeInline,)
     actions = None

@@ -1,7 +1,8 @@
 """Coupons: one code from the prize's pool, taken in the transaction that settles the message, so it happens once."""
 
+from awards.changes import tell_clients
 from awards.errors import AwardChanged, PoolEmpty
-from awards.models import Award, Coupon
+from awards.models import Award, AwardStatus, Coupon
 
 
 def issue_coupon(award: Award) -> None:
@@ -17,3 +18,4 @@ def issue_coupon(award: Award) -> None:
         )
     if not Award.objects.issue(award):
         raise AwardChanged(f"award {award.public_id} was changed while its coupon was being issued")
+    tell_clients(award, AwardStatus.ISSUED)

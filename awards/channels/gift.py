@@ -4,11 +4,15 @@ What makes it safe is one idempotency key per award, and that the vendor is aske
 be on its books.
 """
 
+from awards.changes import tell_clients
 from awards.channels import vendor
 from awards.channels.vendor import KeyTaken, Order, OrderRequest, Record, not_recorded
 from awards.errors import AwardChanged, VendorError, VendorRefused, VendorSilent, VendorUnavailable
-from awards.models import Award, VendorOrder
+from awards.models import Award, AwardStatus, Claim, VendorOrder
 from outbox import Reject, Unavailable
+
+SHORTEST_LINE = 3
+"""Characters of a line of an address that is looked for in what a vendor says."""
 
 
 def order(award: Award, *, idempotency_key: str, ask_first: bool, record: Record = not_recorded) -> Order:
@@ -22,16 +26,38 @@ def order(award: Award, *, idempotency_key: str, ask_first: bool, record: Record
     request = OrderRequest(
         idempotency_key=idempotency_key,
         sku=award.vendor_sku,
-        recipient=award.person,
+        recipient=_recipient(award),
         award=str(award.public_id),
     )
     try:
-        found = vendor.find_order(idempotency_key, record=record) if ask_first else None
-        return _fulfilling(found or _place_once(request, record), request)
+        return _order(request, ask_first=ask_first, record=record)
     except VendorRefused as error:
         raise Reject(str(error)) from error
     except VendorUnavailable as error:
         raise Unavailable(str(error)) from error
+
+
+def _order(request: OrderRequest, *, ask_first: bool, record: Record) -> Order:
+    """Return the vendor's order. What he says about it is quoted in errors, but never the recipient."""
+    try:
+        found = vendor.find_order(request.idempotency_key, record=record) if ask_first else None
+        return _fulfilling(found or _place_once(request, record), request)
+    except VendorError as error:
+        error.args = (_without(request.recipient, str(error)),)
+        raise
+
+
+def _without(recipient: str, text: str) -> str:
+    """Return a text in which no line of the recipient's address is left, as errors stand in logs and at the desk."""
+    for line in [recipient, *recipient.split(", ")]:
+        text = text.replace(line, "…") if len(line) >= SHORTEST_LINE else text
+    return text
+
+
+def _recipient(award: Award) -> str:
+    """Return where the gift goes: what its winner has said, or who that is."""
+    claim = Claim.objects.filter(award=award).first() if award.claimed_at is not None else None
+    return claim.recipient if claim is not None else award.person
 
 
 def number_at_vendor(idempotency_key: str) -> str | None:
@@ -71,6 +97,7 @@ def record(award: Award, order: Order, *, idempotency_key: str) -> None:
     if not Award.objects.issue(award):
         raise AwardChanged(f"award {award.public_id} was changed while its gift was being ordered")
     VendorOrder.objects.create(award=award, number=order.number, idempotency_key=idempotency_key, sku=award.vendor_sku)
+    tell_clients(award, AwardStatus.ISSUED)
 
 
 def keep_evidence(award: Award, order: Order, *, idempotency_key: str) -> None:

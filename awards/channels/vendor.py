@@ -1,24 +1,25 @@
 """The gifts' vendor, over HTTP: place an order, ask for one. Every answer is checked before it is believed."""
 
 import json
-import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from time import monotonic
 from typing import Any, Protocol
 
 import httpx
 
 from awards import conf
-from awards.errors import VendorFailed, VendorRefused, VendorSilent, VendorUnavailable
+from awards.channels import calls
+from awards.channels.calls import BUSY, quote
+from awards.errors import (
+    CallFailed,
+    Unanswered,
+    Unreachable,
+    VendorFailed,
+    VendorRefused,
+    VendorSilent,
+    VendorUnavailable,
+)
 from awards.models.ledger import ORDER_NUMBER_LENGTH
-
-ANSWER_LIMIT = 64 * 1024
-"""Bytes of an answer that we read."""
-BUSY = frozenset({httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
-QUOTE_LENGTH = 200
 
 
 class Record(Protocol):
@@ -69,11 +70,11 @@ def place_order(request: OrderRequest, *, record: Record = not_recorded) -> Orde
     headers = {"Idempotency-Key": request.idempotency_key}
     status, answer = _call("POST", "/orders", headers=headers, body=body, record=record)
     if status == httpx.codes.CONFLICT:
-        raise KeyTaken(f"the vendor has another order under our key {request.idempotency_key}: {_quote(answer)}")
+        raise KeyTaken(f"the vendor has another order under our key {request.idempotency_key}: {quote(answer)}")
     if 400 <= status < 500:
-        raise VendorRefused(f"the vendor refused article {request.sku}: {status} {_quote(answer)}", failure_code=status)
+        raise VendorRefused(f"the vendor refused article {request.sku}: {status} {quote(answer)}", failure_code=status)
     if status not in (httpx.codes.OK, httpx.codes.CREATED):
-        raise VendorFailed(f"the vendor answered {status} {_quote(answer)}", failure_code=status)
+        raise VendorFailed(f"the vendor answered {status} {quote(answer)}", failure_code=status)
     return _parse_order(answer)
 
 
@@ -86,7 +87,7 @@ def find_order(idempotency_key: str, *, record: Record = not_recorded) -> Order 
     if status == httpx.codes.NOT_FOUND:
         return None
     if status != httpx.codes.OK:
-        raise VendorFailed(f"asked about an order, the vendor answered {status} {_quote(answer)}", failure_code=status)
+        raise VendorFailed(f"asked about an order, the vendor answered {status} {quote(answer)}", failure_code=status)
     return _parse_order(answer)
 
 
@@ -107,7 +108,7 @@ def _call(
     finally:
         record(request=asked, answer=heard)
     if status in BUSY:
-        raise VendorUnavailable(f"the vendor is busy: {status} {_quote(answer)}")
+        raise VendorUnavailable(f"the vendor is busy: {status} {quote(answer)}")
     if status == httpx.codes.REQUEST_TIMEOUT:
         raise VendorSilent(f"the vendor gave up reading {method} {path}: 408")
     return status, answer
@@ -116,44 +117,32 @@ def _call(
 def _send(
     method: str, path: str, headers: Mapping[str, str] | None, body: Mapping[str, str] | None
 ) -> tuple[int, bytes]:
-    """Send one request. No redirect is followed, and no proxy of the environment used."""
+    """Send one request, and say in the vendor's own errors how it ended otherwise."""
     vendor = conf.vendor_settings()
-    deadline = monotonic() + vendor.connect_timeout + vendor.timeout
-    timeout = httpx.Timeout(vendor.timeout, connect=vendor.connect_timeout, pool=vendor.connect_timeout)
+    content = None if body is None else json.dumps(body).encode()
+    typed = {**(headers or {}), **({} if body is None else {"Content-Type": "application/json"})}
     try:
-        with _client().stream(method, vendor.url + path, headers=headers, json=body, timeout=timeout) as response:
-            answer = _read_answer(response, deadline)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise VendorUnavailable(f"the vendor cannot be reached: {error}") from error
-    except httpx.TransportError as error:
-        raise VendorSilent(f"no answer from the vendor to {method} {path}: {error or type(error).__name__}") from error
-    except httpx.DecodingError as error:
-        raise VendorFailed(f"the vendor's answer cannot be decoded: {error}") from error
-    return response.status_code, answer
-
-
-def _read_answer(response: httpx.Response, deadline: float) -> bytes:
-    """Read the body up to the limit, however slowly it drips in."""
-    answer = b""
-    for chunk in response.iter_bytes():
-        answer += chunk
-        if len(answer) > ANSWER_LIMIT:
-            raise VendorFailed(f"the vendor's answer is longer than {ANSWER_LIMIT} bytes")
-        if monotonic() > deadline:
-            raise VendorSilent("the vendor's answer took too long")
-    return answer
+        return calls.send(
+            method, vendor.url + path, who="the vendor", timeouts=vendor.timeouts, headers=typed, content=content
+        )
+    except Unreachable as error:
+        raise VendorUnavailable(str(error)) from error
+    except Unanswered as error:
+        raise VendorSilent(str(error)) from error
+    except CallFailed as error:
+        raise VendorFailed(str(error)) from error
 
 
 def _parse_order(answer: bytes) -> Order:
     try:
         said: Any = json.loads(answer)
     except (ValueError, RecursionError) as error:
-        raise VendorFailed(f"the vendor's answer is not JSON: {_quote(answer)}") from error
+        raise VendorFailed(f"the vendor's answer is not JSON: {quote(answer)}") from error
     match said:
         case {"order_number": str(number), "sku": str(sku), "award": str(award)} if _is_order_number(number):
             return Order(number=number, sku=sku, award=award)
         case _:
-            raise VendorFailed(f"the vendor's answer is not an order: {_quote(answer)}")
+            raise VendorFailed(f"the vendor's answer is not an order: {quote(answer)}")
 
 
 def _is_order_number(text: str) -> bool:
@@ -167,19 +156,3 @@ def _as_said(answer: bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-def _quote(answer: bytes) -> str:
-    """Return the beginning of an answer as one printable line."""
-    text = answer[:QUOTE_LENGTH].decode(errors="replace")
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-@cache
-def _client() -> httpx.Client:
-    """Return the process's own client, whose open connections serve the next order too."""
-    return httpx.Client(verify=ssl.create_default_context(), follow_redirects=False, trust_env=False)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_client.cache_clear)

@@ -1,6 +1,7 @@
 """The practice vendor's HTTP interface, on the standard library's threaded server.
 
-``POST /orders``, ``GET /orders/<key>``, ``GET /book``, and ``GET`` or ``POST /control`` for the modes.
+``POST /orders``, ``GET /orders/<key>``, ``GET /book``, and ``GET`` or ``POST /control`` for the modes. It is a gateway
+for text messages as well: ``POST /messages``, ``GET /messages/<key>``, ``GET /texts``.
 """
 
 import json
@@ -76,6 +77,10 @@ class RequestHandler(BaseHTTPRequestHandler):
         match self.path.strip("/").split("/"):
             case ["orders", key]:
                 self._serve_with_faults(lambda: self._find(unquote(key)))
+            case ["messages", key]:
+                self._serve_with_faults(lambda: self._find_text(unquote(key)))
+            case ["texts"]:
+                self._answer(HTTPStatus.OK, [text.as_json() for text in self.server.book.texts()])
             case ["book"]:
                 self._answer(HTTPStatus.OK, [shipped.as_json() for shipped in self.server.book.everything()])
             case ["control"]:
@@ -90,6 +95,8 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.BAD_REQUEST, {"error": f"a JSON object of at most {ORDER_BODY_LIMIT} bytes"})
         elif self.path == "/orders":
             self._serve_with_faults(lambda: self._order(body))
+        elif self.path == "/messages":
+            self._serve_with_faults(lambda: self._text(body))
         elif self.path == "/control":
             self._control(body)
         else:
@@ -138,6 +145,27 @@ class RequestHandler(BaseHTTPRequestHandler):
         except KeyReused as error:
             return HTTPStatus.CONFLICT, {"error": str(error)}
         return (HTTPStatus.CREATED if new else HTTPStatus.OK), shipped.as_json()
+
+    def _text(self, body: dict[str, Any]) -> tuple[HTTPStatus, Any]:
+        key = self.headers.get("Idempotency-Key", "")
+        if not 0 < len(key) <= 200:
+            return HTTPStatus.BAD_REQUEST, {"error": "Idempotency-Key is missing or too long"}
+        match body:
+            case {"to": str(to), "text": str(text), "from": str()} if to and text:
+                pass
+            case _:
+                return HTTPStatus.BAD_REQUEST, {"error": "to, from and text are texts"}
+        if to in self.server.modes.refuse:
+            return HTTPStatus.UNPROCESSABLE_ENTITY, {"error": f"there is nobody at {to}"}
+        try:
+            sent, new = self.server.book.text(key, to=to, text=text, forgetful=self.server.modes.forgetful)
+        except KeyReused as error:
+            return HTTPStatus.CONFLICT, {"error": str(error)}
+        return (HTTPStatus.CREATED if new else HTTPStatus.OK), sent.as_json()
+
+    def _find_text(self, key: str) -> tuple[HTTPStatus, Any]:
+        sent = self.server.book.find_text(key)
+        return (HTTPStatus.OK, sent.as_json()) if sent else (HTTPStatus.NOT_FOUND, {"error": "no such message"})
 
     def _find(self, key: str) -> tuple[HTTPStatus, Any]:
         shipped = self.server.book.find(key)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
+from awards.listeners import topics_of
 from awards.models import Award, Campaign, Draw, Prize
 from outbox import Message
 
@@ -16,7 +17,7 @@ def running_campaigns() -> QuerySet[Campaign]:
 
 def campaign_at(slug: str) -> Campaign | None:
     """Return the campaign at that address, running or not, with the database's time; or None."""
-    return Campaign.objects.with_clock().filter(slug=slug).first()
+    return Campaign.objects.with_clock().with_sale().filter(slug=slug).first()
 
 
 def prizes_of(campaign: Campaign) -> QuerySet[Prize]:
@@ -29,6 +30,11 @@ def draw_with(public_id: uuid.UUID) -> Draw | None:
     return Draw.objects.with_award().filter(public_id=public_id).first()
 
 
+def redraw_of(drawn: Draw) -> Draw | None:
+    """Return the draw by which a losing one won after all, if it did."""
+    return Draw.objects.filter(redraw_of=drawn).first()
+
+
 def award_with(public_id: uuid.UUID) -> Award | None:
     """Return the award with its prize and what issuing it left behind, or None."""
     return _whole_awards().filter(public_id=public_id).first()
@@ -36,8 +42,9 @@ def award_with(public_id: uuid.UUID) -> Award | None:
 
 def awards_by_key(keys: Iterable[str]) -> dict[str, Award]:
     """Return the awards that messages with these keys are about, by key, with all that a person wants to see."""
-    pks = [int(key) for key in keys if key.isdecimal()]
-    return {str(award.pk): award for award in _whole_awards().filter(pk__in=pks)}
+    ids = {key: int(id) for key in keys if (id := key.partition(".")[0]).isdecimal()}
+    found = _whole_awards().in_bulk(set(ids.values()))
+    return {key: found[id] for key, id in ids.items() if id in found}
 
 
 def draws_with(public_ids: Iterable[uuid.UUID], campaign: Campaign) -> list[Draw]:
@@ -47,10 +54,12 @@ def draws_with(public_ids: Iterable[uuid.UUID], campaign: Campaign) -> list[Draw
 
 
 def messages_of(award: Award) -> QuerySet[Message]:
-    """Return the messages that must follow from ``award``, one for each consumer, without what they carry."""
-    messages = Message.objects.filter(key=str(award.pk), topic=f"award.won.{award.kind}")
+    """Return the messages that follow from ``award``, one for each consumer, without what they carry."""
+    messages = Message.objects.filter(key=str(award.pk), topic__in=topics_of(award))
     return messages.defer("payload", "headers").order_by("consumer")
 
 
 def _whole_awards() -> QuerySet[Award]:
-    return Award.objects.select_related("prize", "pointsentry", "vendororder", "coupon")
+    return Award.objects.with_clock().select_related(
+        "prize", "claim", "pointsentry__counter_entry", "vendororder", "coupon"
+    )

@@ -13,12 +13,15 @@ from typing import Any
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 
-from awards.listeners import ISSUED_BY
-from awards.models import Award, AwardStatus, Campaign, Coupon, DailyStatistic, Kind, Prize
+from awards.listeners import EXPIRED_BY, ISSUED_BY
+from awards.models import Award, AwardStatus, Campaign, Coupon, DailyStatistic, Kind, Prize, Refusal
 from outbox import Message
 
 COUNT_LIMIT = 10_000
 """Messages under way, and messages stuck, that are looked at; with more than these, the report says so."""
+
+
+REFUSALS_SHOWN = 20
 
 
 def chances(prizes: Sequence[Prize], losing_weight: int) -> dict[int, Fraction]:
@@ -159,7 +162,7 @@ def last_days(prize: Prize, number: int) -> QuerySet[DailyStatistic]:
 
 
 def _issuing_messages() -> QuerySet[Message]:
-    return Message.objects.filter(consumer__in=ISSUED_BY.values())
+    return Message.objects.filter(consumer__in=[*ISSUED_BY.values(), EXPIRED_BY])
 
 
 def _awards_of(messages: QuerySet[Message]) -> tuple[list[int], bool]:
@@ -187,6 +190,11 @@ def _with_counts(prizes: QuerySet[Prize]) -> list[Any]:
             free_codes=Subquery(free.annotate(total=Count("pk")).values("total")),
         )
     )
+
+
+def refusals_of(campaign: Campaign) -> list[Refusal]:
+    """Return how often draws of the campaign were refused, the latest days first."""
+    return list(Refusal.objects.filter(campaign=campaign).order_by("-day", "-times", "code")[:REFUSALS_SHOWN])
 
 
 def _times(chance: Fraction, value: Decimal) -> Decimal:

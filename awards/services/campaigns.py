@@ -10,6 +10,7 @@ from django.db import IntegrityError, router, transaction
 from awards.errors import CodesKnown, ManagingError, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
 from awards.models import Campaign, Coupon, Prize, StockAct, StockChange
 from awards.models.coupon import CouponQuerySet
+from awards.services.sales import hold_still, say_changed
 
 CODE_BATCH = 1_000
 SLUG_LENGTH = 60
@@ -34,8 +35,10 @@ def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> St
     """
     try:
         with transaction.atomic(using=router.db_for_write(Campaign)):
+            hold_still(prize.campaign_id)
             if not _change_stock(prize, request):
                 raise _stock_refusal(prize, request.act)
+            say_changed(prize.campaign_id)
             return StockChange.objects.create(
                 prize=prize,
                 act=request.act,
@@ -117,8 +120,17 @@ def copy_campaign(campaign: Campaign) -> Campaign:
             starts_at=campaign.starts_at,
             ends_at=campaign.ends_at,
             draws_per_person=campaign.draws_per_person,
+            draws_per_day=campaign.draws_per_day,
+            draws_per_address=campaign.draws_per_address,
+            access=campaign.access,
+            needs_entitlement=campaign.needs_entitlement,
+            ignores_tags=campaign.ignores_tags,
             losing_weight=campaign.losing_weight,
+            budget_money=campaign.budget_money,
+            budget_points=campaign.budget_points,
             restock_revoked=campaign.restock_revoked,
+            redraws_expired=campaign.redraws_expired,
+            allows_debt=campaign.allows_debt,
             active=False,
         )
         Prize.objects.bulk_create(
@@ -129,6 +141,12 @@ def copy_campaign(campaign: Campaign) -> Campaign:
                 weight=prize.weight,
                 stock=prize.stock,
                 returns_to_stock=prize.returns_to_stock,
+                claim_days=prize.claim_days,
+                starts_at=prize.starts_at,
+                ends_at=prize.ends_at,
+                wins_per_day=prize.wins_per_day,
+                wins_per_person=prize.wins_per_person,
+                is_fallback=prize.is_fallback,
                 value=prize.value,
                 vendor_sku=prize.vendor_sku,
             )

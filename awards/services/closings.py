@@ -1,19 +1,22 @@
 """What an operator does by hand with the message that issues an award, done to the award, its stock and its count.
 
-Called in the transaction of the operator's act. Awards are locked by id, then stocks and counts by prize and day, so
-that two who close several awards each never deadlock.
+Called in the transaction of the operator's act. Awards are locked by id, then all stocks, then the budgets, then the
+counts, each in one order: as draws and revocations do it, so that nobody deadlocks.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 
+from awards.changes import tell_clients
 from awards.errors import ClosingRefused, StockHasNoLimit, StockTooLarge, StockTooSmall
 from awards.models import Award, AwardStatus, StockAct
 from awards.models.stock import STOCK_REASON_LENGTH
 from awards.services import campaigns, statistics
 from awards.services.campaigns import StockChangeRequest
+from awards.services.taking import give_budget_back, spend_budget_again
 from outbox import Closing
 
 CLOSED_AS = {
@@ -21,11 +24,25 @@ CLOSED_AS = {
     "compensated": AwardStatus.COMPENSATED,
     "not_due": AwardStatus.CANCELLED,
     "discarded": AwardStatus.CANCELLED,
+    "withdrawn": AwardStatus.CANCELLED,
 }
 """What an award becomes by the outcome of its message."""
 NOT_GIVEN_OUT = frozenset({AwardStatus.COMPENSATED, AwardStatus.CANCELLED})
 TAKEN_BACK = frozenset({AwardStatus.REVOKED, AwardStatus.EXPIRED, AwardStatus.CANCELLED})
-"""What counts as taken back in the statistics, except that nothing expires yet."""
+"""What counts as taken back in the statistics, and against no budget."""
+
+
+class Move(NamedTuple):
+    """What an award was, and what it has become."""
+
+    award: Award
+    before: AwardStatus
+    after: AwardStatus
+
+    @property
+    def taken_back(self) -> int:
+        """1 for an award that is taken back, -1 for one that no longer is."""
+        return int(self.after in TAKEN_BACK) - int(self.before in TAKEN_BACK)
 
 
 def close_awards(closings: Sequence[Closing]) -> None:
@@ -33,8 +50,7 @@ def close_awards(closings: Sequence[Closing]) -> None:
 
     Raises ``ClosingRefused`` if an award stands otherwise than the operator says; then nothing may be written.
     """
-    for closing, award in _with_awards(closings):
-        _close(closing, award)
+    _follow([move for closing, award in _with_awards(closings) for move in _close(closing, award)])
 
 
 def reopen_awards(closings: Sequence[Closing]) -> None:
@@ -42,9 +58,7 @@ def reopen_awards(closings: Sequence[Closing]) -> None:
 
     Raises ``ClosingRefused`` if a piece is no longer there.
     """
-    for closing, award in _with_awards(closings):
-        if award.closed_from:
-            _reopen(closing, award)
+    _follow([_reopen(closing, award) for closing, award in _with_awards(closings) if award.closed_from])
 
 
 def _with_awards(closings: Sequence[Closing]) -> list[tuple[Closing, Award]]:
@@ -52,11 +66,12 @@ def _with_awards(closings: Sequence[Closing]) -> list[tuple[Closing, Award]]:
     by_key = {closing.message.key: closing for closing in closings}
     ids = [int(key) for key in by_key if key.isdecimal()]
     locked = Award.objects.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",), no_key=True)
-    found = [(by_key[str(award.pk)], award) for award in locked.select_related("prize")]
+    found = [(by_key[str(award.pk)], award) for award in locked.select_related("prize__campaign")]
     return sorted(found, key=lambda pair: (pair[1].prize_id, statistics.day_of(pair[1]), pair[1].pk))
 
 
-def _close(closing: Closing, award: Award) -> None:
+def _close(closing: Closing, award: Award) -> Iterator[Move]:
+    """Close an award and put its piece back, and say what has changed, if anything has."""
     before, after = AwardStatus(award.status), CLOSED_AS[closing.outcome]
     if before == after or (before in TAKEN_BACK and after in NOT_GIVEN_OUT):
         return
@@ -72,21 +87,28 @@ def _close(closing: Closing, award: Award) -> None:
         )
     returned = after in NOT_GIVEN_OUT and _return_piece(closing, award)
     Award.objects.close_by_hand(award, after, stock_returned=returned)
-    _count(award, before, after)
+    yield Move(award, before, after)
 
 
-def _reopen(closing: Closing, award: Award) -> None:
+def _reopen(closing: Closing, award: Award) -> Move:
+    """Open an award again and take its piece, and say what has changed."""
     if award.stock_returned:
         _take_piece_again(closing, award)
     Award.objects.reopen(award)
-    _count(award, AwardStatus(award.status), AwardStatus(award.closed_from))
+    return Move(award, AwardStatus(award.status), AwardStatus(award.closed_from))
 
 
-def _count(award: Award, before: AwardStatus, after: AwardStatus) -> None:
-    """Keep the count of what was taken back. An award that had expired was never counted so."""
-    counted = TAKEN_BACK - {AwardStatus.EXPIRED}
-    if times := int(after in counted) - int(before in counted):
-        statistics.count_revoked(award, times)
+def _follow(moves: Sequence[Move]) -> None:
+    """Keep the budgets and the count of what was taken back. What was compensated otherwise has cost something."""
+    for move in sorted(moves, key=lambda move: move.award.prize.campaign_id):
+        if move.taken_back > 0:
+            give_budget_back(move.award)
+        elif move.taken_back < 0:
+            spend_budget_again(move.award)
+    for move in moves:
+        if move.taken_back:
+            statistics.count_revoked(move.award, move.taken_back)
+        tell_clients(move.award, move.after)
 
 
 def _return_piece(closing: Closing, award: Award) -> bool:

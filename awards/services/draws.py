@@ -2,50 +2,92 @@
 
 import hashlib
 import json
-import unicodedata
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from django.db import IntegrityError, router, transaction
 
-from awards import luck as lots
-from awards.characters import find_invisible
-from awards.conf import currency
 from awards.errors import (
     CampaignInactive,
     CampaignNotBegun,
     CampaignOver,
+    DailyLimitReached,
     DrawRefused,
-    InvalidPerson,
+    EntitlementExpired,
+    EntitlementRefused,
+    EntitlementUsed,
+    EntitlementWithdrawn,
     InvalidRequestId,
     LimitReached,
+    NotEntitled,
     RequestReused,
-    SoldOut,
+    SaleClosed,
 )
-from awards.luck import Luck, Ticket
-from awards.models import Award, Campaign, Draw, Kind, Participation, Phase, Prize
-from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
-from outbox import publish
+from awards.luck import Luck
+from awards.models import Campaign, Draw, Entitlement, Participation, Phase
+from awards.models.draw import REQUEST_ID_LENGTH
+from awards.persons import identity
+from awards.services.awarding import award_prize
+from awards.services.taking import Taken, take_a_prize, today_of
+
+Guard = Callable[[str], None]
+"""What is asked before luck, with the person; it raises a ``DrawRefused`` for who may not draw."""
 
 
-def draw_ticket(campaign: Campaign, *, person: str, request_id: str, luck: Luck, language: str = "") -> Draw:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a draw was asked with."""
+
+    person: str
+    request_id: str
+    entitlement: Entitlement | None
+
+    @property
+    def digest(self) -> str:
+        """The fingerprint of everything apart from the campaign and the request's id."""
+        return digest_of(self.person, None if self.entitlement is None else self.entitlement.public_id)
+
+
+def digest_of(person: str, entitlement: uuid.UUID | None) -> str:
+    """Return the fingerprint of what a draw is asked with."""
+    asked = {"person": person}
+    if entitlement is not None:
+        asked["entitlement"] = str(entitlement)
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def draw_ticket(
+    campaign: Campaign,
+    *,
+    person: str,
+    request_id: str,
+    luck: Luck,
+    language: str = "",
+    entitlement: Entitlement | None = None,
+    guard: Guard | None = None,
+) -> Draw:
     """Draw once for ``person``: the draw, the award and its messages are committed together, or nothing is.
 
     A request id that was answered before gets the same draw again (``draw.repeated``), whatever has become of the
-    campaign. ``language`` is the one in which the winner is to be told. Raises ``InvalidPerson``, ``InvalidRequestId``,
-    ``RequestReused`` if the id came with other data, or a ``DrawRefused`` that says why the campaign does not allow it.
+    campaign. ``language`` is the one in which the winner is to be told. ``entitlement`` is the one to use up; where the
+    campaign needs one and none is named, it is the person's next. ``guard`` is asked for a new draw only, and outside
+    any transaction of ours. Raises ``InvalidPerson``, ``InvalidRequestId``, ``RequestReused`` if the id came with other
+    data, or a ``DrawRefused`` that says why the campaign does not allow it.
     """
-    person, request_id = identity(person), _request_id(request_id)
-    digest = _digest(person)
-    if earlier := _earlier(campaign, request_id, digest):
+    person = identity(person, ignores_tags=campaign.ignores_tags)
+    asked = Asked(person=person, request_id=checked_request_id(request_id), entitlement=entitlement)
+    if earlier := earlier_draw(campaign, asked):
         return earlier
+    if guard is not None:
+        guard(person)
     try:
         with transaction.atomic(using=router.db_for_write(Draw)):
-            drawn, prize = _draw_now(campaign, person, request_id, digest, luck)
-            if prize is not None:
-                _award_prize(drawn, prize, language)
-            return drawn
+            current = open_campaign(campaign)
+            return write_draw(current, asked, language, lambda: take_a_prize(current, person, luck))
     except (IntegrityError, DrawRefused):
         # The same request at the same moment: its twin was faster, and has drawn or used up what we were refused.
-        earlier = _earlier(campaign, request_id, digest)
+        earlier = earlier_draw(campaign, asked)
         if earlier is None:
             raise
         return earlier
@@ -61,25 +103,23 @@ def closed(campaign: Campaign) -> DrawRefused | None:
         case Phase.OVER:
             return CampaignOver(f"this campaign ended at {campaign.ends_at.isoformat()}")
         case Phase.RUNNING:
-            return None
+            sale = campaign.how_sold
+            return SaleClosed("the sale is closed at this moment") if sale is not None and not sale.is_open else None
 
 
-def identity(person: str) -> str:
-    """Return who ``person`` is: composed characters, single spaces, and an e-mail address without regard to case.
-
-    Raises ``InvalidPerson`` for an empty or overlong text, and for any character that is not seen: it stands for
-    one person, so nobody may look like another. Joiners are no exception, whatever script they are spelling in.
-    """
-    if character := find_invisible(person):
-        raise InvalidPerson(f"the person holds U+{ord(character):04X}, which is not seen")
-    tidy = " ".join(unicodedata.normalize("NFC", person).split())
-    tidy = tidy.casefold() if "@" in tidy else tidy
-    if not 0 < len(tidy) <= PERSON_LENGTH:
-        raise InvalidPerson(f"the person must have 1 to {PERSON_LENGTH} characters")
-    return tidy
+def why_not_usable(entitlement: Entitlement) -> EntitlementRefused | None:
+    """Return why nobody can draw by ``entitlement``, or None if one can. It must have been read ``with_clock``."""
+    if entitlement.withdrawn_at is not None:
+        return EntitlementWithdrawn("this entitlement was taken back")
+    if entitlement.used_at is not None:
+        return EntitlementUsed("this entitlement has been used")
+    if entitlement.expires_at is not None and entitlement.expires_at <= entitlement.clock:
+        return EntitlementExpired("this entitlement is no longer valid")
+    return None
 
 
-def _request_id(request_id: str) -> str:
+def checked_request_id(request_id: str) -> str:
+    """Return the request's id if it can be one; raise ``InvalidRequestId``."""
     if not 0 < len(request_id) <= REQUEST_ID_LENGTH:
         raise InvalidRequestId(f"the request's id must have 1 to {REQUEST_ID_LENGTH} characters")
     if not all("!" <= character <= "~" for character in request_id):
@@ -87,70 +127,75 @@ def _request_id(request_id: str) -> str:
     return request_id
 
 
-def _digest(person: str) -> str:
-    """Return the fingerprint of everything a draw was asked with, apart from its campaign and its id."""
-    return hashlib.sha256(json.dumps({"person": person}).encode()).hexdigest()
-
-
-def _earlier(campaign: Campaign, request_id: str, digest: str) -> Draw | None:
+def earlier_draw(campaign: Campaign, asked: Asked) -> Draw | None:
     """Return the draw that has answered the request before, if any; refuse a request id used for other data."""
-    earlier = Draw.objects.with_award().filter(campaign=campaign, request_id=request_id).first()
+    earlier = Draw.objects.with_award().filter(campaign=campaign, request_id=asked.request_id).first()
     if earlier is None:
         return None
-    if earlier.digest != digest:
+    if earlier.digest != asked.digest:
         raise RequestReused("this request id has been used for another person; use a new one for a new draw")
     earlier.repeated = True
     return earlier
 
 
-def _draw_now(campaign: Campaign, person: str, request_id: str, digest: str, luck: Luck) -> tuple[Draw, Prize | None]:
-    campaign = _open_campaign(campaign)
-    if not Participation.objects.count_one(campaign, person):
+def write_draw(campaign: Campaign, asked: Asked, language: str, take: Callable[[], Taken]) -> Draw:
+    """Write the draw with what ``take`` gives, its award and its messages; call it in a transaction.
+
+    ``take`` is called while the person's other draws wait. The campaign is one of ``open_campaign``.
+    """
+    _count(campaign, asked.person)
+    used = use_entitlement(campaign, asked)
+    taken = take()
+    drawn = Draw.objects.create(
+        campaign=campaign,
+        request_id=asked.request_id,
+        person=asked.person,
+        digest=asked.digest,
+        proof=taken.proof,
+    )
+    if used is not None:
+        Entitlement.objects.filter(pk=used.pk).update(draw=drawn)
+    if taken.prize is not None:
+        award_prize(drawn, taken.prize, language, budgeted=taken.budgeted, piece=taken.piece)
+    return drawn
+
+
+def _count(campaign: Campaign, person: str) -> None:
+    """Count the draw against the limits per person, and hold the person's other draws until it is over."""
+    if Participation.objects.count_one(campaign, person, today_of(campaign)):
+        return
+    drawn = Participation.objects.values_list("draws", flat=True).get(campaign=campaign, person=person)
+    refuse_beyond_limits(campaign, drawn=drawn, today=campaign.draws_per_day or 0)
+
+
+def refuse_beyond_limits(campaign: Campaign, *, drawn: int, today: int) -> None:
+    """Raise ``LimitReached`` or ``DailyLimitReached`` for who has drawn so often, ``today`` of it on this day."""
+    if campaign.draws_per_person is not None and drawn >= campaign.draws_per_person:
         raise LimitReached(f"each person may draw {campaign.draws_per_person} times in this campaign")
-    prize = _take_a_prize(campaign, luck)
-    drawn = Draw.objects.create(campaign=campaign, request_id=request_id, person=person, digest=digest)
-    return drawn, prize
+    if campaign.draws_per_day is not None and today >= campaign.draws_per_day:
+        raise DailyLimitReached(f"each person may draw {campaign.draws_per_day} times a day in this campaign")
 
 
-def _open_campaign(campaign: Campaign) -> Campaign:
-    """Return the campaign as it is now, by the database's clock, if one can draw in it."""
-    current = Campaign.objects.with_clock().get(pk=campaign.pk)
+def use_entitlement(campaign: Campaign, asked: Asked) -> Entitlement | None:
+    """Use up the entitlement that was named, or else the person's next if the campaign needs one."""
+    entitlement = asked.entitlement
+    if entitlement is None and campaign.needs_entitlement:
+        entitlement = Entitlement.objects.next_of(campaign, asked.person)
+        if entitlement is None:
+            raise NotEntitled("this person has no entitlement left in this campaign")
+    if entitlement is None:
+        return None
+    if (entitlement.campaign_id, entitlement.person) != (campaign.pk, asked.person):
+        raise NotEntitled("this entitlement is another person's, or of another campaign")
+    if not Entitlement.objects.use(entitlement):
+        now = Entitlement.objects.with_clock().get(pk=entitlement.pk)
+        raise why_not_usable(now) or EntitlementUsed("this entitlement has been used")
+    return entitlement
+
+
+def open_campaign(campaign: Campaign) -> Campaign:
+    """Return the campaign as it is now, by the database's clock, if one can draw in it; else raise why not."""
+    current = Campaign.objects.with_clock().with_sale().get(pk=campaign.pk)
     if refusal := closed(current):
         raise refusal
     return current
-
-
-def _take_a_prize(campaign: Campaign, luck: Luck) -> Prize | None:
-    """Return the prize that luck gave, taken from stock, or None for the losing ticket.
-
-    A prize that others took first is left out, and luck asked again; with none left, there is nothing to draw for.
-    """
-    left = list(Prize.objects.drawable().filter(campaign=campaign))
-    while left:
-        tickets: list[Ticket[Prize | None]] = [Ticket(None, campaign.losing_weight)]
-        prize = lots.choose([*tickets, *(Ticket(each, each.weight) for each in left)], luck)
-        if prize is None or Prize.objects.take(prize):
-            return prize
-        left.remove(prize)
-    raise SoldOut("every prize of this campaign has been won")
-
-
-def _award_prize(drawn: Draw, prize: Prize, language: str) -> None:
-    """Write down the award as it is worth today, and what must follow: a message for each consumer."""
-    award = Award.objects.create(
-        draw=drawn,
-        prize=prize,
-        person=drawn.person,
-        kind=prize.kind,
-        value=prize.value,
-        vendor_sku=prize.vendor_sku,
-    )
-    payload = {
-        "award": award.pk,
-        "person": award.person,
-        "prize": prize.name,
-        "value": str(award.value),
-        "language": language,
-    }
-    unit = "points" if prize.kind == Kind.POINTS else currency()
-    publish(f"award.won.{prize.kind}", key=award.pk, payload=payload, value=award.value, currency=unit)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from awards.consumers import hand_out_coupon
 from awards.listeners import ISSUED_BY
-from awards.models import Award, Campaign, Coupon, Draw, Kind, Prize
+from awards.models import Access, Award, Campaign, Coupon, Draw, Kind, Prize
 from awards.services import draws
 from outbox import Message
 
@@ -38,7 +38,13 @@ class Highest:
 def a_campaign(slug: str = "raffle", **fields) -> Campaign:
     """Make a campaign. A span counts from now, for a moment that is fixed before a test begins may pass meanwhile."""
     now = timezone.now()
-    given = {"name": "Raffle", "starts_at": timedelta(hours=-1), "ends_at": timedelta(hours=1), **fields}
+    given = {
+        "name": "Raffle",
+        "access": Access.OPEN,
+        "starts_at": timedelta(hours=-1),
+        "ends_at": timedelta(hours=1),
+        **fields,
+    }
     given |= {name: now + value for name, value in given.items() if isinstance(value, timedelta)}
     return Campaign.objects.create(slug=slug, **given)
 

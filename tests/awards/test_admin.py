@@ -11,8 +11,16 @@ from django.urls import reverse
 from awards.admin import exact_search
 from awards.admin.descriptions import describe_awards, mask_text
 from awards.consumers import issue_points
-from awards.models import Award, AwardStatus, Campaign, Prize, VendorOrder
-from tests.awards.given import a_campaign, an_award_of_a_gift, an_award_of_points, message_of, points
+from awards.models import Award, AwardStatus, Campaign, PointsAccount, Prize, VendorOrder
+from tests.awards.given import (
+    a_campaign,
+    an_award_of_a_coupon,
+    an_award_of_a_gift,
+    an_award_of_points,
+    hand_out,
+    message_of,
+    points,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +73,7 @@ def test_a_campaign_is_made_with_its_prizes_in_one_form(admin_client):
         "ends_at_0": "2026-10-01",
         "ends_at_1": "00:00",
         "active": "on",
+        "access": "link",
         "losing_weight": "10",
         "prize_set-TOTAL_FORMS": "1",
         "prize_set-INITIAL_FORMS": "0",
@@ -100,23 +109,39 @@ def test_a_gift_needs_an_article_number_and_points_have_none(admin_client):
         prize.full_clean()
 
 
-def test_who_may_revoke_revokes_what_is_not_issued_and_is_told_about_the_rest(client, clerk):
+def test_who_may_revoke_is_asked_why_and_told_about_what_could_not_be(client, clerk):
     clerk.user_permissions.add(Permission.objects.get(codename="revoke_award"))
-    waiting, issued = an_award_of_points(), an_award_of_points()
-    issue_points(message_of(issued))
+    waiting, credited, spent = an_award_of_points("anna"), an_award_of_points("bertha"), an_award_of_points("carla")
+    coupon = an_award_of_a_coupon()
+    for award in (credited, spent):
+        issue_points(message_of(award))
+    hand_out(coupon)
+    PointsAccount.objects.filter(pk="carla").update(balance=30)
+    chosen = {"action": "revoke", "_selected_action": [each.pk for each in (waiting, credited, spent, coupon)]}
+    address = reverse("admin:awards_award_changelist")
 
-    page = client.post(
-        reverse("admin:awards_award_changelist"),
-        {"action": "revoke", "_selected_action": [waiting.pk, issued.pk]},
-        follow=True,
-    )
+    asked = client.post(address, chosen)
+    unsaid = client.post(address, {**chosen, "apply": "yes", "reason": ""})
+    statuses = set(Award.objects.values_list("status", flat=True))
+    page = client.post(address, {**chosen, "apply": "yes", "reason": "a test", "restock": "no"}, follow=True)
 
+    assert "4 awards are chosen." in asked.content.decode()
+    assert "Nothing was revoked. See below." in unsaid.content.decode()
+    assert statuses == {"won", "issued"}
     assert dict(Award.objects.values_list("pk", "status")) == {
         waiting.pk: AwardStatus.REVOKED,
-        issued.pk: AwardStatus.ISSUED,
+        credited.pk: AwardStatus.REVOKED,
+        spent.pk: AwardStatus.ISSUED,
+        coupon.pk: AwardStatus.ISSUED,
     }
-    assert "1 award was revoked." in page.content.decode()
-    assert "1 award had been settled before" in page.content.decode()
+    assert set(Award.objects.filter(status="revoked").values_list("reason", flat=True)) == {"a test"}
+    for said in (
+        "2 awards were revoked.",
+        "50 points were taken back.",
+        "only 30 of its 50 points are left in the account.",
+        "1 award had been settled before",
+    ):
+        assert said in page.content.decode()
 
 
 def test_who_may_not_revoke_is_not_offered_it_and_cannot_do_it(client, clerk):

@@ -257,3 +257,26 @@ def test_a_gift_that_the_vendor_takes_after_its_award_was_closed_is_an_alarm(ven
 
     assert VendorOrder.objects.get().award_id == award.pk
     assert [row.message_id for row in Evidence.objects.doubled()] == [message_of(award).pk]
+
+
+@pytest.mark.parametrize("make", [a_gift, points, a_coupon_prize])
+def test_an_award_whose_message_is_withdrawn_is_cancelled_and_its_piece_can_be_won_again(make):
+    award = an_award_of_the_last_piece(make)
+    message = message_of(award)
+
+    operate.withdraw(message.pk, revision=message.revision, actor="ada", reason="a test")
+
+    award.refresh_from_db()
+    assert (award.status, stock_of(award), revoked_of(award)) == (AwardStatus.CANCELLED, 1, 1)
+
+
+def test_a_gift_that_was_tried_is_not_withdrawn_as_the_vendor_may_have_the_order():
+    award = an_award_of_the_last_piece()
+    Message.objects.filter(pk=message_of(award).pk).update(attempts=1)
+    message = message_of(award)
+
+    with pytest.raises(NotAllowed, match="the vendor may have the order already"):
+        operate.withdraw(message.pk, revision=message.revision, actor="ada", reason="a test")
+
+    award.refresh_from_db()
+    assert (award.status, stock_of(award)) == (AwardStatus.WON, 0)

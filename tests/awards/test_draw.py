@@ -182,9 +182,9 @@ def test_a_prize_that_others_took_between_reading_and_taking_is_drawn_again(monk
     points(campaign, 50, weight=1)
     take = type(Prize.objects.all()).take
 
-    def others_are_faster(queryset, prize):
+    def others_are_faster(queryset, prize, today):
         Prize.objects.filter(kind="gift").update(stock=0)
-        return take(queryset, prize)
+        return take(queryset, prize, today)
 
     monkeypatch.setattr(type(Prize.objects.all()), "take", others_are_faster)
     drawn = a_draw(campaign, luck=Sequence(0, 0))
@@ -221,7 +221,7 @@ def test_business_row_and_message_row_stand_or_fall_together():
     assert Prize.objects.get().stock == 1
 
 
-@pytest.mark.parametrize("broken", ["awards.services.draws.publish", "awards.services.draws.Award.objects.create"])
+@pytest.mark.parametrize("broken", ["publish_many", "Award.save"])
 def test_when_one_of_the_writes_fails_none_of_them_stays(broken, monkeypatch):
     """I1, when the draw itself fails half-way."""
     campaign = a_campaign()
@@ -230,7 +230,7 @@ def test_when_one_of_the_writes_fails_none_of_them_stays(broken, monkeypatch):
     def fails(*args, **kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(broken, fails)
+    monkeypatch.setattr(f"awards.services.awarding.{broken}", fails)
     with pytest.raises(ZeroDivisionError):
         a_draw(campaign)
 

@@ -1,21 +1,26 @@
 """The public pages in a real browser: no violation of the policy, nothing for axe to find, and the script's manners."""
 
 import re
+from urllib.parse import quote
 
 import pytest
+from django.db import transaction
 from playwright.sync_api import expect
 
+from awards.claims import expiry
 from awards.consumers import issue_points
 from awards.models import Draw
-from tests.awards.browsing import LOOKS, browser, complaints, over_http, page
+from tests.awards.claims.given import ANNA, a_claimable, let_time_pass
+from tests.awards.clients.given import a_closed_campaign, a_link, an_entitlement
 from tests.awards.given import Sequence, a_campaign, a_coupon_prize, a_draw, a_gift, hand_out, message_of, points
+from tests.harness.browsing import LOOKS, browser, complaints, over_http, page
 
 __all__ = ["browser", "over_http", "page"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["desktop", "phone-dark", "phone-chinese"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(browser, live_server, look):
     campaign = a_campaign(losing_weight=1, description="Come one, come all.")
     a_gift(campaign, name="A prize with a name that is a good deal longer than most", stock=3)
@@ -28,19 +33,47 @@ def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(browser, li
     a_coupon_prize(vouchers, codes=1)
     coupon = a_draw(vouchers)
     hand_out(coupon.award)
-    draws = [f"/draws/{drawn.public_id}/" for drawn in (won, lost, issued, coupon)]
+    unclaimed, over, expired = (a_claimable() for _ in range(3))
+    for late in (over, expired):
+        let_time_pass(late)
+    with transaction.atomic():
+        expiry.expire(expired.pk)
+    claims = [award.draw for award in (unclaimed, over, expired)]
+    draws = [f"/draws/{drawn.public_id}/" for drawn in (won, lost, issued, coupon, *claims)]
+    earned = a_closed_campaign("earned")
+    points(earned)
+    links = ["/campaigns/earned/", f"/campaigns/earned/?link={quote(a_link(an_entitlement(earned)))}"]
     context = browser.new_context(base_url=live_server.url, **look)
     page, said, found = context.new_page(), [], {}
     page.on("console", lambda message: said.append(message.text))
 
-    for path in ["/", "/campaigns/raffle/", "/campaigns/over/", *draws]:
+    for path in ["/", "/campaigns/raffle/", "/campaigns/over/", *links, *draws]:
         page.goto(path)
-        page.wait_for_timeout(600)
         found[path] = complaints(page)
     context.close()
 
     assert found == dict.fromkeys(found, ([], 0))
     assert said == []
+
+
+def test_a_winner_says_on_a_phone_where_the_gift_goes(browser, live_server):
+    award = a_claimable()
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.goto(f"/draws/{award.draw.public_id}/")
+
+    for label, text in (("Name", ANNA.name), ("Street and number", ANNA.street), ("Postcode", "?")):
+        page.get_by_label(label).fill(text)
+    page.get_by_label("Town").fill(ANNA.city)
+    page.get_by_label("Country").fill(ANNA.country)
+    page.get_by_role("button", name="Claim it").click()
+    expect(page.get_by_text("This is no postcode.")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value(ANNA.name)
+    page.get_by_label("Postcode").fill(ANNA.postcode)
+    page.get_by_role("button", name="Claim it").click()
+
+    expect(page.get_by_text("On its way")).to_be_visible()
+    context.close()
 
 
 def test_a_double_click_draws_once_and_the_result_changes_by_itself(page):

@@ -119,8 +119,12 @@ def test_a_revocation_that_is_taken_back_takes_nothing_back():
     assert stock_left() == 2
 
 
-def test_a_message_that_a_person_withdrew_is_no_message_for_the_stock_to_wait_for():
+def test_an_award_whose_message_a_person_withdrew_is_cancelled_already_with_its_stock_back_once():
     award = a_gift_of(stock=3, restock_revoked=True)
     operate.withdraw(message_of(award).pk, revision=0, actor="ada", reason="a test campaign")
 
-    assert revoke(award, actor="ada").restocked
+    with pytest.raises(AwardChanged):
+        revoke(award, actor="ada")
+
+    assert Award.objects.get().status == AwardStatus.CANCELLED
+    assert stock_left() == 3

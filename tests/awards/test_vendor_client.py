@@ -7,6 +7,7 @@ import threading
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from awards.channels import calls
 from awards.channels import vendor as client
 from awards.channels.vendor import KeyTaken, Order, OrderRequest
 from awards.errors import VendorFailed, VendorRefused, VendorSilent, VendorUnavailable
@@ -154,7 +155,7 @@ def test_an_answer_that_is_no_order_is_not_believed(odd, body):
 
 
 def test_an_endless_answer_is_cut_off(odd):
-    odd.answer = (201, b" " * (client.ANSWER_LIMIT + 1), {})
+    odd.answer = (201, b" " * (calls.ANSWER_LIMIT + 1), {})
 
     with pytest.raises(VendorFailed, match="longer than"):
         client.place_order(REQUEST)

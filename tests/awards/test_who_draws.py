@@ -3,6 +3,7 @@
 import pytest
 
 from awards.errors import InvalidPerson, InvalidRequestId
+from awards.persons import identity
 from awards.services import draws
 from tests.awards.given import Highest, a_campaign, a_draw
 
@@ -24,7 +25,7 @@ def test_a_person_who_cannot_be_written_down_is_refused(person):
 @pytest.mark.parametrize("person", ["an{}na", "anna{}", "{}anna@example.com"])
 def test_nobody_is_told_from_another_by_what_is_not_seen(character, person):
     with pytest.raises(InvalidPerson):
-        draws.identity(person.format(character))
+        identity(person.format(character))
 
 
 @pytest.mark.parametrize("request_id", ["", "x" * 101, "with space", "umläut", "a\nb"])
@@ -49,4 +50,4 @@ def test_a_request_id_that_cannot_be_kept_is_refused(request_id):
     ],
 )
 def test_a_person_is_the_same_however_the_name_is_typed(given, kept):
-    assert draws.identity(given) == kept
+    assert identity(given) == kept

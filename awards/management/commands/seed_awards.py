@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from awards.fake_vendor.modes import DISCONTINUED
 from awards.management.arguments import whole_number
-from awards.models import Campaign, Kind, Prize
-from awards.models.campaign import MOST_STOCK
+from awards.models import Access, Campaign, Kind, Prize
+from awards.models.prize import MOST_STOCK
 from awards.services import campaigns
 
 SLUG = "summer-raffle"
@@ -51,6 +51,7 @@ class Command(BaseCommand):
                     "starts_at": timezone.now() - timedelta(days=1),
                     "ends_at": timezone.now() + timedelta(days=365),
                     "losing_weight": LOSING_WEIGHT,
+                    "access": Access.OPEN,
                 },
             )
             for name, fields in _prizes(options["stock"]).items():

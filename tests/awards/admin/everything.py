@@ -9,10 +9,22 @@ import pytest
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from awards.models import Award, Coupon, PointsAccount, PointsEntry, VendorOrder
-from outbox import registry
+from awards.models import (
+    Award,
+    Block,
+    Claim,
+    Coupon,
+    EntitlementImport,
+    PointsAccount,
+    PointsEntry,
+    Refusal,
+    Sale,
+    VendorOrder,
+)
+from outbox import consumer, registry
 from outbox.models import ConsumerState, Exchange, FailureGroup, Message, MinuteStat, Note, Places, SavedView
 from tests.awards import given
+from tests.awards.clients.given import a_client, an_entitlement
 from tests.harness.rows import Rows, attempt
 
 PEOPLE = ("anna@example.com", "ben@example.com", "cleo")
@@ -30,7 +42,7 @@ def consumers() -> Iterator[Callable[[int], None]]:
         def make(last: int, *, first: int = 0) -> None:
             for number in range(first, last):
                 name = name_of(number)
-                registry.consumer("many.topic", name=name, atomic=False, concurrency=2)(_nothing)
+                consumer("many.topic", name=name, atomic=False, concurrency=2)(_nothing)
                 made.callback(registry.forget_consumer, name)
                 _write_messages(name, number)
 
@@ -89,7 +101,18 @@ def business() -> dict[str, Any]:
     gift = given.an_award_of_a_gift()
     order = VendorOrder.objects.create(award=gift, number="V-1", sku=gift.vendor_sku, idempotency_key="key-1")
     coupon_prize = given.a_coupon_prize(campaign, codes=60)
+    entitled = [an_entitlement(campaign, PEOPLE[n % 3]) for n in range(60)]
+    listed = EntitlementImport.objects.create(campaign=campaign, actor="maria", lines=3, done=1)
+    block = Block.objects.create(kind="person", subject="dora", reason="x", blocked_by="maria")
+    client, _key = a_client()
+    Refusal.objects.create(campaign=campaign, code="blocked", day="2026-01-31", times=3)
     return {
+        "claim": Claim.objects.create(award=gift, name="A", street="B", postcode="1", city="C", country="D").pk,
+        "client": client.pk,
+        "entitlement": entitled[0].pk,
+        "list": listed.pk,
+        "block": block.pk,
+        "sale": Sale.objects.create(campaign=campaign, rate=10, queues=True).pk,
         "campaign": campaign.pk,
         "prize": prize.pk,
         "coupon_prize": coupon_prize.pk,

@@ -69,11 +69,12 @@ def test_an_award_whose_messages_were_removed_says_so(desk):
 
 
 def test_an_award_that_waits_can_be_revoked_from_its_page_and_an_issued_one_cannot(desk):
-    waiting, issued = an_award_of_points(), an_award_of_points()
-    issue_points(message_of(issued))
+    waiting, issued = an_award_of_points(), an_award_of_a_coupon()
+    hand_out(issued)
     pages = [desk.get(page_of(award)) for award in (waiting, issued)]
+    chosen = {"action": "revoke", "_selected_action": waiting.pk, "apply": "yes", "reason": "a test"}
 
-    desk.post(reverse("admin:awards_award_changelist"), {"action": "revoke", "_selected_action": waiting.pk})
+    desk.post(reverse("admin:awards_award_changelist"), chosen)
 
     assert ["Revoke this award" in text(page) for page in pages] == [True, False]
     assert Award.objects.get(pk=waiting.pk).status == AwardStatus.REVOKED

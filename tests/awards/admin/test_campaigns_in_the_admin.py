@@ -39,6 +39,7 @@ def form_of(campaign: Campaign, *prizes: Prize, **changes) -> dict[str, str]:
         "ends_at_0": f"{campaign.ends_at:%Y-%m-%d}",
         "ends_at_1": f"{campaign.ends_at:%H:%M:%S}",
         "active": "on",
+        "access": campaign.access,
         "losing_weight": str(campaign.losing_weight),
         "prize_set-TOTAL_FORMS": str(len(prizes)),
         "prize_set-INITIAL_FORMS": str(len(prizes)),

@@ -5,10 +5,11 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from awards.models import Coupon, Prize
+from awards.models import Block, Coupon, EntitlementImport, Prize, Refusal, Sale
 from tests.awards.admin.test_campaigns_in_the_admin import page_of
-from tests.awards.browsing import LOOKS, browser, complaints, over_http
+from tests.awards.clients.given import a_client, an_entitlement
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, a_gift, hand_out, points
+from tests.harness.browsing import LOOKS, browser, complaints, over_http
 
 __all__ = ["browser", "over_http"]
 
@@ -50,12 +51,22 @@ def campaign():
     return campaign
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=["desktop", "phone-dark", "phone-chinese"])
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(open_page, campaign, look):
     won = a_draw(campaign)
     hand_out(won.award)
     voucher = Prize.objects.get(kind="coupon")
+    shop, _key = a_client()
+    given = an_entitlement(campaign)
+    listed = EntitlementImport.objects.create(campaign=campaign, actor="maria", lines=3, done=3, added=2)
+    Block.objects.create(kind="person", subject="dora@example.com", reason="Many names", blocked_by="maria")
+    Refusal.objects.create(campaign=campaign, code="blocked", day="2026-01-31", times=3)
+    sale = Sale.objects.create(campaign=campaign, rate=100, queues=True)
     paths = [
+        reverse("admin:awards_sale_changelist"),
+        reverse("admin:awards_sale_add"),
+        page_of(sale),
+        reverse("admin:awards_sale_watch", args=[sale.pk]),
         reverse("admin:awards_campaign_changelist"),
         reverse("admin:awards_campaign_add"),
         page_of(campaign),
@@ -67,12 +78,24 @@ def test_every_page_keeps_the_policy_pleases_axe_and_fits_the_screen(open_page, 
         page_of(Coupon.objects.first()),
         reverse("admin:awards_award_changelist"),
         page_of(won.award),
+        reverse("admin:awards_apiclient_changelist"),
+        reverse("admin:awards_apiclient_add"),
+        page_of(shop),
+        reverse("admin:awards_apiclient_revoke", args=[shop.pk]),
+        reverse("admin:awards_apiclient_webhook", args=[shop.pk]),
+        reverse("admin:awards_entitlement_changelist"),
+        reverse("admin:awards_entitlement_add"),
+        page_of(given),
+        reverse("admin:awards_entitlementimport_changelist"),
+        reverse("admin:awards_entitlementimport_add"),
+        page_of(listed),
+        reverse("admin:awards_block_changelist"),
+        reverse("admin:awards_block_add"),
     ]
     page, found = open_page(paths[0], **look), {}
     messages = []
     for path in paths:
         page.goto(path)
-        page.wait_for_load_state("networkidle")
         found[path] = complaints(page)
         messages.append(page.title())
 
@@ -87,7 +110,7 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
     ("of", "table", "labels"),
     [
         ("award", "#result_list", ["Public id", "Person", "Prize", "Value", "Status", "Won at", "Issued at"]),
-        ("campaign", "#result_list", ["Name", "State", "Begins and ends", "Awards won", "Money at stake"]),
+        ("campaign", "#result_list", ["Name", "State", "Who draws", "Begins and ends", "Awards won", "Money at stake"]),
         ("", ".tabular table", ["Name", "Kind", "Value", "Vendor's article number", "Weight", "Stock"]),
     ],
 )

@@ -1,72 +1,30 @@
-"""Everything that can go wrong with awards, as one tree.
+"""What happens to an award, how a call to the vendor or a mail ended, and what somebody who manages is told."""
 
-Five branches: what somebody who draws is told, what happens to an award, how a call to the vendor ended, how a mail
-ended, and what somebody who manages campaigns is told.
-"""
+from awards.errors.draws import AwardsError
 
 
-class AwardsError(Exception):
-    """The root: catch it to catch anything the awards raise."""
+class ClaimRefused(AwardsError):
+    """An award was not claimed and nothing was written; ``code`` is the reason for machines."""
+
+    code = "claim_refused"
 
 
-class DrawError(AwardsError):
-    """A draw was not made and nothing was written; ``code`` is the reason for machines."""
+class ClaimExpired(ClaimRefused):
+    """The time to claim the award is over."""
 
-    code = "draw_error"
-
-
-class InvalidPerson(DrawError):
-    """The person's name is empty, too long, or holds characters that are not seen. Mend the request."""
-
-    code = "invalid_person"
+    code = "claim_expired"
 
 
-class InvalidRequestId(DrawError):
-    """The request's id is empty, too long or not visible ASCII. Mend the request."""
+class AlreadyClaimed(ClaimRefused):
+    """The award has been claimed. Nothing more is needed."""
 
-    code = "invalid_request_id"
-
-
-class RequestReused(DrawError):
-    """The request's id has been used for a draw with other data. Use a new id for a new draw."""
-
-    code = "idempotency_key_reused"
+    code = "already_claimed"
 
 
-class DrawRefused(DrawError):
-    """The campaign does not allow this draw now. The same request may be allowed later, or never."""
+class NothingToClaim(ClaimRefused):
+    """The award needs no claim, was taken back, or is closed otherwise."""
 
-    code = "draw_refused"
-
-
-class CampaignInactive(DrawRefused):
-    """The campaign has been switched off."""
-
-    code = "campaign_inactive"
-
-
-class CampaignNotBegun(DrawRefused):
-    """The campaign begins later. Try again then."""
-
-    code = "campaign_not_begun"
-
-
-class CampaignOver(DrawRefused):
-    """The campaign has ended."""
-
-    code = "campaign_over"
-
-
-class LimitReached(DrawRefused):
-    """The person has used up the draws that the campaign gives to each person."""
-
-    code = "limit_reached"
-
-
-class SoldOut(DrawRefused):
-    """No prize of the campaign is left, so there is nothing to draw for."""
-
-    code = "sold_out"
+    code = "nothing_to_claim"
 
 
 class AwardChanged(AwardsError):
@@ -152,6 +110,22 @@ class StockHasNoLimit(ManagingError):
 
 class StockHasALimit(ManagingError):
     """The stock has a limit already: add to it or take from it instead."""
+
+
+class PointsSpent(ManagingError):
+    """Points cannot be taken back, as the account has fewer of them left: ``left`` of ``points``."""
+
+    def __init__(self, left: int, points: int) -> None:
+        super().__init__(f"only {left} of the {points} points are left")
+        self.left, self.points = left, points
+
+
+class PersonInUse(ManagingError):
+    """A person cannot be forgotten while something is still owed to them, or waits; it says what."""
+
+
+class SourceTaken(ManagingError):
+    """What an entitlement is earned by has earned one already, for another person. Nothing was given."""
 
 
 class CodesKnown(ManagingError):
