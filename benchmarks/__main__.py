@@ -16,7 +16,20 @@ from benchmarks.revision import CommitNotFound, resolve_commit
 
 QUIET_LOAD = 0.5
 """Load per processor before the start above which the figures are not to be trusted."""
-PARTS = ["drain", "latency", "producer", "growth", "fan_out", "order", "backlog", "snapshot", "web"]
+PARTS = [
+    "drain",
+    "forwarding",
+    "ingest",
+    "latency",
+    "producer",
+    "growth",
+    "fan_out",
+    "order",
+    "backlog",
+    "snapshot",
+    "web",
+    "sale",
+]
 NAMED_ONLY = ["outside"]
 """Parts that run only when they are named: their time is that of calls that wait."""
 

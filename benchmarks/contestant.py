@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from django.utils.text import slugify
 
+import tests.run
 from benchmarks.broker import delete_queues_and_exchanges, queue_depth
 from tests.harness.databases import Database
 from tests.harness.program import ROOT, Program
@@ -197,6 +198,8 @@ class Contestant:
             self._driver.wait(10)
         self._answers.close()
         delete_queues_and_exchanges(self.broker, [f"{self.run}.{name}" for name in self.plan.queues])
+        # And what its workers have declared beside those, such as the queue of a consumer that is no part of the work.
+        tests.run.delete_queues_and_exchanges(self.broker, self.run)
         self.database.drop()
 
 

@@ -23,7 +23,6 @@ def _relay(*arguments: str) -> Service:
 
 def _makegood(name: str, *, fan_out: int = 1, bulk: bool = False, processes: int = 2) -> Plan:
     consumers = ["bench.issue_many"] if bulk else [f"bench.issue_{place}" for place in range(fan_out)]
-    awards = ["issue_points", "order_gift", "hand_out_coupon", "tell_winner", "count_win"]
     return Plan(
         name,
         peer="makegood",
@@ -36,7 +35,7 @@ def _makegood(name: str, *, fan_out: int = 1, bulk: bool = False, processes: int
                 "beat: Starting",
             ),
         ],
-        queues=[*consumers, *(f"awards.{consumer}" for consumer in awards), "control", "dead", "tasks"],
+        queues=[*consumers, "control", "dead", "tasks"],
         environment={"BENCH_FAN_OUT": str(fan_out), "BENCH_BULK": "1" if bulk else "0"},
     )
 
@@ -102,7 +101,16 @@ def _plain_sql(name: str, *arguments: str) -> Plan:
     )
 
 
+def _makegood_forwarding(name: str) -> Plan:
+    plan = _makegood(name)
+    queues = [*plan.queues, "bench.forward", FORWARDED]
+    return replace(plan, queues=queues, environment={**plan.environment, "BENCH_FORWARD": FORWARDED})
+
+
+FORWARDED = "forwarded"
+"""The exchange that messages are forwarded to, and the queue that is bound to it, without the prefix."""
 MAKEGOOD = _makegood("Makegood")
+FORWARDING = _makegood_forwarding("Makegood forwarding")
 BULK = _makegood("Makegood bulk", bulk=True)
 OUTBOX = _celery_peer("django-celery-outbox", "django_celery_outbox", tuned=False, relay=_relay())
 OUTBOX_TUNED = _celery_peer(
@@ -111,6 +119,8 @@ OUTBOX_TUNED = _celery_peer(
     tuned=True,
     relay=_relay("--batch-size", "1000", "--idle-time", "0.05"),
 )
+OUTBOX_RELAY = replace(OUTBOX_TUNED, name="django-celery-outbox relay", services=OUTBOX_TUNED.services[1:])
+"""The tuned relay alone, with publisher confirms: it hands over, and nobody takes."""
 PROCRASTINATE = _procrastinate()
 CELERY = _celery_peer("bare Celery", "celery", tuned=False)
 CELERY_TUNED = _celery_peer("Celery tuned", "celery", tuned=True)

@@ -74,6 +74,26 @@ def count_unsettled(adapter: ModuleType) -> int:
     return count()
 
 
+def measure_sending(adapter: ModuleType, messages: int, within: float) -> float:
+    """Return how many messages a second are handed over and written down as such, from the first step to the end.
+
+    What is not handed over is counted every twentieth of a second, in the same way for everybody.
+    """
+    until = time.monotonic() + within
+    while (left := adapter.count_unsent()) == messages:
+        _pause_for_sending(until, left, within)
+    seen, since = left, time.monotonic()
+    while left := adapter.count_unsent():
+        _pause_for_sending(until, left, within)
+    return float(seen / (time.monotonic() - since))
+
+
+def _pause_for_sending(until: float, left: int, within: float) -> None:
+    if time.monotonic() > until:
+        raise TimeoutError(f"{left} messages were not handed over within {within} s")
+    time.sleep(POLL_SECONDS / 2)
+
+
 def count_issued(behind: int = 0) -> dict[str, Any]:
     """Count the awards and how often they were issued, and how long it took from the first to the last, in seconds."""
     figures = Award.objects.filter(pk__gt=behind).aggregate(

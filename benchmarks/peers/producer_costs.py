@@ -3,7 +3,7 @@
 import statistics
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from types import ModuleType
@@ -66,19 +66,20 @@ def measure_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
     """
     # Only where a draw is asked for: the business is not installed everywhere.
     from awards.models import Campaign
-    from awards.services import draws
+    from awards.services import awarding, draws
 
     campaign = Campaign.objects.filter(slug="bench").first() or _create_campaign()
-    own = outbox.publish
+    own = outbox.publish_many
 
-    def for_each_consumer(_topic: str, *, payload: dict[str, Any], **_how: Any) -> list[int]:
-        for _ in range(MESSAGES_PER_DRAW):
-            adapter.send(payload)
+    def for_each_consumer(drafts: Iterable[Any]) -> list[int]:
+        for draft in drafts:
+            for _ in range(MESSAGES_PER_DRAW):
+                adapter.send(draft.payload)
         return []
 
     def draw(publish: Callable[..., Any]) -> Callable[[], None]:
         def run() -> None:
-            vars(draws)["publish"] = publish  # takes no time that would be measured
+            vars(awarding)["publish_many"] = publish  # takes no time that would be measured
             person, request_id = f"{uuid.uuid4()}@example.com", str(uuid.uuid4())
             draws.draw_ticket(campaign, person=person, request_id=request_id, luck=_FirstTicket())
 
@@ -86,9 +87,9 @@ def measure_draw(adapter: ModuleType, repeats: int) -> dict[str, float]:
 
     publish = own if getattr(adapter, "PUBLISHES", False) else for_each_consumer
     try:
-        return _time_in_turns({"without": draw(lambda *_args, **_how: []), "with": draw(publish)}, repeats)
+        return _time_in_turns({"without": draw(lambda _drafts: []), "with": draw(publish)}, repeats)
     finally:
-        vars(draws)["publish"] = own
+        vars(awarding)["publish_many"] = own
 
 
 def open_campaign() -> None:
@@ -117,7 +118,8 @@ def _create_campaign() -> Any:
     from awards.models import Campaign, Kind, Prize
 
     now = timezone.now()
-    fields = {"starts_at": now - timedelta(days=1), "ends_at": now + timedelta(days=1), "losing_weight": 0}
+    span = timedelta(days=1)
+    fields = {"starts_at": now - span, "ends_at": now + span, "losing_weight": 0, "access": "open"}
     campaign = Campaign.objects.create(slug="bench", name="Benchmark", **fields)
     Prize.objects.create(campaign=campaign, name="50 points", kind=Kind.POINTS, value=Decimal(50), weight=1)
     return campaign

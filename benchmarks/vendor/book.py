@@ -1,6 +1,7 @@
 """What the vendor writes down of the calls it gets: how often each key came, and when it was called and answered."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,7 @@ class Book:
         """Return what the book says of all keys ``but`` one.
 
         ``seconds`` is from the first call to the last answer, ``each_second`` the calls of every second in between.
+        ``in_full_swing`` is the rate of the calls between the first tenth and the last, in calls/s.
         """
         entries = [entry for key, entry in self.entries.items() if key != but]
         first = min((entry.called_at for entry in entries), default=0.0)
@@ -56,6 +58,15 @@ class Book:
             "once": sum(entry.calls == 1 and entry.answered_at > 0 for entry in entries),
             "doubles": sum(entry.calls - 1 for entry in entries),
             "seconds": max(0.0, last - first),
+            "in_full_swing": _in_full_swing(sorted(entry.called_at for entry in entries)),
             "last_call": max((entry.last_called_at for entry in entries), default=0.0) - first,
             "each_second": [seconds[second] for second in range(max(seconds, default=-1) + 1)],
         }
+
+
+def _in_full_swing(calls: Sequence[float]) -> float:
+    """Return how many calls there were a second between the first tenth of them and the last."""
+    first, last = len(calls) // 10, len(calls) * 9 // 10
+    if last <= first or calls[last] <= calls[first]:
+        return 0.0
+    return (last - first) / (calls[last] - calls[first])

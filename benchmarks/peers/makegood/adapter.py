@@ -72,6 +72,11 @@ def count_unsettled() -> int:
     return Message.objects.exclude(status="success").count()
 
 
+def count_unsent() -> int:
+    """Return how many messages are not confirmed and written down as such."""
+    return count_unsettled()
+
+
 def _seconds(moment: datetime | None) -> float:
     """Return seconds since the epoch; a message that was not started or not finished ends the round."""
     assert moment is not None

@@ -7,12 +7,12 @@ from unittest import mock
 from config.wsgi import application
 
 if os.environ.get("BENCH_WITHOUT") == "1":
-    from awards.services import draws
+    from awards.services import awarding
 
     def publish_nothing(*_args: Any, **_how: Any) -> list[int]:
         """Publish nothing, and so return no ids."""
         return []
 
-    mock.patch.object(draws, "publish", publish_nothing).start()
+    mock.patch.object(awarding, "publish_many", publish_nothing).start()
 
 __all__ = ["application"]

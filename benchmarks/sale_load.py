@@ -1,0 +1,177 @@
+"""People at a sale, over a few connections that stay open: each draws once, and asks until it is answered.
+
+A process of its own, and only to this machine. They come all at once, or so many a second. One line of JSON says what
+became of them.
+"""
+
+import asyncio
+import heapq
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks.measurements import quantile
+from tests.harness.program import ROOT
+
+HOST = "127.0.0.1"
+ADDRESS = "/api/campaigns/bench/draws"
+ASKS_AFTER = 0.4
+"""Seconds after which somebody asks who was told to wait: sooner than ``Retry-After`` says."""
+HURRIED_OFF = frozenset({429})
+"""Whoever is answered so was not let in."""
+
+
+@dataclass
+class Load:
+    """Who comes: how many, over how many connections, and how many a second (0: all at once)."""
+
+    port: int
+    people: int
+    connections: int = 64
+    a_second: float = 0.0
+    name: str = "person"
+    seconds: float = 0.0
+    """After which nobody else begins; 0: all come."""
+
+
+@dataclass
+class Answers:
+    """What they were answered."""
+
+    by_kind: Counter[str] = field(default_factory=Counter)
+    waits: list[float] = field(default_factory=list)
+    refused_waits: list[float] = field(default_factory=list)
+    requests: int = 0
+    seconds: float = 0.0
+
+
+def run_load(load: Load, *, within: float = 900.0) -> dict[str, Any]:
+    """Send the people from another process, and return what became of them."""
+    argv = [sys.executable, "-m", "benchmarks.sale_load", json.dumps(asdict(load))]
+    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=within, check=False)
+    if ended.returncode:
+        raise SystemExit(f"the client failed:\n{ended.stderr[-2000:]}")
+    return dict(json.loads(ended.stdout))
+
+
+class Crowd:
+    """The people, who has come, and who is to ask again and when."""
+
+    def __init__(self, load: Load) -> None:
+        self.load, self.answers = load, Answers()
+        self._began = time.perf_counter()
+        self._next = 0
+        self._asking: list[tuple[float, int, str, float]] = []
+        self._unanswered = 0
+
+    def is_over(self) -> bool:
+        """Tell whether all have come and were answered."""
+        return self._all_have_come() and not self._unanswered
+
+    def take(self) -> tuple[int, str, float] | float:
+        """Return who does something now: number, address to ask (or none) and since when; or the seconds until then."""
+        now = time.perf_counter()
+        if self._asking and self._asking[0][0] <= now:
+            _at, number, address, since = heapq.heappop(self._asking)
+            return number, address, since
+        if not self._all_have_come():
+            at = self._began + self._next / self.load.a_second if self.load.a_second else now
+            if at <= now:
+                self._next += 1
+                self._unanswered += 1
+                return self._next, "", at
+            return at - now
+        return max(0.001, self._asking[0][0] - now) if self._asking else 0.005
+
+    def note(self, number: int, since: float, status: int, body: dict[str, Any]) -> None:
+        """Note an answer; who was told to wait asks again."""
+        self.answers.requests += 1
+        now = time.perf_counter()
+        if status == 202:
+            heapq.heappush(self._asking, (now + ASKS_AFTER, number, body["url"], since))
+            return
+        self._unanswered -= 1
+        kind = str(body.get("outcome") or body.get("code") or status)
+        self.answers.by_kind[kind] += 1
+        (self.answers.refused_waits if status in HURRIED_OFF else self.answers.waits).append(now - since)
+        self.answers.seconds = now - self._began
+
+    def _all_have_come(self) -> bool:
+        over = self.load.seconds and time.perf_counter() - self._began > self.load.seconds
+        return bool(over) or self._next >= self.load.people
+
+
+async def connect_and_go(crowd: Crowd) -> None:
+    """Send one request after the other over one connection, until all is over."""
+    reader, writer = await asyncio.open_connection(HOST, crowd.load.port)
+    while not crowd.is_over():
+        task = crowd.take()
+        if isinstance(task, float):
+            await asyncio.sleep(min(task, 0.05))
+            continue
+        number, address, since = task
+        request = _get(address) if address else _post(f"{crowd.load.name}-{number}")
+        while True:
+            try:
+                writer.write(request)
+                status, body, closes = await _read(reader)
+                break
+            except (asyncio.IncompleteReadError, ConnectionError):
+                # Nobody has used it for a while, so the server has closed it. The same request again is the same draw.
+                reader, writer = await asyncio.open_connection(HOST, crowd.load.port)
+        if closes:
+            writer.close()
+            reader, writer = await asyncio.open_connection(HOST, crowd.load.port)
+        crowd.note(number, since, status, body)
+    writer.close()
+
+
+def _post(person: str) -> bytes:
+    body = json.dumps({"person": f"{person}@example.com"}).encode()
+    head = (
+        f"POST {ADDRESS} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        f"Idempotency-Key: {person}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _get(address: str) -> bytes:
+    return f"GET {address} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any], bool]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    length = int(head.split("content-length:", 1)[1].split("\r\n", 1)[0])
+    body = await reader.readexactly(length)
+    return int(head[9:12]), json.loads(body), "connection: close" in head
+
+
+async def _run(load: Load) -> Answers:
+    crowd = Crowd(load)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(load.connections):
+            group.create_task(connect_and_go(crowd))
+    return crowd.answers
+
+
+def main(given: str) -> None:
+    """Run the people and print what they were answered."""
+    answers = asyncio.run(_run(Load(**json.loads(given))))
+    said = {
+        "by_kind": dict(answers.by_kind),
+        "answered": len(answers.waits),
+        "refused": len(answers.refused_waits),
+        "requests": answers.requests,
+        "seconds": answers.seconds,
+        "p50_ms": quantile(answers.waits, 0.5) * 1e3 if answers.waits else 0.0,
+        "p99_ms": quantile(answers.waits, 0.99) * 1e3 if answers.waits else 0.0,
+    }
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
