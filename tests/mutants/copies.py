@@ -44,16 +44,16 @@ class Copy:
         """Return why the mutant no longer fits the code: text that is not there once, names that nobody defines."""
         problems = []
         for change in mutant.changes:
-            found = (self.tree / "outbox" / change.file).read_text().count(change.old)
+            found = (self.tree / change.path).read_text().count(change.old)
             if found != 1:
-                problems.append(f"{change.file} has {found} times, not once:\n{change.old}")
+                problems.append(f"{change.path} has {found} times, not once:\n{change.old}")
         if problems:
             return problems
         with self.broken_by(mutant):
             return self._undefined_names(mutant)
 
     def _undefined_names(self, mutant: Mutant) -> list[str]:
-        files = sorted({f"outbox/{change.file}" for change in mutant.changes})
+        files = sorted({change.path for change in mutant.changes})
         linter = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--target-version", "py311"]
         linted = subprocess.run(
             [*linter, "--select", "E9,F821,F822,F823", "--output-format", "concise", "--quiet", *files],
@@ -68,10 +68,10 @@ class Copy:
     @contextmanager
     def broken_by(self, mutant: Mutant) -> Iterator[None]:
         """Make the changes of one mutant, and undo them."""
-        sound = {path: path.read_text() for change in mutant.changes for path in [self.tree / "outbox" / change.file]}
+        sound = {path: path.read_text() for change in mutant.changes for path in [self.tree / change.path]}
         try:
             for change in mutant.changes:
-                path = self.tree / "outbox" / change.file
+                path = self.tree / change.path
                 path.write_text(path.read_text().replace(change.old, change.new))
             yield
         finally:
@@ -81,7 +81,7 @@ class Copy:
     def run(self, tests: Sequence[str]) -> dict[str, str]:
         """Run the tests; return for each "passed", "failed" or what else became of it."""
         report = self.tree / "report.xml"
-        nodes = ["tests/outbox/{}.py::{}".format(*test.split("::")) for test in tests]
+        nodes = ["tests/{}.py::{}".format(*test.split("::", 1)) for test in tests]
         flags = ["-q", "-p", "no:cacheprovider", f"--junitxml={report}", "--reuse-db"]
         done = subprocess.run(
             [sys.executable, "-B", "-m", "pytest", *flags, *nodes],
@@ -123,10 +123,10 @@ def copies(many: int) -> Iterator[list[Copy]]:
 
 
 def node_of(case: ElementTree.Element) -> str:
-    """Return the test as the catalogue names it, ``room/test_module::test``, whatever its parameters and class."""
-    module = case.get("classname", "").removeprefix("tests.outbox.")
-    parts = [part for part in module.split(".") if not part[:1].isupper()]
-    return f"{'/'.join(parts)}::{case.get('name', '').partition('[')[0]}"
+    """Return the test as a mutant has it, ``outbox/room/test_module::test``, with its class, without parameters."""
+    parts = case.get("classname", "").removeprefix("tests.").split(".")
+    folders, classes = ([part for part in parts if part[:1].isupper() is of_class] for of_class in (False, True))
+    return "::".join(["/".join(folders), *classes, case.get("name", "").partition("[")[0]])
 
 
 def parameters_of(case: ElementTree.Element) -> str:

@@ -2,7 +2,8 @@
 
 from tests.mutants.mutant import Change, mutant
 
-PUBLISHED, WAITING, REPLAYS = "test_published::", "operate/test_waiting::", "operate/test_replays::"
+PUBLISHED, REVIVING, WAITING = "test_published::", "test_reviving::", "operate/test_waiting::"
+REPLAYS, SPANS = "operate/test_replays::", "operate/test_replayed_spans::"
 
 MUTANTS = [
     mutant(
@@ -31,17 +32,17 @@ MUTANTS = [
             "if resolution == Resolution.WITHDRAWN and not attempts:",
             "if resolution == Resolution.WITHDRAWN:",
         ),
-        red=[f"{PUBLISHED}test_what_was_withdrawn_after_it_had_been_started_is_not_revived_silently"],
+        red=[f"{REVIVING}test_what_was_withdrawn_after_it_had_been_started_is_not_revived_silently"],
     ),
     mutant(
         "withdraw: a call that is refused revives nothing",
         Change("publishing.py", "if anew and not reused | started:", "if anew:"),
-        red=[f"{PUBLISHED}test_a_call_that_names_what_had_been_started_revives_nothing_else"],
+        red=[f"{REVIVING}test_a_call_that_names_what_had_been_started_revives_nothing_else"],
     ),
     mutant(
         "withdraw: what is revived is taken back with the call",
         Change("publishing.py", "transaction.set_rollback(True, using=connection.alias)", "pass"),
-        red=[f"{PUBLISHED}test_nothing_is_revived_by_a_call_that_is_refused"],
+        red=[f"{REVIVING}test_nothing_is_revived_by_a_call_that_is_refused"],
     ),
     mutant(
         "withdraw: an operator waits for no worker",
@@ -102,11 +103,11 @@ MUTANTS = [
             'Q(consumer=span.consumer) & ~Exists(own.filter(replay__gt=OuterRef("replay")))',
             "Q(consumer=span.consumer)",
         ),
-        red=[f"{REPLAYS}test_a_span_goes_on_where_it_was_stopped_and_is_done_once"],
+        red=[f"{SPANS}test_a_span_goes_on_where_it_was_stopped_and_is_done_once"],
     ),
     mutant(
         "replay: what was withdrawn is left out",
         Change("operate/replays.py", "return rows.exclude(resolution=Resolution.WITHDRAWN)", "return rows"),
-        red=[f"{REPLAYS}test_a_consumer_added_later_is_given_every_event_of_a_span_once"],
+        red=[f"{SPANS}test_a_consumer_added_later_is_given_every_event_of_a_span_once"],
     ),
 ]

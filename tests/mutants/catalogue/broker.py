@@ -12,8 +12,8 @@ MUTANTS = [
         "an unroutable hint counts as not sent",
         Change(
             "broker/connection.py",
-            "                self._refused[task_id] = hint\n\n    def _up_to",
-            "                pass\n\n    def _up_to",
+            "                self._refused[task_id] = hint\n\n    def _connection_of",
+            "                pass\n\n    def _connection_of",
         ),
         red=[
             "broker/test_connection::test_a_hint_for_a_queue_that_was_deleted_counts_as_not_sent_and_the_next_finds_it_made_again",
@@ -82,8 +82,8 @@ MUTANTS = [
     mutant(
         "an idle connection that is gone is replaced before the dispatcher rests",
         Change(
-            "broker/connection.py",
-            "return ours and monotonic() - self._used_at > IDLE_SECONDS",
+            "broker/confirming.py",
+            "return self.is_open and monotonic() - self._used_at > IDLE_SECONDS",
             "return False",
         ),
         red=[
@@ -104,6 +104,11 @@ MUTANTS = [
         red=[
             "broker/test_refused_queues::test_the_dispatcher_sends_the_hints_of_the_other_consumers_and_does_not_rest"
         ],
+    ),
+    mutant(
+        "a worker told to stop waits for what a process was handed",
+        Change("worker/handed_jobs.py", "pool.process_flush_queues(process)", "return"),
+        red=["worker/test_handed_jobs::test_a_job_that_a_frozen_process_was_handed_is_done_and_its_result_is_read"],
     ),
     mutant(
         "a worker consumes the others where one queue is refused",
@@ -143,8 +148,8 @@ MUTANTS = [
         "what a policy drops is read from its dead letter",
         Change(
             "broker/dead_letters.py",
-            '                self.note(str(headers.get("x-first-death-queue")), reason)\n',
-            "",
+            "                self.note(read.queue, read.reason)\n",
+            "                pass\n",
         ),
         red=["broker/test_dropped_hints::test_a_hint_that_was_dropped_is_named_and_its_dead_letter_taken_off"],
     ),
@@ -155,7 +160,7 @@ MUTANTS = [
     ),
     mutant(
         "TLS that fails is not a broker that is away",
-        Change("broker/connection.py", "self._without_trust(connection, error) or error", "error"),
+        Change("broker/opening.py", "_distrust(connection, error, setting) or error", "error"),
         red=["broker/test_tls::test_a_certificate_of_another_authority_is_named_with_the_file_that_lacks_it"],
     ),
     mutant(

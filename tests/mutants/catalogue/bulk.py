@@ -44,7 +44,25 @@ MUTANTS = [
         red=[f"{RUNNING}test_a_rate_permits_no_more_than_it_says"],
     ),
     mutant(
-        "no more than a second of a rate is made up for",
+        "operations go on in one thread of a process",
+        Change(
+            "bulk/runner.py",
+            "            if self._thread is not None and self._thread.is_alive():\n                return\n",
+            "",
+        ),
+        red=["bulk/test_runner::test_every_tick_finds_the_one_thread_there"],
+    ),
+    mutant(
+        "the thread of operations ends with them",
+        Change(
+            "bulk/runner.py",
+            "                if not running.go_on():\n                    return\n",
+            "                running.go_on()\n",
+        ),
+        red=["bulk/test_runner::test_the_thread_ends_with_the_last_operation"],
+    ),
+    mutant(
+        "no more than a fifth of a second of a rate is made up for",
         Change(
             CHUNKS,
             "    since = max(operation.next_at, now - RATE_SPAN)\n    permitted",

@@ -16,6 +16,11 @@ MUTANTS = [
         red=["operate/test_suspects::test_to_know_of_evidence_that_is_not_there_does_not_stand_for_having_asked"],
     ),
     mutant(
+        "the business hears of what an operator withdraws, and may refuse it",
+        Change("operate/waiting.py", 'tells=hook_of(message, "on_withdrawn")', "tells=None"),
+        red=["operate/test_waiting::test_the_business_may_refuse_a_withdrawal"],
+    ),
+    mutant(
         "a hook that ended the transaction and began another is noticed",
         Change(
             "operate/hooks.py",

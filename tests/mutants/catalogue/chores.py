@@ -25,7 +25,7 @@ MUTANTS = [
     ),
     mutant(
         "health waits for the interval that is set",
-        Change("monitoring/findings.py", "limits.rescan_limit + plan.later", "limits.rescan_limit"),
+        Change("monitoring/chore_findings.py", "limits.rescan_limit + plan.later", "limits.rescan_limit"),
         red=[f"{PLANNED}test_a_rescan_every_thirty_seconds_is_in_order_for_as_much_longer"],
     ),
     mutant(

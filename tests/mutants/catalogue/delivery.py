@@ -128,8 +128,8 @@ MUTANTS = [
         "a start heals a connection that broke while idle",
         Change(
             "delivery/starting.py",
-            "        _break_off()\n        strays.give_back(worker_name())\n        return named.run(",
-            "        raise\n        return named.run(",
+            "        _break_off()\n        strays.give_back(worker_name())\n        return numbering.numbered(",
+            "        raise\n        return numbering.numbered(",
         ),
         red=["delivery/test_world_down::test_rows_are_started_although_the_session_has_turned_read_only"],
     ),
@@ -137,8 +137,8 @@ MUTANTS = [
         "a hint starts no more than a chunk",
         Change(
             "delivery/starting.py",
-            "try:\n        return named.run(ids=ids, limit=consumer.chunk, ",
-            "try:\n        return named.run(ids=ids, limit=len(ids), ",
+            "return named.run(ids=ids, limit=consumer.chunk, ",
+            "return named.run(ids=ids, limit=len(ids), ",
         ),
         red=["delivery/test_hints::test_a_forged_hint_starts_no_more_than_a_chunk"],
     ),

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Change, mutant
 
 ONE, MANY, PAGE = "operate/test_edits::test_", "bulk/test_editing::test_", "admin/messages/test_editing::test_"
+FORM = "admin/messages/test_edit_forms::test_"
 ASKING = "operate/test_asking::test_"
 
 MUTANTS = [
@@ -34,7 +35,7 @@ MUTANTS = [
         "edit: an attempt that was rejected may have acted, too",
         Change(
             "models/attempt.py",
-            "SAYS_ITSELF = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED)",
+            "SAYS_ITSELF = (AttemptOutcome.FAILED, AttemptOutcome.REJECTED, AttemptOutcome.UNAVAILABLE)",
             "SAYS_ITSELF = (AttemptOutcome.FAILED,)",
         ),
         red=[
@@ -167,6 +168,6 @@ MUTANTS = [
             "(name in payload and _is_as_shown(form[name], before, entered))",
             "entered is NotImplemented",
         ),
-        red=[f"{PAGE}what_nobody_touched_keeps_its_very_value"],
+        red=[f"{FORM}what_nobody_touched_keeps_its_very_value"],
     ),
 ]

@@ -20,6 +20,33 @@ MUTANTS = [
         ],
     ),
     mutant(
+        "where nothing stood behind a head it is not looked for with each hint",
+        Change("delivery/starting.py", " or monotonic() < depth.nothing_until", ""),
+        red=[
+            f"{RUNS}where_nothing_stood_behind_a_named_head_it_is_looked_for_again_a_moment_later",
+            f"{RUNS}where_nothing_stands_behind_heads_that_were_found_it_is_not_looked_for_with_each_of_them",
+        ],
+    ),
+    mutant(
+        "what stands behind is looked for again after a moment",
+        Change("delivery/starting.py", " or monotonic() < depth.nothing_until", " or depth.nothing_until"),
+        red=[f"{RUNS}where_nothing_stood_behind_a_named_head_it_is_looked_for_again_a_moment_later"],
+    ),
+    mutant(
+        "of what a hint names nothing is left for later",
+        Change(
+            "delivery/starting.py",
+            "named.run(ids=ids, limit=consumer.chunk,",
+            "named.run(ids=ids, limit=_depths.value[consumer.name].heads(consumer.chunk),",
+        ),
+        red=[f"{RUNS}all_heads_that_a_hint_names_are_started_however_much_waits_behind_them"],
+    ),
+    mutant(
+        "a full chunk of long runs has so few keys that it goes on with them",
+        Change("delivery/starting.py", "(room // LONG_RUN or room)", "-(-room // LONG_RUN)"),
+        red=[f"{RUNS}a_chunk_of_long_runs_goes_on_with_their_keys"],
+    ),
+    mutant(
         "the success of a head wakes the next",
         Change(
             "delivery/follow_up.py",
@@ -240,6 +267,20 @@ MUTANTS = [
         "what was started behind a head that is settled is found when its lease is over",
         Change("models/sql/order.py", " OR COALESCE(lease_until < {{now}}, FALSE)", ""),
         red=[f"{APART}a_head_that_ran_again_and_was_settled_before_its_run_was_taken_back_wakes_it"],
+    ),
+    mutant(
+        "a chunk that was named is the most of a run as well",
+        Change("declaring.py", "run=chunk or usual *", "run=usual *"),
+        red=[f"{TOGETHER}a_chunk_that_was_named_is_the_most_of_a_run_as_well"],
+    ),
+    mutant(
+        "a run grows no further than its time allows",
+        Change(
+            "delivery/atomic.py",
+            "    return max(consumer.chunk, min(consumer.run, in_time))",
+            "    return consumer.run",
+        ),
+        red=[f"{TOGETHER}a_run_grows_no_further_than_half_its_time_allows_at_the_last_pace"],
     ),
     mutant(
         "a deadlock over ordering keys says what it is",

@@ -26,8 +26,8 @@ MUTANTS = [
         "rows are written sorted by key",
         Change(
             "publishing.py",
-            "messages = sorted((message for draft in drafts for message in _prepare(draft)), key=_write_order)",
-            "messages = [message for draft in drafts for message in _prepare(draft)]",
+            "messages = sorted((message for draft in drafts for message in prepare(draft)), key=_write_order)",
+            "messages = [message for draft in drafts for message in prepare(draft)]",
         ),
         red=[
             "test_publishing::test_many_are_written_in_one_statement_sorted_by_key",

@@ -17,7 +17,7 @@ MUTANTS = [
     ),
     mutant(
         "once topics are declared, any other is refused",
-        Change("publishing.py", "if declared and draft.topic not in declared:", "if declared and not draft.topic:"),
+        Change("drafts.py", "if declared and draft.topic not in declared:", "if declared and not draft.topic:"),
         red=[
             "test_publishing::test_once_topics_are_declared_any_other_is_refused_though_a_wildcard_matches",
         ],

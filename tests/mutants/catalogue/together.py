@@ -7,6 +7,16 @@ MERGING, VIEWS = "operate/test_merging::test_", "operate/test_saved_views::test_
 
 MUTANTS = [
     mutant(
+        "what is said after the message was settled is kept",
+        Change("delivery/non_atomic.py", "    if ended.talked_on:\n", "    if ended.twice:\n"),
+        red=[f"{EXCHANGES}what_was_said_after_the_message_was_settled_is_kept_as_well"],
+    ),
+    mutant(
+        "what was said is kept when the handler ends its process",
+        Change("delivery/execution.py", "        Exchange.objects.keep(messages)\n", "        pass\n"),
+        red=[f"{EXCHANGES}what_was_said_before_the_handler_ended_its_process_is_kept"],
+    ),
+    mutant(
         "what was said is kept with a result that came too late",
         Change(
             "delivery/settling.py",

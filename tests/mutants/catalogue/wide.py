@@ -9,6 +9,16 @@ READY = f"{WIDE}test_ready::"
 
 MUTANTS = [
     mutant(
+        "calls that fail together are settled together",
+        Change("delivery/wide/settlements.py", "    if len(reports) > 1:\n", "    if len(reports) > 1_000:\n"),
+        red=["delivery/wide/test_settlements::test_many_failures_take_one_transaction"],
+    ),
+    mutant(
+        "what was perhaps committed is not too late the second time",
+        Change("delivery/wide/settlements.py", "            again = True\n", "            again = False\n"),
+        red=["delivery/wide/test_settlements::test_where_only_the_answer_to_the_commit_was_lost_nothing_is_too_late"],
+    ),
+    mutant(
         "a free place is filled while other calls go on",
         Change(
             "delivery/wide/pool.py",
@@ -122,7 +132,7 @@ MUTANTS = [
     ),
     mutant(
         "of what workers were lost over, fewer run together with each loss",
-        Change("registry.py", "self.concurrency >> lost", "self.concurrency"),
+        Change("declared.py", "self.concurrency >> lost", "self.concurrency"),
         red=[f"{PLACES}test_suspects_share_hints_that_halve_with_each_loss"],
     ),
     mutant(
