@@ -5,14 +5,15 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import TracebackType
 
 from tests.docs import commands
 from tests.harness.manual import ROOT, Block
-from tests.harness.program import Program
+from tests.harness.program import BYTECODE, Program
 
 COMMANDS = {
     "python": f'exec "{sys.executable}" "$@"',
@@ -25,7 +26,7 @@ COMMANDS = {
 ACTIVATED = re.compile(r"python3? -m venv \S+|\. \S+/bin/activate|source \S+/bin/activate")
 """Done already: the tests run in a virtualenv that has what ``pip install`` would bring."""
 
-READY = {" beat": "beat: Starting", " runserver": "Quit the server"}
+READY = {" beat": "beat: Starting", " outbox_receiver": "receiver ready", " runserver": "Quit the server"}
 """What a program says once it is ready, where that is not "ready."."""
 MAKE = re.compile(r"make [a-z]+\b")
 
@@ -45,13 +46,12 @@ class Reader:
         for name, line in COMMANDS.items():
             (tools / name).write_text(f"#!/bin/sh\n{line}\n")
             (tools / name).chmod(0o755)
-        inherited = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+        inherited = {name: os.environ[name] for name in ("HOME", "LANG", *BYTECODE) if name in os.environ}
         self.environment = {
             **inherited,
             "PATH": f"{tools}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
             **(environment or {}),
         }
 
@@ -68,16 +68,23 @@ class Reader:
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / path).write_text(text)
 
-    def follow(self, blocks: Iterable[Block]) -> None:
-        """Do what the blocks say, one after another; a ``text`` block is what the one before it has written."""
-        said = ""
+    def follow(self, blocks: Iterable[Block], *, proof: str = "") -> None:
+        """Do what the blocks say, one after another; a ``text`` block is what the one before it has written.
+
+        Blocks of code that follow each other share a process, as most of a short program's time goes into its start;
+        each begins with fresh names. ``proof`` is code for the end.
+        """
+        said, code = "", list[tuple[str, str]]()
         for block in map(self._as_typed, blocks):
             if block.path.startswith("/") or block.language not in ("python", "sh", "text"):
                 continue  # a file for a supervisor: see test_every_block_of_code_is_run_or_is_checked
+            if block.language == "python" and not block.path:
+                code.append((str(block), block.text))
+                continue
+            if code:
+                said, code = self.programs(code), []
             if block.path:
                 self.save(block)
-            elif block.language == "python":
-                said = self.python(block.text, where=str(block))
             elif block.terminal:
                 self.open_terminal(block)
             elif block.language == "sh" and (block.title or MAKE.match(block.text)):
@@ -87,6 +94,10 @@ class Reader:
                 said = self.shell(block.text, where=str(block))
             elif block.language == "text":
                 assert_said(block, said)
+        if proof:
+            code.append(("the proof", proof))
+        if code:
+            self.programs(code)
 
     def _as_typed(self, block: Block) -> Block:
         text = block.text
@@ -102,12 +113,21 @@ class Reader:
         file.parent.mkdir(parents=True, exist_ok=True)
         before = f"{file.read_text()}\n" if block.is_added else ""
         file.write_text(before + block.text)
+        # A file that is changed twice in a second, and is as long as before, would pass for the one that was compiled.
+        Path(cache_from_source(file)).unlink(missing_ok=True)
 
     def python(self, code: str, *, where: str) -> str:
         """Run the code in a process of the project."""
-        code = textwrap.dedent(code)
-        compile(code, where, "exec")
-        return self._run([sys.executable, "-c", PYTHON + self.prelude + code], where)
+        return self.programs([(where, code)])
+
+    def programs(self, programs: Sequence[tuple[str, str]]) -> str:
+        """Run the pieces of code, each with where it stands, one after another in a process of the project."""
+        whole = PYTHON
+        for where, code in programs:
+            text = self.prelude + textwrap.dedent(code)
+            compile(text, where, "exec")
+            whole += f"exec(compile({text!r}, {where!r}, 'exec'), {{'__name__': '__main__'}})\n"
+        return self._run([sys.executable, "-c", whole], programs[-1][0])
 
     def shell(self, text: str, *, where: str) -> str:
         """Run the lines in a shell that stops at the first that fails; what they change of folder stays."""

@@ -74,6 +74,8 @@ class Account(models.Model):
 class Order(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE)
     version = models.IntegerField(default=1)
+    placed_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    points_added = models.BooleanField(default=False)
 
 
 class Shipment(models.Model):
