@@ -14,7 +14,7 @@ PAGES := .makegood/docs
 CHECKING := DJANGO_SETTINGS_MODULE=tests.settings EMBEDDED=1 STATE_DIR=.makegood/check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane lanes settings docs storm trials night bench
+.PHONY: help demo up test check lint templates styles types floors migrations deployment layout measure mutants lane lanes settings pictures docs storm trials night bench
 
 help: ## show this help
 	@echo "Makegood: every promise written down is made good. What you can make:"
@@ -71,7 +71,7 @@ layout: $(VENV)/.tests ## lay everything out as check wants it
 measure: $(VENV)/.tests ## sizes, names with several meanings, rooms, floors; MEASURE_ARGS="--json"
 	@$(RUN) .ci/measure.py $(MEASURE_ARGS)
 
-mutants: $(VENV)/.tests ## break one rule of the engine after another; the tests must notice each (needs the services)
+mutants: $(VENV)/.tests ## break one rule of the engine and the awards after another; the tests must notice each (needs the services)
 	@$(RUN) -m tests.mutants $(MUTANTS_ARGS)
 
 lane: $(VENV)/.tests ## the engine's tests on another Python, driver, Django, Celery; LANE="--python 3.13 --driver psycopg3"
@@ -82,6 +82,11 @@ lanes: $(VENV)/.tests ## a table of lanes, one after another, into docs/lanes.js
 
 settings: $(VENV)/.tests ## write the manual's page of settings from outbox/conf.py
 	@$(RUN) .ci/settings_page.py
+
+pictures: $(VENV)/.tests ## photograph the desk for the manual, in a browser (needs the services); look before you commit
+	@DATABASE_URL="$${DATABASE_URL:-postgres://postgres@127.0.0.1:5432/test}" OUTBOX_PREFIX=pictures \
+		CELERY_BROKER_URL="$${CELERY_BROKER_URL:-amqp://guest:guest@127.0.0.1:5672//}" \
+		$(RUN) -m pytest -q tests/awards/photographs.py
 
 docs: $(PAGES)/.made ## the manual as a site in .makegood/site; a link that leads nowhere is an error
 	@NO_MKDOCS_2_WARNING=1 $(PAGES)/bin/mkdocs build --quiet --strict -f docs/mkdocs.yml

@@ -22,7 +22,7 @@ PYTHONS = ["3.13", "3.12", "3.14"]
 DRIVERS = {"psycopg2": [], "psycopg3": ["psycopg[binary,pool]==3.3.9"]}
 """What is installed for a driver beside psycopg2, which the tests themselves use; Django prefers psycopg 3."""
 TOOLS = re.compile(
-    r"(pytest|hypothesis|psutil|eventlet|gevent|playwright|axe-playwright|schemathesis|tinycss2|check-jsonschema|hatchling)[\w-]*=="
+    r"(pytest|hypothesis|pika|psutil|eventlet|gevent|playwright|axe-playwright|schemathesis|tinycss2|check-jsonschema|hatchling)[\w-]*=="
 )
 """What the suite imports of tests/requirements.txt; the rest are linters."""
 WORKS = "import ensurepip, sqlite3, sys; print('%d.%d' % sys.version_info[:2])"
@@ -35,6 +35,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--driver", choices=DRIVERS, default="psycopg3")
     parser.add_argument("--django", help="its version")
     parser.add_argument("--celery", help="its version; kombu and amqp are then what it asks for")
+    parser.add_argument("--prepare", action="store_true", help="make the virtualenv and run nothing")
     parser.add_argument("--if-found", action="store_true", help="where there is no such Python, say so and be content")
     options, pytest_args = parser.parse_known_args(arguments)
     versions = options.python or PYTHONS
@@ -45,7 +46,8 @@ def main(arguments: list[str]) -> int:
         return 0 if options.if_found else 1
     wanted = requirements(options.driver, options.django, options.celery)
     name = "-".join(filter(None, [version_of(python), options.driver, options.django, options.celery]))
-    return run_suite(make_virtualenv(LANES / name, python, wanted), pytest_args)
+    inside = make_virtualenv(LANES / name, python, wanted)
+    return 0 if options.prepare else run_suite(inside, pytest_args)
 
 
 def find_python(versions: list[str]) -> str | None:

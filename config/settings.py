@@ -177,18 +177,50 @@ EMAIL_FILE_PATH = env.str("EMAIL_FILE_PATH", "")
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "makegood@localhost")
 SITE_URL = env.str("SITE_URL", "")
 CURRENCY = env.str("CURRENCY", "EUR")
+PERSON_FIELD = env.str("PERSON_FIELD", "username")
+RISK_CHECK = env.str("RISK_CHECK", "")
 
 VENDOR_URL = env.str("VENDOR_URL", "http://127.0.0.1:8900")
 VENDOR_ALLOWED_HOSTS = env.list("VENDOR_ALLOWED_HOSTS", ["127.0.0.1", "localhost"])
 VENDOR_CONNECT_TIMEOUT = env.float("VENDOR_CONNECT_TIMEOUT", 2.0)
 VENDOR_TIMEOUT = env.float("VENDOR_TIMEOUT", 5.0)
 
+SMS_URL = env.str("SMS_URL", "")
+SMS_ALLOWED_HOSTS: list[str] = env.list("SMS_ALLOWED_HOSTS", [])
+SMS_TOKEN = env.str("SMS_TOKEN", "")
+SMS_SENDER = env.str("SMS_SENDER", "Makegood")
+SMS_CONNECT_TIMEOUT = env.float("SMS_CONNECT_TIMEOUT", 2.0)
+SMS_TIMEOUT = env.float("SMS_TIMEOUT", 5.0)
+
+WEBHOOK_ALLOWED_HOSTS: list[str] = env.list("WEBHOOK_ALLOWED_HOSTS", [])
+WEBHOOK_CONNECT_TIMEOUT = env.float("WEBHOOK_CONNECT_TIMEOUT", 2.0)
+WEBHOOK_TIMEOUT = env.float("WEBHOOK_TIMEOUT", 5.0)
+
 OUTBOX: dict[str, Any] = {
     "PREFIX": env.str("OUTBOX_PREFIX", "makegood"),
     "PROXIES": env.int("PROXIES", 0),
+    "REDIS_URL": env.str("REDIS_URL", ""),
     "METRICS_TOKEN": env.str("METRICS_TOKEN", ""),
     "ALERT_WEBHOOK": env.str("ALERT_WEBHOOK", ""),
+    "BROKER_MANAGEMENT": env.str("BROKER_MANAGEMENT", ""),
 }
+# What everybody looks at is kept where all processes see it; without such a place, everybody reads it for himself.
+CACHES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "pages": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+}
+if OUTBOX["REDIS_URL"]:
+    CACHES["pages"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": OUTBOX["REDIS_URL"],
+        "KEY_PREFIX": OUTBOX["PREFIX"],
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+    }
+elif EMBEDDED:
+    CACHES["pages"] = {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": STATE_DIR / "pages",
+    }
 _admins: list[str] = env.list("ADMINS", [])
 ADMINS = [("", address) for address in _admins]
 

@@ -6,4 +6,8 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
+django_application = get_wsgi_application()
+
+from awards.views.door import SaleDoor  # noqa: E402  # the apps must be ready
+
+application = SaleDoor(django_application)

@@ -1,5 +1,6 @@
 """The processes of Makegood, each as the supervisor should run it."""
 
+import os
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,7 +20,7 @@ QUIET = ["--without-gossip", "--without-mingle"]
 
 
 def installation(options: Mapping[str, Any], *, web_env: Mapping[str, str] | None = None) -> list[Role]:
-    """Return the four processes of an installation on real services, as ``add_process_arguments`` was answered.
+    """Return the five processes of an installation on real services, as ``add_process_arguments`` was answered.
 
     ``web_env`` is what web is told besides the environment.
     """
@@ -27,6 +28,7 @@ def installation(options: Mapping[str, Any], *, web_env: Mapping[str, str] | Non
         worker(concurrency=options["concurrency"]),
         control(),
         beat(),
+        receiver(),
         web(bind=options["bind"], workers=options["web_workers"], env=web_env),
     ]
 
@@ -34,10 +36,12 @@ def installation(options: Mapping[str, Any], *, web_env: Mapping[str, str] | Non
 def web(*, bind: str, workers: int = 2, env: Mapping[str, str] | None = None) -> Role:
     """Gunicorn, as ``config/gunicorn.py`` has it; its grace is a little longer than that of the requests under way.
 
-    ``env`` is what it is told besides.
+    ``env`` is what it is told besides. Without Redis its processes share the rate of a flash sale, so each is told how
+    many there are.
     """
     argv = [*GUNICORN, "--bind", bind, "--workers", str(workers)]
-    return Role("web", argv, ready="Listening at", env=env or {}, grace=timedelta(seconds=30))
+    shared = {"WEB_CONCURRENCY": os.environ.get("WEB_CONCURRENCY") or str(workers), **(env or {})}
+    return Role("web", argv, ready="Listening at", env=shared, grace=timedelta(seconds=30))
 
 
 def worker(*, concurrency: int, site_url: str = "") -> Role:
@@ -61,6 +65,11 @@ def control() -> Role:
 def beat() -> Role:
     """Celery-beat, whose schedule stands in the database."""
     return Role("beat", [*CELERY, "beat", "--pidfile=", "-l", "INFO"], ready="beat: Starting")
+
+
+def receiver() -> Role:
+    """What takes in the messages of others; told to stop, it settles what was delivered to it."""
+    return Role("receiver", [*MANAGE, "outbox_receiver"], ready="receiver ready", grace=timedelta(seconds=90))
 
 
 def vendor(*, book: Path, seed: int) -> Role:

@@ -16,14 +16,14 @@ class Command(BaseCommand):
     """Become the process: signals reach it, and its exit status is the command's."""
 
     help = (
-        "Becomes web, worker, control or beat, exactly as `up` runs it, on the services named by DATABASE_URL and "
-        "CELERY_BROKER_URL. Migrate and collect the static files before."
+        "Becomes web, worker, control, beat or receiver, exactly as `up` runs it, on the services named by "
+        "DATABASE_URL and CELERY_BROKER_URL. Migrate and collect the static files before."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take which, where to serve, and how many processes."""
-        parser.add_argument("role", choices=["web", "worker", "control", "beat"])
+        parser.add_argument("role", choices=["web", "worker", "control", "beat", "receiver"])
         add_process_arguments(parser)
 
     def handle(self, *_args: Any, **options: Any) -> None:

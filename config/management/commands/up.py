@@ -24,11 +24,12 @@ READY_WITHIN = timedelta(seconds=60)
 
 
 class Command(BaseCommand):
-    """Check, migrate, start web, workers and beat, and run until told to stop."""
+    """Check, migrate, start web, workers, beat and receiver, and run until told to stop."""
 
     help = (
-        "Runs web, worker, control worker and beat on the services named by DATABASE_URL and CELERY_BROKER_URL, and "
-        "restarts what dies. Process managers run each of the four by `start`; see docs/pages/this-project.md."
+        "Runs web, worker, control worker, beat and receiver on the services named by DATABASE_URL and "
+        "CELERY_BROKER_URL, and restarts what dies. Process managers run each of the five by `start`; see "
+        "docs/pages/this-project.md."
     )
     requires_system_checks = []
 
