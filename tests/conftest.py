@@ -12,6 +12,7 @@ from django.test import TransactionTestCase
 from django.utils import translation
 from pytest_django.live_server_helper import LiveServer
 
+from tests import scheduling
 from tests.harness.databases import WAIT_FOR_NO_DISK
 from tests.harness.door import Door
 from tests.harness.emptying import empty_quickly
@@ -31,9 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if len(settings.DATABASES) > 1:
         for item in items:
             ask_for_every_database(item)
-    # Files whose tests wait for processes and pages come first, so that none of them is left over at the end.
-    slow = {item.path for item in items if item.get_closest_marker("processes") or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in slow)
+    items[:] = scheduling.order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> scheduling.Together | None:
+    """Keep files together that share what they start, where files are handed out."""
+    return scheduling.Together(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def ask_for_every_database(item: pytest.Item) -> None:

@@ -23,6 +23,10 @@ import psycopg2
 from kombu import Connection
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests import left_out  # noqa: E402  # the path must be set first
+
 DATABASE = "postgres://postgres@127.0.0.1:5432/test"
 BROKER = "amqp://guest:guest@127.0.0.1:5672//"
 RABBITMQCTL = shlex.split(os.environ.get("RABBITMQCTL", "rabbitmqctl"))
@@ -95,7 +99,7 @@ def main(pytest_args: Sequence[str]) -> int:
             results.append(run_on_services(database, broker, pytest_args))
             if not pytest_args:
                 results.append(run_on_second_alias(database, broker))
-        results.append(run_embedded(pytest_args, browser=not results))
+        results.append(run_embedded(pytest_args, alone=not results))
     finally:
         shutil.rmtree(STATE_DIR, ignore_errors=True)
     print("\n" + "=" * 30 + " what ran where " + "=" * 30)
@@ -140,13 +144,21 @@ def run_on_second_alias(database: str, broker: str) -> Result:
         delete_queues_and_exchanges(broker, RUN)
 
 
-def run_embedded(pytest_args: Sequence[str], *, browser: bool) -> Result:
-    """Run what does not need services on SQLite and files; the pages in a browser only if they have not been seen."""
+def run_embedded(pytest_args: Sequence[str], *, alone: bool) -> Result:
+    """Run what does not need services on SQLite and files.
+
+    Unless it is the only run, the pages in a browser and what does the same here have been seen already.
+    """
     environment = {"EMBEDDED": "1", "OUTBOX_PREFIX": RUN}
-    title = "Embedded (SQLite and files)" + ("" if browser else ", all but the pages in a browser")
+    title = "Embedded (SQLite and files)" + ("" if alone else ", all that may differ")
     # What needs services is skipped by conftest.py, which says so; a line for each would bury the failures.
-    chosen = ["-rfE"] if browser else ["-rfE", "-m", "not browser"]
-    return run(title, "embedded", environment, [*chosen, *pytest_args])
+    seen = [] if alone else ["-m", "not browser", *(without(path) for path in [*left_out.ALIKE, *left_out.PROVEN_ONCE])]
+    return run(title, "embedded", environment, ["-rfE", *seen, *pytest_args])
+
+
+def without(path: str) -> str:
+    """Return pytest's option that leaves a folder, a file or a test out."""
+    return f"--deselect={path}" if "::" in path else f"--ignore={path}"
 
 
 def run(title: str, name: str, environment: dict[str, str], pytest_args: Sequence[str]) -> Result:

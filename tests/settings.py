@@ -18,7 +18,7 @@ if _worker and os.environ.get("SUITE_WORKER") != _worker:
         os.environ["STATE_DIR"] += f"/{_worker}"
 
 from config.settings import *  # noqa: E402, F403  # the environment must be set first
-from config.settings import DATABASES, INSTALLED_APPS, OUTBOX, STATE_DIR, STORAGES  # noqa: E402
+from config.settings import CACHES, DATABASES, INSTALLED_APPS, OUTBOX, STATE_DIR, STORAGES  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 DATABASE_ROUTERS = ["tests.routers.EngineNamesItsDatabase"]
@@ -40,9 +40,15 @@ if _alias := os.environ.get("ENGINE_ALIAS", ""):
     DATABASE_ROUTERS.append("tests.second_alias.TwoDatabases")
     OUTBOX["DATABASE"] = _alias
 
+# A page that a test has seen is none that the next one sees.
+CACHES = {**CACHES, "pages": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+
 # Real processes are told here to wait less: {"LEASE": 3} is a lease of three seconds.
 for _name, _seconds in json.loads(os.environ.get("OUTBOX_SECONDS", "{}")).items():
     OUTBOX[_name] = timedelta(seconds=_seconds)
+
+if "SHOP_QUARANTINE_LIMIT" in os.environ:
+    OUTBOX["QUARANTINE_LIMIT"] = int(os.environ["SHOP_QUARANTINE_LIMIT"])
 
 # A folder of each process's own: another one may be collecting files at this moment.
 STATIC_ROOT = STATE_DIR / "static"

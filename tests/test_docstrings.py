@@ -13,6 +13,7 @@ SETTINGS = {name.upper() for name in Conf.__dataclass_fields__} | {
     *dir(global_settings),
     "ATOMIC_REQUESTS",
     "CONN_MAX_AGE",
+    "SITE_URL",
 }
 SQL = {"COMMIT", "DELETE", "INSERT", "NOTIFY", "NULL", "ROLLBACK", "SELECT", "UPDATE", "WHERE"}
 MODULES = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from outbox import Closing, registry
+from outbox import Closing, consumer, registry
 from tests.harness.rows import Rows
 
 TOLD = "desk.told"
@@ -28,7 +28,7 @@ def declare() -> Iterator[Declare]:
             return hook(closings) if hook else None
 
         given = options or {"on_handled": hear, "on_discarded": hear, "on_reopened": hear}
-        registry.consumer(TOLD, name=TOLD, **given)(lambda message: None)
+        consumer(TOLD, name=TOLD, **given)(lambda message: None)
         return heard
 
     yield declare

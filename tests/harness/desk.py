@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from outbox import registry
+from outbox import consumer, registry
 from outbox.broker import dispatcher
 from outbox.models import FailureCount, FailureGroup
 from outbox.policy import Backoff
@@ -62,8 +62,8 @@ def _nothing(message: object) -> None:
 @pytest.fixture(autouse=True)
 def consumers() -> Iterator[None]:
     retry = Backoff(limit=LIMIT)
-    registry.consumer(TOPIC, name=ISSUE, retry=retry, deadline=timedelta(days=2))(_nothing)
-    registry.consumer(TOPIC, name=ORDER, retry=retry, atomic=False)(_nothing)
+    consumer(TOPIC, name=ISSUE, retry=retry, deadline=timedelta(days=2))(_nothing)
+    consumer(TOPIC, name=ORDER, retry=retry, atomic=False)(_nothing)
     yield
     registry.forget_consumer(ISSUE)
     registry.forget_consumer(ORDER)

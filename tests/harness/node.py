@@ -25,16 +25,28 @@ HEADER = b"AMQP\0\0\x09\x01"
 class Node:
     """The node, its files in ``folder``; what was done to it is counted in ``suffered``.
 
-    The nodes of one ``cluster``, which has their names, need one ``home`` for the secret that they share.
+    The nodes of one ``cluster``, which has their names, need one ``home`` for the secret that they share. With
+    ``management`` the node has the plugin of that name, at ``management_url``.
     """
 
-    def __init__(self, folder: Path, *, name: str = "", cluster: Sequence[str] = (), home: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "",
+        cluster: Sequence[str] = (),
+        home: Path | None = None,
+        management: bool = False,
+    ) -> None:
         self._folder = folder
         self._port, self._distribution_port = free_port(), free_port()
         self.name = name or f"faults{os.getpid()}@localhost"
         self.suffered: Counter[str] = Counter()
-        folder.joinpath("plugins").write_text("[].")
+        folder.joinpath("plugins").write_text("[rabbitmq_management]." if management else "[].")
         settings = [f"listeners.tcp.local = 127.0.0.1:{self._port}"]
+        self._management_port = free_port()
+        if management:
+            settings += ["management.tcp.ip = 127.0.0.1", f"management.tcp.port = {self._management_port}"]
         if cluster:
             settings.append("cluster_formation.peer_discovery_backend = classic_config")
             settings += [
@@ -57,6 +69,10 @@ class Node:
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self._port}//"
+
+    @property
+    def management_url(self) -> str:
+        return f"http://guest:guest@127.0.0.1:{self._management_port}"
 
     def start(self) -> None:
         """Start the node and wait until it answers."""
@@ -142,7 +158,8 @@ def cluster(folder: Path, *, size: int) -> Iterator[list[Node]]:
             own = folder / str(number)
             own.mkdir()
             nodes.append(Node(own, name=name, cluster=names, home=folder))
-        eventually(lambda: all(len(node.running()) == size for node in nodes), within=60, what="all found each other")
+        # Asking costs a second of Erlang's start, and what one sees of the others, they see of it.
+        eventually(lambda: len(nodes[0].running()) == size, within=60, what="all found each other", every=1)
         yield nodes
     finally:
         for node in nodes:

@@ -38,9 +38,14 @@ class Server:
             self._run("initdb", "-A", "trust", "-U", "postgres", "-N", "-E", "UTF8", "-D", str(self._data))
         else:
             self._run("pg_basebackup", "-R", "-c", "fast", "-D", str(self._data), "-d", standby_of.url)
+        self._settings = settings
+        self.start()
+
+    def start(self) -> None:
+        """Start it, at first or once it was stopped."""
         self._process = subprocess.Popen(
-            [self._programs / "postgres", "-D", str(self._data), "-p", str(self._port), *QUICK, *settings],
-            cwd=folder,
+            [self._programs / "postgres", "-D", str(self._data), "-p", str(self._port), *QUICK, *self._settings],
+            cwd=self._data.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -14,6 +14,8 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
+BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+"""What even a process with an environment of its own is told: without it, each would compile all that it imports."""
 
 
 def eventually(condition: Callable[[], T], *, within: float, what: str = "", every: float = 0.05) -> T:
@@ -129,7 +131,12 @@ class Program:
         """Tell it to stop by SIGTERM and return its exit status."""
         self._process.send_signal(signal.SIGTERM)
         self.suffered["terminated"] += 1
-        return self._process.wait(within)
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGUSR1)  # Celery says where its threads are
+            time.sleep(1)
+            raise AssertionError(f"{self.name} did not stop within {within:g} s:\n{self.said()[-12000:]}") from None
 
     def end(self) -> None:
         """End it without ceremony, if it still runs; for cleaning up."""

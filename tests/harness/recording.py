@@ -46,6 +46,9 @@ class RecordingLink:
             self.sent += [hint for hint in hints if hint not in missing]
         return missing
 
+    def read_dead_letters(self, **_known: object) -> None:
+        """Nothing has changed."""
+
     def dropped(self) -> dict[str, dict[str, str]]:
         return {}
 

@@ -159,9 +159,10 @@ def set_consumer(consumer: str, **changes: Any) -> None:
 
 
 def rescanned(ago: timedelta = timedelta(0), **data: Any) -> None:
-    """Let the rescan have succeeded so long ago."""
+    """Let the rescan have succeeded so long ago; somebody has looked at the broker then, which is files."""
     Heartbeat.objects.record("rescan", **{"lost": 0, "failed": 0, "sent": 0, "broker_away": False, **data})
-    Heartbeat.objects.filter(name="rescan").update(at=Now() - ago)
+    Heartbeat.objects.record("broker", is_amqp=False)
+    Heartbeat.objects.filter(name__in=["rescan", "broker"]).update(at=Now() - ago)
 
 
 def all_is_well() -> None:

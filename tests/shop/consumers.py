@@ -9,9 +9,10 @@ from pathlib import Path
 
 from django.db import connection, transaction
 from django.db.models import F
+from kombu import Exchange
 
-from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer
-from tests.shop import night  # noqa: F401  # its consumers
+from outbox import Backoff, Message, Reject, Snooze, Unavailable, consumer, forward, receive
+from tests.shop import halves, night  # noqa: F401  # their consumers
 from tests.shop.misbehaviour import MISBEHAVIOUR
 from tests.shop.models import Effect, Stock, Tag
 from tests.shop.rehearsed import REHEARSED
@@ -19,6 +20,26 @@ from tests.shop.rehearsed import REHEARSED
 QUICK = Backoff(limit=3, first=timedelta(milliseconds=50), jitter=0)
 CALLS_A_SECOND = 100
 """How many calls the vendor of ``shop.rated`` allows."""
+
+
+if "SHOP_RECEIVES" in os.environ:  # the queue of a test with a real receiver; no other test has a source
+    receive(
+        os.environ["SHOP_RECEIVES"],
+        topic=os.environ.get("SHOP_TAKES") or (lambda m: f"shop.{m.properties['type']}"),
+        source="partner",
+        high_water=int(os.environ.get("SHOP_HIGH_WATER", "100000")),
+    )
+
+
+if "SHOP_FORWARDS" in os.environ:  # the exchange of a test with real workers that forward; no other test has one
+    forward(
+        "shop.forward",
+        "shop.forwarded",
+        exchange=Exchange(os.environ["SHOP_FORWARDS"], type="topic"),
+        sequence="SHOP_NUMBERED" in os.environ,
+        timeout=timedelta(seconds=2),
+        retry=QUICK,
+    )
 
 
 def leave_effect(message: Message) -> None:

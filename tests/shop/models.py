@@ -1,5 +1,7 @@
 """What the shop's consumers leave behind, without any unique constraint, so that a doubled effect would show."""
 
+import uuid
+
 from django.db import models
 
 
@@ -28,3 +30,13 @@ class Tag(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["name"], name="shop_tag_once", deferrable=models.Deferrable.DEFERRED)
         ]
+
+
+class Sale(models.Model):
+    """A row of business for the books: one message for each consumer, and done when they have succeeded."""
+
+    number = models.UUIDField(default=uuid.uuid4, unique=True)
+    sold_at = models.DateTimeField(db_index=True)
+    changed_at = models.DateTimeField(db_index=True)
+    status = models.CharField(max_length=10, default="new")
+    amount = models.IntegerField(default=0)

@@ -53,11 +53,11 @@ def test_a_node_killed_under_load_loses_nothing_and_all_is_delivered_soon(cluste
     died = time.monotonic()
     client.publish("shop.sold", [next(keys) for _ in range(ROWS)])
     client.publish("shop.ordered", [next(keys) for _ in range(ROWS)])
-    eventually(lambda: victim.name not in survivor.running(), within=30, what="the others see that it is gone")
+    eventually(lambda: victim.name not in survivor.running(), within=30, what="the others see it gone", every=1)
     clustered.wait_until_finished(prefix, count=3 * ROWS, within=BACK)
     seconds = time.monotonic() - died
     victim.start()
-    eventually(lambda: len(survivor.running()) == SIZE, within=60, what="the node is back")
+    eventually(lambda: len(survivor.running()) == SIZE, within=60, what="the node is back", every=1)
 
     print(f"node {turn + 1} of {SIZE} killed: all delivered after {seconds:.1f} s")
     assert victim.suffered["killed"] == 1

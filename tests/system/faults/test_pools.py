@@ -22,22 +22,31 @@ LEFT = {"gevent": ["shop.awaited"], "eventlet": ["shop.awaited"]}
 """What a worker of greenlets leaves to others."""
 
 
-@pytest.mark.parametrize("pool", ["threads", "gevent", "eventlet", "solo"])
-def test_a_worker_of_this_pool_delivers_everything_once(install, pool):
+@pytest.fixture(scope="module")
+def around(install):
+    """What is around the worker: one for the chores, beat and a client."""
     with install() as installation:
-        installation.everything(pool=pool)
-        client = installation.the_client
-        topics = [topic for topic in TOPICS if topic not in LEFT.get(pool, [])]
-        for number, topic in enumerate(topics):
-            client.publish(topic, [f"{pool} {number} {row}" for row in range(ROWS)], {"settle": True})
-        client.publish("shop.sold", [f"{pool} fails once"], {"do": "fail once"})
+        installation.control()
+        installation.beat()
+        installation.the_client = installation.client()
+        yield installation
 
-        installation.wait_until_finished(f"{pool} ", count=len(topics) * ROWS + 1, within=60)
 
-        assert installation.statuses(f"{pool} ") == {"success": len(topics) * ROWS + 1}
-        assert installation.count("SELECT count(*) FROM shop_effect") == len(topics) * ROWS + 1
-        assert broken(installation) == {}
-        for topic in LEFT.get(pool, []):
-            client.publish(topic, [f"left {topic}"])
-            installation.the_worker.wait_for("needs a worker of processes or threads")
-        assert installation.the_worker.terminate(within=30) == 0
+@pytest.mark.parametrize("pool", ["threads", "gevent", "eventlet", "solo"])
+def test_a_worker_of_this_pool_delivers_everything_once(around, pool):
+    worker, client = around.worker(pool, pool=pool), around.the_client
+    topics = [topic for topic in TOPICS if topic not in LEFT.get(pool, [])]
+    for number, topic in enumerate(topics):
+        client.publish(topic, [f"{pool} {number} {row}" for row in range(ROWS)], {"settle": True})
+    client.publish("shop.sold", [f"{pool} fails once"], {"do": "fail once"})
+
+    around.wait_until_finished(f"{pool} ", count=len(topics) * ROWS + 1, within=60)
+
+    assert around.statuses(f"{pool} ") == {"success": len(topics) * ROWS + 1}
+    effects = "SELECT count(*), count(DISTINCT key) FROM shop_effect WHERE starts_with(key, %s)"
+    assert around.rows(effects, f"{pool} ") == [(len(topics) * ROWS + 1,) * 2]
+    assert broken(around) == {}
+    for topic in LEFT.get(pool, []):
+        client.publish(topic, [f"left by {pool} {topic}"], {"settle": True})  # for the last of them
+        worker.wait_for("needs a worker of processes or threads")
+    assert worker.terminate(within=30) == 0

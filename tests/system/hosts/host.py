@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.harness.program import ROOT, Program
+from tests.harness.program import BYTECODE, ROOT, Program
 from tests.system.hosts import files
 
 START = """
@@ -37,7 +37,9 @@ class Host:
         for path, text in {**written, **(replace or {})}.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(textwrap.dedent(text))
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        # What is installed beside an interpreter is thrown away with it, and so is what is compiled of it.
+        told = ("PATH", "HOME", "LANG") if python else ("PATH", "HOME", "LANG", *BYTECODE)
+        inherited = {name: os.environ[name] for name in told if name in os.environ}
         self.environment = {
             **inherited,
             "PYTHONPATH": str(folder) if python else f"{folder}:{ROOT}",

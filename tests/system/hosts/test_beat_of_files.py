@@ -49,10 +49,13 @@ def test_beat_calls_the_maintenance_jobs_and_leaves_the_host_s_own_entry(databas
 
     assert known == [
         ["outbox.alert", 3600.0],
+        ["outbox.books", 60.0],
         ["outbox.bulk", 1.0],
         ["outbox.check_audit", 10.0],
+        ["outbox.check_back", 1.0],
         ["outbox.prune", 10.0],
         ["outbox.rescan", 1.0],
         ["outbox.roll_up", 60.0],
+        ["outbox.sequences", 5.0],
     ]
     assert "Sending due task outbox: rescan (outbox.rescan)" in beat.said()

@@ -112,6 +112,8 @@ def forget_to_migrate(folder):
     host = mistaken(folder)
     said = host.python(code, fails=True)
     assert "run manage.py migrate outbox" in host.manage("outbox_status", fails=True)
+    for call in ("run_rescan()", "run_deliver('orders.add_points', [1])"):
+        assert "run manage.py migrate outbox" in host.python(f"from outbox import tasks\ntasks.{call}", fails=True)
     return said
 
 
@@ -174,6 +176,15 @@ def test_the_manual_s_table_has_them_all():
 @pytest.mark.parametrize("done", IN_CODE)
 def test_a_mistake_in_the_code_is_answered_by_a_sentence_that_says_what_to_do(said_of_code, done):
     assert table()[done] in said_of_code[done]
+
+
+def test_who_includes_the_addresses_and_forgets_to_install_is_told_the_same(tmp_path):
+    urls = 'from django.urls import include, path\nurlpatterns = [path("", include("outbox.urls"))]\n'
+    left_alone = {"orders/consumers.py": "", "shipping/consumers.py": "", "myproject/urls.py": urls}
+
+    said = mistaken(tmp_path, without='INSTALLED_APPS += ["outbox"]', replace=left_alone).manage("check", fails=True)
+
+    assert table()["forget `outbox` in `INSTALLED_APPS`"] in said
 
 
 @pytest.mark.parametrize("done", IN_PROJECT)

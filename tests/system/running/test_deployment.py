@@ -57,6 +57,16 @@ def read_by_settings() -> set[str]:
     return {call.args[0].value for call in calls if ast.unparse(call.func).startswith("env.") and call.args}
 
 
+def test_the_processes_of_web_are_told_among_how_many_the_rate_of_a_sale_is_shared(monkeypatch):
+    monkeypatch.delenv("WEB_CONCURRENCY", raising=False)
+    alone = roles.web(bind="127.0.0.1:8000", workers=3, env={"SITE_URL": "x"}).env
+    monkeypatch.setenv("WEB_CONCURRENCY", "6")
+    of_two_machines = roles.web(bind="127.0.0.1:8000", workers=3).env
+
+    assert alone == {"WEB_CONCURRENCY": "3", "SITE_URL": "x"}
+    assert of_two_machines == {"WEB_CONCURRENCY": "6"}
+
+
 def test_the_worker_may_end_what_it_holds_however_long_a_consumer_may_take_over_a_message():
     assert ROLES["worker"].grace > max(each.timeout for each in registry.all_consumers())
 
