@@ -61,7 +61,8 @@ def run(options: Options) -> list[Ratio]:
             ways = dict(zip(WAYS, contestants, strict=True))
             runs = {way: _sell(ways[way], way, ports[way], people, pieces) for way in WAYS}
             refused = _refuse(ways["redis"], ports["redis"], options.pick(20_000, 1_000))
-            flat = _ten_times(ways["redis"], ports["redis"], runs["redis"], options.pick(20.0, 4.0))
+            most = _win(ways["redis"], ports["redis"], options.pick(3_000, 300))
+            flat = _ten_times(ways["redis"], ports["redis"], most, options.pick(20.0, 4.0))
     database, queued = runs["database"], runs["queued"]
     return [
         Ratio(
@@ -138,9 +139,21 @@ def _refuse(contestant: Contestant, port: int, people: int) -> Run:
     return result
 
 
-def _ten_times(contestant: Contestant, port: int, sold: Run, seconds: float) -> tuple[float, float]:
-    """Return the p99 of who is let in, at a third of what the sale can do and at ten times that load."""
-    rate = max(5, int(sold.per_second / 3))
+def _win(contestant: Contestant, port: int, people: int) -> Run:
+    """Return what draws cost that all win: far more than most of a sale, which find that all is gone."""
+    contestant.call("open_sale", how="redis", pieces=100_000)
+    with contestant.services_running():
+        _warm_up(port)
+        result = _load(contestant, Load(port=port, people=people, name="winner"))
+    if result.answers["by_kind"].get("won") != people:
+        raise contestant.round_failed(f"not all of {people} have won: {result.answers}")
+    Measurement(PART, "rate", "draws that win", "draws/s", [result.per_second], work=people).print_json()
+    return result
+
+
+def _ten_times(contestant: Contestant, port: int, most: Run, seconds: float) -> tuple[float, float]:
+    """Return the p99 of who is let in, at a third of the rate at which all can win, and at ten times that load."""
+    rate = max(5, int(most.per_second / 3))
     found = []
     for times in (1, 10):
         # At once the load, all are let in but for what chance bunches together.

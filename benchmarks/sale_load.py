@@ -25,6 +25,9 @@ HURRIED_OFF = frozenset({429})
 """Whoever is answered so was not let in."""
 
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 @dataclass
 class Load:
     """Who comes: how many, over how many connections, and how many a second (0: all at once)."""
@@ -106,8 +109,11 @@ class Crowd:
 
 
 async def connect_and_go(crowd: Crowd) -> None:
-    """Send one request after the other over one connection, until all is over."""
-    reader, writer = await asyncio.open_connection(HOST, crowd.load.port)
+    """Send one request after the other over one connection, until all is over.
+
+    It is opened for the first request, and so is the next: gunicorn has a thread wait for one that says nothing.
+    """
+    connection: Connection | None = None
     while not crowd.is_over():
         task = crowd.take()
         if isinstance(task, float):
@@ -116,18 +122,20 @@ async def connect_and_go(crowd: Crowd) -> None:
         number, address, since = task
         request = _get(address) if address else _post(f"{crowd.load.name}-{number}")
         while True:
+            connection = connection or await asyncio.open_connection(HOST, crowd.load.port)
             try:
-                writer.write(request)
-                status, body, closes = await _read(reader)
+                connection[1].write(request)
+                status, body, closes = await _read(connection[0])
                 break
             except (asyncio.IncompleteReadError, ConnectionError):
                 # Nobody has used it for a while, so the server has closed it. The same request again is the same draw.
-                reader, writer = await asyncio.open_connection(HOST, crowd.load.port)
+                connection = None
         if closes:
-            writer.close()
-            reader, writer = await asyncio.open_connection(HOST, crowd.load.port)
+            connection[1].close()
+            connection = None
         crowd.note(number, since, status, body)
-    writer.close()
+    if connection is not None:
+        connection[1].close()
 
 
 def _post(person: str) -> bytes:
