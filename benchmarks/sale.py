@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
@@ -29,6 +30,8 @@ WAYS = ("database", "redis", "queued")
 QUEUED_OVER_DATABASE = 5.0
 REFUSED_OVER_DRAWN = 20.0
 P99_AT_TEN_TIMES = 1.5
+ROUNDS = 3
+"""Rounds of that, at most: a p99 is the fifth worst of some five hundred."""
 CONSUMERS = ("draw_queued", "write_stock", "give_back", "note_sold_out", "warm_sale")
 COMMANDS = ("benchmarks.peers.sale_commands", "benchmarks.peers.commands")
 BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND client_port > 0"
@@ -62,7 +65,9 @@ def run(options: Options) -> list[Ratio]:
             runs = {way: _sell(ways[way], way, ports[way], people, pieces) for way in WAYS}
             refused = _refuse(ways["redis"], ports["redis"], options.pick(20_000, 1_000))
             most = _win(ways["redis"], ports["redis"], options.pick(3_000, 300))
-            flat = _ten_times(ways["redis"], ports["redis"], most, options.pick(20.0, 4.0))
+            turns = range(min(options.rounds, ROUNDS))
+            flat = [_ten_times(ways["redis"], ports["redis"], most, options.pick(15.0, 4.0)) for _ in turns]
+    once, ten_times = zip(*flat, strict=True)
     database, queued = runs["database"], runs["queued"]
     return [
         Ratio(
@@ -89,9 +94,9 @@ def run(options: Options) -> list[Ratio]:
         Ratio(
             PART,
             "p99 of who is let in, ten times the load over once",
-            [flat[1] / flat[0]],
+            [more / less for less, more in flat],
             at_most=P99_AT_TEN_TIMES,
-            figures=f"{rounded(flat[1])} and {rounded(flat[0])} ms",
+            figures=f"{rounded(median(ten_times))} and {rounded(median(once))} ms",
         ),
     ]
 
