@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Min, Sum
 from django.db.models.functions import Now
@@ -10,7 +10,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from awards.listeners import DRAWN_BY
-from awards.models import Draw, Sale, SaleSecond
+from awards.models import Award, Draw, Prize, Sale, SaleSecond, StockIn
 from awards.sale.comparing import StockOfPrize, compare
 from outbox import Message
 
@@ -31,6 +31,7 @@ class SaleView:
     longest_wait: timedelta | None
     stocks: Sequence[StockOfPrize]
     redis_answers: bool
+    sold_out_at: datetime | None = None
 
     @property
     def balances(self) -> bool:
@@ -54,6 +55,7 @@ def watch(sale: Sale) -> SaleView:
         longest_wait=None if oldest is None else timezone.now() - oldest,
         stocks=stocks,
         redis_answers=answers,
+        sold_out_at=_sold_out_at(sale),
     )
 
 
@@ -69,6 +71,16 @@ def _draws_since(sale: Sale) -> int:
         return 0
     recent = Draw.objects.filter(pk__gt=last - LOOKED_AT, campaign_id=sale.campaign_id)
     return recent.filter(drawn_at__gte=Now() - timedelta(seconds=SECONDS)).count()
+
+
+def _sold_out_at(sale: Sale) -> datetime | None:
+    """Return since when nothing is left. Where the stock is in the database, that is when the last piece was won."""
+    if sale.stock_in == StockIn.REDIS:
+        return sale.sold_out_at
+    if Prize.objects.drawable().filter(campaign=sale.campaign_id).exists():
+        return None
+    won = Award.objects.filter(prize__campaign=sale.campaign_id, prize__stock=0, prize__weight__gt=0)
+    return won.order_by("-pk").values_list("won_at", flat=True).first()
 
 
 def _stocks(sale: Sale) -> tuple[list[StockOfPrize], bool]:

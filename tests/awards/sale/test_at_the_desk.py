@@ -8,12 +8,14 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import formats, timezone
 
-from awards.models import Because, Prize, Sale, SaleState
+from awards.models import Award, Because, Prize, Sale, SaleState
 from awards.sale import redis_stock, tallies
 from awards.sale.comparing import compare
+from awards.services import draws
 from outbox.testing import deliver_pending
-from tests.awards.given import a_campaign, points
+from tests.awards.given import Highest, a_campaign, points
 from tests.awards.sale.given import a_queue, a_sale, draw, found, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,6 +71,19 @@ def test_what_waits_in_the_queue_is_seen(maria):
 
     assert "In the queue" in page
     assert "the oldest for 0 s" in page
+
+
+def test_since_when_a_stock_in_the_database_is_sold_out_is_seen(maria):
+    campaign = a_queue(pieces=2)
+    draws.draw_ticket(campaign, person="anna", request_id="1", luck=Highest())
+    while_one_is_left = watch(maria, campaign.sale)
+    last = draws.draw_ticket(campaign, person="bert", request_id="2", luck=Highest())
+
+    page = watch(maria, campaign.sale)
+
+    assert "<dt>Sold out</dt>" not in while_one_is_left
+    since = formats.date_format(timezone.localtime(Award.objects.get(draw=last).won_at), "DATETIME_FORMAT")
+    assert f"<dt>Sold out</dt> <dd>{since}</dd>" in " ".join(page.split())
 
 
 def test_a_sale_is_closed_and_opened_again_by_hand(redis, maria):
