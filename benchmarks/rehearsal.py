@@ -1,6 +1,6 @@
 """A set rehearsed, then retried: as many a second, and the same failures: ``python benchmarks/rehearsal.py``.
 
-Three kinds of failure are planted, one of which only COMMIT finds. The whole set is rehearsed as workers do it, in one
+Failures of three groups are planted, one of which only COMMIT finds. The whole set is rehearsed as workers do it, in one
 process. Then the bulk operation is started, and a worker with one process takes up what it retries. The rates count
 from the first result to the last, without the start of either process; the rehearsal's with its start is shown.
 """
@@ -69,7 +69,7 @@ def main() -> None:
                 rehearsed >= OF_THE_DRAIN * drained,
             ),
             Check(
-                "kinds of failure", f"{len(KINDS)}", f"{len(expected)}: {sorted(titles.values())}", len(expected) == 3
+                "failure groups", f"{len(KINDS)}", f"{len(expected)}: {sorted(titles.values())}", len(expected) == 3
             ),
             Check("found / then failed", "the same", f"{sum(found.values())} / {len(failed)}", found == expected),
         ]

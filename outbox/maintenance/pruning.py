@@ -8,7 +8,7 @@ key is known to have been published.
 |---|---|
 | messages, and with them their attempts | ``KEEP_FINISHED`` after they were settled; not what a host's PROTECT keeps,
 and not what a book has not balanced |
-| kinds of failure, with their counts | ``KEEP_STATS`` after the last; not what is seen to, stuck or merged |
+| failure groups, with their counts | ``KEEP_STATS`` after the last; not what is seen to, stuck or merged |
 | their failures by the hour | a day |
 | alarms that are over and could not be told | ``KEEP_STATS`` |
 | figures per minute | ``KEEP_STATS``, by ``rollup``; the totals stay |
@@ -93,7 +93,7 @@ ID_BATCH = 20_000
 ID_BATCHES = 25
 """Statements of these in a pass, which is once a minute: 500,000 ids, more than come in."""
 GROUP_BATCH = 100
-"""Kinds of failure forgotten by one pass at most."""
+"""Failure groups forgotten by one pass at most."""
 REFUSED_AGAIN = timedelta(hours=1)
 """How long a process leaves alone what could not be deleted."""
 HANGING = (Attempt, AwaitedReceipt, Evidence, Exchange, Note, PayloadVersion)
@@ -240,7 +240,7 @@ def _prune_small_tables() -> None:
     _prune_numbers()
     entries = _prune_audit()
     if alerts or groups or entries:
-        log.info("pruned %d alarms, %d kinds of failure, %d audit entries", alerts, groups, entries)
+        log.info("pruned %d alarms, %d failure groups, %d audit entries", alerts, groups, entries)
 
 
 def _prune_halves() -> None:
@@ -285,7 +285,7 @@ def _prune_audit() -> int:
 
 
 def _prune_failure_groups(keep: timedelta) -> int:
-    """Forget kinds of failure that have not happened for ``keep``, if nobody is at them and nothing is stuck."""
+    """Forget failure groups that have not happened for ``keep``, if nobody is at them and nothing is stuck."""
     happened = FailureCount.objects.filter(group=OuterRef("pk"), last_at__gte=Now() - keep)
     stuck = Message.objects.exhausted().filter(consumer=OuterRef("consumer"), failure=OuterRef("pk"))
     nobody_is_at = FailureGroup.objects.filter(owner="", ticket="", note="", first_at__lt=Now() - keep)

@@ -65,7 +65,7 @@ class FailureGroupQuerySet(EngineQuerySet["FailureGroup"]):
 
 
 class FailureGroup(models.Model):
-    """One kind of failure, recognised by its fingerprint."""
+    """Failures of one cause, recognised by their fingerprint."""
 
     fingerprint = models.CharField(_("fingerprint"), max_length=64, primary_key=True)
     consumer = models.CharField(_("consumer"), max_length=NAME_LENGTH)

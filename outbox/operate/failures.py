@@ -1,4 +1,4 @@
-"""What an operator can do about a kind of failure: say what is being done and by whom, and what is one with it."""
+"""What an operator can do about a failure group: say what is being done and by whom, and what is one with it."""
 
 from functools import partial
 from typing import Any

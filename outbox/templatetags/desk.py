@@ -153,7 +153,7 @@ register.filter("worth", formats.format_worth)
 
 @register.filter
 def titled(group: FailureGroup) -> str:
-    """Write a kind of failure with "…" for what differs from case to case."""
+    """Write a failure group with "…" for what differs from case to case."""
     return formats.format_group(group)
 
 

@@ -1,4 +1,4 @@
-"""The failure groups: which kinds of failure there are, and what people are doing about each."""
+"""The failure groups: which there are, and what people are doing about each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Posted:
 
 @admin.register(FailureGroup)
 class FailureGroupAdmin(DeskAdmin):
-    """Kinds of failures: looked at here, changed through ``operate`` alone."""
+    """The groups are looked at here, and changed through ``operate`` alone."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the groups, those that matter first."""

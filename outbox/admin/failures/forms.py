@@ -1,4 +1,4 @@
-"""The forms by which an operator writes down what is being done about a kind of failure, and what is one with it."""
+"""The forms by which an operator writes down what is being done about a failure group, and what is one with it."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -27,7 +27,7 @@ OTHERS = 100
 """Groups that one is offered to be merged into."""
 OPEN, IGNORED, FIXED, ALL = "open", "ignored", "fixed", "all"
 GROUP_TABS: dict[str, tuple[Promise, Promise]] = {
-    OPEN: (_("Open"), _("No kind of failure is open: all of them are fixed or ignored, or nothing has failed yet.")),
+    OPEN: (_("Open"), _("No failure group is open: all of them are fixed or ignored, or nothing has failed yet.")),
     IGNORED: (_("Ignored"), _("Nothing is ignored.")),
     FIXED: (_("Fixed"), _("Nothing has been marked as fixed.")),
     ALL: (_("All"), _("Nothing has failed yet.")),

@@ -243,7 +243,7 @@ def _initial(found: FoundMessage, form_class: type[ActionForm], proof: str) -> d
 
 
 def find_group_of(message: Message, user: Person) -> groups.GroupOfMessage | None:
-    """Return the kind of failure that stopped the message, for those who may see it."""
+    """Return the failure group that stopped the message, for those who may see it."""
     if not message.failure or message.exhausted_at is None or not user.has_perm("outbox.view_failuregroup"):
         return None
     return groups.find_group_of(message)

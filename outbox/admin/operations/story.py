@@ -108,8 +108,8 @@ def _others(messages: int, kinds: int) -> str:
     if not messages:
         return ""
     text = ngettext(
-        "%(count)s other message waits for a person (kinds of failure: %(kinds)s).",
-        "%(count)s other messages wait for a person (kinds of failure: %(kinds)s).",
+        "%(count)s other message waits for a person (failure groups: %(kinds)s).",
+        "%(count)s other messages wait for a person (failure groups: %(kinds)s).",
         messages,
     )
     return text % {"count": number_format(messages, force_grouping=True), "kinds": kinds}

@@ -1,4 +1,4 @@
-"""What a rehearsal came to, summed up: bounded, however many kinds of failure there are."""
+"""What a rehearsal came to, summed up: bounded, however many failure groups there are."""
 
 from outbox.rehearsal.results import MOST_GROUPS, OTHERS, Outcome, Result, Summary
 

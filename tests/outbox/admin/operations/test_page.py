@@ -125,7 +125,7 @@ def test_the_worst_five_failure_groups_are_shown_and_the_rest_counted(desk: Clie
     page = desk.get(HOME)
 
     assert [one.group.title[4] for one in page.context["operations"].groups_shown] == list("65432")
-    assert "1 more kind of failure" in page.text  # of the one with nothing stuck nobody needs to hear at night
+    assert "1 more failure group" in page.text  # of the one with nothing stuck nobody needs to hear at night
 
 
 def test_it_costs_the_same_statements_however_many_messages_there_are(desk: Client) -> None:

@@ -44,7 +44,7 @@ def test_the_cause_of_most_failures_is_told_and_the_others_are_counted(desk: Cli
 
     assert story is not None
     assert story.headline == f"1,203 messages of {ORDER} wait for a person: the vendor jams"
-    assert story.others == "3 other messages wait for a person (kinds of failure: 2)."
+    assert story.others == "3 other messages wait for a person (failure groups: 2)."
     assert (story.url, story.link) == (f"/admin/outbox/failuregroup/{group.pk}/change/", "Open the failure group")
     assert desk.get(story.url).status_code == 200
 
