@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from outbox.admin import asking, rehearsing, typed
 from outbox.admin.base import DeskAdmin, find_row, narrowed, neighbours, page_of, refuse_for, revision_now
-from outbox.admin.bulk import forms, page, rehearsal
+from outbox.admin.bulk import buttons, forms, page, rehearsal
 from outbox.admin.messages.queue import read_narrowing
 from outbox.admin.messages.saved_views import NARROWS
 from outbox.admin.messages.selection import read_picked
@@ -60,7 +60,7 @@ class BulkOperationAdmin(DeskAdmin):
             ],
             "summaries": [page.summarize(operation) for operation in shown.object_list],
             **neighbours(shown, tab=tab),
-            "may_prepare": forms.may_prepare(request.user),
+            "may_prepare": buttons.may_prepare(request.user),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "outbox/desk/bulk_list.html", context)
@@ -145,7 +145,7 @@ class BulkOperationAdmin(DeskAdmin):
 
     def prepare_view(self, request: HttpRequest) -> HttpResponse:
         """Freeze what was chosen and lead to its preview; without a choice, ask for a list."""
-        if not forms.may_prepare(request.user):
+        if not buttons.may_prepare(request.user):
             raise PermissionDenied
         if request.method == "POST" and request.POST.get("verb") == BulkVerb.EDIT:
             return self._prepare_edit(request)
@@ -177,7 +177,7 @@ class BulkOperationAdmin(DeskAdmin):
 
     def _prepare_edit(self, request: HttpRequest) -> HttpResponse:
         """Ask how the payloads of what was chosen are to be changed; then freeze it and lead to the preview."""
-        refuse_for(forms.refusal_of_verb(BulkVerb.EDIT, request.user))
+        refuse_for(buttons.refusal_of_verb(BulkVerb.EDIT, request.user))
         asked = "rename" in request.POST
         form = forms.PatchForm(request.POST if asked else None)
         shape = ""
@@ -239,7 +239,7 @@ def _selected(request: HttpRequest) -> Selection:
     raise NotAllowed(_("Nothing was selected."))
 
 
-def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[forms.VerbButton]:
+def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[buttons.VerbButton]:
     """Return what can be done next with what this one has done."""
     if operation.items_pruned_at is not None or operation.state in ACTIVE:
         return []
@@ -249,7 +249,7 @@ def _follow_ups(operation: BulkOperation, request: HttpRequest) -> list[forms.Ve
         verb, label = BulkVerb.REOPEN, _("Undo: reopen what it closed…")
     else:
         return []
-    return [forms.VerbButton(verb.value, label, forms.refusal_of_verb(verb, request.user))]
+    return [buttons.VerbButton(verb.value, label, buttons.refusal_of_verb(verb, request.user))]
 
 
 def _find(object_id: str) -> BulkOperation | None:

@@ -1,7 +1,6 @@
 """The forms by which an operator starts a bulk operation, approves it, holds it up and lets it go on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django import forms
@@ -10,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 
 from outbox.admin.forms import FencedForm, Panel, ReasonedForm, lacks_permission
 from outbox.admin.json_text import refused_on_the_form
-from outbox.admin.keys import KEYS, key_of_all
 from outbox.bulk import operations, selection
 from outbox.bulk.selection import Selection
 from outbox.models import BulkOperation, HandledAs
@@ -291,54 +289,3 @@ def refusal(act: Action, operation: BulkOperation, user: Person) -> str:
     if act is Action.BULK_APPROVE and user.get_username() == operation.started_by:
         return gettext("You have started it yourself. It takes a second person to approve it.")
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class VerbButton:
-    """One thing that can be done to many failed messages, and why it is not open to this person, if it is not."""
-
-    verb: str
-    label: str
-    refusal: str
-
-    @property
-    def key(self) -> str:
-        """The key that leads to it where it is done to all that match."""
-        return key_of_all(self.verb)
-
-    @property
-    def key_of_picked(self) -> str:
-        """The key that leads to it where it is done to what was picked."""
-        return KEYS[Action(self.verb)]
-
-
-def buttons_for_all(user: Person) -> list[VerbButton]:
-    """Return what can be done to all that match."""
-    labels = {
-        BulkVerb.RETRY: gettext("Retry all…"),
-        BulkVerb.EDIT: gettext("Edit and retry all…"),
-        BulkVerb.HANDLE: gettext("Mark all as handled…"),
-        BulkVerb.DISCARD: gettext("Discard all…"),
-    }
-    return [VerbButton(verb.value, label, refusal_of_verb(verb, user)) for verb, label in labels.items()]
-
-
-def buttons_for_picked(user: Person) -> list[VerbButton]:
-    """Return what can be done to the rows picked in the queue, beside retrying them."""
-    labels = {
-        BulkVerb.EDIT: gettext("Edit and retry selected…"),
-        BulkVerb.HANDLE: gettext("Mark selected as handled…"),
-        BulkVerb.DISCARD: gettext("Discard selected…"),
-    }
-    return [VerbButton(verb.value, label, refusal_of_verb(verb, user)) for verb, label in labels.items()]
-
-
-def refusal_of_verb(verb: BulkVerb, user: Person) -> str:
-    """Return why this person may not prepare such an operation, in words; empty if they may."""
-    needed = [Action.BULK_START, Action(verb), *([Action.REVEAL] if verb == BulkVerb.EDIT else [])]
-    return next((why for act in needed if (why := lacks_permission(act, user))), "")
-
-
-def may_prepare(user: Person) -> bool:
-    """Tell whether there is anything that this person may do to many messages."""
-    return not all(refusal_of_verb(verb, user) for verb in BulkVerb)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from outbox import audit
 from outbox.admin import formats, timeline
 from outbox.admin.base import DeskAdmin, narrowed, neighbours, page_of, read_posted, word_of
-from outbox.admin.bulk import forms as bulk_forms
+from outbox.admin.bulk import buttons
 from outbox.admin.failures import grouping, groups
 from outbox.admin.failures.forms import MergeForm, SplitForm, TriageForm
 from outbox.admin.failures.sparkline import read_sparklines
@@ -104,7 +104,7 @@ class FailureGroupAdmin(DeskAdmin):
             "grouping": grouping.explain(summary.group),
             "sparkline": sparkline,
             "refusal": refusal,
-            "bulk_buttons": bulk_forms.buttons_for_all(request.user),
+            "bulk_buttons": buttons.for_all(request.user),
             "may_take": summary.group.owner != request.user.get_username(),
             "sample": groups.sample_message(summary) if request.user.has_perm("outbox.view_message") else None,
             "events": [timeline.action_event(entry) for entry in acts],

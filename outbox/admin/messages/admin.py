@@ -14,10 +14,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from outbox import operate
 from outbox.admin import asking, descriptions, formats, rehearsing
 from outbox.admin.base import read_posted, refuse_for, revision_now
-from outbox.admin.forms import ActionForm, lacks_permission
+from outbox.admin.forms import lacks_permission
 from outbox.admin.keyset import read_moment
 from outbox.admin.messages import detail, editing, exporting, noting, queue, selection
 from outbox.admin.messages.editing import EditForm
+from outbox.admin.messages.forms import ActionForm
 from outbox.admin.messages.queue import FILTERS
 from outbox.admin.messages.saved_views import SavedViewPages
 from outbox.admin.messages.tab_counts import count_new

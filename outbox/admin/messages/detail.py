@@ -12,7 +12,10 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.admin import descriptions, formats, timeline
 from outbox.admin.failures import groups
-from outbox.admin.forms import (
+from outbox.admin.forms import Panel, lacks_permission
+from outbox.admin.json_text import as_json
+from outbox.admin.messages import diagnosis, listing
+from outbox.admin.messages.forms import (
     AcknowledgeForm,
     ActionForm,
     AskedRetryForm,
@@ -20,15 +23,11 @@ from outbox.admin.forms import (
     HandleForm,
     HurryForm,
     IssuedRetryForm,
-    Panel,
     ReopenForm,
     ReplayForm,
     RetryForm,
     WithdrawForm,
-    lacks_permission,
 )
-from outbox.admin.json_text import as_json
-from outbox.admin.messages import diagnosis, listing
 from outbox.admin.messages.masking import exchanges_of, mask_payload
 from outbox.admin.messages.queue import ListAround
 from outbox.declared import Consumer

@@ -14,8 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from outbox import operate, registry
 from outbox.admin import rehearsing
 from outbox.admin.edit_forms import form_of
-from outbox.admin.forms import ActionForm, lacks_permission
+from outbox.admin.forms import lacks_permission
 from outbox.admin.json_text import as_json, refused_on_the_form
+from outbox.admin.messages.forms import ActionForm
 from outbox.admin.visible import TURNS_OR_HIDES, make_visible
 from outbox.errors import NotAllowed
 from outbox.models import Evidence, Message

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from outbox import registry
 from outbox.admin import descriptions, sheets
 from outbox.admin.base import narrowed, word_in, word_of
-from outbox.admin.bulk import forms as bulk_forms
+from outbox.admin.bulk import buttons
 from outbox.admin.failures.groups import GroupOfMessage
 from outbox.admin.forms import lacks_permission
 from outbox.admin.messages import listing
@@ -90,7 +90,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
     heads = listing.heads_before(found.rows)
     is_first = not (request.GET.get("after") or request.GET.get("before"))
     retry_refusal = lacks_permission(Action.RETRY, request.user)
-    picked_buttons = bulk_forms.buttons_for_picked(request.user)
+    picked_buttons = buttons.for_picked(request.user)
     open_acts = not all([retry_refusal, *(button.refusal for button in picked_buttons)])
     has_acts = tab.slug == "failed" and not text
     period = request.GET.get("within", "") if scope.within else ""
@@ -138,7 +138,7 @@ def queue_context(request: HttpRequest, *, site: str) -> dict[str, Any]:
         "only_consumer": consumer if is_first and not text and not found.cut_short else "",
         "may_pick": has_acts and open_acts,
         "retry_refusal": retry_refusal,
-        "bulk_buttons": bulk_forms.buttons_for_all(request.user) if has_acts else [],
+        "bulk_buttons": buttons.for_all(request.user) if has_acts else [],
         "exports": [
             (name, _export_url(request, name, site))
             for name in (sheets.offered_formats() if found.rows and not text else [])
