@@ -107,7 +107,7 @@ def test_a_queue_with_one_member_is_seen_where_the_management_api_tells(watched,
 def test_no_page_is_slow_while_the_broker_is_frozen(watched, watched_node, surfaces):
     surfaces("/outbox_broker_blocked 0.0")
     with watched_node.frozen():
-        seen = surfaces("the broker", "never said", within=25)
+        seen = surfaces("the broker", "never said", within=12)
 
     assert seen["slowest"] < 5
     watched_node.suffered.clear()
