@@ -1,5 +1,6 @@
 """What a database's error says: its code, and whether the tables are missing. That is no database that is away."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,9 @@ CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
 MISSING = frozenset({"42P01", "42703", "42883"})
 """A table, a column or a function that is not there."""
 MISSING_ON_SQLITE = ("no such table", "no column named", "no such column")
+NAMED = re.compile(r'relation "(?:\w+\.)?(\w+)"|no such table: (?:\w+\.)?(\w+)')
+"""The table that an error names, on PostgreSQL in English and on SQLite."""
+OURS = "outbox_"
 
 
 def sqlstate(error: BaseException | None) -> str | None:
@@ -28,8 +32,15 @@ def is_conflict(error: BaseException | None) -> bool:
 
 
 def is_not_migrated(error: BaseException) -> bool:
-    """Tell whether the tables are missing, or older than the code. Every newcomer meets it once."""
-    return sqlstate(error) in MISSING or any(words in str(error) for words in MISSING_ON_SQLITE)
+    """Tell whether the tables are missing, or older than the code. Every newcomer meets it once.
+
+    A table that the error names must be ours: a handler, too, may miss one of its own.
+    """
+    said = str(error)
+    named = NAMED.search(said)
+    if named and not (named[1] or named[2]).startswith(OURS):
+        return False
+    return sqlstate(error) in MISSING or any(words in said for words in MISSING_ON_SQLITE)
 
 
 def advise_to_migrate() -> str:
@@ -46,8 +57,8 @@ def missing_tables_named() -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        if is_not_migrated(error):
-            error.add_note(advise_to_migrate())
+        if is_not_migrated(error) and (advice := advise_to_migrate()) not in getattr(error, "__notes__", ()):
+            error.add_note(advice)
         raise
 
 
