@@ -14,7 +14,7 @@ from django.db.models import F
 
 from awards import rules
 from awards.changes import tell_clients
-from awards.errors import DrawError, DrawRefused, NotEntitled, NothingNow, SoldOut
+from awards.errors import DrawError, DrawRefused, NotEntitled, NothingNow, SaleClosed, SoldOut
 from awards.luck import Luck
 from awards.models import (
     Award,
@@ -143,17 +143,21 @@ class _Drawn:
     refused: list[QueuedRefusal] = field(default_factory=list)
 
 
-def draw_for_all(campaign_id: int, asked: Sequence[QueuedRequest], luck: Luck) -> None:
+def draw_for_all(campaign_id: int, asked: Sequence[QueuedRequest], luck: Luck) -> bool:
     """Draw for each of these requests that was not answered before, in their order, and write it all together.
 
-    Call it in a transaction. What is refused is written down by its code.
+    Call it in a transaction. What is refused is written down by its code, and is the answer for ever. So nothing is
+    refused because the sale is closed: it may be opened again. Then return False, and have the requests wait.
     """
     waiting = _unanswered(campaign_id, asked)
     if not waiting:
-        return
+        return True
     campaign = Campaign.objects.with_clock().with_sale().get(pk=campaign_id)
     drawn = _Drawn()
-    if refusal := draws.closed(campaign):
+    refusal = draws.closed(campaign)
+    if isinstance(refusal, SaleClosed):
+        return False
+    if refusal is not None:
         drawn.refused = [_refused(each, refusal) for each in waiting]
     elif _is_sold_out(campaign):
         drawn.refused = [_refused(each, SoldOut("every prize has been won")) for each in waiting]
@@ -163,6 +167,7 @@ def draw_for_all(campaign_id: int, asked: Sequence[QueuedRequest], luck: Luck) -
             _draw(room, each, luck, drawn)
         room.write()
     _write(campaign, drawn)
+    return True
 
 
 def _is_sold_out(campaign: Campaign) -> bool:

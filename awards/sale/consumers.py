@@ -90,17 +90,22 @@ def note_sold_out(message: Message) -> None:
     value=False,
 )
 def draw_queued(messages: Sequence[Message]) -> None:
-    """Draw for many requests, in the settling transaction. One that cannot be read is rejected by itself."""
-    asked: dict[int, list[QueuedRequest]] = defaultdict(list)
+    """Draw for many requests, in the settling transaction. One that cannot be read is rejected by itself.
+
+    Those of a sale that is closed wait, as long as their messages may.
+    """
+    asked: dict[int, list[tuple[Message, QueuedRequest]]] = defaultdict(list)
     for message in messages:
         try:
             request = QueuedRequest.read(message.payload, message.headers)
         except (ValueError, TypeError, KeyError, AttributeError, DrawError) as error:
             message.report(Reject(f"the request cannot be read: {error}"))
         else:
-            asked[request.campaign_id].append(request)
-    for campaign_id in sorted(asked):
-        draw_for_all(campaign_id, asked[campaign_id], SYSTEM_LUCK)
+            asked[request.campaign_id].append((message, request))
+    for campaign_id, waiting in sorted(asked.items()):
+        if not draw_for_all(campaign_id, [request for _message, request in waiting], SYSTEM_LUCK):
+            for message, _request in waiting:
+                message.report(Snooze(LOOK_AGAIN, "the sale is closed"))
 
 
 @consumer(SALE_WARM, name=WARMED_BY, atomic=False, retry=WAITS, value=False)

@@ -12,7 +12,17 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from awards.errors import DrawRefused, RequestReused, SoldOut
-from awards.models import Award, Campaign, Draw, Entitlement, Participation, Prize, QueuedRefusal
+from awards.models import (
+    Award,
+    Campaign,
+    Draw,
+    Entitlement,
+    Participation,
+    Prize,
+    QueuedRefusal,
+    Sale,
+    SaleState,
+)
 from awards.sale import paces
 from awards.sale.bulk_drawing import draw_for_all
 from awards.sale.queueing import QueuedRequest, answer_to, queue_draw, token_of
@@ -130,6 +140,21 @@ def test_what_waited_too_long_is_not_won_and_no_work_for_anybody():
     assert response.json()["reason"] == "too_late"
     assert answer_to(campaign.pk, "request-1").is_too_late
     assert not Draw.objects.exists()
+
+
+def test_what_waits_while_the_sale_is_closed_is_drawn_when_it_is_open_again():
+    a_queue()
+    address = post()["Location"]
+    Sale.objects.update(state=SaleState.CLOSED)
+    drawn()
+    while_closed = client.get(address)
+    refusals = QueuedRefusal.objects.count()
+
+    Sale.objects.update(state=SaleState.OPEN)
+    deliver_pending("awards.draw_queued", ignore_waits=True)
+
+    assert (while_closed.status_code, refusals) == (202, 0)
+    assert client.get(address).json()["outcome"] == "won"
 
 
 def test_a_chunk_draws_by_the_same_rules_as_single_draws():

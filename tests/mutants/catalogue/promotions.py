@@ -17,6 +17,7 @@ BY_HAND = "test_closed_by_hand::"
 WEBHOOKS = "clients/test_webhooks::"
 SIGNATURES = "clients/test_webhook_signatures::"
 SILENT = "clients/test_silent_webhooks::"
+QUEUED = "sale/test_queued_draws::"
 
 MUTANTS = [
     rule(
@@ -45,6 +46,11 @@ MUTANTS = [
         "a request's id belongs to what it was asked with",
         of_awards("services/draws.py", "if earlier.digest != asked.digest:", "if False:"),
         red=[f"{DRAWS}test_the_same_request_with_other_data_is_refused_and_changes_nothing"],
+    ),
+    rule(
+        "a closed sale refuses nothing that waits in its queue",
+        of_awards("sale/bulk_drawing.py", "isinstance(refusal, SaleClosed)", "False"),
+        red=[f"{QUEUED}test_what_waits_while_the_sale_is_closed_is_drawn_when_it_is_open_again"],
     ),
     rule(
         "an entitlement is used once",
