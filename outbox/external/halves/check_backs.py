@@ -18,7 +18,7 @@ Question = Callable[["Half"], object]
 """A function of a half message, plain or async. True: it was written; False: it was not and never will be; None."""
 Q = TypeVar("Q", bound=Question)
 WAITS = Backoff(limit=16, first=timedelta(seconds=10), cap=timedelta(hours=1))
-"""Between two questions. The last is asked nine hours after the first."""
+"""Between two questions. The last is asked some seven and a half hours after the first."""
 LONGEST_CHECK = timedelta(minutes=5)
 
 
