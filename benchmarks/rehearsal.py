@@ -68,9 +68,7 @@ def main() -> None:
                 f"{rehearsed / drained:.2f}",
                 rehearsed >= OF_THE_DRAIN * drained,
             ),
-            Check(
-                "failure groups", f"{len(KINDS)}", f"{len(expected)}: {sorted(titles.values())}", len(expected) == 3
-            ),
+            Check("failure groups", f"{len(KINDS)}", f"{len(expected)}: {sorted(titles.values())}", len(expected) == 3),
             Check("found / then failed", "the same", f"{sum(found.values())} / {len(failed)}", found == expected),
         ]
     )

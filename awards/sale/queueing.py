@@ -11,7 +11,7 @@ from django.core import signing
 from django.db import connections, models, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from awards.errors import RequestReused, SaleClosed, SoldOut
+from awards.errors import DrawRefused, RequestReused, SaleClosed, SoldOut
 from awards.listeners import DRAWN_BY, SALE_DRAW
 from awards.models import Award, Campaign, Draw, Entitlement, Prize, QueuedRefusal
 from awards.persons import identity
@@ -85,20 +85,19 @@ def queue_draw(
 ) -> str:
     """Put a draw into the queue and return the token by which one asks for its answer.
 
-    The campaign must have been read ``with_clock`` and ``with_sale``. The same request again gets the same token.
-    Raises what ``draw_ticket`` raises before luck.
+    The campaign must have been read ``with_clock`` and ``with_sale``. The same request again gets the same token,
+    whatever has become of the campaign. Raises what ``draw_ticket`` raises before luck.
     """
     person = identity(person, ignores_tags=campaign.ignores_tags)
     request_id = draws.checked_request_id(request_id)
     sale = campaign.how_sold
     if sale is None:
         raise SaleClosed("this campaign is no flash sale any more")
-    if refusal := draws.closed(campaign):
-        raise refusal
-    if guard is not None:
-        guard(person)
-    if campaign.is_sold_out and _is_new(campaign.pk, request_id):
-        raise SoldOut("every prize of this campaign has been won")
+    try:
+        _check(campaign, person, guard)
+    except DrawRefused:
+        if _is_new(campaign.pk, request_id):
+            raise
     named = None if entitlement is None else entitlement.public_id
     asked = QueuedRequest(campaign.pk, request_id, person, language, named)
     try:
@@ -113,6 +112,16 @@ def queue_draw(
     except KeyReused as error:
         raise RequestReused("this request id has been used for another person; use a new one for a new draw") from error
     return token_of(campaign.pk, request_id)
+
+
+def _check(campaign: Campaign, person: str, guard: Guard | None) -> None:
+    """Raise why a new request of the person is not taken, if it is not."""
+    if refusal := draws.closed(campaign):
+        raise refusal
+    if guard is not None:
+        guard(person)
+    if campaign.is_sold_out:
+        raise SoldOut("every prize of this campaign has been won")
 
 
 def answer_to(campaign_id: int, request_id: str) -> QueuedAnswer:

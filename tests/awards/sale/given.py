@@ -1,7 +1,11 @@
 """What the tests of sales begin with: a campaign whose stock is in Redis, and draws from it."""
 
+import json
 import uuid
 from unittest import mock
+
+from django.http import HttpResponse
+from django.test import Client
 
 from awards.consumers import sale_consumers  # noqa: F401  # its checks and consumers
 from awards.models import Award, Campaign, Draw, Prize, Sale, SaleState, StockIn
@@ -64,3 +68,18 @@ def adds_up(campaign: Campaign, pieces: int) -> bool:
 def failing(where: str, error: BaseException):
     """Have a function fail after what it would have done was not done."""
     return mock.patch(where, side_effect=error)
+
+
+def post(person: str = "anna", key: str = "request-1") -> HttpResponse:
+    """Ask for a draw as a program does, of the campaign at the usual address."""
+    return Client(raise_request_exception=False).post(
+        "/api/campaigns/raffle/draws",
+        json.dumps({"person": person}),
+        content_type="application/json",
+        headers={"Idempotency-Key": key},
+    )
+
+
+def drawn() -> None:
+    """Have what waits in the queue drawn."""
+    deliver_pending("awards.draw_queued")

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from awards.errors import DrawRefused, RequestReused, SoldOut
+from awards.errors import DrawRefused
 from awards.models import (
     Award,
     Campaign,
@@ -25,13 +25,13 @@ from awards.models import (
 )
 from awards.sale import paces
 from awards.sale.bulk_drawing import draw_for_all
-from awards.sale.queueing import QueuedRequest, answer_to, queue_draw, token_of
+from awards.sale.queueing import QueuedRequest, answer_to, token_of
 from awards.views import queued
 from awards.views.door import SaleDoor
 from outbox import Message
 from outbox.testing import deliver_pending
 from tests.awards.given import Highest, a_campaign, a_draw, points
-from tests.awards.sale.given import a_queue
+from tests.awards.sale.given import a_queue, drawn, post
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DRAWS = "/api/campaigns/raffle/draws"
@@ -41,16 +41,6 @@ client = Client(raise_request_exception=False)
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
     monkeypatch.setattr(queued, "WAITS_FOR", 0.0)
-
-
-def post(person: str = "anna", key: str = "request-1"):
-    return client.post(
-        DRAWS, json.dumps({"person": person}), content_type="application/json", headers={"Idempotency-Key": key}
-    )
-
-
-def drawn() -> None:
-    deliver_pending("awards.draw_queued")
 
 
 def test_a_draw_is_answered_202_and_its_address_answers_when_it_is_drawn():
@@ -67,20 +57,6 @@ def test_a_draw_is_answered_202_and_its_address_answers_when_it_is_drawn():
     assert after.status_code == 200
     assert after.json()["outcome"] == "won"
     assert after["Location"] == f"/api/awards/{Award.objects.get().public_id}"
-
-
-def test_the_same_request_again_has_the_same_address_and_is_drawn_once():
-    a_queue()
-
-    addresses = [client.get(post()["Location"]).status_code for _ in range(3)]
-    drawn()
-
-    assert addresses == [202, 202, 202]
-    assert Draw.objects.count() == 1
-    assert post("bertha").json()["code"] == "idempotency_key_reused"
-    assert post().status_code == 202
-    drawn()
-    assert Draw.objects.count() == 1
 
 
 def test_nobody_asks_by_an_address_that_was_made_up():
@@ -265,22 +241,6 @@ def test_at_the_door_a_queued_draw_costs_one_insert_and_its_answer_one_select():
     assert asked == "200 OK"
     assert (draw["person"], draw["outcome"]) == ("anna", "won")
     assert len(answered.captured_queries) == 1
-
-
-def test_what_is_known_to_be_sold_out_is_said_at_once_but_who_has_drawn_reads_of_the_draw():
-    campaign = a_queue(pieces=1)
-    first = post("anna", "request-1")["Location"]
-    drawn()
-    campaign.is_sold_out = True  # as the process knows it a second later
-
-    with pytest.raises(SoldOut):
-        queue_draw(campaign, person="bertha", request_id="request-2")
-    with pytest.raises(RequestReused):
-        queue_draw(campaign, person="bertha", request_id="request-1")
-
-    assert not Message.objects.filter(topic="sale.draw", key__endswith="request-2").exists()
-    again = queue_draw(campaign, person="anna", request_id="request-1")
-    assert client.get(f"/api/campaigns/raffle/queued/{again}").json() == client.get(first).json()
 
 
 def test_a_process_knows_what_is_sold_out_and_that_something_came_back():

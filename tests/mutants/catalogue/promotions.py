@@ -18,6 +18,7 @@ WEBHOOKS = "clients/test_webhooks::"
 SIGNATURES = "clients/test_webhook_signatures::"
 SILENT = "clients/test_silent_webhooks::"
 QUEUED = "sale/test_queued_draws::"
+AGAIN = "sale/test_queued_again::"
 
 MUTANTS = [
     rule(
@@ -51,6 +52,13 @@ MUTANTS = [
         "a closed sale refuses nothing that waits in its queue",
         of_awards("sale/bulk_drawing.py", "isinstance(refusal, SaleClosed)", "False"),
         red=[f"{QUEUED}test_what_waits_while_the_sale_is_closed_is_drawn_when_it_is_open_again"],
+    ),
+    rule(
+        "a queued request that is sent again is not asked whether it may be made",
+        of_awards(
+            "sale/queueing.py", "        if _is_new(campaign.pk, request_id):\n            raise\n", "        raise\n"
+        ),
+        red=[f"{AGAIN}test_a_person_who_was_blocked_meanwhile_still_reads_of_the_draw"],
     ),
     rule(
         "an entitlement is used once",
