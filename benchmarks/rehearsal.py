@@ -1,6 +1,6 @@
 """A set rehearsed, then retried: as many a second, and the same failures: ``python benchmarks/rehearsal.py``.
 
-Failures of three groups are planted, one of which only COMMIT finds. The whole set is rehearsed as workers do it, in one
+Failures of three groups are planted; one only COMMIT finds. The whole set is rehearsed as workers do it, in one
 process. Then the bulk operation is started, and a worker with one process takes up what it retries. The rates count
 from the first result to the last, without the start of either process; the rehearsal's with its start is shown.
 """
