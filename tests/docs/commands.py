@@ -11,8 +11,8 @@ from django.core.management import get_commands, load_command_class
 from tests.harness.manual import ROOT, Block
 
 OF_OTHERS = {
-    *("awk", "cd", "cp", "createdb", "curl", "docker", "dropdb", "export", "grep", "install", "journalctl", "kubectl"),
-    *("pg_basebackup", "pg_dump", "pg_restore", "pip", "psql", "rabbitmq-diagnostics", "rabbitmq-queues"),
+    *("awk", "cd", "chmod", "cp", "createdb", "curl", "docker", "dropdb", "export", "grep", "install", "journalctl"),
+    *("kubectl", "pg_basebackup", "pg_dump", "pg_restore", "pip", "psql", "rabbitmq-diagnostics", "rabbitmq-queues"),
     *("rabbitmqctl", "supervisorctl", "systemctl", "systemd-run", "useradd", "sed", "kill", "sleep"),
 }
 """Commands that are not ours: only their names are looked at."""

@@ -58,6 +58,7 @@ DATABASES = {
     }
 }
 INSTALLED_APPS += ["outbox"]
+OUTBOX = {}
 CELERY_BROKER_URL = "outbox-files://"
 CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(BASE_DIR / "broker"), "polling_interval": 0.05}
 """

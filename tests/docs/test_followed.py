@@ -128,7 +128,7 @@ def test_the_receipts_of_the_page_s_plain_receiver_are_believed(adopted, tmp_pat
                 '_declare("billing"': f'_declare("{names["billing"]}"',
                 '"billing", "orders"': f'"{names["billing"]}", "{names["orders"]}"',
                 '_consume("billing"': f'_consume("{names["billing"]}"',
-                "OUTBOX = {": f'OUTBOX = {{"PREFIX": "{prefix}-page",',
+                "OUTBOX |= {": f'OUTBOX |= {{"PREFIX": "{prefix}-page",',
             }
             reader.follow(blocks(page("receipts")))
             reader.python(RECEIPTED, where="the proof")

@@ -56,6 +56,16 @@ def test_every_option_of_a_backoff_has_its_line():
     assert found == {field.name for field in fields(Backoff)}
 
 
+def test_every_metric_stands_on_a_page():
+    code = "".join(path.read_text() for path in (ROOT / "outbox" / "monitoring").glob("*.py"))
+    made = re.findall(r'(Gauge|Counter|Histogram)MetricFamily\(\s*"(\w+)"', code)
+    names = {f"{name}_total" if kind == "Counter" else name for kind, name in made}
+    described = set(re.findall(r"`(outbox_\w+)", "".join(path.read_text() for path in pages())))
+
+    assert len(names) > 40
+    assert names <= described
+
+
 def test_the_readme_is_short():
     assert len(README.read_text().splitlines()) <= LONGEST_README
 
