@@ -24,6 +24,7 @@ from awards.models import Award, Coupon, Kind, Prize, StockChange
 from awards.models.coupon import mask_code
 from awards.selectors import campaign_report
 from awards.services import campaigns
+from awards.services.written_stock import rest_of
 
 DAYS = 14
 
@@ -138,11 +139,12 @@ class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the
         with transaction.atomic(using=router.db_for_write(Prize)):
             done = campaigns.change_stock(prize, form.change_request, actor=request.user.get_username())
             self.log_change(request, prize, f"{done.get_act_display()} {done.pieces or ''}: {done.reason}")
-        prize.refresh_from_db(fields=["stock"])
+            prize.refresh_from_db(fields=["stock"])
+            left = rest_of(prize.pk)
         if prize.stock is None:
             messages.success(request, _("The stock has no limit now."))
         else:
-            messages.success(request, _("The stock is %(stock)d now.") % {"stock": prize.stock})
+            messages.success(request, _("The stock is %(stock)d now.") % {"stock": left})
 
     def codes_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Take a list of codes: first to look it through, then to add it."""

@@ -48,9 +48,12 @@ class PrizeQuerySet(models.QuerySet["Prize"]):
             changes |= {"win_day": today, "wins_that_day": once_more}
         return not changes or row.update(**changes) == 1
 
-    def add(self, prize: "Prize", pieces: int) -> bool:
-        """Put ``pieces`` on a limited stock, or take as many off if negative; tell whether it allowed that."""
-        fits = self.filter(pk=prize.pk, stock__gte=-pieces, stock__lte=MOST_STOCK - pieces)
+    def add(self, prize: "Prize", pieces: int, *, beside: int = 0) -> bool:
+        """Put ``pieces`` on a limited stock, or take as many off if negative; tell whether it allowed that.
+
+        ``beside`` is how many of the stock are somebody's already.
+        """
+        fits = self.filter(pk=prize.pk, stock__gte=beside - pieces, stock__lte=MOST_STOCK - pieces)
         return fits.update(stock=F("stock") + pieces) == 1
 
     def limit(self, prize: "Prize", pieces: int) -> bool:

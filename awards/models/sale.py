@@ -61,6 +61,17 @@ class SaleQuerySet(models.QuerySet["Sale"]):
         warm = self.filter(pk=sale.pk, epoch=sale.epoch, state=SaleState.WARMING)
         return warm.update(state=SaleState.OPEN, because="", changed_at=Now(), sold_out_at=None) == 1
 
+    def outdate(self, sale: "Sale") -> None:
+        """Have what Redis was filled with, or is being filled with, never be drawn. The row must be locked.
+
+        If somebody could draw, or soon, nobody can until the stock was counted once more.
+        """
+        row, older = self.filter(pk=sale.pk), F("epoch") + 1
+        if sale.state in (SaleState.OPEN, SaleState.WARMING):
+            row.update(epoch=older, state=SaleState.WARMING, because=Because.STOCK_CHANGED, changed_at=Now())
+        else:
+            row.update(epoch=older)
+
     def switch(self, sale: "Sale", state: SaleState, *, because: Because | None = None) -> bool:
         """Have a person open or close it; tell whether that changed anything."""
         other = self.filter(pk=sale.pk).exclude(state=state)
@@ -70,7 +81,8 @@ class SaleQuerySet(models.QuerySet["Sale"]):
 class Sale(models.Model):
     """How a campaign is drawn from when very many want to draw at once. A campaign without one is drawn from as ever.
 
-    ``epoch`` grows with each prewarming. A piece that was taken in Redis in an earlier epoch is never drawn.
+    ``epoch`` grows with each prewarming, and with each change of a stock. A piece that was taken in Redis in an earlier
+    epoch is never drawn.
     """
 
     campaign = models.OneToOneField(Campaign, on_delete=models.CASCADE, verbose_name=_("campaign"))

@@ -42,13 +42,20 @@ def compare(sale: Sale) -> list[StockOfPrize]:
     taken or given back between the two, as many pieces are in Redis or taken as there were when it was filled.
     """
     limited = Prize.objects.filter(campaign_id=sale.campaign_id, stock__isnull=False, weight__gt=0).order_by("pk")
-    if sale.stock_in != StockIn.REDIS or not sale.epoch or sale.state == SaleState.WARMING:
+    if not _is_filled(sale):
         unwritten = Count("award", filter=Q(award__stock_written=False))
         rows: list[Any] = list(limited.annotate(unwritten=unwritten))
         return [StockOfPrize(prize=row, rest=row.stock - row.unwritten, unwritten=row.unwritten) for row in rows]
     stocks = _with_pieces(limited)
     found = redis_stock.pieces(sale, [each.prize.pk for each in stocks])
     return [_stock_of(each, *found[each.prize.pk]) for each in stocks]
+
+
+def _is_filled(sale: Sale) -> bool:
+    """Tell whether Redis must have the stock. A closed sale has none there once a stock was changed."""
+    if sale.stock_in != StockIn.REDIS or not sale.epoch or sale.state == SaleState.WARMING:
+        return False
+    return sale.state != SaleState.CLOSED or redis_stock.is_warm(sale)
 
 
 @dataclass(slots=True)

@@ -74,12 +74,13 @@ def give_back(campaign_id: int, epoch: int, write_id: UUID | str) -> str:
 
 
 def fill(sale: Sale, pieces: Mapping[int, Iterable[int]], *, ends_in: timedelta) -> None:
-    """Put the pieces of each prize into a new epoch, and take the one before it away. It is cold until all are there.
+    """Put the pieces of each prize into a new epoch, and take those before it away. It is cold until all are there.
 
     What was begun twice is filled once: the epoch's lists are emptied first.
     """
     server, keys = client(), _keys(sale.campaign_id, sale.epoch)
-    forget(sale.campaign_id, sale.epoch - 1)
+    seconds = int((max(ends_in, timedelta(0)) + KEPT_AFTER_THE_END).total_seconds())
+    _forget_before(sale, seconds)
     server.delete(*keys, *[_pieces(sale.campaign_id, sale.epoch, prize) for prize in pieces])
     for prize, numbers in pieces.items():
         rest = iter(numbers)
@@ -89,11 +90,21 @@ def fill(sale: Sale, pieces: Mapping[int, Iterable[int]], *, ends_in: timedelta)
     server.hset(keys[1], "", "")
     server.hset(keys[2], "", 0)
     server.hset(keys[3], "", "void")
-    seconds = int((max(ends_in, timedelta(0)) + KEPT_AFTER_THE_END).total_seconds())
     for key in [*keys[1:], *(_pieces(sale.campaign_id, sale.epoch, prize) for prize in pieces)]:
         server.expire(key, seconds)
     server.hset(keys[0], mapping={"turn": 0, "prizes": " ".join(map(str, pieces))})
     server.expire(keys[0], seconds)
+
+
+def _forget_before(sale: Sale, seconds: int) -> None:
+    """Take all earlier epochs away that were filled, and note that this one is."""
+    server, filled = client(), f"{_root(sale.campaign_id)}:filled"
+    earlier: Any = server.zrangebyscore(filled, "-inf", f"({sale.epoch}")
+    for epoch in map(int, earlier):
+        forget(sale.campaign_id, epoch)
+    server.zremrangebyscore(filled, "-inf", f"({sale.epoch}")
+    server.zadd(filled, {str(sale.epoch): sale.epoch})
+    server.expire(filled, seconds)
 
 
 def forget(campaign_id: int, epoch: int) -> None:

@@ -23,9 +23,9 @@ def note_sold_out(sale_id: int, epoch: int, prize_id: int, *, in_doubt: bool) ->
         write_down_all(sale.campaign_id)
         Prize.objects.select_for_update(no_key=True).get(pk=prize_id)
         rest = rest_of(prize_id)
-        if not rest:
-            _mark(sale)
-            return True
+    if not rest:
+        _mark(sale)
+        return True
     if redis_stock.left(sale, [prize_id])[prize_id]:
         return True
     if in_doubt:
@@ -34,8 +34,13 @@ def note_sold_out(sale_id: int, epoch: int, prize_id: int, *, in_doubt: bool) ->
 
 
 def _mark(sale: Sale) -> None:
-    """Say that nothing of the campaign is left, once nothing is."""
+    """Say that nothing of the campaign is left, once nothing is.
+
+    No prize is locked here, as whoever changes a stock locks the sale first. Since that makes the epoch an earlier one,
+    nothing is said of a stock that was changed meanwhile.
+    """
     if Prize.objects.drawable().filter(campaign=sale.campaign_id).exists():
         return
-    if Sale.objects.filter(pk=sale.pk, epoch=sale.epoch, sold_out_at__isnull=True).update(sold_out_at=Now()):
-        say_changed(sale.campaign_id)
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        if Sale.objects.filter(pk=sale.pk, epoch=sale.epoch, sold_out_at__isnull=True).update(sold_out_at=Now()):
+            say_changed(sale.campaign_id)

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from awards.models import Award, Campaign, Prize, Sale, SaleState, StockIn
 from awards.sale import redis_stock
 from awards.sale.pausing import pause_consumers
-from awards.services.written_stock import write_down_all
+from awards.services.written_stock import rest_of
 
 
 def warm(sale_id: int) -> bool:
@@ -34,7 +34,7 @@ def _begin(sale_id: int) -> tuple[Sale, dict[int, Sequence[int]], timedelta] | N
     """Begin an epoch: return the sale, which numbers are free of each prize, and how long the campaign goes on.
 
     The sale's row is locked: draws that hold a piece of the epoch before are committed by now, or never will be. So
-    what the prizes' rows say, with all written down, is what is left.
+    what the prizes' rows say, less what is not written down yet, is what is left.
     """
     with transaction.atomic(using=router.db_for_write(Sale)):
         sale = Sale.objects.select_for_update().filter(pk=sale_id, state=SaleState.WARMING).first()
@@ -42,7 +42,6 @@ def _begin(sale_id: int) -> tuple[Sale, dict[int, Sequence[int]], timedelta] | N
             return None
         Sale.objects.filter(pk=sale.pk).update(epoch=F("epoch") + 1, changed_at=Now(), sold_out_at=None)
         sale.epoch += 1
-        write_down_all(sale.campaign_id)
         prizes = Prize.objects.filter(campaign_id=sale.campaign_id, stock__isnull=False).order_by("pk")
         pieces = {prize.pk: _free_numbers(prize) for prize in prizes.select_for_update(no_key=True)}
         campaign = Campaign.objects.with_clock().get(pk=sale.campaign_id)
@@ -51,7 +50,7 @@ def _begin(sale_id: int) -> tuple[Sale, dict[int, Sequence[int]], timedelta] | N
 
 def _free_numbers(prize: Prize) -> Sequence[int]:
     """Return as many numbers as there are pieces, none of which an award has. New ones are made for what was added."""
-    wanted = prize.stock or 0
+    wanted = max(rest_of(prize.pk), 0)
     used = set(Award.objects.filter(prize=prize, piece__isnull=False).values_list("piece", flat=True))
     free = list(islice((number for number in range(1, prize.numbered + 1) if number not in used), wanted))
     if missing := wanted - len(free):

@@ -35,9 +35,9 @@ def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> St
     """
     try:
         with transaction.atomic(using=router.db_for_write(Campaign)):
-            hold_still(prize.campaign_id)
-            if not _change_stock(prize, request):
-                raise _stock_refusal(prize, request.act)
+            unwritten = hold_still(prize)
+            if not _change_stock(prize, request, unwritten):
+                raise _stock_refusal(prize, request.act, unwritten)
             say_changed(prize.campaign_id)
             return StockChange.objects.create(
                 prize=prize,
@@ -55,27 +55,28 @@ def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> St
         return done
 
 
-def _change_stock(prize: Prize, request: StockChangeRequest) -> bool:
+def _change_stock(prize: Prize, request: StockChangeRequest, unwritten: int) -> bool:
+    """Change the stock, if what is left of it once all is written down allows that."""
     pieces = request.pieces or 0
     match request.act:
         case StockAct.ADD:
             return Prize.objects.add(prize, pieces)
         case StockAct.REMOVE:
-            return Prize.objects.add(prize, -pieces)
+            return Prize.objects.add(prize, -pieces, beside=unwritten)
         case StockAct.LIMIT:
-            return Prize.objects.limit(prize, pieces)
+            return Prize.objects.limit(prize, pieces + unwritten)
         case StockAct.UNLIMIT:
             return Prize.objects.unlimit(prize)
 
 
-def _stock_refusal(prize: Prize, act: StockAct) -> ManagingError:
+def _stock_refusal(prize: Prize, act: StockAct, unwritten: int) -> ManagingError:
     left = Prize.objects.values_list("stock", flat=True).get(pk=prize.pk)
     if act is StockAct.LIMIT:
         return StockHasALimit("the stock has a limit already; add to it or take from it")
     if left is None:
         return StockHasNoLimit("the stock has no limit, so there is nothing to add or to take")
     if act is StockAct.REMOVE:
-        return StockTooSmall(left)
+        return StockTooSmall(left - unwritten)
     return StockTooLarge("the stock would become larger than can be written down")
 
 

@@ -67,7 +67,12 @@ def _with_awards(closings: Sequence[Closing]) -> list[tuple[Closing, Award]]:
     ids = [int(key) for key in by_key if key.isdecimal()]
     locked = Award.objects.filter(pk__in=ids).order_by("pk").select_for_update(of=("self",), no_key=True)
     found = [(by_key[str(award.pk)], award) for award in locked.select_related("prize__campaign")]
-    return sorted(found, key=lambda pair: (pair[1].prize_id, statistics.day_of(pair[1]), pair[1].pk))
+    return sorted(found, key=lambda pair: _place(pair[1]))
+
+
+def _place(award: Award) -> tuple[object, ...]:
+    """Return where an award stands in the order in which sales, stocks and counts are locked."""
+    return award.prize.campaign_id, award.prize_id, statistics.day_of(award), award.pk
 
 
 def _close(closing: Closing, award: Award) -> Iterator[Move]:

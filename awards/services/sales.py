@@ -5,8 +5,8 @@ import uuid
 from django.db import router, transaction
 
 from awards.listeners import CAMPAIGN_CHANGED, SALE_WARM
-from awards.models import Because, Campaign, Sale, SaleState, StockIn
-from awards.services.written_stock import write_down_all
+from awards.models import Because, Campaign, Prize, Sale, SaleState, StockIn
+from awards.services.written_stock import unwritten_of
 from outbox import publish
 
 
@@ -27,17 +27,21 @@ def ask_to_warm(sale: Sale) -> None:
     publish(SALE_WARM, key=f"{sale.pk}:{uuid.uuid4()}", payload={"sale": sale.pk})
 
 
-def hold_still(campaign_id: int) -> None:
-    """Before a prize's stock is changed: have its row say what is left, and Redis follow the change.
+def hold_still(prize: Prize) -> int:
+    """Before a prize's stock is changed: have Redis follow; return how many pieces its row has still to lose.
 
-    Call it in the transaction of the change. Nobody draws from Redis until that was filled anew.
+    Call it in the transaction of the change. Nobody draws from Redis until that was filled anew, and a prewarming that
+    is under way opens nothing. The sale is locked, then the prize, as everywhere. Awards are not: whoever takes one
+    back has locked it already.
     """
-    sale = Sale.objects.filter(campaign_id=campaign_id, stock_in=StockIn.REDIS).first()
+    sale = Sale.objects.select_for_update().filter(campaign_id=prize.campaign_id, stock_in=StockIn.REDIS).first()
     if sale is None or not sale.epoch:
-        return
-    if sale.state == SaleState.OPEN:
-        close_for_warming(sale, Because.STOCK_CHANGED)
-    write_down_all(campaign_id)
+        return 0
+    Sale.objects.outdate(sale)
+    if sale.state in (SaleState.OPEN, SaleState.WARMING):
+        ask_to_warm(sale)
+    Prize.objects.select_for_update(no_key=True).get(pk=prize.pk)
+    return unwritten_of(prize.pk)
 
 
 def say_changed(campaign_id: int) -> None:

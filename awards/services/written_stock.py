@@ -40,4 +40,9 @@ def rest_of(prize_id: int) -> int:
     Call it in a transaction, with the prize locked.
     """
     stock = Prize.objects.values_list("stock", flat=True).get(pk=prize_id) or 0
-    return stock - Award.objects.filter(prize_id=prize_id, stock_written=False).count()
+    return stock - unwritten_of(prize_id)
+
+
+def unwritten_of(prize_id: int) -> int:
+    """Return how many pieces of a prize were won and are not written down yet; with the prize locked, as above."""
+    return Award.objects.filter(prize_id=prize_id, stock_written=False).count()

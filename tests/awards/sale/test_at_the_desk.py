@@ -1,6 +1,7 @@
 """The page on which a sale is watched, its buttons, and the command that does the same."""
 
 import json
+import uuid
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -124,6 +125,19 @@ def test_a_stock_that_does_not_add_up_is_said(redis, maria):
         call_command("sale", "raffle", "check")
     call_command("sale", "raffle", "prewarm")
     assert compare(Sale.objects.get())[0].balances
+
+
+def test_what_a_changed_stock_is_now_is_said_without_what_is_won(redis, maria):
+    a_sale(pieces=5)
+    prize = Prize.objects.get()
+    draw(found())
+    names = ("change_stock", "change_prize")
+    Group.objects.get(name="Campaign manager").permissions.add(*Permission.objects.filter(codename__in=names))
+    form = {"request_id": uuid.uuid4(), "act": "remove", "pieces": 1, "reason": "broken"}
+
+    page = maria.post(reverse("admin:awards_prize_stock", args=[prize.pk]), form, follow=True)
+
+    assert "The stock is 3 now." in page.content.decode()
 
 
 def test_a_page_without_redis_says_so(redis, maria, settings):

@@ -7,13 +7,18 @@ from django.db import transaction
 from redis.exceptions import ConnectionError as RedisDown
 
 from awards.errors import SaleClosed, SaleUnavailable, SoldOut, StockTooSmall
-from awards.models import Award, Prize, Sale, SaleState, StockAct
+from awards.models import Award, Because, Prize, Sale, SaleState, StockAct
 from awards.sale import redis_stock, warming
+from awards.sale.comparing import compare
+from awards.sale.running import close_sale, open_sale
 from awards.services import campaigns
 from awards.services.campaigns import StockChangeRequest
+from awards.services.revoking import revoke
+from awards.services.written_stock import write_down
 from outbox import Message
 from outbox.models import ConsumerState, Half
 from tests.awards.sale.given import a_sale, adds_up, draw, failing, found, settle
+from tests.awards.test_draw_races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -127,6 +132,83 @@ def test_pieces_that_are_added_are_sold_and_those_taken_off_are_not(redis):
     assert Prize.objects.get().stock == 0
 
 
+@pytest.mark.parametrize("reopened", [False, True])
+@pytest.mark.parametrize(("act", "pieces", "left"), [(StockAct.REMOVE, 3, 2), (StockAct.ADD, 2, 7)])
+def test_a_stock_that_is_changed_while_redis_is_filled_is_counted_once_more(
+    redis, monkeypatch, act, pieces, left, reopened
+):
+    campaign = a_sale(pieces=5, warm=False)
+    prize = Prize.objects.get()
+    Sale.objects.switch(campaign.sale, SaleState.WARMING)
+    fill = redis_stock.fill
+
+    def change_and_fill(*args, **options):
+        monkeypatch.setattr(redis_stock, "fill", fill)
+        if reopened:
+            close_sale(campaign.sale, because=Because.CLOSED)
+        change(prize, act, pieces)
+        if reopened:
+            open_sale(campaign.sale)
+        fill(*args, **options)
+
+    monkeypatch.setattr(redis_stock, "fill", change_and_fill)
+    assert not warming.warm(campaign.sale.pk), "what it has filled Redis with is not so any more"
+    settle()
+
+    assert state() == SaleState.OPEN
+    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == left
+    assert sum("pieces" in key for key in redis.client.scan_iter()) == 1, "earlier epochs are gone"
+
+
+def test_a_closed_sale_whose_stock_was_changed_has_nothing_to_compare(redis):
+    campaign = a_sale(pieces=3)
+    draw(campaign, "anna")
+    close_sale(campaign.sale, because=Because.CLOSED)
+    assert compare(Sale.objects.get())[0].in_redis == 2
+
+    change(Prize.objects.get(), StockAct.REMOVE, 1)
+
+    [stock] = compare(Sale.objects.get())
+    assert (stock.rest, stock.in_redis) == (1, None)
+
+
+def test_what_is_won_and_not_written_down_is_not_there_to_be_removed(redis):
+    campaign = a_sale(pieces=3)
+    draw(campaign, "anna")
+    draw(campaign, "bertha")
+
+    with pytest.raises(StockTooSmall) as refused:
+        change(Prize.objects.get(), StockAct.REMOVE, 2)
+    change(Prize.objects.get(), StockAct.UNLIMIT, None)
+    change(Prize.objects.get(), StockAct.LIMIT, 4)
+    settle()
+
+    assert refused.value.left == 1
+    assert Prize.objects.get().stock == 4
+
+
+def test_pieces_come_back_and_stocks_change_at_the_same_moment_and_nobody_waits_for_ever(redis):
+    campaign = a_sale(pieces=12, restock_revoked=True)
+    prize = Prize.objects.get()
+    awards = [draw(campaign, f"person {number}").award for number in range(6)]
+
+    def revoked(award):
+        return lambda: revoke(award, actor="maria").restocked
+
+    changes = [lambda: change(prize, StockAct.REMOVE, 1), lambda: change(prize, StockAct.ADD, 1)]
+    *others, opened = at_once(
+        *map(revoked, awards),
+        *changes,
+        lambda: write_stock_of(awards),
+        lambda: warming.warm(campaign.sale.pk),
+    )
+    settle()
+
+    assert others == [True] * 6 + [None] * 3
+    assert isinstance(opened, bool), opened
+    assert Prize.objects.get().stock == len(redis_stock.pieces_left(found().sale, prize.pk)) == 12
+
+
 def test_a_stock_is_never_taken_off_twice_for_what_redis_has_handed_out(redis):
     campaign = a_sale(pieces=3)
     draw(campaign, "anna")
@@ -173,7 +255,12 @@ def test_a_half_empty_sale_whose_pieces_redis_has_lost_is_prewarmed_when_it_look
     assert state() == SaleState.OPEN
 
 
-def change(prize: Prize, act: StockAct, pieces: int) -> None:
+def write_stock_of(awards: list[Award]) -> None:
+    with transaction.atomic():
+        write_down([award.public_id for award in awards])
+
+
+def change(prize: Prize, act: StockAct, pieces: int | None) -> None:
     with transaction.atomic():
         request = StockChangeRequest(act=act, pieces=pieces, reason="test", request_id=uuid.uuid4())
         campaigns.change_stock(prize, request, actor="maria")

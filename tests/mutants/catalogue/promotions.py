@@ -19,6 +19,7 @@ SIGNATURES = "clients/test_webhook_signatures::"
 SILENT = "clients/test_silent_webhooks::"
 QUEUED = "sale/test_queued_draws::"
 AGAIN = "sale/test_queued_again::"
+WARMING = "sale/test_warming::"
 
 MUTANTS = [
     rule(
@@ -260,5 +261,15 @@ MUTANTS = [
         "only unused entitlements get links",
         of_awards("admin/entitlements.py", "Entitlement.objects.usable()", "Entitlement.objects.all()"),
         red=["admin/test_who_may_draw::test_the_links_of_all_who_have_not_drawn_yet_come_as_a_file"],
+    ),
+    rule(
+        "a stock that is changed while Redis is filled is counted once more",
+        of_awards("models/sale.py", 'self.filter(pk=sale.pk), F("epoch") + 1', 'self.filter(pk=sale.pk), F("epoch")'),
+        red=[f"{WARMING}test_a_stock_that_is_changed_while_redis_is_filled_is_counted_once_more"],
+    ),
+    rule(
+        "what is won in Redis and not written down yet is not removed from the stock",
+        of_awards("services/campaigns.py", "beside=unwritten", "beside=0"),
+        red=[f"{WARMING}test_what_is_won_and_not_written_down_is_not_there_to_be_removed"],
     ),
 ]
