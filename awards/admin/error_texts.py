@@ -4,7 +4,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from awards.codes import FaultyLine, LineFault
-from awards.errors import ManagingError, PointsSpent, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
+from awards.errors import (
+    ManagingError,
+    PointsSpent,
+    SaleOpened,
+    StockHasALimit,
+    StockHasNoLimit,
+    StockTooLarge,
+    StockTooSmall,
+)
 from awards.models.coupon import CODE_LENGTH
 
 
@@ -23,6 +31,8 @@ def explain_refusal(error: ManagingError) -> str:
             return _("This stock has no limit, so nothing can be added or removed. Set a limit first.")
         case StockHasALimit():
             return _("This stock has a limit already. Add to it or remove from it.")
+        case SaleOpened():
+            return _("The sale was opened meanwhile. Close it first.")
         case _:
             return str(error)
 

@@ -1,5 +1,6 @@
 """Flash sales: how each is set up, and the page on which one is watched, opened and closed."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,11 +18,14 @@ from django.utils.translation import gettext_lazy
 
 from awards import conf
 from awards.admin.act_pages import act_page
+from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import VisibleTextForm
+from awards.errors import SaleOpened
 from awards.models import Because, Sale, SaleState, StockIn
 from awards.sale.pausing import NEEDED
 from awards.sale.running import close_sale, open_sale
 from awards.sale.watching import watch
+from awards.services import sales
 from outbox.admin import consumer_names
 
 MARKS = {SaleState.NEW: "◷", SaleState.WARMING: "…", SaleState.OPEN: "▶", SaleState.CLOSED: "✕"}
@@ -95,7 +99,30 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
 
     def save_model(self, _request: HttpRequest, obj: Sale, form: Any, change: bool) -> None:
         """Write what was changed and nothing else: the sale changes its own state meanwhile."""
+        if change and "stock_in" in form.changed_data:
+            sales.leave_redis(obj)
         obj.save(update_fields=form.changed_data if change else None)
+
+    def delete_model(self, _request: HttpRequest, obj: Sale) -> None:
+        """Delete a sale, with all of its stock written down."""
+        sales.leave_redis(obj)
+        obj.delete()
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Take the form; say so if the sale was opened while it was taken."""
+        return self._unless_opened(request, super().changeform_view, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Delete the sale; say so if it was opened meanwhile."""
+        return self._unless_opened(request, super().delete_view, *args, **kwargs)
+
+    def _unless_opened(self, request: HttpRequest, view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return the view's page. If it has raised, nothing was written."""
+        try:
+            return view(request, *args, **kwargs)
+        except SaleOpened as error:
+            messages.error(request, explain_refusal(error))
+            return redirect(reverse("admin:awards_sale_changelist", current_app=self.admin_site.name))
 
     def has_delete_permission(self, request: HttpRequest, obj: Sale | None = None) -> bool:
         """Let a sale go that nobody can draw from."""

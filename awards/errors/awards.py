@@ -112,6 +112,10 @@ class StockHasALimit(ManagingError):
     """The stock has a limit already: add to it or take from it instead."""
 
 
+class SaleOpened(ManagingError):
+    """A sale was opened meanwhile, so where its stock is stays as it is."""
+
+
 class PointsSpent(ManagingError):
     """Points cannot be taken back, as the account has fewer of them left: ``left`` of ``points``."""
 

@@ -4,9 +4,10 @@ import uuid
 
 from django.db import router, transaction
 
+from awards.errors import SaleOpened
 from awards.listeners import CAMPAIGN_CHANGED, SALE_WARM
 from awards.models import Because, Campaign, Prize, Sale, SaleState, StockIn
-from awards.services.written_stock import unwritten_of
+from awards.services.written_stock import unwritten_of, write_down_all
 from outbox import publish
 
 
@@ -42,6 +43,18 @@ def hold_still(prize: Prize) -> int:
         ask_to_warm(sale)
     Prize.objects.select_for_update(no_key=True).get(pk=prize.pk)
     return unwritten_of(prize.pk)
+
+
+def leave_redis(sale: Sale) -> None:
+    """Write down what Redis has handed out, before anybody sells from elsewhere. Nobody opens the sale meanwhile.
+
+    Call it in the transaction in which Redis is left. ``sale`` is as it was found closed: one that was opened since
+    raises ``SaleOpened``. Awards are locked first, as by whoever takes one back.
+    """
+    write_down_all(sale.campaign_id)
+    shut = Sale.objects.filter(pk=sale.pk, epoch=sale.epoch, state__in=[SaleState.NEW, SaleState.CLOSED])
+    if shut.select_for_update().first() is None:
+        raise SaleOpened("the sale was opened meanwhile")
 
 
 def say_changed(campaign_id: int) -> None:

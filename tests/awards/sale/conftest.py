@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
 
 from awards.sale import paces, tallies
 from tests.awards.conftest import no_hints, plain_static_files
@@ -25,6 +28,19 @@ def redis(_server: RedisServer, settings) -> RedisServer:
     _server.client.flushall()
     settings.OUTBOX = {**settings.OUTBOX, "REDIS_URL": _server.url}
     return _server
+
+
+@pytest.fixture
+def maria() -> Client:
+    """Somebody of the group that manages campaigns."""
+    user = get_user_model().objects.create_user("maria", password="x", is_staff=True)
+    group, _made = Group.objects.get_or_create(name="Campaign manager")
+    names = ("view_sale", "change_sale", "run_sale", "add_sale", "view_prize")
+    group.permissions.add(*Permission.objects.filter(content_type__app_label="awards", codename__in=names))
+    user.groups.add(group)
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import json
 import uuid
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -20,19 +19,6 @@ from tests.awards.given import Highest, a_campaign, points
 from tests.awards.sale.given import a_queue, a_sale, draw, found, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def maria() -> Client:
-    """Somebody of the group that manages campaigns."""
-    user = get_user_model().objects.create_user("maria", password="x", is_staff=True)
-    group, _made = Group.objects.get_or_create(name="Campaign manager")
-    names = ("view_sale", "change_sale", "run_sale", "add_sale", "view_prize")
-    group.permissions.add(*Permission.objects.filter(content_type__app_label="awards", codename__in=names))
-    user.groups.add(group)
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def watch(client: Client, sale: Sale) -> str:

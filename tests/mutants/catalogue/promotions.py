@@ -20,6 +20,7 @@ SILENT = "clients/test_silent_webhooks::"
 QUEUED = "sale/test_queued_draws::"
 AGAIN = "sale/test_queued_again::"
 WARMING = "sale/test_warming::"
+SET_UP = "sale/test_set_up_in_the_admin::"
 
 MUTANTS = [
     rule(
@@ -271,5 +272,15 @@ MUTANTS = [
         "what is won in Redis and not written down yet is not removed from the stock",
         of_awards("services/campaigns.py", "beside=unwritten", "beside=0"),
         red=[f"{WARMING}test_what_is_won_and_not_written_down_is_not_there_to_be_removed"],
+    ),
+    rule(
+        "what Redis has sold is written down before the database sells",
+        of_awards("services/sales.py", "    write_down_all(sale.campaign_id)\n", ""),
+        red=[f"{SET_UP}test_what_redis_has_sold_is_written_down_before_the_database_sells"],
+    ),
+    rule(
+        "a sale that is opened meanwhile keeps its stock where it is",
+        of_awards("services/sales.py", "if shut.select_for_update().first() is None:", "if False:"),
+        red=[f"{SET_UP}test_a_sale_that_is_opened_meanwhile_stays_where_it_is"],
     ),
 ]
