@@ -13,7 +13,6 @@ from awards.sale import tallies
 from awards.sale.drawing import draw_from_redis
 from awards.sale.queueing import queue_draw
 from awards.services import draws
-from awards.services.sales import sells_from_redis
 
 
 def draw_as(caller: Caller, campaign: Campaign, *, request_id: str, luck: Luck, language: str = "") -> Draw:
@@ -21,7 +20,7 @@ def draw_as(caller: Caller, campaign: Campaign, *, request_id: str, luck: Luck, 
 
     The campaign must have been read ``with_clock`` and ``with_sale``.
     """
-    draw = draw_from_redis if sells_from_redis(campaign) else draws.draw_ticket
+    draw = draw_from_redis if campaign.sells_from_redis else draws.draw_ticket
     try:
         return draw(
             campaign,

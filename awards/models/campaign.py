@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -216,9 +217,19 @@ class Campaign(models.Model):
         """The flash sale, if it is one. Best read ``with_sale``."""
         return getattr(self, "sale", None)
 
+    @property
+    def sells_from_redis(self) -> bool:
+        """Whether its pieces are taken in Redis. Best read ``with_sale``."""
+        return self.how_sold is not None and self.how_sold.stock_in == "redis"
+
     def has_budget(self, *, in_points: bool) -> bool:
         """Tell whether what is won of that kind is held against a budget."""
         return (self.budget_points if in_points else self.budget_money) is not None
+
+    @property
+    def has_any_budget(self) -> bool:
+        """Whether anything that is won is held against a budget."""
+        return self.has_budget(in_points=True) or self.has_budget(in_points=False)
 
     def budget_left(self, *, in_points: bool) -> Decimal | None:
         """Return what the budget has left, None without limit."""
@@ -227,11 +238,16 @@ class Campaign(models.Model):
 
     def why_not_from_redis(self) -> str:
         """Return, in the reader's language, what of it a stock in Redis could not count; empty if it can."""
-        if self.has_budget(in_points=True) or self.has_budget(in_points=False):
+        if self.has_any_budget:
             return gettext("A campaign with a budget takes its pieces from the database.")
         if self.prize_set.filter(wins_per_day__isnull=False).exists():
             return gettext("A prize with a limit of wins a day is taken from the database.")
         return ""
+
+    def clean(self) -> None:
+        """Refuse, in the words of the form, a budget where the stock is in Redis, which could not count it."""
+        if self.has_any_budget and self.sells_from_redis:
+            raise ValidationError(self.why_not_from_redis())
 
     @property
     def is_open(self) -> bool:

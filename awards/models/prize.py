@@ -194,6 +194,11 @@ class Prize(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Refuse, in the words of the form, an article number that the vendor's address could not carry."""
+        """Refuse, in the words of the form, an article number that the vendor's address could not carry.
+
+        And a limit of wins a day where the stock is in Redis, which could not count it.
+        """
         if not self.vendor_sku.isprintable():
             raise ValidationError({"vendor_sku": _("Use printable characters only.")})
+        if self.wins_per_day is not None and self.campaign_id and self.campaign.sells_from_redis:
+            raise ValidationError(_("A prize with a limit of wins a day is taken from the database."))

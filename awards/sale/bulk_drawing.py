@@ -198,7 +198,7 @@ def _lock(campaign: Campaign, people: Sequence[str]) -> _Room:
         )
         known |= {mine.person: mine for mine in rows.filter(person__in=missing).select_for_update()}
     prizes = list(Prize.objects.filter(campaign=campaign).order_by("pk").select_for_update(no_key=True))
-    if campaign.has_budget(in_points=True) or campaign.has_budget(in_points=False):
+    if campaign.has_any_budget:
         locked = Campaign.objects.select_for_update(no_key=True).get(pk=campaign.pk)
         campaign.spent_money, campaign.spent_points = locked.spent_money, locked.spent_points
     return _Room(

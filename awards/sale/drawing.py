@@ -87,6 +87,7 @@ def _open_sale(campaign: Campaign) -> Sale:
 
 def _draw(campaign: Campaign, sale: Sale, asker: Asker, asked: Asked, luck: Luck, language: str) -> Draw:
     prizes = taking.prizes_of(campaign)
+    _refuse_what_redis_cannot_count(campaign, prizes)
     with ExitStack() as stack:
         hold = Hold(sale, asker, stack)
         taken = _take(campaign, prizes, asker.person, hold, luck)
@@ -103,6 +104,13 @@ def _draw(campaign: Campaign, sale: Sale, asker: Asker, asked: Asked, luck: Luck
     if taken.piece is None:
         _count_lost(sale, asker)
     return drawn
+
+
+def _refuse_what_redis_cannot_count(campaign: Campaign, prizes: Sequence[Prize]) -> None:
+    """Let nobody draw beyond a budget or a limit of wins a day. The forms refuse them; other code may set them."""
+    if campaign.has_any_budget or any(prize.wins_per_day is not None for prize in prizes):
+        log.error("campaign %s has a budget or a limit of wins a day, and its stock is in Redis", campaign.slug)
+        raise SaleClosed("a budget, or a limit of wins a day, cannot be counted in Redis")
 
 
 def _take(campaign: Campaign, prizes: Sequence[Prize], person: str, hold: Hold, luck: Luck) -> Taken:

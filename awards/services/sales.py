@@ -6,7 +6,7 @@ from django.db import router, transaction
 
 from awards.errors import SaleOpened
 from awards.listeners import CAMPAIGN_CHANGED, SALE_WARM
-from awards.models import Because, Campaign, Prize, Sale, SaleState, StockIn
+from awards.models import Because, Prize, Sale, SaleState, StockIn
 from awards.services.written_stock import unwritten_of, write_down_all
 from outbox import publish
 
@@ -61,9 +61,3 @@ def say_changed(campaign_id: int) -> None:
     """Have the page of a flash sale read anew, once the caller's change of what it shows is committed."""
     if Sale.objects.filter(campaign_id=campaign_id).exists():
         publish(CAMPAIGN_CHANGED, key=f"{campaign_id}:{uuid.uuid4()}", payload={"campaign": campaign_id})
-
-
-def sells_from_redis(campaign: Campaign) -> bool:
-    """Tell whether the campaign's pieces are taken in Redis. It is best read ``with_sale``."""
-    sale = campaign.how_sold
-    return sale is not None and sale.stock_in == StockIn.REDIS

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from awards.errors import LimitReached, NothingNow, RequestReused, SaleClosed, SaleUnavailable, SoldOut
-from awards.models import Award, Draw, Participation, Prize, Sale, SaleState
+from awards.models import Award, Campaign, Draw, Participation, Prize, Sale, SaleState
 from awards.sale import redis_stock, warming
 from outbox import Message
 from outbox.models import Half
@@ -115,6 +115,22 @@ def test_a_draw_that_loses_takes_nothing_and_is_counted_once(redis):
     assert not Half.objects.exists()
     keys = redis_stock._keys(campaign.pk, campaign.sale.epoch)
     assert redis.client.hget(keys[2], fingerprint("anna")) == "1"
+
+
+@pytest.mark.parametrize(
+    ("campaign_has", "prize_has"),
+    [({"budget_money": 100}, {}), ({"budget_points": 100}, {}), ({}, {"wins_per_day": 9})],
+)
+def test_nobody_draws_beyond_what_redis_cannot_count(redis, campaign_has, prize_has):
+    campaign = a_sale()
+    Campaign.objects.update(**campaign_has, name="Raffle")
+    Prize.objects.update(**prize_has, weight=1)
+
+    with pytest.raises(SaleClosed):
+        draw(found())
+
+    assert not Half.objects.exists()
+    assert len(redis_stock.pieces_left(campaign.sale, Prize.objects.get().pk)) == 5
 
 
 def test_a_prize_that_is_gone_is_left_out_and_luck_is_asked_for_the_others(redis):

@@ -7,7 +7,11 @@ from django.urls import reverse
 from awards.models import Award, Because, Campaign, Prize, Sale, StockIn
 from awards.sale.running import close_sale, open_sale
 from awards.services import sales
+from tests.awards.admin.conftest import desk, manager
+from tests.awards.admin.test_campaigns_in_the_admin import form_of, page_of
 from tests.awards.sale.given import a_sale, draw, settle
+
+__all__ = ["desk", "manager"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,6 +32,39 @@ def a_closed_sale(pieces: int, won: int) -> Campaign:
         draw(campaign, f"person {number}")
     close_sale(campaign.sale, because=Because.CLOSED)
     return campaign
+
+
+def give_a_budget(client: Client, campaign: Campaign):
+    return client.post(page_of(campaign), form_of(campaign, Prize.objects.get(), budget_points="100"))
+
+
+def limit_the_wins(client: Client, campaign: Campaign):
+    prize = Prize.objects.get(campaign=campaign)
+    form = {"name": prize.name, "kind": "points", "value": "50", "weight": "1", "wins_per_day": "1"}
+    return client.post(page_of(prize), {**form, "stockchange_set-TOTAL_FORMS": 0, "stockchange_set-INITIAL_FORMS": 0})
+
+
+CANNOT_BE_COUNTED = [(give_a_budget, "A campaign with a budget"), (limit_the_wins, "a limit of wins a day")]
+
+
+@pytest.mark.parametrize(("act", "said"), CANNOT_BE_COUNTED)
+def test_what_redis_cannot_count_is_not_set_under_its_sale(redis, desk, act, said):
+    campaign = a_sale(warm=False)
+
+    page = act(desk, campaign)
+
+    assert said in page.content.decode()
+    assert not Campaign.objects.get().has_any_budget
+    assert Prize.objects.get().wins_per_day is None
+
+
+@pytest.mark.parametrize(("act", "_said"), CANNOT_BE_COUNTED)
+def test_what_the_database_counts_is_set_under_its_sale(redis, desk, act, _said):
+    campaign = a_sale(warm=False, sale={"stock_in": StockIn.DATABASE})
+
+    assert act(desk, campaign).status_code == 302
+
+    assert Campaign.objects.get().has_any_budget or Prize.objects.get().wins_per_day
 
 
 @pytest.mark.parametrize("act", [to_the_database, delete])

@@ -283,4 +283,15 @@ MUTANTS = [
         of_awards("services/sales.py", "if shut.select_for_update().first() is None:", "if False:"),
         red=[f"{SET_UP}test_a_sale_that_is_opened_meanwhile_stays_where_it_is"],
     ),
+    rule(
+        "nothing that Redis cannot count is set under its sale",
+        of_awards("models/campaign.py", "if self.has_any_budget and self.sells_from_redis:", "if False:"),
+        of_awards("models/prize.py", "if self.wins_per_day is not None and self.campaign_id and", "if False and"),
+        red=[f"{SET_UP}test_what_redis_cannot_count_is_not_set_under_its_sale"],
+    ),
+    rule(
+        "nobody draws beyond a budget that Redis cannot count",
+        of_awards("sale/drawing.py", "    _refuse_what_redis_cannot_count(campaign, prizes)\n", ""),
+        red=["sale/test_drawing_from_redis::test_nobody_draws_beyond_what_redis_cannot_count"],
+    ),
 ]
