@@ -8,7 +8,7 @@ it, once the change is committed. Nothing is kept for more than a second, so it 
 import logging
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.cache import BaseCache, InvalidCacheBackendError, caches
 from django.core.cache.backends.dummy import DummyCache
@@ -19,31 +19,59 @@ log = logging.getLogger("awards.sale")
 ALIAS = "pages"
 KEPT = 1.0
 """Seconds that a page is kept: draws change the stock, and the clock the state, and no message is published for it."""
+VERSION_KEPT = 60
+"""Seconds that a version is kept: longer than anybody reads, so that no campaign that is gone leaves one behind."""
+Found = TypeVar("Found")
 
 
-def cached(campaign_slug: str, read: Callable[[], Any]) -> Any:
-    """Return what ``read`` returns, or what it returned for somebody else since the last change."""
+def cached(campaign_slug: str, read: Callable[[], Found | None]) -> Found | None:
+    """Return what ``read`` returns, or what it returned for somebody else since the last change.
+
+    None, where there is no such campaign, is not kept: any number of names can be made up.
+    """
     cache = _shared_cache()
     if cache is None:
         return read()
     try:
-        version = cache.get_or_set(_version_key(campaign_slug), lambda: uuid.uuid4().hex, timeout=None)
-        key = f"awards:page:{campaign_slug}:{version}"
-        found = cache.get(key)
-        if found is None:
-            found = read()
-            cache.set(key, found, timeout=KEPT)
-        return found
+        version, kept = _look_up(cache, campaign_slug)
     except Exception as error:  # a cache is a shortcut: without it, everybody reads for himself
         log.warning("the cache of pages does not answer: %s", error)
         return read()
+    found: Found | None = kept
+    if found is None:
+        found = read()
+        if found is not None:
+            _keep(cache, campaign_slug, version, found)
+    return found
 
 
 def forget(campaign_slug: str) -> None:
     """Have the page read anew from now on."""
     cache = _shared_cache()
     if cache is not None:
-        cache.set(_version_key(campaign_slug), uuid.uuid4().hex, timeout=None)
+        cache.set(_version_key(campaign_slug), uuid.uuid4().hex, timeout=VERSION_KEPT)
+
+
+def _look_up(cache: BaseCache, campaign_slug: str) -> tuple[str | None, Any]:
+    """Return the version, and what is kept under it; None for what there is not."""
+    version = cache.get(_version_key(campaign_slug))
+    return version, None if version is None else cache.get(_key(campaign_slug, version))
+
+
+def _keep(cache: BaseCache, campaign_slug: str, version: str | None, found: object) -> None:
+    """Keep what was read under the version that stood before. If there was none, make one, unless a change has."""
+    try:
+        if version is None:
+            version = uuid.uuid4().hex
+            if not cache.add(_version_key(campaign_slug), version, timeout=VERSION_KEPT):
+                return
+        cache.set(_key(campaign_slug, version), found, timeout=KEPT)
+    except Exception as error:  # the next one reads for himself
+        log.warning("the cache of pages keeps nothing: %s", error)
+
+
+def _key(campaign_slug: str, version: str) -> str:
+    return f"awards:page:{campaign_slug}:{version}"
 
 
 def _version_key(campaign_slug: str) -> str:

@@ -72,12 +72,11 @@ def campaign(request: HttpRequest, slug: str) -> HttpResponse:
 def _shown(slug: str) -> tuple[Campaign | None, Sequence[Prize]]:
     """Return what the page of a campaign shows to everybody, read once for many."""
 
-    def read() -> tuple[Campaign | None, Sequence[Prize]]:
+    def read() -> tuple[Campaign, Sequence[Prize]] | None:
         found = selectors.campaign_at(slug)
-        return found, [] if found is None else list(selectors.prizes_of(found))
+        return None if found is None else (found, list(selectors.prizes_of(found)))
 
-    found, prizes = cached_pages.cached(slug, read)
-    return found, prizes
+    return cached_pages.cached(slug, read) or (None, [])
 
 
 def _draw(request: HttpRequest, found: Campaign, caller: Caller, link: str) -> HttpResponse:

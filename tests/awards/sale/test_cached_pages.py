@@ -1,8 +1,11 @@
 """The page that everybody loads: read once for many, and never older than the last change plus a second."""
 
 import threading
+from typing import ClassVar
 
 import pytest
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.core.cache.backends.filebased import FileBasedCache
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -79,6 +82,62 @@ def test_a_cache_that_does_not_answer_is_no_reason_to_show_nothing(monkeypatch):
     monkeypatch.setattr("django.core.cache.backends.filebased.FileBasedCache.get", lambda *_a, **_k: 1 / 0)
 
     assert "50 points" in shown()
+
+
+def test_a_page_that_cannot_be_read_is_tried_once_and_no_fault_of_the_cache(caplog):
+    tries = []
+
+    def read() -> str:
+        tries.append(1)
+        raise LookupError("the database is away")
+
+    with pytest.raises(LookupError):
+        pages.cached("raffle", read)
+
+    assert len(tries) == 1
+    assert not caplog.records
+
+
+def test_what_is_read_is_shown_though_the_cache_keeps_nothing(monkeypatch):
+    a_queue()
+    monkeypatch.setattr("django.core.cache.backends.filebased.FileBasedCache.set", lambda *_a, **_k: 1 / 0)
+
+    assert "50 points" in shown()
+
+
+def test_a_name_that_somebody_has_made_up_leaves_nothing_behind(tmp_path):
+    for number in range(3):
+        assert client.get(f"/campaigns/made-up-{number}/").status_code == 404
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_whatever_is_kept_has_an_end(settings):
+    backend = "tests.awards.sale.test_cached_pages.Noting"
+    settings.CACHES = {
+        **settings.CACHES,
+        "pages": {"BACKEND": backend, "LOCATION": settings.CACHES["pages"]["LOCATION"]},
+    }
+    Noting.ends.clear()
+    a_queue()
+
+    shown()
+    pages.forget("raffle")
+    shown()
+
+    assert len(Noting.ends) >= 4
+    assert all(end is not None and end <= 60 for end in Noting.ends)
+
+
+class Noting(FileBasedCache):
+    """A cache that notes for how long each is kept."""
+
+    ends: ClassVar[list[float | None]] = []
+
+    def set(self, key, value, timeout=DEFAULT_TIMEOUT, version=None):
+        """Note it."""
+        self.ends.append(timeout)
+        super().set(key, value, timeout, version)
 
 
 class _Desk:

@@ -294,4 +294,11 @@ MUTANTS = [
         of_awards("sale/drawing.py", "    _refuse_what_redis_cannot_count(campaign, prizes)\n", ""),
         red=["sale/test_drawing_from_redis::test_nobody_draws_beyond_what_redis_cannot_count"],
     ),
+    rule(
+        "a name that somebody has made up leaves nothing in the cache",
+        of_awards(
+            "sale/pages.py", "        if found is not None:\n            _keep(", "        if True:\n            _keep("
+        ),
+        red=["sale/test_cached_pages::test_a_name_that_somebody_has_made_up_leaves_nothing_behind"],
+    ),
 ]
