@@ -1,5 +1,7 @@
 """What a person does with a sale: open it, close it, have its stock counted once more."""
 
+from datetime import timedelta
+
 from django.db import router, transaction
 
 from awards.models import Because, Sale, SaleState, StockIn
@@ -14,16 +16,25 @@ def open_sale(sale: Sale) -> bool:
     warming until a worker has counted the stock; one that is open already is counted once more, and nobody draws
     meanwhile. False if it is warming.
     """
-    warms = sale.stock_in == StockIn.REDIS
-    state = SaleState.WARMING if warms else SaleState.OPEN
-    with transaction.atomic(using=router.db_for_write(Sale)):
-        if not Sale.objects.switch(sale, state, because=Because.OPENED if warms else None):
-            return False
-        if warms:
-            ask_to_warm(sale)
-    if not warms:
+    if sale.stock_in == StockIn.REDIS:
+        return start_warming(sale, because=Because.OPENED)
+    opened = Sale.objects.switch(sale, SaleState.OPEN)
+    if opened:
         pause_consumers(sale)
-    return True
+    return opened
+
+
+def start_warming(sale: Sale, *, because: Because, after: timedelta | None = None) -> bool:
+    """Let nobody draw from Redis until a worker has counted the stock; tell whether that changed anything.
+
+    Whoever counts it himself has a worker do it ``after`` a while, as he may be cut off. By then it is open, mostly,
+    and nothing is left to do.
+    """
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        if not Sale.objects.switch(sale, SaleState.WARMING, because=because):
+            return False
+        ask_to_warm(sale, after=after)
+        return True
 
 
 def close_sale(sale: Sale, *, because: Because) -> bool:

@@ -1,6 +1,7 @@
 """What closes a flash sale until its stock was counted once more, and who is asked to do that."""
 
 import uuid
+from datetime import timedelta
 
 from django.db import router, transaction
 
@@ -23,9 +24,9 @@ def close_for_warming(sale: Sale, because: Because) -> bool:
         return True
 
 
-def ask_to_warm(sale: Sale) -> None:
+def ask_to_warm(sale: Sale, *, after: timedelta | None = None) -> None:
     """Have a worker prewarm a sale that is being prewarmed. Call it in the transaction that says so."""
-    publish(SALE_WARM, key=f"{sale.pk}:{uuid.uuid4()}", payload={"sale": sale.pk})
+    publish(SALE_WARM, key=f"{sale.pk}:{uuid.uuid4()}", payload={"sale": sale.pk}, delay=after)
 
 
 def hold_still(prize: Prize) -> int:

@@ -1,14 +1,18 @@
 """``manage.py sale``: open, close and prewarm a flash sale, and see whether its stock adds up."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from redis.exceptions import RedisError
 
-from awards.models import Because, Sale, SaleState, StockIn
+from awards.models import Because, Sale, StockIn
 from awards.sale.comparing import compare
-from awards.sale.running import close_sale, open_sale
+from awards.sale.running import close_sale, open_sale, start_warming
 from awards.sale.warming import warm
+
+CUT_OFF_AFTER = timedelta(minutes=1)
+"""A prewarming by command takes seconds; if it has not opened the sale by then, a worker does."""
 
 
 class Command(BaseCommand):
@@ -45,7 +49,7 @@ class Command(BaseCommand):
     def _prewarm(self, sale: Sale) -> None:
         if sale.stock_in != StockIn.REDIS:
             raise CommandError("the stock of this sale is in the database: there is nothing to prewarm")
-        Sale.objects.switch(sale, SaleState.WARMING, because=Because.COMMANDED)
+        start_warming(sale, because=Because.COMMANDED, after=CUT_OFF_AFTER)
         if not warm(sale.pk):
             raise CommandError("somebody else has prewarmed or closed it meanwhile")
         self._check(Sale.objects.select_related("campaign").get(pk=sale.pk))

@@ -113,6 +113,23 @@ def test_a_stock_that_does_not_add_up_is_said(redis, maria):
     assert compare(Sale.objects.get())[0].balances
 
 
+def test_a_prewarming_by_command_that_finds_no_redis_is_done_once_there_is_one(redis, settings):
+    a_sale()
+    there = settings.OUTBOX
+    settings.OUTBOX = {**there, "REDIS_URL": "redis://127.0.0.1:1/0"}
+
+    with pytest.raises(CommandError, match="Redis does not answer"):
+        call_command("sale", "raffle", "prewarm")
+    assert Sale.objects.get().state == SaleState.WARMING
+    settings.OUTBOX = there
+    deliver_pending("awards.warm_sale")
+    assert Sale.objects.get().state == SaleState.WARMING, "a worker does not come between while it is under way"
+    settle()
+
+    assert Sale.objects.get().state == SaleState.OPEN
+    assert draw(found()).award.piece == 1
+
+
 def test_what_a_changed_stock_is_now_is_said_without_what_is_won(redis, maria):
     a_sale(pieces=5)
     prize = Prize.objects.get()
