@@ -13,6 +13,7 @@ from awards.models import (
     Award,
     AwardStatus,
     Block,
+    Campaign,
     Claim,
     Draw,
     Entitlement,
@@ -73,9 +74,11 @@ def erase_person(person: str, *, erase_messages: EraseMessages) -> str:
     In one transaction: addresses and blocks are deleted; draws, awards, entitlements and the account get another name;
     reasons that managers wrote are emptied; and what the messages say is erased. Figures, statuses and dates stay.
     Raises ``PersonInUse`` while an award is still to be issued or claimed, and whatever ``erase_messages`` raises.
+    A draw at the same moment is waited for, or waits and is the first of somebody new.
     """
     alias = f"{ERASED}{secrets.token_hex(8)}"
     with transaction.atomic(using=router.db_for_write(Award)):
+        _hold(person)
         awards = Award.objects.filter(person=person)
         if owed := list(awards.filter(status=AwardStatus.WON).values_list("public_id", flat=True)[:NAMED]):
             raise PersonInUse("still to be issued or claimed: " + ", ".join(map(str, owed)))
@@ -84,16 +87,36 @@ def erase_person(person: str, *, erase_messages: EraseMessages) -> str:
         Claim.objects.filter(award__person=person).delete()
         Block.objects.filter(subject=person).delete()
         _rename_account(person, alias)
-        Participation.objects.filter(person=person).update(person=alias)
+        _rename_participations(person, alias)
+        _rename_in_lists(person, alias)  # first, as what is written of them meanwhile is an entitlement
         Entitlement.objects.filter(person=person).withdraw()
         Entitlement.objects.filter(person=person).update(person=alias)
         Draw.objects.filter(person=person).update(person=alias, digest="")
         QueuedRefusal.objects.filter(person=person).update(person=alias, digest="")
         awards.update(person=alias)
-        _rename_in_lists(person, alias)
         for start in range(0, max(len(messages), 1), MESSAGES_AT_ONCE):  # without a message the audit notes it as well
             erase_messages(messages[start : start + MESSAGES_AT_ONCE], alias)
     return alias
+
+
+def _hold(person: str) -> None:
+    """Hold back whatever would give the person an award, and wait for what is under way.
+
+    Draws and redraws lock the person's row in their campaign. Where there is none yet, one is written, as a first draw
+    at the same moment writes it as well. Operators, who may open an award again, lock the award.
+    """
+    campaigns = Campaign.objects.order_by("pk").values_list("pk", flat=True)
+    rows = [Participation(campaign_id=campaign, person=person) for campaign in campaigns]
+    Participation.objects.bulk_create(rows, ignore_conflicts=True)
+    list(Participation.objects.filter(person=person).order_by("campaign").select_for_update())
+    list(Award.objects.filter(person=person).order_by("pk").select_for_update(no_key=True))
+
+
+def _rename_participations(person: str, alias: str) -> None:
+    """Put the other name where the person has drawn, and delete what stands where they have not."""
+    mine = Participation.objects.filter(person=person)
+    mine.filter(draws=0).delete()
+    mine.update(person=alias)
 
 
 def _messages_of(person: str) -> list[int]:

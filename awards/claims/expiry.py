@@ -11,7 +11,7 @@ from awards.changes import tell_clients
 from awards.errors import AwardChanged
 from awards.listeners import REDRAW
 from awards.luck import Luck
-from awards.models import Award, AwardStatus, Block, Campaign, Draw, Prize
+from awards.models import Award, AwardStatus, Block, Campaign, Draw, Participation, Prize
 from awards.services import pieces, statistics
 from awards.services.awarding import award_prize
 from awards.services.taking import TAKEN_BACK, give_budget_back
@@ -99,10 +99,19 @@ def _candidate(award: Award, luck: Luck) -> tuple[Draw | None, dict[str, Any]]:
             break
         number = luck.randrange(many)
         lost = losing[number]
-        if _may_win(lost.person, award.prize):
+        if not _may_win(lost.person, award.prize):
+            losing = losing.exclude(person=lost.person)
+            continue
+        _hold(lost)
+        if losing.filter(pk=lost.pk, person=lost.person).exists():  # it may have been erased, or drawn, meanwhile
             return lost, {"code": rules.code_version(), "losing draws": many, "number": number, "draw": lost.pk}
-        losing = losing.exclude(person=lost.person)
     return None, {}
+
+
+def _hold(lost: Draw) -> None:
+    """Hold back the person's draws and other redraws, and their erasure, until it is over."""
+    mine = Participation.objects.filter(campaign=lost.campaign_id, person=lost.person)
+    list(mine.select_for_update(no_key=True))
 
 
 def _may_win(person: str, prize: Prize) -> bool:

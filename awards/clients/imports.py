@@ -33,8 +33,12 @@ def begin_import(
 
 
 def write_part(part_id: int) -> None:
-    """Write the entitlements of a part that are not there yet, and count them. Call it inside a transaction."""
-    part = ImportPart.objects.select_related("part_of").filter(pk=part_id).first()
+    """Write the entitlements of a part that are not there yet, and count them. Call it inside a transaction.
+
+    The part is locked first: whoever is forgotten at this moment stands in it by another name, or is renamed later.
+    """
+    locked = ImportPart.objects.select_for_update(of=("self",)).select_related("part_of")
+    part = locked.filter(pk=part_id).first()
     if part is None:
         return  # its campaign was deleted
     listed = part.part_of

@@ -1,6 +1,7 @@
 """Real threads with real connections, for races."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -65,6 +66,33 @@ def held(*rows: QuerySet[Any]) -> Iterator[None]:
             yield
         finally:
             let_go.set()
+
+
+@contextmanager
+def uncommitted(act: Callable[[], object]) -> Iterator[None]:
+    """Have another session do it, and commit it once the block waits for it, or has not had to within a second."""
+    done = threading.Event()
+
+    def do() -> None:
+        with transaction.atomic():
+            act()
+            done.set()
+            deadline = time.monotonic() + 1
+            while not _is_waited_for() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    with beside(do):
+        assert done.wait(TIMEOUT)
+        yield
+
+
+def _is_waited_for() -> bool:
+    """Tell whether another session waits for a lock of this one, on PostgreSQL."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def in_thread(call: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ LINKS = "clients/test_links::"
 KEYS = "clients/test_keys::"
 CLAIMING = "claims/test_claiming::"
 EXPIRY = "claims/test_expiry::"
+FORGOTTEN = "claims/test_erasure_races::"
 POINTS_BACK = "test_taking_points_back::"
 BY_HAND = "test_closed_by_hand::"
 WEBHOOKS = "clients/test_webhooks::"
@@ -300,5 +301,21 @@ MUTANTS = [
             "sale/pages.py", "        if found is not None:\n            _keep(", "        if True:\n            _keep("
         ),
         red=["sale/test_cached_pages::test_a_name_that_somebody_has_made_up_leaves_nothing_behind"],
+        "who wins at the same moment is not forgotten",
+        of_awards("claims/erasure.py", "        _hold(person)\n", ""),
+        red=[
+            f"{FORGOTTEN}test_who_wins_at_the_same_moment_is_not_forgotten_at_her_first_draw_or_a_later_one",
+            f"{FORGOTTEN}test_whose_award_is_opened_again_at_the_same_moment_is_not_forgotten",
+        ],
+    ),
+    rule(
+        "a list that waits to be written names nobody who was forgotten",
+        of_awards("clients/imports.py", 'ImportPart.objects.select_for_update(of=("self",))', "ImportPart.objects"),
+        red=[f"{FORGOTTEN}test_who_is_forgotten_while_a_list_is_read_is_not_written_by_it"],
+    ),
+    rule(
+        "a redraw waits for the person whose draw it has chosen",
+        of_awards("claims/expiry.py", "        _hold(lost)\n", ""),
+        red=[f"{FORGOTTEN}test_a_redraw_at_the_same_moment_does_not_give_the_prize_to_who_is_forgotten"],
     ),
 ]
