@@ -55,8 +55,13 @@ def _without(recipient: str, text: str) -> str:
 
 
 def _recipient(award: Award) -> str:
-    """Return where the gift goes: what its winner has said, or who that is."""
+    """Return where the gift goes: what its winner has said, or who that is.
+
+    Raises ``outbox.Reject`` if the winner was forgotten since: then nobody knows.
+    """
     claim = Claim.objects.filter(award=award).first() if award.claimed_at is not None else None
+    if award.draw.is_erased or (claim is None and award.claimed_at is not None):
+        raise Reject("its winner was forgotten, so nobody knows where to send it; close it as not due")
     return claim.recipient if claim is not None else award.person
 
 

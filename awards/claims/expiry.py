@@ -123,7 +123,7 @@ def _may_win(person: str, prize: Prize) -> bool:
 
 
 def _losing_draws(campaign: Campaign) -> "QuerySet[Draw]":
-    """Return the draws that won nothing, and were not drawn for a second time either."""
+    """Return the draws that won nothing, were not drawn for a second time either, and still are somebody's."""
     won = Exists(Award.objects.filter(draw=OuterRef("pk")))
     again = Exists(Draw.objects.filter(redraw_of=OuterRef("pk")))
-    return Draw.objects.filter(~won, ~again, campaign=campaign).order_by("pk")
+    return Draw.objects.not_erased().filter(~won, ~again, campaign=campaign).order_by("pk")

@@ -69,11 +69,16 @@ class DrawQuerySet(models.QuerySet["Draw"]):
         """Read the campaign, the award and its prize in the same statement."""
         return self.select_related("campaign", "award__prize")
 
+    def not_erased(self) -> Self:
+        """Keep those of people who were not forgotten."""
+        return self.filter(digest__gt="")
+
 
 class Draw(models.Model):
     """One draw: who asked for it, and by which request, so that a doubled request gets the same answer.
 
-    ``digest`` is the fingerprint of what was asked; the same request id with other data is refused.
+    ``digest`` is the fingerprint of what was asked; the same request id with other data is refused. It is empty once
+    the person was forgotten.
     """
 
     repeated: bool = False
@@ -115,6 +120,11 @@ class Draw(models.Model):
 
     def __str__(self) -> str:
         return str(self.public_id)
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the person who drew was forgotten."""
+        return not self.digest
 
     @property
     def won(self) -> "Award | None":

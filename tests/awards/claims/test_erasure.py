@@ -8,15 +8,15 @@ from django.apps import apps
 from django.core.management import CommandError, call_command
 
 from awards.claims.claiming import claim
-from awards.models import Award, Block, Claim, Draw, Entitlement, PointsAccount, PointsEntry
+from awards.models import Award, AwardStatus, Block, Claim, Draw, Entitlement, PointsAccount, PointsEntry
 from awards.services.revoking import revoke
 from outbox import Message, operate
 from outbox.models import AuditEntry, HandledAs
 from outbox.testing import deliver_pending
 from tests.awards.claims.given import ANNA, PERSONAL, a_claimable
 from tests.awards.clients.given import a_closed_campaign, an_entitlement
-from tests.awards.given import a_campaign, a_draw, a_gift, points
-from tests.awards.test_closed_by_hand import fail
+from tests.awards.given import a_campaign, a_draw, a_gift, message_of, points
+from tests.awards.test_closed_by_hand import discard, fail
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,6 +136,29 @@ def test_who_has_a_message_at_the_desk_is_not_half_forgotten(vendor):
         erase()
 
     assert Draw.objects.get().person == WHO
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_gift_that_is_opened_again_is_not_sent_to_who_was_forgotten(vendor, claimed):
+    if claimed:
+        award = a_claimable(WHO)
+        claim(award, ANNA)
+    else:
+        campaign = a_campaign()
+        a_gift(campaign, stock=1)
+        award = a_draw(campaign, WHO).award
+    discard(award)
+    deliver_pending(ignore_waits=True)
+    erase()
+    message = message_of(award)
+
+    operate.reopen(message.pk, revision=message.revision, actor="ada", reason="a mistake")
+    operate.retry(message.pk, revision=message_of(award).revision, actor="ada", reason="a mistake")
+    deliver_pending("awards.order_gift")
+
+    assert vendor.book.everything() == []
+    assert "its winner was forgotten" in message_of(award).last_error
+    assert Award.objects.get().status == AwardStatus.WON
 
 
 def test_who_never_drew_is_told_so():

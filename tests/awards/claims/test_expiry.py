@@ -2,8 +2,10 @@
 
 import random
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
 from awards.claims import expiry
@@ -124,6 +126,16 @@ def test_a_redraw_happens_once_however_often_its_message_comes():
 def test_who_is_blocked_is_not_drawn_and_with_nobody_left_the_piece_is_in_stock_again():
     award = a_redrawn("mallory")
     Block.objects.create(kind="person", subject="mallory", reason="a bot", blocked_by="maria")
+
+    deliver_pending("awards.redraw")
+
+    assert Draw.objects.exclude(redraw_of=None).count() == 0
+    assert stock_of(award) == 3
+
+
+def test_who_was_forgotten_is_not_drawn():
+    award = a_redrawn("carla")
+    call_command("erase_person", "carla", reason="letter 12", actor="ada", yes=True, stdout=StringIO())
 
     deliver_pending("awards.redraw")
 

@@ -318,4 +318,18 @@ MUTANTS = [
         of_awards("claims/expiry.py", "        _hold(lost)\n", ""),
         red=[f"{FORGOTTEN}test_a_redraw_at_the_same_moment_does_not_give_the_prize_to_who_is_forgotten"],
     ),
+    rule(
+        "who was forgotten is not drawn for an expired prize",
+        of_awards("claims/expiry.py", "Draw.objects.not_erased()", "Draw.objects"),
+        red=[f"{EXPIRY}test_who_was_forgotten_is_not_drawn"],
+    ),
+    rule(
+        "a gift is not sent to who was forgotten",
+        of_awards(
+            "channels/gift.py",
+            "if award.draw.is_erased or (claim is None and award.claimed_at is not None):",
+            "if False:",
+        ),
+        red=["claims/test_erasure::test_a_gift_that_is_opened_again_is_not_sent_to_who_was_forgotten"],
+    ),
 ]
