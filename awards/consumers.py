@@ -242,9 +242,9 @@ def expire_claim(message: Message) -> None:
 
 
 def _give_up_redraw(closed: Sequence[Closing]) -> None:
-    """Let the pieces go for which an operator wants nobody drawn."""
+    """Let the pieces go for which an operator wants nobody drawn. A replay holds none."""
     for closing in closed:
-        if closing.message.key.isdecimal():
+        if closing.message.key.isdecimal() and not closing.message.replay:
             expiry.give_up_redraw(int(closing.message.key))
 
 
@@ -264,7 +264,12 @@ def _refuse_redraw(_reopened: Sequence[Closing]) -> None:
     on_withdrawn=_give_up_redraw,
 )
 def redraw_prize(message: Message) -> None:
-    """Draw once more for a prize that nobody has claimed, in the settling transaction."""
+    """Draw once more for a prize that nobody has claimed, in the settling transaction.
+
+    A replay is refused: the piece was won or let go by the message that came first.
+    """
+    if message.replay:
+        raise Reject("the piece was drawn for, or is back in stock, so nobody can be drawn for it any more")
     expiry.redraw(award_of(message).pk, SYSTEM_LUCK)
 
 

@@ -12,6 +12,7 @@ from awards.errors import AwardChanged
 from awards.listeners import REDRAW
 from awards.luck import Luck
 from awards.models import Award, AwardStatus, Block, Campaign, Draw, Participation, Prize
+from awards.models.draw import REDRAWN
 from awards.services import pieces, statistics
 from awards.services.awarding import award_prize
 from awards.services.taking import TAKEN_BACK, give_budget_back
@@ -50,7 +51,7 @@ def expire(award_id: int) -> timedelta | None:
 def give_up_redraw(award_id: int) -> None:
     """Let the piece of an expired award go, for which nobody is drawn any more. Call it inside a transaction."""
     award = Award.objects.select_related("prize__campaign").filter(pk=award_id, status=AwardStatus.EXPIRED).first()
-    if award is not None and not Draw.objects.filter(request_id=_request_of(award)).exists():
+    if award is not None and not _redraw_of(award).exists():
         _let_go(award)
 
 
@@ -80,7 +81,13 @@ def redraw(award_id: int, luck: Luck) -> Draw | None:
 
 def _request_of(award: Award) -> str:
     """Return the request's id of the draw for an expired award's piece, which is there once."""
-    return f"redraw-{award.public_id}"
+    return f"{REDRAWN}{award.public_id}"
+
+
+def _redraw_of(award: Award) -> "QuerySet[Draw]":
+    """Return the draw for an expired award's piece, if there was one."""
+    redraws = Draw.objects.filter(campaign=award.prize.campaign, redraw_of__isnull=False)
+    return redraws.filter(request_id=_request_of(award))
 
 
 def _let_go(award: Award) -> None:

@@ -18,7 +18,7 @@ class InvalidPerson(DrawError):
 
 
 class InvalidRequestId(DrawError):
-    """The request's id is empty, too long or not visible ASCII. Mend the request."""
+    """The request's id is empty, too long, not visible ASCII, or one of a redraw. Mend the request."""
 
     code = "invalid_request_id"
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PERSON_LENGTH = 200
 REQUEST_ID_LENGTH = 100
+REDRAWN = "redraw-"
+"""What the request's id of a redraw begins with. No request from outside has such an id."""
 
 
 class ParticipationQuerySet(models.QuerySet["Participation"]):

@@ -26,7 +26,7 @@ from awards.errors import (
 )
 from awards.luck import Luck
 from awards.models import Campaign, Draw, Entitlement, Participation, Phase
-from awards.models.draw import REQUEST_ID_LENGTH
+from awards.models.draw import REDRAWN, REQUEST_ID_LENGTH
 from awards.persons import identity
 from awards.services.awarding import award_prize
 from awards.services.taking import Taken, take_a_prize, today_of
@@ -124,6 +124,8 @@ def checked_request_id(request_id: str) -> str:
         raise InvalidRequestId(f"the request's id must have 1 to {REQUEST_ID_LENGTH} characters")
     if not all("!" <= character <= "~" for character in request_id):
         raise InvalidRequestId("the request's id must be visible ASCII characters without spaces")
+    if request_id.startswith(REDRAWN):
+        raise InvalidRequestId(f"the request's id must not begin with {REDRAWN}, as those of redraws do")
     return request_id
 
 

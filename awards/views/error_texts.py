@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from awards.errors import AccessRefused, ClaimRefused, DrawError, RiskRefused
 from awards.models import Campaign
-from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
+from awards.models.draw import PERSON_LENGTH, REDRAWN, REQUEST_ID_LENGTH
 
 
 def explain_draw_error(error: DrawError, campaign: Campaign | None = None) -> str:
@@ -16,7 +16,9 @@ def explain_draw_error(error: DrawError, campaign: Campaign | None = None) -> st
                 "invisible, of zero width, or one that turns the direction of writing."
             ) % {"limit": PERSON_LENGTH}
         case "invalid_request_id":
-            return _("Idempotency-Key must be 1 to %(limit)d visible ASCII characters.") % {"limit": REQUEST_ID_LENGTH}
+            return _(
+                "Idempotency-Key must be 1 to %(limit)d visible ASCII characters, and must not begin with %(reserved)s."
+            ) % {"limit": REQUEST_ID_LENGTH, "reserved": REDRAWN}
         case "idempotency_key_reused":
             return _("This request has been used for a draw with other data. Use a new one for a new draw.")
         case "campaign_inactive":

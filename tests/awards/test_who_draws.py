@@ -28,7 +28,7 @@ def test_nobody_is_told_from_another_by_what_is_not_seen(character, person):
         identity(person.format(character))
 
 
-@pytest.mark.parametrize("request_id", ["", "x" * 101, "with space", "umläut", "a\nb"])
+@pytest.mark.parametrize("request_id", ["", "x" * 101, "with space", "umläut", "a\nb", "redraw-1"])
 def test_a_request_id_that_cannot_be_kept_is_refused(request_id):
     campaign = a_campaign()
 

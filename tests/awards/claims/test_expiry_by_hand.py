@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from awards.models import Award, AwardStatus, Campaign
+from awards.models import Award, AwardStatus, Campaign, Draw
 from awards.services.revoking import revoke
 from outbox import Message, operate
 from outbox.delivery import chunks
@@ -12,6 +12,7 @@ from outbox.errors import NotAllowed
 from outbox.models import HandledAs
 from outbox.testing import deliver_pending
 from tests.awards.claims.given import a_claimable, let_time_pass, stock_of
+from tests.awards.given import Sequence, a_campaign, a_draw
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,3 +120,42 @@ def test_a_piece_for_which_nobody_is_drawn_any_more_is_in_stock_again_and_not_sp
     with pytest.raises(NotAllowed, match="the piece is back in stock"):
         operate.reopen(message.pk, revision=closed.revision, actor="ada", reason="a mistake")
     assert stock_of(award) == 3
+
+
+@pytest.mark.parametrize("close", [discard, handle])
+def test_a_piece_is_let_go_whatever_ids_the_requests_of_draws_have(close):
+    award, message = a_failed_redraw()
+    elsewhere = a_campaign("elsewhere")
+    for campaign in award.prize.campaign, elsewhere:
+        Draw.objects.create(campaign=campaign, request_id=f"redraw-{award.public_id}", person="mallory", digest="x")
+
+    close(message)
+
+    assert stock_of(award) == 3
+
+
+def replay(message: Message) -> Message:
+    return operate.replay(message.pk, revision=message.revision, actor="ada", reason="a test")
+
+
+@pytest.mark.parametrize("found_somebody", [True, False])
+def test_a_redraw_that_is_over_gives_nothing_and_puts_nothing_back_when_it_is_replayed(found_somebody):
+    award = a_claimable(stock=3, redraws_expired=True, losing_weight=5, budget_money=Decimal(100))
+    if found_somebody:
+        a_draw(award.prize.campaign, "carla", luck=Sequence(0))
+    let_time_pass(award)
+    deliver_pending("awards.expire_claim")
+    deliver_pending("awards.redraw")
+    left = (stock_of(award), Campaign.objects.get().spent_money)
+    a_draw(award.prize.campaign, "bertha", luck=Sequence(0))
+
+    again = replay(Message.objects.get(topic="award.redraw"))
+    deliver_pending("awards.redraw")
+    again.refresh_from_db()
+    refused = again.last_error
+    discard(again)
+
+    assert left == ((2, award.value) if found_somebody else (3, 0))
+    assert "nobody can be drawn for it any more" in refused
+    assert Draw.objects.exclude(redraw_of=None).count() == found_somebody
+    assert (stock_of(award), Campaign.objects.get().spent_money) == left
