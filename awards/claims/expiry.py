@@ -109,8 +109,8 @@ def _candidate(award: Award, luck: Luck) -> tuple[Draw | None, dict[str, Any]]:
         if not _may_win(lost.person, award.prize):
             losing = losing.exclude(person=lost.person)
             continue
-        _hold(lost)
-        if losing.filter(pk=lost.pk, person=lost.person).exists():  # it may have been erased, or drawn, meanwhile
+        _hold(lost)  # then look again: it may have been erased or drawn meanwhile, and its person have won
+        if losing.filter(pk=lost.pk, person=lost.person).exists() and _may_win(lost.person, award.prize):
             return lost, {"code": rules.code_version(), "losing draws": many, "number": number, "draw": lost.pk}
     return None, {}
 

@@ -25,7 +25,7 @@ MUTANTS = [
     ),
     rule(
         "a redraw waits for the person whose draw it has chosen",
-        of_awards("claims/expiry.py", "        _hold(lost)\n", ""),
+        of_awards("claims/expiry.py", "_hold(lost)  #", "pass  #"),
         red=[f"{FORGOTTEN}test_a_redraw_at_the_same_moment_does_not_give_the_prize_to_who_is_forgotten"],
     ),
     rule(
@@ -56,5 +56,10 @@ MUTANTS = [
         "a redraw that is replayed puts nothing back",
         of_awards("consumers.py", " and not closing.message.replay:", ":"),
         red=[f"{EXPIRY_BY_HAND}test_a_redraw_that_is_over_gives_nothing_and_puts_nothing_back_when_it_is_replayed"],
+    ),
+    rule(
+        "redraws at once do not pass the wins of a person",
+        of_awards("claims/expiry.py", ".exists() and _may_win(lost.person, award.prize):", ".exists():"),
+        red=["claims/test_races::test_of_two_redraws_of_one_prize_at_once_a_person_wins_no_more_than_each_may"],
     ),
 ]
