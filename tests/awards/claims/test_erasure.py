@@ -1,5 +1,6 @@
 """A person is forgotten by one command: nothing of her is left in any table, and the audit says that it was done."""
 
+import re
 from collections.abc import Iterator
 from io import StringIO
 
@@ -37,7 +38,8 @@ def rows() -> Iterator[tuple[str, str]]:
 
 
 def where_she_is() -> list[str]:
-    return [f"{table}: {row}" for table, row in rows() if any(secret in row for secret in PERSONAL)]
+    words = re.compile("|".join(rf"\b{re.escape(secret)}\b" for secret in PERSONAL))  # not digits amid a digest
+    return [f"{table}: {row}" for table, row in rows() if words.search(row)]
 
 
 def much_of_her(vendor) -> None:
