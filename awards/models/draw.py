@@ -5,10 +5,11 @@ from datetime import date
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Case, F, Q, When
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from awards.models import days
 from awards.models.campaign import Campaign
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ class ParticipationQuerySet(models.QuerySet["Participation"]):
         if campaign.draws_per_person is not None:
             mine = mine.filter(draws__lt=campaign.draws_per_person)
         if campaign.draws_per_day is not None:
-            mine = mine.filter(~Q(day=today) | Q(draws_today__lt=campaign.draws_per_day))
-        once_more = Case(When(day=today, then=F("draws_today") + 1), default=1)
-        counted = {"draws": F("draws") + 1, "draws_today": once_more, "day": today}
+            mine = mine.filter(days.begins(today, day="day") | Q(draws_today__lt=campaign.draws_per_day))
+        counted = {"draws": F("draws") + 1, **days.one_more(today, day="day", times="draws_today")}
         if mine.update(**counted):
             return True
         self.bulk_create([self.model(campaign=campaign, person=person, day=today)], ignore_conflicts=True)
@@ -62,6 +62,10 @@ class Participation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person}: {self.draws}"
+
+    def draws_on(self, today: date) -> int:
+        """Return how often the person has drawn today."""
+        return days.times_on(today, day=self.day, times=self.draws_today)
 
 
 class DrawQuerySet(models.QuerySet["Draw"]):

@@ -7,10 +7,11 @@ from typing import Any, Self
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, F, Q, When
+from django.db.models import F, Q
 from django.db.models.functions import Round
 from django.utils.translation import gettext_lazy as _
 
+from awards.models import days
 from awards.models.campaign import Campaign
 
 MOST_STOCK = 2**31 - 1
@@ -43,9 +44,8 @@ class PrizeQuerySet(models.QuerySet["Prize"]):
             row = row.filter(stock__gt=0)
             changes["stock"] = F("stock") - 1
         if prize.wins_per_day is not None:
-            row = row.filter(~Q(win_day=today) | Q(wins_that_day__lt=F("wins_per_day")))
-            once_more = Case(When(win_day=today, then=F("wins_that_day") + 1), default=1)
-            changes |= {"win_day": today, "wins_that_day": once_more}
+            row = row.filter(days.begins(today, day="win_day") | Q(wins_that_day__lt=F("wins_per_day")))
+            changes |= days.one_more(today, day="win_day", times="wins_that_day")
         return not changes or row.update(**changes) == 1
 
     def add(self, prize: "Prize", pieces: int, *, beside: int = 0) -> bool:
@@ -192,6 +192,10 @@ class Prize(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def wins_on(self, today: date) -> int:
+        """Return how often it was won today."""
+        return days.times_on(today, day=self.win_day, times=self.wins_that_day)
 
     def clean(self) -> None:
         """Refuse, in the words of the form, an article number that the vendor's address could not carry.

@@ -51,13 +51,13 @@ class _Room:
     def check_limits(self, person: str) -> None:
         """Raise what ``draw_ticket`` raises if the person has had all their draws."""
         mine, campaign = self.people[person], self.campaign
-        draws.refuse_beyond_limits(campaign, drawn=mine.draws, today=mine.draws_today if mine.day == self.today else 0)
+        draws.refuse_beyond_limits(campaign, drawn=mine.draws, today=mine.draws_on(self.today))
 
     def count(self, person: str) -> None:
         """Count one more draw of a person."""
         mine = self.people[person]
-        mine.draws_today = (mine.draws_today if mine.day == self.today else 0) + 1
-        mine.day, mine.draws = self.today, mine.draws + 1
+        mine.draws_today = mine.draws_on(self.today) + 1
+        mine.day, mine.draws = max(self.today, mine.day or self.today), mine.draws + 1
 
     def take(self, person: str, luck: Luck) -> Taken:
         """Return what luck gave, with a piece taken; raise ``SoldOut`` or ``NothingNow`` if there was nothing."""
@@ -109,7 +109,7 @@ class _Room:
     def _moment(self, prize: Prize, person: str) -> rules.Moment:
         return rules.Moment(
             at=self.campaign.clock,
-            won_today=prize.wins_that_day if prize.win_day == self.today else 0,
+            won_today=prize.wins_on(self.today),
             won_by_person=self.wins[person, prize.pk],
             left=self.budgets[prize.kind == Kind.POINTS],
         )
@@ -117,8 +117,8 @@ class _Room:
     def _take(self, prize: Prize, person: str) -> bool:
         if prize.stock is not None:
             prize.stock -= 1
-        prize.wins_that_day = (prize.wins_that_day if prize.win_day == self.today else 0) + 1
-        prize.win_day = self.today
+        prize.wins_that_day = prize.wins_on(self.today) + 1
+        prize.win_day = max(self.today, prize.win_day or self.today)
         self.pieces[prize.pk] += 1
         self.wins[person, prize.pk] += 1
         return True

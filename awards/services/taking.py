@@ -117,7 +117,7 @@ def moment_of(campaign: Campaign, prize: Prize, won_by_person: int) -> Moment:
     """Return how things stand for a prize when the campaign was read."""
     return Moment(
         at=campaign.clock,
-        won_today=prize.wins_that_day if prize.win_day == today_of(campaign) else 0,
+        won_today=prize.wins_on(today_of(campaign)),
         won_by_person=won_by_person,
         left=campaign.budget_left(in_points=prize.kind == Kind.POINTS),
     )

@@ -32,10 +32,20 @@ MUTANTS = [
         "nobody draws more often a day than the campaign allows",
         of_awards(
             "models/draw.py",
-            "mine.filter(~Q(day=today) | Q(draws_today__lt=campaign.draws_per_day))",
-            "mine.filter(~Q(day=today) | Q(draws_today__gte=0))",
+            "Q(draws_today__lt=campaign.draws_per_day)",
+            "Q(draws_today__gte=0)",
         ),
         red=[f"{ENTITLEMENTS}TestOne::test_the_limit_of_a_day_holds_and_the_next_day_brings_more"],
+    ),
+    rule(
+        "who comes late from yesterday does not begin the counts of today anew",
+        of_awards("models/days.py", 'Q(**{f"{day}__lt": today})', "~Q(**{day: today})"),
+        of_awards("models/days.py", 'begun = {f"{day}__gte": today}', "begun = {day: today}"),
+        of_awards("models/days.py", "day is None or day < today", "day != today"),
+        red=[
+            "test_midnight::test_a_draw_of_yesterday_counts_against_a_person_s_draws_of_today",
+            "test_midnight::test_a_win_of_yesterday_counts_against_a_prize_s_wins_of_today",
+        ],
     ),
     rule(
         "the same request is answered by the same draw",
