@@ -77,13 +77,11 @@ def read_book(
         stop_at = None if budget is None else began + budget.total_seconds()
         run = _Reading(book, state, horizon, stop_at, spans=dict(state.spans), newest=orphans.newest())
         _begin_sweep(run)
-        if since is not None or until is not None:
-            _read_ranges(run, [asked_for(run, since, until)])
-        else:
-            _read_ranges(run, to_read(run))
+        is_span = since is not None or until is not None
+        _read_ranges(run, [asked_for(run, since, until)] if is_span else to_read(run))
         _sweep(run)
         seconds = time.monotonic() - began
-        _finish(run, seconds)
+        _finish(run, seconds, is_span=is_span)
         return BookRun(book.name, run.windows, run.found, run.more, seconds)
     finally:
         BookState.objects.filter(pk=book.name).update(held_until=None)
@@ -203,18 +201,18 @@ def _search(run: _Reading, after: int, last: int, known: Collection[int | None])
     return after
 
 
-def _finish(run: _Reading, seconds: float) -> None:
-    """Note how far the book was read."""
+def _finish(run: _Reading, seconds: float, *, is_span: bool) -> None:
+    """Note how far the book was read. A span that was asked for says nothing of what lies outside it."""
     state = run.state
     changes: dict[str, object] = {
         "swept_to": state.swept_to,
         "swept_at": state.swept_at,
         "reread_to": state.reread_to,
         "reread_at": state.reread_at,
-        "seconds": seconds,
-        "error": "",
     }
-    if not run.more:
+    if not is_span:
+        changes |= {"seconds": seconds, "error": ""}
+    if not is_span and not run.more:
         # What was not read to its end is due again at once.
         changes |= {"changed_at": run.horizon.settled, "ran_at": Now()}
     BookState.objects.filter(pk=state.pk).update(**changes)

@@ -156,4 +156,9 @@ MUTANTS = [
         ),
         red=[f"{FOUND}test_rows_and_messages_outside_the_span_that_is_read_are_no_difference"],
     ),
+    mutant(
+        "a span that is asked for says nothing of changes outside it",
+        Change("books/keeping.py", "if not is_span and not run.more:", "if not run.more:"),
+        red=[f"{WINDOWS}test_a_span_that_is_asked_for_hides_no_change_that_lies_outside_it"],
+    ),
 ]

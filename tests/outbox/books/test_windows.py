@@ -96,6 +96,22 @@ def test_a_book_that_names_a_column_of_changes_finds_them_at_once(declare, stand
     assert {kind for kind, _key, _consumer in standing()} == {"not_done"}
 
 
+def test_a_span_that_is_asked_for_hides_no_change_that_lies_outside_it(declare, standing):
+    book = declare(changed="changed_at")
+    early, late = sell(2, apart=5 * timedelta(hours=1))
+    deliver([early, late])
+    read_book(book)
+    BookState.objects.update(changed_at=timezone.now() - timedelta(hours=3), ran_at=timezone.now() - DAY)
+    before = BookState.objects.get().ran_at
+    Sale.objects.filter(pk=early.pk).update(status="new", changed_at=timezone.now() - timedelta(hours=2))
+
+    read_book(book, since=late.sold_at - QUARTER, until=late.sold_at + QUARTER)
+    assert (BookState.objects.get().ran_at, standing()) == (before, [])
+    read_book(book)
+
+    assert {(kind, key) for kind, key, _consumer in standing()} == {("not_done", str(early.pk))}
+
+
 def test_a_business_row_that_is_deleted_is_found_in_the_next_night(sales, standing):
     rows = sell(2)
     deliver(rows, ["test.till"])
