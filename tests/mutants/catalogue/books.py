@@ -84,7 +84,7 @@ MUTANTS = [
     ),
     mutant(
         "pruning leaves the messages of windows that have not balanced",
-        Change("books/holding.py", "= rows.filter(~Exists(balanced))", "= rows.none()"),
+        Change("books/holding.py", "= rows.filter(differing | unread)", "= rows.none()"),
         red=[f"{PRUNING}test_a_window_that_does_not_balance_keeps_its_messages_until_it_does"],
     ),
     mutant(
@@ -160,5 +160,22 @@ MUTANTS = [
         "a span that is asked for says nothing of changes outside it",
         Change("books/keeping.py", "if not is_span and not run.more:", "if not run.more:"),
         red=[f"{WINDOWS}test_a_span_that_is_asked_for_hides_no_change_that_lies_outside_it"],
+    ),
+    mutant(
+        "what is too old to be read anew is not held as if it were yet to be read",
+        Change("books/holding.py", "start_of(window_of(read_from))", "state.began_at"),
+        red=[
+            f"{PRUNING}test_messages_that_are_settled_after_their_window_was_forgotten_are_pruned",
+            f"{PRUNING}test_messages_of_a_row_that_is_dated_back_too_far_to_be_read_are_pruned",
+        ],
+    ),
+    mutant(
+        "what was never read is held, however old it is",
+        Change(
+            "books/holding.py",
+            "min(oldest_askable(nows[state.pk]), state.read_until)",
+            "oldest_askable(nows[state.pk])",
+        ),
+        red=[f"{PRUNING}test_what_was_never_read_is_not_pruned"],
     ),
 ]

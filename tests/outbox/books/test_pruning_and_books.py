@@ -3,13 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from outbox.books.declaring import forget_book
 from outbox.books.explaining import explain
 from outbox.books.keeping import read_book
+from outbox.books.running import go_on
 from outbox.maintenance.pruning import prune
-from outbox.models import BookDifference, BookState, Message
-from tests.harness.ledger import deliver, message_of, sell
+from outbox.models import BookDifference, BookState, BookWindow, Message
+from outbox.models.book import window_of
+from tests.harness.ledger import deliver, fail, message_of, sell
 from tests.shop.models import Sale
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,3 +108,36 @@ def test_a_book_that_only_another_release_knows_keeps_its_messages(sales, kept_f
     kept_for_ten_days()
 
     assert prune().messages == 0
+
+
+@pytest.fixture
+def read_for_years(sales):
+    """Have the book have been read for two years."""
+    read_book(sales)
+    BookState.objects.update(began_at=timezone.now() - timedelta(days=730))
+
+
+@pytest.mark.usefixtures("read_for_years")
+def test_messages_that_are_settled_after_their_window_was_forgotten_are_pruned(sales):
+    rows = sell(2, age=timedelta(days=500))
+    messages = deliver(rows, ["test.till"])
+    fail(messages[0])
+    BookWindow.objects.create(book="sales", number=window_of(rows[0].sold_at), state="unbalanced")
+    assert prune().messages == 0
+
+    Message.objects.filter(pk=messages[0].pk).update(status="success", exhausted_at=None, resolution="handled")
+    BookState.objects.update(ran_at=None)
+    go_on()
+    assert not BookWindow.objects.exists()
+    assert prune().messages == 1
+
+    Message.objects.update(finished_at=rows[0].sold_at)
+    assert prune().messages == 1
+
+
+@pytest.mark.usefixtures("read_for_years")
+def test_messages_of_a_row_that_is_dated_back_too_far_to_be_read_are_pruned(sales):
+    deliver(sell(age=timedelta(days=400)), ["test.till"])
+    read_book(sales)
+
+    assert prune().messages == 1
