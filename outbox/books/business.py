@@ -71,7 +71,8 @@ class KeyText(Func):
 class KeyValue(Func):
     """A message's key as a value of the business's field, null where it is none: so that the field's index is used."""
 
-    PATTERNS = {"bigint": "^(0|-?[1-9][0-9]{0,17})$", "uuid": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
+    PATTERNS = {"bigint": "^(0|-?[1-9][0-9]{0,18})$", "uuid": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
+    FITS = f"BETWEEN {-(2**63)} AND {2**63 - 1}"
 
     def __init__(self, key: Any, *, field: "models.Field[Any, Any]") -> None:
         super().__init__(key, output_field=field)
@@ -82,8 +83,13 @@ class KeyValue(Func):
         if not kind:
             return self.as_sql(compiler, connection, template="%(expressions)s", **extra)
         sql, params = compiler.compile(self.source_expressions[0])
-        pattern = self.PATTERNS[kind]
-        return f"(CASE WHEN {sql} ~ '{pattern}' THEN ({sql})::{kind} END)", [*params, *params]
+        is_one = f"{sql} ~ '{self.PATTERNS[kind]}'"
+        if kind == "bigint":
+            # Of nineteen digits not every number is one; those of fewer are cast at once.
+            long = f"CASE WHEN ({sql})::numeric {self.FITS} THEN ({sql})::bigint END"
+            cast = f"CASE WHEN length({sql}) < 19 THEN ({sql})::bigint ELSE {long} END"
+            return f"(CASE WHEN {is_one} THEN {cast} END)", [*params] * 5
+        return f"(CASE WHEN {is_one} THEN ({sql})::{kind} END)", [*params] * 2
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         """Give a number, a UUID without its dashes, or the text."""

@@ -129,7 +129,7 @@ MUTANTS = [
     ),
     mutant(
         "a key that only reads as the same number is no row's key",
-        Change("books/business.py", '"^(0|-?[1-9][0-9]{0,17})$"', '"^[0-9]+$"'),
+        Change("books/business.py", '"^(0|-?[1-9][0-9]{0,18})$"', '"^[0-9]+$"'),
         red=[f"{FOUND}test_a_key_that_is_no_business_key_is_a_message_without_row"],
     ),
     mutant(
@@ -177,5 +177,15 @@ MUTANTS = [
             "oldest_askable(nows[state.pk])",
         ),
         red=[f"{PRUNING}test_what_was_never_read_is_not_pruned"],
+    ),
+    mutant(
+        "a number of nineteen digits is a row's key, too",
+        Change("books/business.py", "[1-9][0-9]{0,18}", "[1-9][0-9]{0,17}"),
+        red=[f"{FOUND}test_a_row_is_found_by_a_number_of_nineteen_digits_and_what_is_larger_is_no_key"],
+    ),
+    mutant(
+        "a number that no column can hold is no row's key",
+        Change("books/business.py", "::numeric {self.FITS} THEN", "::numeric > 0 THEN"),
+        red=[f"{FOUND}test_a_row_is_found_by_a_number_of_nineteen_digits_and_what_is_larger_is_no_key"],
     ),
 ]

@@ -182,6 +182,21 @@ def test_a_key_that_is_no_business_key_is_a_message_without_row(sales, standing)
     assert standing() == [("no_business", f"0{row.pk}", "test.other")]
 
 
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 1_855_473_923_004_174_336])
+def test_a_row_is_found_by_a_number_of_nineteen_digits_and_what_is_larger_is_no_key(sales, standing, number):
+    [row] = sell()
+    Sale.objects.update(id=number)
+    row.pk = number
+    deliver([row], ["test.till"])
+    none = [str(2**63), str(-(2**63) - 1), "9999999999999999999", "12345678901234567890"]
+    for key in none:
+        deliver([row], ["test.other"], key=key)
+
+    read_book(sales)
+
+    assert standing() == [("no_business", key, "test.other") for key in sorted(none)]
+
+
 def test_a_topic_pattern_takes_its_own_topics_and_no_others(declare, standing):
     book = declare(topic="test.sale.*")
     [row] = sell()
