@@ -19,7 +19,7 @@ from outbox.books import orphans, reading, whole
 from outbox.books.choosing import Reading, asked_for, oldest_askable, to_read
 from outbox.books.declaring import Book
 from outbox.books.horizon import Horizon, look
-from outbox.books.reading import LISTED, Spans, WindowCounts
+from outbox.books.reading import LISTED, Cut, Found, Spans, WindowCounts
 from outbox.books.remembering import add, keep, write_windows
 from outbox.conf import conf
 from outbox.errors import BookBusy
@@ -132,13 +132,16 @@ def _read_range(run: _Reading, first: int, last: int) -> None:
     with reading.only_reading():
         counts = _count(run, first, last)
         run.spans = reading.widened(run.spans, counts)
-        found = [
-            one
-            for number, window in sorted(counts.items())
-            for one in reading.list_differences(run.book, number, window, run.spans, until=run.until, settled=run.until)
-        ]
+        found: list[Found] = []
+        cuts: list[Cut] = []
+        for number, window in sorted(counts.items()):
+            listed, cut = reading.list_differences(
+                run.book, number, window, run.spans, until=run.until, settled=run.until
+            )
+            found += listed
+            cuts += cut
     with transaction.atomic(using=conf().database):
-        run.found += keep(run.book, found, first, last)
+        run.found += keep(run.book, found, cuts, first, last)
         write_windows(run, run.spans, counts, found, first, last)
     run.windows += len(counts)
 

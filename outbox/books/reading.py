@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 from operator import xor
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections, transaction
 
 from outbox.books.business import DONE, OPEN, Sql, business_sql, messages_sql
 from outbox.books.declaring import Book
 from outbox.conf import conf
+from outbox.models import BookDifference
 from outbox.models.book import Difference, start_of
 
 LISTED = 1_000
@@ -185,59 +186,95 @@ class Found:
     at: datetime
 
 
+class Cut(NamedTuple):
+    """A list that has ended at its limit: what comes behind its last was not looked at."""
+
+    kind: Difference
+    number: int
+    consumer: str | None
+    """The one that the list is of, None if it is of all."""
+    last: tuple[str, str]
+
+    def hides(self, number: int | None, kind: str, key: str, consumer: str) -> bool:
+        """Tell whether a difference that is not in the list may be there all the same."""
+        is_of_it = (number, kind) == (self.number, self.kind.value) and self.consumer in (None, consumer)
+        return is_of_it and (key, consumer) > self.last
+
+
 def list_differences(
     book: Book, number: int, counts: WindowCounts, spans: Spans, *, until: datetime, settled: datetime
-) -> list[Found]:
-    """List what does not fit in one window, by the counts of which something does not."""
+) -> tuple[list[Found], list[Cut]]:
+    """List what does not fit in one window, by the counts of which something does not; say what was cut off.
+
+    What somebody has explained is listed besides, so that it never stands before what nobody has seen yet.
+    """
     if counts.fits:
-        return []
+        return [], []
     since, end = start_of(number), min(start_of(number + 1), until)
     business, messages = business_sql(book, since=since, until=end), messages_sql(book, until=settled)
+    limit = LISTED + BookDifference.objects.explained().filter(book=book.name, number=number).count()
     found: list[Found] = []
+    cuts: list[Cut] = []
+    for kind, only, sql in _lists(book, number, counts, spans, business, messages):
+        rows = ask(Sql(f"{sql.text} LIMIT {limit}", sql.params))
+        found += [Found(kind, key, consumer, id, number, since) for key, consumer, id in rows]
+        if len(rows) == limit:
+            key, consumer, _id = rows[-1]
+            cuts.append(Cut(kind, number, only, (key, consumer)))
+    return found, cuts
+
+
+def _lists(
+    book: Book, number: int, counts: WindowCounts, spans: Spans, business: Sql, messages: Sql
+) -> Iterator[tuple[Difference, str | None, Sql]]:
+    """Give each list that is needed: its kind, the consumer that it is of, and its statement."""
     if counts.without:
-        found += _without_any(number, business, messages, since)
+        yield Difference.NO_MESSAGE, "", _without_any(business, messages)
     for topic in counts.uneven:
         for consumer in sorted(one for of, one in counts.of_consumer if of == topic):
             first, last = spans.get(topic, {}).get(consumer, [number, number])
             if first < number < last:
-                found += _without_one(number, business, messages, since, topic=topic, consumer=consumer)
+                yield Difference.NO_MESSAGE, consumer, _without_one(business, messages, topic=topic, consumer=consumer)
     for kind in (Difference.NOT_SETTLED, Difference.NOT_DONE):
         if counts.contrary[kind]:
-            found += _contrary(book, number, business, messages, since, kind=kind)
-    return found
+            yield kind, None, _contrary(book, business, messages, kind=kind)
 
 
-def _without_any(number: int, business: Sql, messages: Sql, at: datetime) -> list[Found]:
+def _without_any(business: Sql, messages: Sql) -> Sql:
     text = (
-        f"SELECT b.k FROM ({business.text}) b WHERE NOT EXISTS "  # noqa: S608
-        f"(SELECT 1 FROM ({messages.text}) m WHERE m.key = b.k) LIMIT {LISTED}"
+        f"SELECT b.k, '', NULL FROM ({business.text}) b WHERE NOT EXISTS "  # noqa: S608
+        f"(SELECT 1 FROM ({messages.text}) m WHERE m.key = b.k) ORDER BY {_in_order('b.k')}"
     )
-    rows = ask(Sql(text, (*business.params, *messages.params)))
-    return [Found(Difference.NO_MESSAGE, key, "", None, number, at) for (key,) in rows]
+    return Sql(text, (*business.params, *messages.params))
 
 
-def _without_one(number: int, business: Sql, messages: Sql, at: datetime, *, topic: str, consumer: str) -> list[Found]:
+def _without_one(business: Sql, messages: Sql, *, topic: str, consumer: str) -> Sql:
     text = (
-        f"SELECT b.k FROM ({business.text}) b WHERE EXISTS "  # noqa: S608
+        f"SELECT b.k, CAST(%s AS text), NULL FROM ({business.text}) b WHERE EXISTS "  # noqa: S608
         f"(SELECT 1 FROM ({messages.text}) m WHERE m.key = b.k AND m.topic = %s) AND NOT EXISTS "
-        f"(SELECT 1 FROM ({messages.text}) m WHERE m.key = b.k AND m.topic = %s AND m.consumer = %s) LIMIT {LISTED}"
+        f"(SELECT 1 FROM ({messages.text}) m WHERE m.key = b.k AND m.topic = %s AND m.consumer = %s) "
+        f"ORDER BY {_in_order('b.k')}"
     )
-    params = (*business.params, *messages.params, topic, *messages.params, topic, consumer)
-    return [Found(Difference.NO_MESSAGE, key, consumer, None, number, at) for (key,) in ask(Sql(text, params))]
+    return Sql(text, (consumer, *business.params, *messages.params, topic, *messages.params, topic, consumer))
 
 
-def _contrary(book: Book, number: int, business: Sql, messages: Sql, at: datetime, *, kind: Difference) -> list[Found]:
+def _contrary(book: Book, business: Sql, messages: Sql, *, kind: Difference) -> Sql:
     state, became = (DONE, ["open"]) if kind is Difference.NOT_SETTLED else (OPEN, ["success", "handled"])
     text = (
-        f"SELECT b.k, m.consumer, m.id FROM ({business.text}) b JOIN ({messages.text}) m ON m.key = b.k "  # noqa: S608
+        f"SELECT b.k, m.consumer, min(m.id) FROM ({business.text}) b "  # noqa: S608
+        f"JOIN ({messages.text}) m ON m.key = b.k "
         f"WHERE b.state_ = %s AND m.class IN ({_marks(became)}) AND m.old = 1"
     )
     params: tuple[Any, ...] = (*business.params, *messages.params, state, *became)
     if book.settled_by:
         text += f" AND m.consumer IN ({_marks(book.settled_by)})"
         params = (*params, *book.settled_by)
-    rows = ask(Sql(f"{text} LIMIT {LISTED}", params))
-    return [Found(kind, key, consumer, id, number, at) for key, consumer, id in rows]
+    return Sql(f"{text} GROUP BY 1, 2 ORDER BY {_in_order('b.k')}, {_in_order('m.consumer')}", params)
+
+
+def _in_order(column: str) -> str:
+    """Return by what a text is ordered as Python orders it, whatever the language of the database."""
+    return f'{column} COLLATE "C"' if _is_postgresql() else column
 
 
 def widened(spans: Spans, windows: Mapping[int, WindowCounts]) -> Spans:

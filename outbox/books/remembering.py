@@ -11,7 +11,7 @@ from outbox.books import reading
 from outbox.books.business import CLOSED, DONE
 from outbox.books.choosing import Reading
 from outbox.books.declaring import Book
-from outbox.books.reading import Found, Spans, WindowCounts
+from outbox.books.reading import Cut, Found, Spans, WindowCounts
 from outbox.models import BookDifference, BookWindow, WindowState
 from outbox.models.book import WINDOW, Difference, start_of
 
@@ -21,14 +21,21 @@ UNEVEN_FOR = timedelta(days=1)
 """How long a window is read again in which not every row has every consumer, until a later one tells what was meant."""
 
 
-def keep(book: Book, found: Sequence[Found], first: int, last: int) -> int:
-    """Remember what was found in these windows, and that what was not found again is gone; return how much is new."""
+def keep(book: Book, found: Sequence[Found], cuts: Sequence[Cut], first: int, last: int) -> int:
+    """Remember what was found in these windows, and that what was not found again is gone; return how much is new.
+
+    What lies behind the end of a list that was cut off is not known to be gone.
+    """
     standing = {
-        (one.kind, one.key, one.consumer): one.pk
+        (one.kind, one.key, one.consumer): one
         for one in BookDifference.objects.standing().filter(book=book.name, number__gte=first, number__lt=last)
     }
     seen = {(one.kind.value, one.key, one.consumer) for one in found}
-    gone = [pk for which, pk in standing.items() if which not in seen]
+    gone = [
+        one.pk
+        for which, one in standing.items()
+        if which not in seen and not any(cut.hides(one.number, *which) for cut in cuts)
+    ]
     BookDifference.objects.filter(pk__in=gone).update(gone_at=Now())
     return add(book, [one for one in found if (one.kind.value, one.key, one.consumer) not in standing])
 

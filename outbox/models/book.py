@@ -147,6 +147,10 @@ class BookDifferenceQuerySet(EngineQuerySet["BookDifference"]):
         """Keep those that somebody must see to."""
         return self.standing().filter(explained_at__isnull=True)
 
+    def explained(self) -> Self:
+        """Keep those that are there still, and that somebody has explained."""
+        return self.standing().filter(explained_at__isnull=False)
+
 
 class BookDifference(models.Model):
     """One business row, or one message, that does not fit; once, from when it is found until it is gone."""

@@ -7,6 +7,7 @@ WINDOWS = "books/test_windows::"
 PRUNING = "books/test_pruning_and_books::"
 DAYS = "books/test_days::"
 CHORE = "books/test_chore::"
+LONG = "books/test_long_lists::"
 
 MUTANTS = [
     mutant(
@@ -187,5 +188,20 @@ MUTANTS = [
         "a number that no column can hold is no row's key",
         Change("books/business.py", "::numeric {self.FITS} THEN", "::numeric > 0 THEN"),
         red=[f"{FOUND}test_a_row_is_found_by_a_number_of_nineteen_digits_and_what_is_larger_is_no_key"],
+    ),
+    mutant(
+        "what is explained takes no room from what nobody has seen",
+        Change("books/reading.py", "filter(book=book.name, number=number).count()", "none().count()"),
+        red=[f"{LONG}test_what_is_explained_makes_room_for_what_nobody_has_seen"],
+    ),
+    mutant(
+        "what lies behind the end of a list is not gone",
+        Change("books/remembering.py", " and not any(cut.hides(one.number, *which) for cut in cuts)", ""),
+        red=[f"{LONG}test_what_is_pushed_off_the_end_of_a_list_is_not_gone"],
+    ),
+    mutant(
+        "what lies before the end of a list and is not in it is gone",
+        Change("books/reading.py", "return is_of_it and (key, consumer) > self.last", "return is_of_it"),
+        red=[f"{LONG}test_what_is_mended_is_gone_although_the_list_is_cut_off"],
     ),
 ]
