@@ -8,7 +8,7 @@ process dies, is found by the next pass. An answer is taken only from the questi
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import random
@@ -51,10 +51,11 @@ class Answer:
     detail: str = ""
 
 
-def claim(limit: int) -> list[Asked]:
+def claim(limit: int, *, crowded: Collection[int] = ()) -> list[Asked]:
     """Write down the next questions, at most ``limit``, and return them; note those that were never answered.
 
-    Rows that others look at are left to them.
+    Rows that others look at are left to them. Of the half messages ``crowded`` so many calls hang in this process that
+    it makes no further one: they count as not answered, so that a person is asked in the end.
     """
     asked = []
     with transaction.atomic(using=conf().database):
@@ -64,6 +65,8 @@ def claim(limit: int) -> list[Asked]:
                 _note_silence(half, check)
             elif check is None:
                 _note_missing(half)
+            elif half.pk in crowded:
+                _note_crowded(half, check)
             else:
                 asked.append(_write_down(half, check))
     return asked
@@ -165,12 +168,24 @@ def _note_silence(half: Half, check: CheckBack | None) -> None:
 
 
 def _note_missing(half: Half) -> None:
-    HalfAnswer(half=half, number=half.asked + 1, said=Said.MISSING, answered_at=Now()).save(
+    log.warning("%s: the check %s is not in the code", half, half.check_name)
+    _note_not_asked(half, Answer(Said.MISSING), None)
+
+
+def _note_crowded(half: Half, check: CheckBack) -> None:
+    log.warning("%s: earlier calls of the check %s still hang, so it was not called again", half, half.check_name)
+    _note_not_asked(
+        half, Answer(Said.SILENT, "earlier calls still hang in this process: it was not called again"), check
+    )
+
+
+def _note_not_asked(half: Half, answer: Answer, check: CheckBack | None) -> None:
+    HalfAnswer(half=half, number=half.asked + 1, said=answer.said, detail=answer.detail, answered_at=Now()).save(
         force_insert=True, using=conf().database
     )
-    Half.objects.filter(pk=half.pk).update(asked=half.asked + 1)
-    log.warning("%s: the check %s is not in the code", half, half.check_name)
-    _ask_again(half, Answer(Said.MISSING), None)
+    half.asked += 1
+    Half.objects.filter(pk=half.pk).update(asked=half.asked)
+    _ask_again(half, answer, check)
 
 
 def _ask_again(half: Half, answer: Answer, check: CheckBack | None) -> None:

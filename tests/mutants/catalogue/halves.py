@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Change, mutant
 
 PREPARING, ASKING = "external/test_preparing::", "external/test_asking::"
+PLACES = "external/test_places::"
 DECIDING, KILLS, GUARD = "external/test_deciding::", "external/test_kills::", "contrib/test_redis_guard::"
 SETTLING = "external/halves/settling.py"
 LOST = "contrib/test_lost_owners::"
@@ -80,10 +81,20 @@ MUTANTS = [
     ),
     mutant(
         "half: a process asks only so many at once",
-        Change(
-            "external/halves/running.py", "while taken < AT_ONCE and places.free", "while taken < 99 or places.free"
-        ),
+        Change("external/halves/running.py", "        return AT_ONCE - len(self.halves)", "        return AT_ONCE + 1"),
         red=[f"{ASKING}test_a_process_asks_only_so_many_at_once"],
+    ),
+    mutant(
+        "half: a process whose places are all taken leaves no heartbeat",
+        Change(
+            "external/halves/running.py", "            return 0\n        claimed", "            pass\n        claimed"
+        ),
+        red=[f"{PLACES}test_a_process_without_a_free_place_leaves_its_turn_to_others"],
+    ),
+    mutant(
+        "half: one half message whose check hangs does not take all places",
+        Change("external/halves/running.py", "if places >= OF_ONE)", "if places >= 99)"),
+        red=[f"{PLACES}test_one_half_message_whose_check_hangs_leaves_places_to_the_others"],
     ),
     mutant(
         "half: a transaction that a check leaves open does no harm",
