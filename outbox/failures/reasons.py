@@ -31,6 +31,8 @@ CUT_OFF = re.compile(
     "ConnectionReset|ConnectionAborted|DeadlineExceeded"
 )
 """Names of classes of errors by which libraries say that a request was cut off after it was sent."""
+WRAPPERS = re.compile(r"ConnectionError|MaxRetryError|URLError")
+"""Names of classes of errors that libraries raise while handling the one that says what has happened."""
 
 
 def may_have_acted(error: BaseException) -> bool:
@@ -39,9 +41,13 @@ def may_have_acted(error: BaseException) -> bool:
     An exception, or one that it was raised from, can say so itself by an attribute ``may_have_acted`` (a bool). Else a
     ``response`` with a ``status_code`` decides (from 500 on: yes), or the class: time-outs and broken connections yes,
     connections that were never made no. The outermost exception that decides is believed.
+
+    An error that was merely being handled is of another call, perhaps: it may say yes, and never no.
     """
     decided = _first_decision(error)
-    return any(isinstance(raised, ConnectionError) for raised in _chain(error)) if decided is None else decided
+    if decided is not None:
+        return decided
+    return any(isinstance(raised, ConnectionError) and _decide(raised) is None for raised, _own in _chain(error))
 
 
 def said_to_have_acted(error: BaseException) -> bool | None:
@@ -56,8 +62,18 @@ def said_to_have_acted(error: BaseException) -> bool | None:
 
 
 def _first_decision(error: BaseException) -> bool | None:
-    decided = (_decide(raised) for raised in _chain(error))
-    return next((each for each in decided if each is not None), None)
+    """Return what the outermost error says that decides; a call before it that was cut off counts all the same."""
+    first: bool | None = None
+    for raised, is_own in _chain(error):
+        decided = _decide(raised)
+        if decided and not (first is False and type(raised).__module__ == "builtins"):
+            return True
+        if decided is False and is_own and first is None:
+            if _attribute(raised, "may_have_acted") is False:
+                return False
+            # Python's own time-out below is how this call came to nothing; a library's is of another call.
+            first = False
+    return first
 
 
 def _decide(raised: BaseException) -> bool | None:
@@ -75,14 +91,23 @@ def _decide(raised: BaseException) -> bool | None:
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and those that it was raised from, or while handling which it was raised."""
+def _chain(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
+    """Yield the error and those that it was raised from, or while handling which it was raised; and whose they are.
+
+    True: it is of the same call. False: it was only being handled, as where a second supplier is asked.
+    """
     seen: set[int] = set()
     raised: BaseException | None = error
+    is_own = True
     while raised is not None and id(raised) not in seen:
-        yield raised
+        yield raised, is_own
         seen.add(id(raised))
+        is_own = is_own and (raised.__cause__ is not None or _wraps(raised))
         raised = raised.__cause__ or (None if raised.__suppress_context__ else raised.__context__)
+
+
+def _wraps(raised: BaseException) -> bool:
+    return any(WRAPPERS.search(kind.__name__) for kind in type(raised).__mro__ if kind is not ConnectionError)
 
 
 def _attribute(owner: object, name: str) -> object:

@@ -143,6 +143,11 @@ MUTANTS = [
         red=[f"{GUARD}test_an_error_of_which_nobody_knows_is_the_end_at_once"],
     ),
     mutant(
+        "guard: what another call says that was being handled gives no guard back",
+        Change("failures/reasons.py", "if decided is False and is_own and first", "if decided is False and first"),
+        red=[f"{GUARD}test_a_second_supplier_whose_answer_is_lost_is_not_asked_again_as_the_first_was_not_there"],
+    ),
+    mutant(
         "guard: a slow owner says that it lives",
         Change("contrib/redis_heart.py", "        redis_scripts.beat(client(), key, owner)\n", "        pass\n"),
         red=[f"{LOST}test_a_slow_owner_says_that_it_lives"],

@@ -70,6 +70,27 @@ def test_an_error_of_which_nobody_knows_is_the_end_at_once(listen, redis):
     assert "TimeoutError" in state_of(id).last_error
 
 
+def test_a_second_supplier_whose_answer_is_lost_is_not_asked_again_as_the_first_was_not_there(listen, redis):
+    sent = []
+
+    def send(message):
+        with once(message) as is_mine:
+            if is_mine:
+                try:
+                    raise ConnectError("the first is not there")
+                except ConnectError:
+                    sent.append(message.pk)
+                    raise RuntimeError("the second's gateway has answered nonsense")  # noqa: B904  # as calls raise
+
+    guarded(listen, send)
+    id = publish_message()
+
+    chunks.deliver("test.till", [id])
+    try_again(id)
+
+    assert (sent, state_of(id).reason) == ([id], "effect_unknown")
+
+
 @pytest.mark.parametrize("error", [ConnectError("refused"), Snooze(timedelta(seconds=1)), Unavailable("closed")])
 def test_what_was_certainly_not_begun_is_tried_again(error, listen, redis):
     vendor = Vendor(error)

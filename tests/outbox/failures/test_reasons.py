@@ -3,11 +3,12 @@
 import http.client
 import socket
 from collections.abc import Callable
+from urllib.error import URLError
 
 import httpx
 import pytest
 
-from outbox.failures.reasons import may_have_acted
+from outbox.failures.reasons import may_have_acted, said_to_have_acted
 
 
 class Answered(Exception):
@@ -32,6 +33,14 @@ class ReadTimeoutError(Exception):
 
 class NewConnectionError(Exception):
     """As urllib3 names it."""
+
+
+class ReadTimeout(OSError):
+    """As requests names it."""
+
+
+class WrapperConnectionError(Exception):
+    """As requests and redis name theirs."""
 
 
 def from_(error: BaseException, cause: BaseException) -> BaseException:
@@ -96,6 +105,36 @@ def test_errors_that_were_raised_from_each_other_end_the_search() -> None:
     first.__cause__, second.__cause__ = second, first
 
     assert not may_have_acted(first)
+
+
+@pytest.mark.parametrize(
+    "first", [httpx.ConnectError("refused"), ConnectionRefusedError(), Answered(404), Says(False)], ids=repr
+)
+def test_what_another_call_says_that_was_being_handled_proves_nothing_of_the_second(first: BaseException) -> None:
+    assert said_to_have_acted(while_(ValueError("the second supplier's gateway"), first)) is None
+    assert said_to_have_acted(while_(ConnectionError("aborted, or not"), first)) is None
+    assert may_have_acted(while_(ConnectionError("aborted, or not"), first))
+
+
+@pytest.mark.parametrize("second", [httpx.ConnectError("refused"), Answered(404)], ids=repr)
+def test_a_first_call_that_was_cut_off_counts_although_the_second_was_never_made(second: BaseException) -> None:
+    assert said_to_have_acted(while_(second, httpx.ReadTimeout("slow"))) is True
+    assert said_to_have_acted(while_(second, ReadTimeout("slow"))) is True
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        while_(WrapperConnectionError("max retries"), NewConnectionError()),
+        while_(URLError("refused"), ConnectionRefusedError()),
+        from_(ValueError("no order"), while_(WrapperConnectionError(), NewConnectionError())),
+        from_(httpx.ConnectTimeout("no answer to SYN"), TimeoutError()),
+        while_(httpx.ConnectTimeout("no answer to SYN"), TimeoutError()),
+    ],
+    ids=repr,
+)
+def test_a_library_that_wraps_what_was_never_sent_is_believed(error: BaseException) -> None:
+    assert said_to_have_acted(error) is False
 
 
 @pytest.mark.parametrize("hide", [True, False])
