@@ -24,6 +24,7 @@ from outbox.external.ingest.holds import Room
 from outbox.external.ingest.reading import say, whole_digest
 from outbox.external.ingest.taking_in import TakenIn, refuse, take_in
 from outbox.models import QuarantineReason, SourceHold
+from outbox.models.sql.errors import is_too_slow, was_held_up
 from outbox.sources import Source
 
 log = logging.getLogger("outbox.ingest")
@@ -189,11 +190,13 @@ class Receiver:
         return reading_ahead(self._feed, self._source, most=BATCH)
 
     def _try_again(self, error: BaseException) -> bool:
-        """Tell whether to try again at once what the database has refused; False if it is away.
+        """Tell whether to try again at once what the database has refused; False if it is away, or others hold it up.
 
-        A batch that it refuses is taken one by one. The message that it refuses alone goes into quarantine.
+        A batch that it refuses is taken one by one. The message that it refuses alone goes into quarantine: not what
+        was only held up, which is no fault of any message.
         """
-        if judge(error) is Fault.DATABASE:
+        if judge(error) is Fault.DATABASE or was_held_up(error):
+            self._one_by_one = self._one_by_one or is_too_slow(error)
             self._note(SourceHold.DATABASE, say(error))
             return False
         if self._tries >= 2 * TRIES:

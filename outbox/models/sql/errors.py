@@ -12,6 +12,9 @@ from outbox.conf import conf
 LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION = "55P03", "40P01", "40001"
 CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, DEADLOCK, SERIALIZATION})
 """Nothing is wrong: others were there first."""
+TOO_SLOW = "57014"
+"""A statement that was broken off: it took longer than it may, as it does behind others, or somebody ended it."""
+LOCKED_ON_SQLITE = re.compile("database (table )?is locked")
 MISSING = frozenset({"42P01", "42703", "42883"})
 """A table, a column or a function that is not there."""
 MISSING_ON_SQLITE = ("no such table", "no column named", "no such column")
@@ -29,6 +32,16 @@ def sqlstate(error: BaseException | None) -> str | None:
 def is_conflict(error: BaseException | None) -> bool:
     """Tell whether a statement only met others: waited for a lock too long, or was the deadlock's victim."""
     return sqlstate(error) in CONFLICTS
+
+
+def was_held_up(error: BaseException | None) -> bool:
+    """Tell whether a statement was held up by others, or took too long: the same may go well in a moment."""
+    return is_conflict(error) or is_too_slow(error) or LOCKED_ON_SQLITE.match(str(error)) is not None
+
+
+def is_too_slow(error: BaseException | None) -> bool:
+    """Tell whether a statement was broken off as it took too long: of a smaller one that need not be so."""
+    return sqlstate(error) == TOO_SLOW
 
 
 def is_not_migrated(error: BaseException) -> bool:

@@ -50,6 +50,14 @@ MUTANTS = [
         red=[f"{TAKING}test_what_is_delivered_again_is_the_same_row_in_quarantine"],
     ),
     mutant(
+        "what others hold up is no fault of a message",
+        Change("external/ingest/receiver.py", " is Fault.DATABASE or was_held_up(error):", " is Fault.DATABASE:"),
+        red=[
+            f"{RECEIVER}test_what_others_hold_up_is_waited_for_and_never_put_into_quarantine",
+            "external/receipts/test_held_up::test_receipts_that_others_hold_up_are_applied_once_they_let_go",
+        ],
+    ),
+    mutant(
         "nothing is acknowledged before it is committed",
         Change(
             "external/ingest/receiver.py",

@@ -161,6 +161,35 @@ def test_while_the_database_is_away_nothing_is_acknowledged_or_asked_for(source,
     assert Message.objects.count() == 2
 
 
+class SaidByDatabase(Exception):
+    """A driver's error, as Django keeps it."""
+
+    def __init__(self, sqlstate):
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize("code", ["55P03", "57014", "40P01", "40001", "", "table "])
+def test_what_others_hold_up_is_waited_for_and_never_put_into_quarantine(code, source, came, run, monkeypatch):
+    tries, sizes, held = [], set(), []
+
+    def hold_up(declared, batch, *rest):
+        tries.append(1)
+        if len(tries) <= 4 * receiver.TRIES:
+            sizes.add(len(batch))
+            raise OperationalError(f"database {code}is locked") from SaidByDatabase(code if code.isalnum() else None)
+        return taken_in(declared, batch, *rest)
+
+    taken_in = receiver.take_in
+    monkeypatch.setattr(receiver, "take_in", hold_up)
+    feed = run(
+        source(), [came("1"), came("2")], on_pump=lambda feed, _stopping: held.append((hold(), list(feed.acked)))
+    )
+
+    assert (Message.objects.count(), Quarantined.objects.count(), sorted(set(feed.acked))) == (2, 0, [1, 2])
+    assert held == [(SourceHold.DATABASE, [])] * 4 * receiver.TRIES
+    assert sizes == ({1, 2} if code == "57014" else {2})
+
+
 def test_what_is_in_hand_for_too_long_goes_back_once_and_is_not_asked_for_again(source, came, run, monkeypatch):
     monkeypatch.setattr(receiver, "HELD_FOR", receiver.timedelta(seconds=-1))
     monkeypatch.setattr(receiver, "PAUSE", 0.01)
@@ -183,7 +212,7 @@ def test_what_is_in_hand_for_too_long_goes_back_once_and_is_not_asked_for_again(
 def test_what_the_database_refuses_alone_is_quarantined_and_its_neighbours_are_taken_in(source, came, run, monkeypatch):
     def refuse(declared, batch, *rest):
         if any(one.properties["message_id"] == "bad" for one in batch):
-            raise OperationalError("canceling statement due to statement timeout")
+            raise OperationalError("index row size 2800 exceeds maximum 2704")
         return taken_in(declared, batch, *rest)
 
     taken_in = receiver.take_in
