@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.asyncio import async_unsafe
 
 from outbox import registry
-from outbox.broker import dispatcher
+from outbox.broker import dispatcher, receipts
 from outbox.broker.waking import wake_and_hint
 from outbox.conf import conf
 from outbox.drafts import Key, as_key
@@ -93,7 +93,9 @@ def withdraw(topic: str, *, key: Key, consumers: Collection[str] | None = None) 
     waiting = rows.filter(status=Status.PENDING).order_by("pk").select_for_update(skip_locked=True, no_key=True)
     taken = list(waiting.only("consumer", "ordering_key"))
     if taken:
-        Message.objects.filter(pk__in=[row.pk for row in taken]).close_as_withdrawn()
+        ids = [row.pk for row in taken]
+        Message.objects.filter(pk__in=ids).close_as_withdrawn()
+        receipts.publish_receipts_of(ids, end=receipts.BY_HAND)
         _let_next_go(taken)
     answers = dict.fromkeys(_names(topic, consumers), Withdrawal.NEVER_THERE)
     cut_off = Exists(Attempt.objects.filter(CUT_OFF, message=OuterRef("pk")))

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from outbox import audit, registry
-from outbox.broker import dispatcher
+from outbox.broker import dispatcher, receipts
 from outbox.broker.waking import wake_and_hint
 from outbox.closings import Closing, Hook
 from outbox.declared import Consumer
@@ -127,6 +127,12 @@ def hint_next(message: Message) -> None:
     """Let the next message of the ordering key go, which this one has held up."""
     if message.ordering_key:
         wake_and_hint([OrderOfKey(message.consumer, message.ordering_key)])
+
+
+def tell_and_go_on(message: Message) -> None:
+    """Tell the sender who waits for a receipt, and let the next message of the ordering key go."""
+    receipts.publish_receipts([message], end=receipts.BY_HAND)
+    hint_next(message)
 
 
 def note_and_hint(message: Message) -> None:

@@ -9,7 +9,6 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from outbox import registry
-from outbox.broker import receipts
 from outbox.closings import Closing
 from outbox.conf import conf
 from outbox.declared import Consumer
@@ -34,9 +33,9 @@ from outbox.operate.message_row import (
     conflict_over,
     consumer_of,
     hint,
-    hint_next,
     note_and_hint,
     read_seen,
+    tell_and_go_on,
 )
 from outbox.operate.operator_action import Actor, OperatorAction
 from outbox.operate.suspects import may_have_acted
@@ -128,7 +127,7 @@ def discard(message_id: int, *, revision: int, actor: Actor, reason: str, origin
         only=EXHAUSTED,
         tells=hook_of(message, "on_discarded"),
         closing=Closing(message=message, outcome=Resolution.DISCARDED, reason=reason.strip(), actor=action.actor_name),
-        also=partial(_tell_and_go_on, message),
+        also=partial(tell_and_go_on, message),
         **discarded(),
     )
 
@@ -269,13 +268,7 @@ def reveal(message_id: int, *, actor: Actor, origin: str = "", reason: str = "")
 def _keep_and_go_on(row: Evidence) -> None:
     """Write what proves it, and let the next message of the ordering key go."""
     keep_evidence(row)
-    _tell_and_go_on(row.message)
-
-
-def _tell_and_go_on(message: Message) -> None:
-    """Tell the sender who waits for a receipt, and let the next message of the ordering key go."""
-    receipts.publish_receipts([message], end=receipts.BY_HAND)
-    hint_next(message)
+    tell_and_go_on(row.message)
 
 
 def _retract(message_id: int) -> None:

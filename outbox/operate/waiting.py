@@ -17,7 +17,7 @@ from outbox.models.queryset import made_due
 from outbox.operate.actions import Action, why_not
 from outbox.operate.denials import noted_if_refused
 from outbox.operate.hooks import hook_of
-from outbox.operate.message_row import change_message, hint, hint_next, read_seen
+from outbox.operate.message_row import change_message, hint, hint_next, read_seen, tell_and_go_on
 from outbox.operate.operator_action import Actor, OperatorAction
 
 WAITING = Q(status=Status.PENDING)
@@ -36,7 +36,7 @@ def withdraw(message_id: int, *, revision: int, actor: Actor, reason: str, origi
         message,
         action,
         only=WAITING,
-        also=partial(hint_next, message),
+        also=partial(tell_and_go_on, message),
         tells=hook_of(message, "on_withdrawn"),
         closing=Closing(message=message, outcome=Resolution.WITHDRAWN, reason=reason.strip(), actor=action.actor_name),
         status=Status.FAILED,

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from outbox import logs, registry
+from outbox.broker import receipts as own_receipts
 from outbox.broker.waking import wake_and_hint
 from outbox.conf import conf
 from outbox.declared import Consumer
@@ -104,6 +105,7 @@ def _apply_in_transaction(source: Source, receipts: Sequence[Receipt], said: _Sa
             kind = _refusal(source, receipt, row) or _effect_on(message, receipt)
             _note_effect(kind, message, receipt, mine)
         Message.objects.filter(pk__in=[message.pk for message in mine.consumed]).mark_consumed()
+        own_receipts.publish_receipts(mine.consumed)
         for report in mine.reports:
             by_consumer[report.message.consumer].append(report)
         for name, reports in by_consumer.items():

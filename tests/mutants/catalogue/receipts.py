@@ -131,6 +131,16 @@ MUTANTS = [
         red=[f"{AWAITED}test_a_clock_that_was_set_back_does_not_cut_the_wait_for_a_receipt"],
     ),
     mutant(
+        "what is passed on and consumed there is told to whoever it came from",
+        Change(TAKING, "        own_receipts.publish_receipts(mine.consumed)\n", ""),
+        red=[f"{TELLING}test_what_is_passed_on_and_consumed_there_is_told_to_whoever_it_came_from"],
+    ),
+    mutant(
+        "what code withdraws is told",
+        Change("published.py", "        receipts.publish_receipts_of(ids, end=receipts.BY_HAND)\n", ""),
+        red=[f"{TELLING}test_what_is_withdrawn_is_told"],
+    ),
+    mutant(
         "what the machine gives up is told",
         Change("delivery/ends.py", "    receipts.publish_receipts_of(ids)\n", ""),
         red=[f"{TELLING}test_what_the_machine_gives_up_is_told_and_nothing_of_the_error"],

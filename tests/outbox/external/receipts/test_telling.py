@@ -3,19 +3,21 @@
 import json
 
 import pytest
+from django.db import transaction
 
-from outbox import Backoff, Reject, receive, registry, sources
+from outbox import Backoff, Reject, receive, registry, sources, withdraw
 from outbox.delivery import chunks
 from outbox.errors import ConsumerError
 from outbox.external.receipts import sending
 from outbox.external.receipts.receipt import Receipt
-from outbox.models import HandledAs, Message
+from outbox.models import AwaitedReceipt, HandledAs, Message
 from outbox.models.bulk import BulkVerb
+from outbox.operate import waiting
 from outbox.operate.messages import discard, mark_handled
 from outbox.sources import get_source, receipt_wanted
 from outbox.testing import deliver_pending, receive_from
 from tests.harness.bulk import go_on, started
-from tests.outbox.external.receipts.conftest import NAME, come
+from tests.outbox.external.receipts.conftest import NAME, come, confirm, receipt_of, start
 
 pytestmark = pytest.mark.usefixtures("transactional_db", "dispatched")
 
@@ -200,6 +202,42 @@ def test_what_a_person_does_to_many_at_once_is_told_of_each(told, listen):
     tell()
 
     assert sorted(outcomes(told)) == [("17", 1, "consumed"), ("18", 1, "consumed")]
+
+
+def withdraw_by_code(row):
+    with transaction.atomic():
+        assert withdraw(row.topic, key=row.key) == {"test.till": "withdrawn"}
+
+
+def withdraw_by_hand(row):
+    waiting.withdraw(row.pk, revision=row.revision, actor="ada", reason="the order was paid")
+
+
+@pytest.mark.parametrize("withdraw_it", [withdraw_by_code, withdraw_by_hand])
+def test_what_is_withdrawn_is_told(told, listen, withdraw_it):
+    listen()
+    come_in()
+
+    withdraw_it(Message.objects.get(consumer="test.till"))
+    tell()
+
+    assert outcomes(told) == [("17", 1, "rejected")]
+    assert told[0][1]["detail"] == "test.till: withdrawn"
+
+
+def test_what_is_passed_on_and_consumed_there_is_told_to_whoever_it_came_from(told, awaiting):
+    awaiting()
+    come_in()
+    passed_on = Message.objects.get(consumer=NAME)
+    start(passed_on.pk)
+    AwaitedReceipt.objects.expect([Message.objects.get(pk=passed_on.pk)], "partner")
+    confirm(passed_on.pk)
+    assert tell() == 0
+
+    come(receipt_of(Message.objects.get(pk=passed_on.pk)))
+    tell()
+
+    assert outcomes(told) == [("17", 1, "consumed")]
 
 
 def test_who_does_not_wait_is_told_nothing(told, listen):
