@@ -310,6 +310,8 @@ MUTANTS = [
             "sale/pages.py", "        if found is not None:\n            _keep(", "        if True:\n            _keep("
         ),
         red=["sale/test_cached_pages::test_a_name_that_somebody_has_made_up_leaves_nothing_behind"],
+    ),
+    rule(
         "who wins at the same moment is not forgotten",
         of_awards("claims/erasure.py", "        _hold(person)\n", ""),
         red=[
