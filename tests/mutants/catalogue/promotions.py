@@ -17,10 +17,6 @@ BY_HAND = "test_closed_by_hand::"
 WEBHOOKS = "clients/test_webhooks::"
 SIGNATURES = "clients/test_webhook_signatures::"
 SILENT = "clients/test_silent_webhooks::"
-QUEUED = "sale/test_queued_draws::"
-AGAIN = "sale/test_queued_again::"
-WARMING = "sale/test_warming::"
-SET_UP = "sale/test_set_up_in_the_admin::"
 
 MUTANTS = [
     rule(
@@ -59,18 +55,6 @@ MUTANTS = [
         "a request's id belongs to what it was asked with",
         of_awards("services/draws.py", "if earlier.digest != asked.digest:", "if False:"),
         red=[f"{DRAWS}test_the_same_request_with_other_data_is_refused_and_changes_nothing"],
-    ),
-    rule(
-        "a closed sale refuses nothing that waits in its queue",
-        of_awards("sale/bulk_drawing.py", "isinstance(refusal, SaleClosed)", "False"),
-        red=[f"{QUEUED}test_what_waits_while_the_sale_is_closed_is_drawn_when_it_is_open_again"],
-    ),
-    rule(
-        "a queued request that is sent again is not asked whether it may be made",
-        of_awards(
-            "sale/queueing.py", "        if _is_new(campaign.pk, request_id):\n            raise\n", "        raise\n"
-        ),
-        red=[f"{AGAIN}test_a_person_who_was_blocked_meanwhile_still_reads_of_the_draw"],
     ),
     rule(
         "an entitlement is used once",
@@ -264,83 +248,8 @@ MUTANTS = [
         ],
     ),
     rule(
-        "draws that come between two looks at a sale are no difference",
-        of_awards("sale/comparing.py", "held=len(set(taken) - written.won)", "held=0"),
-        red=["sale/test_at_the_desk::test_draws_that_come_between_two_looks_are_no_difference"],
-    ),
-    rule(
         "only unused entitlements get links",
         of_awards("admin/entitlements.py", "Entitlement.objects.usable()", "Entitlement.objects.all()"),
         red=["admin/test_who_may_draw::test_the_links_of_all_who_have_not_drawn_yet_come_as_a_file"],
-    ),
-    rule(
-        "a stock that is changed while Redis is filled is counted once more",
-        of_awards("models/sale.py", 'self.filter(pk=sale.pk), F("epoch") + 1', 'self.filter(pk=sale.pk), F("epoch")'),
-        red=[f"{WARMING}test_a_stock_that_is_changed_while_redis_is_filled_is_counted_once_more"],
-    ),
-    rule(
-        "what is won in Redis and not written down yet is not removed from the stock",
-        of_awards("services/campaigns.py", "beside=unwritten", "beside=0"),
-        red=[f"{WARMING}test_what_is_won_and_not_written_down_is_not_there_to_be_removed"],
-    ),
-    rule(
-        "what Redis has sold is written down before the database sells",
-        of_awards("services/sales.py", "    write_down_all(sale.campaign_id)\n", ""),
-        red=[f"{SET_UP}test_what_redis_has_sold_is_written_down_before_the_database_sells"],
-    ),
-    rule(
-        "a sale that is opened meanwhile keeps its stock where it is",
-        of_awards("services/sales.py", "if shut.select_for_update().first() is None:", "if False:"),
-        red=[f"{SET_UP}test_a_sale_that_is_opened_meanwhile_stays_where_it_is"],
-    ),
-    rule(
-        "nothing that Redis cannot count is set under its sale",
-        of_awards("models/campaign.py", "if self.has_any_budget and self.sells_from_redis:", "if False:"),
-        of_awards("models/prize.py", "if self.wins_per_day is not None and self.campaign_id and", "if False and"),
-        red=[f"{SET_UP}test_what_redis_cannot_count_is_not_set_under_its_sale"],
-    ),
-    rule(
-        "nobody draws beyond a budget that Redis cannot count",
-        of_awards("sale/drawing.py", "    _refuse_what_redis_cannot_count(campaign, prizes)\n", ""),
-        red=["sale/test_drawing_from_redis::test_nobody_draws_beyond_what_redis_cannot_count"],
-    ),
-    rule(
-        "a name that somebody has made up leaves nothing in the cache",
-        of_awards(
-            "sale/pages.py", "        if found is not None:\n            _keep(", "        if True:\n            _keep("
-        ),
-        red=["sale/test_cached_pages::test_a_name_that_somebody_has_made_up_leaves_nothing_behind"],
-    ),
-    rule(
-        "who wins at the same moment is not forgotten",
-        of_awards("claims/erasure.py", "        _hold(person)\n", ""),
-        red=[
-            f"{FORGOTTEN}test_who_wins_at_the_same_moment_is_not_forgotten_at_her_first_draw_or_a_later_one",
-            f"{FORGOTTEN}test_whose_award_is_opened_again_at_the_same_moment_is_not_forgotten",
-        ],
-    ),
-    rule(
-        "a list that waits to be written names nobody who was forgotten",
-        of_awards("clients/imports.py", 'ImportPart.objects.select_for_update(of=("self",))', "ImportPart.objects"),
-        red=[f"{FORGOTTEN}test_who_is_forgotten_while_a_list_is_read_is_not_written_by_it"],
-    ),
-    rule(
-        "a redraw waits for the person whose draw it has chosen",
-        of_awards("claims/expiry.py", "        _hold(lost)\n", ""),
-        red=[f"{FORGOTTEN}test_a_redraw_at_the_same_moment_does_not_give_the_prize_to_who_is_forgotten"],
-    ),
-    rule(
-        "who was forgotten is not drawn for an expired prize",
-        of_awards("claims/expiry.py", "Draw.objects.not_erased()", "Draw.objects"),
-        red=[f"{EXPIRY}test_who_was_forgotten_is_not_drawn"],
-    ),
-    rule(
-        "a gift is not sent to who was forgotten",
-        of_awards(
-            "channels/gift.py",
-            "if award.draw.is_erased or (claim is None and award.claimed_at is not None):",
-            "if False:",
-        ),
-        red=["claims/test_erasure::test_a_gift_that_is_opened_again_is_not_sent_to_who_was_forgotten"],
     ),
 ]
