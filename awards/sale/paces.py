@@ -70,6 +70,7 @@ class _Known:
     asked_at: float = 0.0
     runs: bool = False
     without_redis_until: float = 0.0
+    without_database_until: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -117,11 +118,22 @@ def _kept() -> _Known:
     known.asked_at = time.monotonic()
     if not known.runs:
         with known.lock:
-            if not known.runs:
-                load()
-                known.runs = True
-                threading.Thread(target=_keep, args=(known,), name="awards-sale-paces", daemon=True).start()
+            if not known.runs and known.asked_at >= known.without_database_until:
+                _begin(known)
     return known
+
+
+def _begin(known: _Known) -> None:
+    """Read all sales and keep them so. Without the database what was known before holds, and others say it is away."""
+    try:
+        load()
+    except Exception as error:
+        log.warning("the rates of sales could not be read: %s", error)
+        known.without_database_until = time.monotonic() + READ_EVERY
+        connections.close_all()
+        return
+    known.runs = True
+    threading.Thread(target=_keep, args=(known,), name="awards-sale-paces", daemon=True).start()
 
 
 def _pace(campaign: Campaign, rate: int, burst: int) -> Pace:

@@ -25,6 +25,7 @@ from awards.models import Campaign
 from awards.sale import tallies
 from awards.sale.paces import pace_of, queue_of
 from awards.views.queued import answer_queued
+from awards.views.service import guarded
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -99,6 +100,7 @@ def _draw(request: Any, *, path: str, campaign: Campaign) -> HttpResponse:
     return response
 
 
+@guarded
 def _ask(_request: Any, *, slug: str, token: str) -> HttpResponse:
     return answer_queued(slug, token)
 

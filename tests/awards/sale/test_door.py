@@ -4,15 +4,19 @@ import io
 import json
 import os
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import OperationalError, connection, connections
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from awards.models import Sale, SaleSecond
 from awards.sale import paces, redis_stock, tallies
 from awards.sale.buckets import Bucket
+from awards.sale.queueing import token_of
 from awards.views.door import SaleDoor
 from tests.awards.given import a_campaign, points
 from tests.harness.program import eventually
@@ -38,7 +42,8 @@ def ask(door, path: str = "/api/campaigns/raffle/draws", method: str = "POST"):
     def start_response(status, headers):
         said.update(status=int(status[:3]), headers=dict(headers))
 
-    body = b"".join(door({"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO()}, start_response))
+    environ = {**RequestFactory()._base_environ(), "REQUEST_METHOD": method, "PATH_INFO": path}
+    body = b"".join(door({**environ, "wsgi.input": io.BytesIO()}, start_response))
     return said["status"], said["headers"], body
 
 
@@ -152,6 +157,55 @@ def test_what_was_let_in_and_refused_is_written_down_by_second():
 
     rows = SaleSecond.objects.filter(campaign=campaign).values_list("admitted", "refused")
     assert [sum(column) for column in zip(*rows, strict=True)] == [1, 3]
+
+
+@pytest.fixture
+def no_database(monkeypatch) -> Iterator[list[int]]:
+    """Have every session that is asked for be refused; return what counts how many were."""
+    asked = []
+
+    def refuse(*_args):
+        asked.append(1)
+        raise OperationalError("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(connections["default"].__class__, "get_new_connection", refuse)
+        connection.close()
+        yield asked
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/api/campaigns/raffle/draws", "POST"), ("/api/campaigns/raffle/queued/{token}", "GET")]
+)
+def test_while_the_database_is_away_a_program_reads_so(no_database, path, method):
+    path = path.format(token=token_of(1, "request-1"))
+
+    status, headers, body = ask(SaleDoor(WSGIHandler()), path, method)
+
+    assert status == 503
+    assert json.loads(body)["code"] == "unavailable"
+    assert headers["Content-Type"] == "application/problem+json"
+
+
+def test_while_the_database_is_away_draws_are_let_in_and_it_is_not_asked_for_each(no_database):
+    inside = Inside()
+    door = SaleDoor(inside)
+
+    answers = [ask(door, path)[0] for path in ("/campaigns/raffle/", *["/api/campaigns/raffle/draws"] * 2)]
+
+    assert answers == [201, 201, 201], "whatever is behind the door says what it says"
+    assert len(no_database) == 1
+
+
+def test_a_session_in_which_the_sales_could_not_be_read_is_closed(monkeypatch):
+    def fail():
+        Sale.objects.exists()
+        raise OperationalError("the session is broken")
+
+    monkeypatch.setattr(paces, "load", fail)
+
+    assert ask(SaleDoor(Inside()))[0] == 201
+    assert connection.connection is None
 
 
 def test_a_new_rate_is_known_within_two_seconds():
