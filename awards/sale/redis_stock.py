@@ -76,21 +76,22 @@ def give_back(campaign_id: int, epoch: int, write_id: UUID | str) -> str:
 def fill(sale: Sale, pieces: Mapping[int, Iterable[int]], *, ends_in: timedelta) -> None:
     """Put the pieces of each prize into a new epoch, and take those before it away. It is cold until all are there.
 
-    What was begun twice is filled once: the epoch's lists are emptied first.
+    What was begun twice is filled once: the epoch's lists are emptied first, and each part is put in by its place.
     """
     server, keys = client(), _keys(sale.campaign_id, sale.epoch)
     seconds = int((max(ends_in, timedelta(0)) + KEPT_AFTER_THE_END).total_seconds())
     _forget_before(sale, seconds)
     server.delete(*keys, *[_pieces(sale.campaign_id, sale.epoch, prize) for prize in pieces])
     for prize, numbers in pieces.items():
-        rest = iter(numbers)
+        key, rest, there = _pieces(sale.campaign_id, sale.epoch, prize), iter(numbers), 0
         while some := list(islice(rest, PUSHED_AT_ONCE)):
-            server.rpush(_pieces(sale.campaign_id, sale.epoch, prize), *some)
+            server.eval(scripts.FILL, 1, key, str(there), str(seconds), *map(str, some))
+            there += len(some)
     # A key that does not exist yet cannot be given an end.
     server.hset(keys[1], "", "")
     server.hset(keys[2], "", 0)
     server.hset(keys[3], "", "void")
-    for key in [*keys[1:], *(_pieces(sale.campaign_id, sale.epoch, prize) for prize in pieces)]:
+    for key in keys[1:]:
         server.expire(key, seconds)
     server.hset(keys[0], mapping={"turn": 0, "prizes": " ".join(map(str, pieces))})
     server.expire(keys[0], seconds)

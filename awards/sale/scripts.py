@@ -57,6 +57,16 @@ often one may draw.
 
 With no id of a write nothing is taken: it answers how many are left of each prize whose pieces are named."""
 
+FILL = """
+if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
+redis.call('RPUSH', KEYS[1], unpack(ARGV, 3))
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+"""Put a part of a prize's pieces in, unless it is there already. KEYS: the prize's pieces.
+
+ARGV: how many are there before it, seconds until all of them end, and the part's numbers, at most some thousands."""
+
 COUNT = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if redis.call('HSETNX', KEYS[2], ARGV[1], 'lost') == 0 then return 0 end

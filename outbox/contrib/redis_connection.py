@@ -38,7 +38,8 @@ def client() -> redis.Redis:
             decode_responses=True,
             socket_timeout=ANSWERS_WITHIN,
             socket_connect_timeout=ANSWERS_WITHIN,
-            # Every script may be run twice: it knows its owner again. One more try finds a connection that was cut off.
+            # Whatever is sent may be sent twice: a script knows its owner again, or what is there already, or lets one
+            # less in; the rest sets, deletes and reads. One more try finds a connection that was cut off.
             retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
         )
         held[:] = [_Held(url, os.getpid(), made)]

@@ -1,9 +1,11 @@
 """Redis that has forgotten, or remembers too much: the sale closes, is prewarmed from the database, and opens."""
 
 import uuid
+from itertools import count
 
 import pytest
 from django.db import transaction
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisDown
 
 from awards.errors import SaleClosed, SaleUnavailable, SoldOut, StockTooSmall
@@ -232,6 +234,33 @@ def test_a_prewarming_that_was_cut_off_is_done_again(redis):
     assert warming.warm(campaign.sale.pk)
 
     assert draw(found()).award.piece == 1
+
+
+def test_a_prewarming_whose_every_answer_is_lost_once_puts_each_piece_in_once(redis, monkeypatch):
+    campaign = a_sale(pieces=12, warm=False)
+    monkeypatch.setattr(redis_stock, "PUSHED_AT_ONCE", 5)
+    Sale.objects.switch(campaign.sale, SaleState.WARMING)
+    answers, own = count(), Redis.parse_response
+
+    def lose_every_other(*args, **options):
+        answer = own(*args, **options)
+        if next(answers) % 2 == 0:
+            raise RedisDown("the connection was cut off")
+        return answer
+
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(Redis, "parse_response", lose_every_other)
+        assert warming.warm(campaign.sale.pk)
+
+    assert redis_stock.pieces_left(found().sale, Prize.objects.get().pk) == list(range(1, 13))
+
+
+def test_redis_takes_in_many_thousands(redis):
+    campaign = a_sale(pieces=12_000)
+    key = redis_stock._pieces(campaign.pk, campaign.sale.epoch, Prize.objects.get().pk)
+
+    assert redis_stock.pieces_left(campaign.sale, Prize.objects.get().pk) == list(range(1, 12_001))
+    assert redis.client.ttl(key) > 0
 
 
 def test_the_consumers_that_a_sale_names_rest_until_its_campaign_ends(redis):
