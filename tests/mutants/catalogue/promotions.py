@@ -17,6 +17,7 @@ BY_HAND = "test_closed_by_hand::"
 WEBHOOKS = "clients/test_webhooks::"
 SIGNATURES = "clients/test_webhook_signatures::"
 SILENT = "clients/test_silent_webhooks::"
+QUEUED = "sale/test_queued_draws::"
 
 MUTANTS = [
     rule(
@@ -251,48 +252,5 @@ MUTANTS = [
         "only unused entitlements get links",
         of_awards("admin/entitlements.py", "Entitlement.objects.usable()", "Entitlement.objects.all()"),
         red=["admin/test_who_may_draw::test_the_links_of_all_who_have_not_drawn_yet_come_as_a_file"],
-    ),
-    rule(
-        "a stock that is changed while Redis is filled is counted once more",
-        of_awards("models/sale.py", 'self.filter(pk=sale.pk), F("epoch") + 1', 'self.filter(pk=sale.pk), F("epoch")'),
-        red=[f"{WARMING}test_a_stock_that_is_changed_while_redis_is_filled_is_counted_once_more"],
-    ),
-    rule(
-        "what is won in Redis and not written down yet is not removed from the stock",
-        of_awards("services/campaigns.py", "beside=unwritten", "beside=0"),
-        red=[f"{WARMING}test_what_is_won_and_not_written_down_is_not_there_to_be_removed"],
-    ),
-    rule(
-        "what Redis has sold is written down before the database sells",
-        of_awards("services/sales.py", "    write_down_all(sale.campaign_id)\n", ""),
-        red=[f"{SET_UP}test_what_redis_has_sold_is_written_down_before_the_database_sells"],
-    ),
-    rule(
-        "a sale that is opened meanwhile keeps its stock where it is",
-        of_awards("services/sales.py", "if shut.select_for_update().first() is None:", "if False:"),
-        red=[f"{SET_UP}test_a_sale_that_is_opened_meanwhile_stays_where_it_is"],
-    ),
-    rule(
-        "nothing that Redis cannot count is set under its sale",
-        of_awards("models/campaign.py", "if self.has_any_budget and self.sells_from_redis:", "if False:"),
-        of_awards("models/prize.py", "if self.wins_per_day is not None and self.campaign_id and", "if False and"),
-        red=[f"{SET_UP}test_what_redis_cannot_count_is_not_set_under_its_sale"],
-    ),
-    rule(
-        "nobody draws beyond a budget that Redis cannot count",
-        of_awards("sale/drawing.py", "    _refuse_what_redis_cannot_count(campaign, prizes)\n", ""),
-        red=["sale/test_drawing_from_redis::test_nobody_draws_beyond_what_redis_cannot_count"],
-    ),
-    rule(
-        "a name that somebody has made up leaves nothing in the cache",
-        of_awards(
-            "sale/pages.py", "        if found is not None:\n            _keep(", "        if True:\n            _keep("
-        ),
-        red=["sale/test_cached_pages::test_a_name_that_somebody_has_made_up_leaves_nothing_behind"],
-    ),
-    rule(
-        "a prewarming puts each piece in once, whatever answers are lost",
-        of_awards("sale/scripts.py", "if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end\n", ""),
-        red=[f"{WARMING}test_a_prewarming_whose_every_answer_is_lost_once_puts_each_piece_in_once"],
     ),
 ]

@@ -1,4 +1,5 @@
 """Rules of flash sales: what is sold, counted and given back, whichever of Redis and the database holds the stock."""
+"""Rules of flash sales: whatever Redis, a prewarming or a manager does, each piece is sold once, and none is lost."""
 
 from functools import partial
 
@@ -65,5 +66,10 @@ MUTANTS = [
             "sale/pages.py", "        if found is not None:\n            _keep(", "        if True:\n            _keep("
         ),
         red=["sale/test_cached_pages::test_a_name_that_somebody_has_made_up_leaves_nothing_behind"],
+    ),
+    rule(
+        "a prewarming puts each piece in once, whatever answers are lost",
+        of_awards("sale/scripts.py", "if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end\n", ""),
+        red=[f"{WARMING}test_a_prewarming_whose_every_answer_is_lost_once_puts_each_piece_in_once"],
     ),
 ]
