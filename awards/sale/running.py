@@ -6,6 +6,7 @@ from django.db import router, transaction
 
 from awards.models import Because, Sale, SaleState, StockIn
 from awards.sale.pausing import pause_consumers, resume_consumers
+from awards.sale.tallies import forget_earlier_sales
 from awards.services.sales import ask_to_warm
 
 
@@ -21,6 +22,7 @@ def open_sale(sale: Sale) -> bool:
     opened = Sale.objects.switch(sale, SaleState.OPEN)
     if opened:
         pause_consumers(sale)
+        forget_earlier_sales()
     return opened
 
 
@@ -42,4 +44,5 @@ def close_sale(sale: Sale, *, because: Because) -> bool:
     closed = Sale.objects.switch(sale, SaleState.CLOSED, because=because)
     if closed:
         resume_consumers(sale)
+        forget_earlier_sales()
     return closed

@@ -6,9 +6,14 @@ down is lost; it is a figure for people, and nothing is decided by it.
 
 import threading
 from collections import Counter
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+
+from django.db.models.functions import Now
 
 from awards.models import Refusal, SaleSecond
+
+KEPT = timedelta(days=7)
+"""For how long it is known how many came in each second."""
 
 _lock = threading.Lock()
 _seconds: Counter[tuple[int, datetime, bool]] = Counter()
@@ -40,6 +45,14 @@ def write_down() -> None:
             _seconds.update(seconds)
             _refusals.update(refusals)
         raise
+
+
+def forget_earlier_sales() -> None:
+    """Remove the figures that nobody looks at any more, of all sales: one that ends with its campaign has no last act.
+
+    Called by whatever opens or closes a sale. No index has the seconds alone, so draws never wait for it.
+    """
+    SaleSecond.objects.filter(second__lt=Now() - KEPT).delete()
 
 
 def forget() -> None:

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from awards.models import Award, Campaign, Prize, Sale, SaleState, StockIn
 from awards.sale import redis_stock
 from awards.sale.pausing import pause_consumers
+from awards.sale.tallies import forget_earlier_sales
 from awards.services.written_stock import rest_of
 
 
@@ -27,6 +28,7 @@ def warm(sale_id: int) -> bool:
     opened = Sale.objects.open(sale)
     if opened:
         pause_consumers(sale)
+        forget_earlier_sales()
     return opened
 
 

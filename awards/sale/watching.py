@@ -59,11 +59,6 @@ def watch(sale: Sale) -> SaleView:
     )
 
 
-def forget_seconds(sale: Sale, *, older_than: timedelta = timedelta(days=7)) -> None:
-    """Remove the figures of earlier sales."""
-    SaleSecond.objects.filter(campaign_id=sale.campaign_id, second__lt=Now() - older_than).delete()
-
-
 def _draws_since(sale: Sale) -> int:
     """Count the draws of the last seconds, among the latest of all, for no index has the time."""
     last = Draw.objects.order_by("-pk").values_list("pk", flat=True).first()

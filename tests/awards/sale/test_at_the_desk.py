@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -10,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import formats, timezone
 
-from awards.models import Award, Because, Prize, Sale, SaleState
+from awards.models import Award, Because, Prize, Sale, SaleSecond, SaleState
 from awards.sale import redis_stock, tallies
 from awards.sale.comparing import compare
 from awards.services import draws
@@ -42,6 +43,21 @@ def test_what_is_sold_and_refused_is_seen(redis, maria):
     assert "1.5" in page, "fifteen were refused"
     assert "Open the sale" not in page
     assert "Close the sale" in page
+
+
+@pytest.mark.parametrize("stock_in", ["redis", "database"])
+@pytest.mark.parametrize("act", ["open", "close"])
+def test_how_many_came_in_each_second_is_forgotten_a_week_later(redis, maria, act, stock_in):
+    campaign, earlier = a_sale(sale={"stock_in": stock_in}, warm=False), a_campaign("earlier")
+    now = timezone.now()
+    for came, days in ((campaign, 8), (campaign, 6), (earlier, 8), (earlier, 6)):
+        SaleSecond.objects.add(came.pk, now - timedelta(days=days), admitted=1, refused=1)
+
+    press(maria, campaign.sale, act)
+    settle()
+
+    assert {second.campaign_id for second in SaleSecond.objects.all()} == {campaign.pk, earlier.pk}
+    assert all(now - second.second < timedelta(days=7) for second in SaleSecond.objects.all())
 
 
 def test_what_waits_in_the_queue_is_seen(maria):
