@@ -36,9 +36,7 @@ from awards.services import closings, statistics
 from awards.telling import PROMISED, award_of, tell_client, tell_winner, text_winner
 from outbox import Backoff, Book, Closing, Message, Reject, Snooze, Superseded, book, consumer
 
-__all__ = ["count_win", "tell_client", "tell_winner", "text_winner"]
-
-__all__ = ["sale_consumers"]
+__all__ = ["count_win", "sale_consumers", "tell_client", "tell_winner", "text_winner"]
 
 log = logging.getLogger("awards.consumers")
 

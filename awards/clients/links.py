@@ -17,7 +17,6 @@ from awards.models import Campaign, Entitlement
 
 SALT = "awards.link"
 USUAL_VALIDITY = timedelta(days=14)
-LONGEST_VALIDITY = timedelta(days=365)
 LONGEST_TOKEN = 200
 
 
