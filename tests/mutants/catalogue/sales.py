@@ -1,4 +1,3 @@
-"""Rules of flash sales: what is sold, counted and given back, whichever of Redis and the database holds the stock."""
 """Rules of flash sales: whatever Redis, a prewarming or a manager does, each piece is sold once, and none is lost."""
 
 from functools import partial
