@@ -5,6 +5,7 @@ from django.utils.translation import ngettext
 
 from awards.codes import FaultyLine, LineFault
 from awards.errors import (
+    IssuedByHand,
     ManagingError,
     PointsSpent,
     SaleOpened,
@@ -16,7 +17,7 @@ from awards.errors import (
 from awards.models.coupon import CODE_LENGTH
 
 
-def explain_refusal(error: ManagingError) -> str:
+def explain_refusal(error: ManagingError | IssuedByHand) -> str:
     """Return a sentence or two that say why, and what to do."""
     match error:
         case StockTooSmall(left=left):
@@ -25,6 +26,8 @@ def explain_refusal(error: ManagingError) -> str:
         case PointsSpent(left=left, points=points):
             said = _("only %(left)d of its %(points)d points are left in the account.")
             return said % {"left": left, "points": points}
+        case IssuedByHand():
+            return _("it was issued by hand, so there are no points to take back here.")
         case StockTooLarge():
             return _("The stock would become larger than can be written down.")
         case StockHasNoLimit():

@@ -15,7 +15,7 @@ from awards.admin.error_texts import explain_refusal
 from awards.admin.exact_search import ExactSearch, NewestPaginator
 from awards.admin.proofs import explain_proof
 from awards.admin.revoke_form import RevokeForm
-from awards.errors import AwardChanged, PointsSpent
+from awards.errors import AwardChanged, IssuedByHand, PointsSpent
 from awards.models import Award, AwardStatus, Claim, Draw, Kind, PointsAccount, PointsEntry, VendorOrder
 from awards.selectors import awards as selectors
 from awards.services.revoking import Revoked, revoke
@@ -84,7 +84,7 @@ class AwardAdmin(LedgerAdmin):
         award = context["original"]
         context |= {
             "award_messages": selectors.messages_of(award),
-            "may_revoke": award.status in REVOCABLE[award.kind] and self.has_revoke_permission(request),
+            "may_revoke": _is_revocable(award) and self.has_revoke_permission(request),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -114,11 +114,11 @@ class AwardAdmin(LedgerAdmin):
         for award in chosen.select_related("prize__campaign"):
             try:
                 done.append(revoke(award, actor=request.user.get_username(), **form.how))
-            except AwardChanged:
-                late += 1
-            except PointsSpent as error:
+            except (IssuedByHand, PointsSpent) as error:
                 said = gettext("Award %(id)s stays: %(why)s") % {"id": award.public_id, "why": explain_refusal(error)}
                 self.message_user(request, said, messages.ERROR)
+            except AwardChanged:
+                late += 1
             else:
                 self.log_change(request, award, "revoked")
         self._tell_what_was_revoked(request, done, late)
@@ -151,6 +151,11 @@ class AwardAdmin(LedgerAdmin):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Tell who may revoke."""
         return request.user.has_perm("awards.revoke_award")
+
+
+def _is_revocable(award: Award) -> bool:
+    """Tell whether it can be revoked, which one that was issued by hand cannot."""
+    return award.status in REVOCABLE[Kind(award.kind)] and not award.closed_from
 
 
 @admin.register(Draw)

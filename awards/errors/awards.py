@@ -31,6 +31,10 @@ class AwardChanged(AwardsError):
     """The award is no longer as it was read: somebody else settled or changed it first. Look again."""
 
 
+class IssuedByHand(AwardChanged):
+    """The award's points were given outside of here, so there are none to take back."""
+
+
 class ClosingRefused(AwardsError):
     """An operator may not close or reopen a message so, as the award forbids it; the text tells the operator why."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.db import router, transaction
 
 from awards.changes import tell_clients
-from awards.errors import AwardChanged, PointsSpent
+from awards.errors import AwardChanged, IssuedByHand, PointsSpent
 from awards.listeners import CLAIMABLE_COUNTED_BY, COUNTED_BY, ISSUED_BY, topics_of
 from awards.models import Award, AwardStatus, Kind, PointsAccount, PointsEntry
 from awards.services import pieces, statistics
@@ -40,7 +40,7 @@ def revoke(award: Award, *, actor: str, reason: str = "", restock: bool | None =
     The award decides: whoever issues it at the same moment finds it revoked and ends quietly. Points that were credited
     are taken back by a counter-entry, below 0 only where the campaign allows it. The piece comes back if ``restock``
     says so, or by default the campaign; a gift's or a coupon's only if its issuing was withdrawn before anything was
-    done. Raises ``AwardChanged`` if the award was changed since it was read, and ``PointsSpent``.
+    done. Raises ``AwardChanged`` if the award was changed since it was read, ``IssuedByHand`` or ``PointsSpent``.
     """
     with transaction.atomic(using=router.db_for_write(Award)):
         points = _take_points_back(award, reason) if award.status == AwardStatus.ISSUED else 0
@@ -72,11 +72,11 @@ def _withdraw(award: Award) -> tuple[Withdrawal, bool]:
 
 def _take_points_back(award: Award, reason: str) -> int:
     """Take the points of an issued award back by a counter-entry in the ledger; return how many."""
-    if not Award.objects.revoke_issued(award, reason=reason):
-        raise AwardChanged(f"award {award.public_id} was changed meanwhile, or is nothing that can be taken back")
     credit = PointsEntry.objects.filter(award=award).first()
-    if credit is None:
-        raise AwardChanged(f"award {award.public_id} was issued by hand, so there are no points to take back")
+    if credit is None and award.kind == Kind.POINTS:
+        raise IssuedByHand(f"award {award.public_id} was issued by hand, so there are no points to take back")
+    if credit is None or not Award.objects.revoke_issued(award, reason=reason):
+        raise AwardChanged(f"award {award.public_id} was changed meanwhile, or is nothing that can be taken back")
     into_debt = award.prize.campaign.allows_debt
     if not PointsAccount.objects.take_back(credit.account_id, credit.points, into_debt=into_debt):
         left = PointsAccount.objects.values_list("balance", flat=True).get(pk=credit.account_id)

@@ -3,11 +3,12 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from awards.errors import AwardChanged, PointsSpent
+from awards.errors import AwardChanged, IssuedByHand, PointsSpent
 from awards.models import Award, AwardStatus, DailyStatistic, PointsAccount, PointsEntry, Prize
 from awards.services.revoking import revoke
 from outbox.testing import deliver_pending
 from tests.awards.given import a_campaign, a_draw, an_award_of_a_coupon, hand_out, points
+from tests.awards.test_closed_by_hand import handle
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +80,19 @@ def test_they_are_taken_back_into_debt_where_the_campaign_allows_it():
     assert (account.balance, account.debt_limit) == (-20, 20)
     with pytest.raises(IntegrityError), transaction.atomic():
         PointsAccount.objects.filter(pk="anna").update(balance=-21)
+
+
+def test_points_that_were_issued_by_hand_are_not_taken_back_here():
+    campaign = a_campaign()
+    points(campaign, 50, stock=3)
+    handle(a_draw(campaign, "anna").award)
+    award = Award.objects.select_related("prize__campaign").get()
+
+    with pytest.raises(IssuedByHand):
+        revoke(award, actor="ada")
+
+    award.refresh_from_db()
+    assert (award.status, award.closed_from, entries()) == (AwardStatus.ISSUED, AwardStatus.WON, [])
 
 
 def test_a_code_that_was_handed_out_is_not_taken_back():

@@ -12,6 +12,7 @@ from awards.models import Award, AwardStatus, VendorOrder
 from outbox import Message
 from tests.awards.admin.test_campaigns_in_the_admin import page_of, text
 from tests.awards.given import an_award_of_a_coupon, an_award_of_a_gift, an_award_of_points, hand_out, message_of
+from tests.awards.test_closed_by_hand import handle
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +79,20 @@ def test_an_award_that_waits_can_be_revoked_from_its_page_and_an_issued_one_cann
 
     assert ["Revoke this award" in text(page) for page in pages] == [True, False]
     assert Award.objects.get(pk=waiting.pk).status == AwardStatus.REVOKED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_was_issued_by_hand_is_named_and_the_others_are_revoked(desk):
+    by_hand, waiting = an_award_of_points("anna"), an_award_of_points("bertha")
+    handle(by_hand)
+    chosen = {"action": "revoke", "_selected_action": [by_hand.pk, waiting.pk], "apply": "yes", "reason": "a test"}
+
+    told = text(desk.post(reverse("admin:awards_award_changelist"), chosen, follow=True))
+
+    assert f"Award {by_hand.public_id} stays: it was issued by hand" in told
+    assert "1 award was revoked." in told
+    assert Award.objects.get(pk=waiting.pk).status == AwardStatus.REVOKED
+    assert "Revoke this award" not in text(desk.get(page_of(by_hand)))
 
 
 def test_an_award_s_page_takes_a_fixed_number_of_queries(desk, django_assert_max_num_queries):

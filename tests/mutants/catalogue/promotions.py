@@ -253,4 +253,9 @@ MUTANTS = [
         of_awards("admin/entitlements.py", "Entitlement.objects.usable()", "Entitlement.objects.all()"),
         red=["admin/test_who_may_draw::test_the_links_of_all_who_have_not_drawn_yet_come_as_a_file"],
     ),
+    rule(
+        "points that were issued by hand are not taken back",
+        of_awards("services/revoking.py", "if credit is None and award.kind == Kind.POINTS:", "if False:"),
+        red=[f"{POINTS_BACK}test_points_that_were_issued_by_hand_are_not_taken_back_here"],
+    ),
 ]
