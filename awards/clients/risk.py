@@ -49,7 +49,10 @@ def _knows_of_no_blocks(campaign: Campaign) -> bool:
 
 
 def _count_address(campaign: Campaign, caller: Caller) -> None:
-    """Hold a draw on the page against the limit of its address. A shop's server draws for many from one address."""
+    """Hold a draw without a client's key, on the page or by the API, against the limit of its address.
+
+    A shop's server draws for many from one address.
+    """
     if campaign.draws_per_address is None or caller.client is not None or not caller.address:
         return
     digest = salted_hmac("awards.address", caller.address).hexdigest()[:ADDRESS_DIGEST_LENGTH]

@@ -904,7 +904,7 @@ class Migration(migrations.Migration):
             name="draws_per_address",
             field=models.PositiveIntegerField(
                 blank=True,
-                help_text="On the public page only. Leave empty for no limit; many people may share one address.",
+                help_text="Of those who draw without a client's key. Leave empty for no limit; many people may share one address.",
                 null=True,
                 validators=[django.core.validators.MinValueValidator(1)],
                 verbose_name="draws per network address and hour",

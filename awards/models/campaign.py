@@ -114,7 +114,9 @@ class Campaign(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text=_("On the public page only. Leave empty for no limit; many people may share one address."),
+        help_text=_(
+            "Of those who draw without a client's key. Leave empty for no limit; many people may share one address."
+        ),
     )
     access = models.CharField(
         _("who may draw on the page"),
