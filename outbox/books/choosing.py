@@ -63,11 +63,17 @@ def asked_for(of: Reading, since: datetime | None, until: datetime | None) -> tu
     return first, max(first, last)
 
 
-def to_read(of: Reading) -> list[tuple[int, int]]:
-    """Return the ranges of windows that must be read: what is new, what did not balance, what may have changed."""
+def to_read(of: Reading, *, read_since: datetime | None = None) -> list[tuple[int, int]]:
+    """Return the ranges of windows that must be read: what is new, what did not balance, what may have changed.
+
+    Of the latter two leave out what was read after ``read_since``.
+    """
     first, last = window_of(of.state.read_until), window_of(of.until) + 1
-    again = BookWindow.objects.filter(book=of.book.name, number__lt=first).exclude(state=WindowState.BALANCED)
+    known = BookWindow.objects.filter(book=of.book.name, number__lt=first)
+    again = known.exclude(state=WindowState.BALANCED)
     numbers = set(again.values_list("number", flat=True)) | {number for number in _changed(of) if number < first}
+    if read_since is not None:
+        numbers -= set(known.filter(read_at__gte=read_since).values_list("number", flat=True))
     return [*([(first, last)] if first < last else []), *_ranges(sorted(numbers)), *_nightly(of, first)]
 
 

@@ -78,7 +78,7 @@ def read_book(
         run = _Reading(book, state, horizon, stop_at, spans=dict(state.spans), newest=orphans.newest())
         _begin_sweep(run)
         is_span = since is not None or until is not None
-        _read_ranges(run, [asked_for(run, since, until)] if is_span else to_read(run))
+        _read_ranges(run, [asked_for(run, since, until)] if is_span else to_read(run, read_since=_go_on(run)))
         _sweep(run)
         seconds = time.monotonic() - began
         _finish(run, seconds, is_span=is_span)
@@ -97,6 +97,19 @@ def _hold(book: Book, horizon: Horizon) -> BookState:
         text = _("The book “%(book)s” is being read by somebody else. Ask again when they are done.")
         raise BookBusy(text % {"book": book.name})
     return BookState.objects.get(pk=book.name)
+
+
+def _go_on(run: _Reading) -> datetime | None:
+    """Return when the round began that this reading goes on with, as the last had no time left; None: it begins one.
+
+    What was read in a round is not read in it again, so that each comes to its end, however much is due.
+    """
+    state = run.state
+    if run.stop_at is not None and state.round_at is not None:
+        return state.round_at
+    state.round_at, state.round_settled = run.horizon.now, run.horizon.settled
+    BookState.objects.filter(pk=state.pk).update(round_at=state.round_at, round_settled=state.round_settled)
+    return None
 
 
 def _pieces(run: _Reading, ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -216,6 +229,6 @@ def _finish(run: _Reading, seconds: float, *, is_span: bool) -> None:
     if not is_span:
         changes |= {"seconds": seconds, "error": ""}
     if not is_span and not run.more:
-        # What was not read to its end is due again at once.
-        changes |= {"changed_at": run.horizon.settled, "ran_at": Now()}
+        # What was not read to its end is due again at once. What changed after the round began is of the next.
+        changes |= {"changed_at": state.round_settled, "ran_at": Now(), "round_at": None, "round_settled": None}
     BookState.objects.filter(pk=state.pk).update(**changes)

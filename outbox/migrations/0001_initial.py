@@ -1518,6 +1518,8 @@ class Migration(migrations.Migration):
                 ("reread_to", models.BigIntegerField(default=0, editable=False)),
                 ("reread_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("changed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("round_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("round_settled", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("spans", models.JSONField(default=dict, editable=False)),
                 ("held_until", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("undeclared_since", models.DateTimeField(blank=True, editable=False, null=True)),

@@ -55,6 +55,10 @@ class BookState(models.Model):
     """When that was last begun."""
     changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     """Up to when changes of business rows were taken in."""
+    round_at = models.DateTimeField(null=True, blank=True, editable=False)
+    """When the reading of what is due was begun that has not come to its end yet."""
+    round_settled = models.DateTimeField(null=True, blank=True, editable=False)
+    """Before when no transaction had begun that was running then."""
     spans = models.JSONField(default=dict, editable=False)
     """By topic and consumer, the first and the last window with a message of it."""
     held_until = models.DateTimeField(null=True, blank=True, editable=False)

@@ -8,6 +8,7 @@ PRUNING = "books/test_pruning_and_books::"
 DAYS = "books/test_days::"
 CHORE = "books/test_chore::"
 LONG = "books/test_long_lists::"
+ROUNDS = "books/test_rounds::"
 
 MUTANTS = [
     mutant(
@@ -203,5 +204,23 @@ MUTANTS = [
         "what lies before the end of a list and is not in it is gone",
         Change("books/reading.py", "return is_of_it and (key, consumer) > self.last", "return is_of_it"),
         red=[f"{LONG}test_what_is_mended_is_gone_although_the_list_is_cut_off"],
+    ),
+    mutant(
+        "what was read in a round is not read in it again",
+        Change("books/choosing.py", "if read_since is not None:", "if False:"),
+        red=[
+            f"{ROUNDS}test_windows_that_have_changed_are_read_each_once_until_all_are",
+            f"{ROUNDS}test_windows_that_do_not_balance_are_read_each_once_and_in_the_next_round_again",
+        ],
+    ),
+    mutant(
+        "what changed after a round began is of the next",
+        Change("books/keeping.py", '"changed_at": state.round_settled', '"changed_at": run.horizon.settled'),
+        red=[f"{ROUNDS}test_a_change_that_comes_while_a_round_is_under_way_is_found_by_the_next"],
+    ),
+    mutant(
+        "a reading without a time limit begins anew",
+        Change("books/keeping.py", "if run.stop_at is not None and state.round_at is not None:", "if state.round_at:"),
+        red=[f"{ROUNDS}test_a_reading_without_a_time_limit_begins_anew"],
     ),
 ]
