@@ -9,13 +9,29 @@ import logging
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, When
+from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, OuterRef, Q, Subquery, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Greatest, Least, Now
 
 from outbox import registry
+from outbox.books.keeping import HELD
 from outbox.conf import conf
-from outbox.models import Alert, ConsumerState, Heartbeat, Message, SequenceStream, Status
+from outbox.external.halves import check_backs
+from outbox.external.halves.check_backs import LONGEST_CHECK, WAITS
+from outbox.external.halves.preparing import LONGEST_WITHIN
+from outbox.models import (
+    Alert,
+    BookState,
+    BookWindow,
+    ConsumerState,
+    Half,
+    HalfAnswer,
+    HalfState,
+    Heartbeat,
+    Message,
+    SequenceStream,
+    Status,
+)
 from outbox.models.state import FUTURE
 from outbox.policy import LONGEST_PROBE
 
@@ -27,6 +43,13 @@ BATCH = 1000
 """Rows mended by one transaction at most."""
 SUCCEEDED_AT = timedelta(minutes=1)
 """How long ago a chore is taken to have succeeded whose heartbeat lay in the future: it may run at once."""
+
+BOOK_TIMES = ("ran_at", "swept_at", "reread_at", "undeclared_since")
+"""When something was done for a book."""
+BOOK_READ = ("read_until", "changed_at")
+"""Up to when a book was read."""
+NOTICED_LATE = timedelta(minutes=15)
+"""How long ago the clock may have been set back; what was written since then is not read yet."""
 
 
 def mend_if_set_back() -> int:
@@ -41,6 +64,8 @@ def mend_if_set_back() -> int:
     for field in ("since", "seen_at", "notified_at"):
         Alert.objects.filter(**{f"{field}__gt": Now()}).update(**{field: Now()})
     Heartbeat.objects.filter(since__gt=Now()).update(since=Now())
+    _mend_books()
+    _mend_halves()
     # Last: as long as one lies in the future, the next pass looks again.
     ahead.update(at=Now() - SUCCEEDED_AT)
     log.warning("the database's clock was set back; %d rows that waited for the old time are due", mended)
@@ -101,6 +126,34 @@ def _lease_until() -> Combinable:
         When(started_at__gt=Now(), then=_from_now(F("lease_until") - F("started_at"))),
         default=Least(F("lease_until"), Now() + _longest_lease()),
         output_field=DateTimeField(),
+    )
+
+
+def _mend_books() -> None:
+    """Have the books read again what is of the hours that come once more."""
+    # The windows first: what the old clock has read is to be older than whatever is begun by the new one.
+    BookWindow.objects.filter(read_at__gt=Now()).update(read_at=Now())
+    for field in BOOK_TIMES:
+        BookState.objects.filter(**{f"{field}__gt": Now()}).update(**{field: Now()})
+    for field in BOOK_READ:
+        BookState.objects.filter(**{f"{field}__gt": Now()}).update(**{field: Now() - NOTICED_LATE})
+    BookState.objects.filter(round_at__gt=Now()).update(round_at=None, round_settled=None)
+    BookState.objects.filter(held_until__gt=Now() + HELD).update(held_until=Now() + HELD)
+
+
+def _mend_halves() -> None:
+    """Have a check be asked as long from now as it was to be asked from when that was written."""
+    last = HalfAnswer.objects.filter(half=OuterRef("pk")).order_by("-number")
+    answered = Subquery(last.values(at_last=Coalesce("answered_at", "at"))[:1])
+    halves = Half.objects.filter(state=HalfState.OPEN).alias(began=Coalesce("asked_at", answered, "prepared_at"))
+    longest = max(WAITS.cap, LONGEST_CHECK, *(check.retry.cap for check in check_backs.all_checks()))
+    too_far = Q(asked=0, check_at__gt=Now() + LONGEST_WITHIN) | Q(asked__gt=0, check_at__gt=Now() + longest)
+    halves.filter(Q(began__gt=Now()) | too_far).update(
+        check_at=Case(
+            When(began__gt=Now(), then=_from_now(F("check_at") - F("began"))),
+            default=Now(),
+            output_field=DateTimeField(),
+        )
     )
 
 

@@ -9,6 +9,7 @@ DAYS = "books/test_days::"
 CHORE = "books/test_chore::"
 LONG = "books/test_long_lists::"
 ROUNDS = "books/test_rounds::"
+CLOCK = "books/test_clock_set_back::"
 
 MUTANTS = [
     mutant(
@@ -222,5 +223,41 @@ MUTANTS = [
         "a reading without a time limit begins anew",
         Change("books/keeping.py", "if run.stop_at is not None and state.round_at is not None:", "if state.round_at:"),
         red=[f"{ROUNDS}test_a_reading_without_a_time_limit_begins_anew"],
+    ),
+    mutant(
+        "a clock that was set back does not have a book be taken for read",
+        Change("maintenance/set_back.py", "update(**{field: Now() - NOTICED_LATE})", "exists()"),
+        red=[
+            f"{CLOCK}test_a_row_of_an_hour_that_comes_once_more_is_found",
+            f"{CLOCK}test_a_change_in_an_hour_that_comes_once_more_is_found",
+        ],
+    ),
+    mutant(
+        "what was written before it was noticed that the clock was set back is read, too",
+        Change("maintenance/set_back.py", "{field: Now() - NOTICED_LATE}", "{field: Now()}"),
+        red=[f"{CLOCK}test_a_change_in_an_hour_that_comes_once_more_is_found"],
+    ),
+    mutant(
+        "a clock that was set back keeps no book from being read when it is due",
+        Change("maintenance/set_back.py", '("ran_at", ', "("),
+        red=[
+            f"{CLOCK}test_a_row_of_an_hour_that_comes_once_more_is_found",
+            f"{CLOCK}test_a_change_in_an_hour_that_comes_once_more_is_found",
+        ],
+    ),
+    mutant(
+        "a round that was begun by the clock before it was set back begins anew",
+        Change("maintenance/set_back.py", "    BookState.objects.filter(round_at__gt=Now()).update(", "    dict("),
+        red=[f"{CLOCK}test_a_round_that_was_begun_by_the_old_clock_begins_anew"],
+    ),
+    mutant(
+        "what a reader holds when the clock is set back stays its own for a while, and no longer",
+        Change("maintenance/set_back.py", "update(held_until=Now() + HELD)", "update(held_until=Now())"),
+        red=[f"{CLOCK}test_nothing_lies_ahead_and_what_others_hold_is_theirs_for_a_while"],
+    ),
+    mutant(
+        "a window is not taken for read by the new clock because the old one was ahead",
+        Change("maintenance/set_back.py", "    BookWindow.objects.filter(read_at__gt=Now()).update(", "    dict("),
+        red=[f"{CLOCK}test_nothing_lies_ahead_and_what_others_hold_is_theirs_for_a_while"],
     ),
 ]

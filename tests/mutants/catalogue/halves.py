@@ -7,6 +7,7 @@ PLACES = "external/test_places::"
 DECIDING, KILLS, GUARD = "external/test_deciding::", "external/test_kills::", "contrib/test_redis_guard::"
 SETTLING = "external/halves/settling.py"
 LOST = "contrib/test_lost_owners::"
+CLOCK = "external/test_clock_set_back::"
 
 MUTANTS = [
     mutant(
@@ -165,5 +166,26 @@ MUTANTS = [
         "guard: what is taken never expires",
         Change("contrib/redis_scripts.py", "redis.call('PERSIST', KEYS[1])", "redis.call('PEXPIRE', KEYS[1], 60000)"),
         red=[f"{GUARD}test_what_is_taken_never_expires_and_what_is_done_outlives_the_message"],
+    ),
+    mutant(
+        "half: after the clock was set back it waits as long as was meant",
+        Change("maintenance/set_back.py", 'then=_from_now(F("check_at") - F("began"))', "then=Now()"),
+        red=[
+            f"{CLOCK}test_a_producer_has_the_time_that_it_was_given",
+            f"{CLOCK}test_between_two_questions_is_the_wait_that_was_meant",
+            f"{CLOCK}test_a_check_that_is_being_asked_has_the_time_to_answer",
+        ],
+    ),
+    mutant(
+        "half: no check waits for longer than any wait can be",
+        Change(
+            "maintenance/set_back.py", "halves.filter(Q(began__gt=Now()) | too_far)", "halves.filter(began__gt=Now())"
+        ),
+        red=[f"{CLOCK}test_a_question_that_a_person_has_asked_for_is_asked_at_once"],
+    ),
+    mutant(
+        "half: a wait that was written long before the clock was set back is not cut short",
+        Change("maintenance/set_back.py", "check_at__gt=Now() + LONGEST_WITHIN", "check_at__gt=Now()"),
+        red=[f"{CLOCK}test_a_wait_that_was_written_long_ago_is_not_cut_short"],
     ),
 ]
