@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import DateTimeField, Q, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Least, Now
 from django.utils.translation import gettext as _
 
 from outbox.books import orphans, reading, whole
@@ -128,8 +129,16 @@ def _read_ranges(run: _Reading, ranges: Sequence[tuple[int, int]]) -> None:
         _read_range(run, first, last)
         _advance(run.state, first, last, upto=min(run.until, run.horizon.settled))
         BookState.objects.filter(pk=run.book.name).update(
-            held_until=Now() + HELD, read_until=run.state.read_until, spans=run.spans, reread_to=run.state.reread_to
+            held_until=Now() + HELD,
+            read_until=_by_now(run.state.read_until),
+            spans=run.spans,
+            reread_to=run.state.reread_to,
         )
+
+
+def _by_now(at: datetime | None) -> Combinable | None:
+    """Return a moment, or now if it lies ahead because the clock was set back in the meantime."""
+    return None if at is None else Least(Value(at, output_field=DateTimeField()), Now())
 
 
 def _advance(state: BookState, first: int, last: int, *, upto: datetime) -> None:
@@ -222,13 +231,14 @@ def _finish(run: _Reading, seconds: float, *, is_span: bool) -> None:
     state = run.state
     changes: dict[str, object] = {
         "swept_to": state.swept_to,
-        "swept_at": state.swept_at,
+        "swept_at": _by_now(state.swept_at),
         "reread_to": state.reread_to,
-        "reread_at": state.reread_at,
+        "reread_at": _by_now(state.reread_at),
     }
     if not is_span:
         changes |= {"seconds": seconds, "error": ""}
     if not is_span and not run.more:
         # What was not read to its end is due again at once. What changed after the round began is of the next.
-        changes |= {"changed_at": state.round_settled, "ran_at": Now(), "round_at": None, "round_settled": None}
+        changed_at = _by_now(state.round_settled)
+        changes |= {"changed_at": changed_at, "ran_at": Now(), "round_at": None, "round_settled": None}
     BookState.objects.filter(pk=state.pk).update(**changes)

@@ -216,7 +216,7 @@ MUTANTS = [
     ),
     mutant(
         "what changed after a round began is of the next",
-        Change("books/keeping.py", '"changed_at": state.round_settled', '"changed_at": run.horizon.settled'),
+        Change("books/keeping.py", "_by_now(state.round_settled)", "_by_now(run.horizon.settled)"),
         red=[f"{ROUNDS}test_a_change_that_comes_while_a_round_is_under_way_is_found_by_the_next"],
     ),
     mutant(
@@ -259,5 +259,10 @@ MUTANTS = [
         "a window is not taken for read by the new clock because the old one was ahead",
         Change("maintenance/set_back.py", "    BookWindow.objects.filter(read_at__gt=Now()).update(", "    dict("),
         red=[f"{CLOCK}test_nothing_lies_ahead_and_what_others_hold_is_theirs_for_a_while"],
+    ),
+    mutant(
+        "a reading that began before the clock was set back leaves nothing ahead",
+        Change("books/keeping.py", "Least(Value(at, output_field=DateTimeField()), Now())", "Value(at)"),
+        red=[f"{CLOCK}test_a_reading_that_began_before_the_clock_was_set_back_leaves_nothing_ahead"],
     ),
 ]

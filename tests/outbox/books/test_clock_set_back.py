@@ -6,6 +6,8 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
+from outbox.books import keeping
+from outbox.books.horizon import Horizon
 from outbox.books.keeping import HELD, read_book
 from outbox.books.running import go_on
 from outbox.maintenance.set_back import mend_if_set_back
@@ -85,3 +87,14 @@ def test_nothing_lies_ahead_and_what_others_hold_is_theirs_for_a_while(sales):
     assert [at for at in ahead if at > now] == []
     assert now < state.held_until <= now + HELD
     assert not BookWindow.objects.filter(read_at__gt=now).exists()
+
+
+def test_a_reading_that_began_before_the_clock_was_set_back_leaves_nothing_ahead(sales, monkeypatch):
+    sell()
+    ahead = timezone.now() + BACK
+    monkeypatch.setattr(keeping, "look", lambda: Horizon(ahead, ahead))
+
+    read_book(sales)
+
+    state, now = BookState.objects.get(), timezone.now()
+    assert [at for at in (state.read_until, state.changed_at, state.swept_at, state.reread_at) if at > now] == []

@@ -15,7 +15,7 @@ from tests.shop.models import Sale
 pytestmark = pytest.mark.django_db(transaction=True)
 
 QUARTER = timedelta(minutes=15)
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 BUDGET = timedelta(minutes=5)
 
 
@@ -64,12 +64,12 @@ def test_a_change_that_comes_while_a_round_is_under_way_is_found_by_the_next(
     book = declare(changed="changed_at")
     first, *others = sell(4, apart=QUARTER)
     deliver([first, *others], ["test.till"])
-    read_book(book)
-    began = timezone.now()
-    Sale.objects.filter(pk__in=[row.pk for row in others]).update(status="void", changed_at=began)
-    Sale.objects.filter(pk=first.pk).update(changed_at=began)
-    times = iter(Horizon(began + n * 10 * MINUTE, began + n * 10 * MINUTE) for n in range(1, 10))
+    began = timezone.now() - HOUR
+    times = iter(Horizon(began + n * 10 * MINUTE, began + n * 10 * MINUTE) for n in range(6))
     monkeypatch.setattr(keeping, "look", lambda: next(times))
+    read_book(book)
+    Sale.objects.update(changed_at=began)
+    Sale.objects.filter(pk__in=[row.pk for row in others]).update(status="void")
     time_for_two()
     assert read_on(book, 1) == [(2, True)]
     Sale.objects.filter(pk=first.pk).update(status="new", changed_at=began + 15 * MINUTE)
