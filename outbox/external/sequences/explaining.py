@@ -33,7 +33,7 @@ def numbers_of(messages: Sequence[Message]) -> dict[int, Numbered]:
     """Return the numbers of messages that are about to be sent, by the id of each."""
     ids = [message.pk for message in messages]
     rows = once_back(lambda: list(SequenceNumber.objects.filter(pk__in=ids).select_related("stream")))
-    return {row.message_id: _numbered(row) for row in rows}
+    return {row.message_id: Numbered.of(row.stream, row.number) for row in rows}
 
 
 def number_of(message_id: int) -> SequenceNumber | None:
@@ -104,7 +104,3 @@ def _word_of(message: Message) -> tuple[str, str]:
         case _:
             text = _("Message %(id)d has failed and waits for a person at the desk (%(at)s): %(error)s")
             return "failed", text % words
-
-
-def _numbered(row: SequenceNumber) -> Numbered:
-    return Numbered(row.stream.name, row.stream.epoch, row.number, row.stream.routing_key)

@@ -10,8 +10,9 @@ A notice goes where the messages of its stream go: to the same exchange under th
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Self, TypeGuard
 from uuid import uuid4
 
 from outbox.external.envelopes import OURS, PERSISTENT, Envelope, source
@@ -22,10 +23,13 @@ from outbox.models.sequence import EPOCH_LENGTH, STREAM_LENGTH, SequenceStream
 from outbox.sources import Incoming
 
 STREAM, SEQUENCE, EPOCH = f"{OURS}stream", f"{OURS}sequence", f"{OURS}epoch"
+EPOCH_SINCE = f"{OURS}epoch-since"
+"""When the epoch began, on the sender's clock: whoever listened before that has missed none of its numbers."""
 NOTICE = f"{OURS}notice"
 VOID, HEARTBEAT = "void", "heartbeat"
 LONGEST = 1024 * 1024
 """Bytes of a heartbeat; ours have a tenth."""
+LONGEST_TIME = 40
 TYPES = {VOID: "makegood.void", HEARTBEAT: "makegood.heartbeat"}
 
 
@@ -37,11 +41,18 @@ class Numbered:
     epoch: str
     number: int
     routing_key: str
+    since: datetime
+
+    @classmethod
+    def of(cls, stream: SequenceStream, number: int) -> Self:
+        """Return the number of a stream that is read from the database."""
+        return cls(stream.name, stream.epoch, number, stream.routing_key, stream.since)
 
     @property
     def headers(self) -> dict[str, Any]:
         """The headers that say so."""
-        return {STREAM: self.stream, SEQUENCE: self.number, EPOCH: self.epoch}
+        since = self.since.astimezone(UTC).isoformat()
+        return {STREAM: self.stream, SEQUENCE: self.number, EPOCH: self.epoch, EPOCH_SINCE: since}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,7 @@ class Sign:
     notice: str = ""
     open: Sequence[Pair] = field(default=())
     failed: Sequence[Pair] = field(default=())
+    since: datetime | None = None
 
 
 def void_of(stream: SequenceStream, number: int) -> Envelope:
@@ -75,7 +87,7 @@ def _notice(stream: SequenceStream, kind: str, number: int, said: Mapping[str, o
         "content_encoding": "utf-8",
         "delivery_mode": PERSISTENT,
     }
-    headers = Numbered(stream.name, stream.epoch, number, stream.routing_key).headers | {NOTICE: kind}
+    headers = Numbered.of(stream, number).headers | {NOTICE: kind}
     return Envelope(json.dumps(said, separators=(",", ":")).encode(), properties, headers)
 
 
@@ -88,14 +100,15 @@ def sign_of(incoming: Incoming) -> Sign | None:
     notice = headers.get(NOTICE, "")
     if not (_is_name(stream, STREAM_LENGTH) and _is_name(epoch, EPOCH_LENGTH) and _is_number(number)):
         return None
+    sign = Sign(stream, epoch, number, "", since=_time(headers.get(EPOCH_SINCE)))
     if notice == HEARTBEAT:
-        return _heartbeat(incoming.body, stream, epoch, number)
+        return _heartbeat(incoming.body, sign)
     if notice not in ("", VOID) or number < 1:
         return None
-    return Sign(stream, epoch, number, notice)
+    return replace(sign, notice=notice)
 
 
-def _heartbeat(body: bytes, stream: str, epoch: str, given: int) -> Sign | None:
+def _heartbeat(body: bytes, sign: Sign) -> Sign | None:
     if len(body) > LONGEST:
         return None
     try:
@@ -107,7 +120,7 @@ def _heartbeat(body: bytes, stream: str, epoch: str, given: int) -> Sign | None:
     open, failed = _pairs(said.get("open")), _pairs(said.get("failed"))
     if open is None or failed is None:
         return None
-    return Sign(stream, epoch, given, HEARTBEAT, open, failed)
+    return replace(sign, notice=HEARTBEAT, open=open, failed=failed)
 
 
 def _pairs(said: object) -> list[Pair] | None:
@@ -120,6 +133,18 @@ def _pairs(said: object) -> list[Pair] | None:
             return None
         pairs.append((each[0], each[1]))
     return pairs
+
+
+def _time(value: object) -> datetime | None:
+    """Return a time with its zone; None where none is said, as senders of an earlier release do not."""
+    if not isinstance(value, str) or len(value) > LONGEST_TIME:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+        # At the ends of the calendar, other zones have no such time.
+        return time.astimezone(UTC) if time.tzinfo is not None and 1 < time.year < datetime.max.year else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _is_name(value: Any, length: int) -> TypeGuard[str]:

@@ -12,7 +12,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
+from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from outbox.conf import conf
 from outbox.external.sequences import ranges
@@ -94,14 +97,16 @@ def _seconds_now(row: WatchedStream) -> float:
 
 
 def _begin(source: str, stream: str, epoch: str, signs: Sequence[Sign]) -> bool:
-    """Begin to watch a stream: from its first number where its earlier epoch was watched, else from what comes first.
+    """Begin to watch a stream: from its first number if its epoch began while we listened, else from what comes first.
 
-    What was sent before we listened is nobody's gap.
+    What was sent before we listened is nobody's gap. Of an earlier epoch we may hear first, as of one of its messages
+    that is tried again: that is no sign that we listened when this one began.
     """
     others = WatchedStream.objects.filter(source=source)
-    if others.filter(stream=stream).exists():
+    earlier = others.filter(stream=stream)
+    if earlier.filter(*_before(signs)).exists():
         begin = 1
-    elif others.count() >= STREAMS:
+    elif others.count() >= STREAMS and not earlier.exists():
         log.error("%s: more than %d streams are numbered; %s is not watched", source, STREAMS, stream)
         return False
     else:
@@ -109,6 +114,14 @@ def _begin(source: str, stream: str, epoch: str, signs: Sequence[Sign]) -> bool:
     row = WatchedStream(source=source, stream=stream, epoch=epoch, begin=begin, high=begin - 1)
     WatchedStream.objects.bulk_create([row], ignore_conflicts=True)
     return True
+
+
+def _before(signs: Sequence[Sign]) -> list[Q]:
+    """Keep the streams that we listened to before the epoch began; all of them where its sender does not say when."""
+    since = next((sign.since for sign in signs if sign.since is not None), None)
+    if since is None:
+        return []
+    return [Q(since__lte=since if settings.USE_TZ else timezone.make_naive(since))]
 
 
 def _not_too_many(row: WatchedStream, spans: list[Span]) -> list[Span]:

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Change, mutant
 
 GIVING = "external/sequences/test_giving::"
+EPOCHS = "external/sequences/test_epochs::"
 WATCHING = "external/sequences/test_watching::"
 
 MUTANTS = [
@@ -113,13 +114,18 @@ MUTANTS = [
         red=[f"{WATCHING}test_what_was_sent_before_we_listened_is_nobody_s_gap"],
     ),
     mutant(
-        "another epoch of a stream that is watched begins at one",
+        "an epoch that began while we listened begins at one",
         Change(
-            "external/sequences/watching.py",
-            "    if others.filter(stream=stream).exists():\n",
-            "    if False:\n",
+            "external/sequences/watching.py", "    if earlier.filter(*_before(signs)).exists():\n", "    if False:\n"
         ),
-        red=[f"{WATCHING}test_another_epoch_begins_at_one_and_leaves_the_gaps_of_the_first"],
+        red=[f"{EPOCHS}test_an_epoch_that_began_while_we_listened_begins_at_one_and_leaves_the_gaps_of_the_first"],
+    ),
+    mutant(
+        "an epoch that began before we listened has no gap",
+        Change("external/sequences/watching.py", "earlier.filter(*_before(signs))", "earlier"),
+        red=[
+            f"{EPOCHS}test_an_epoch_that_began_before_we_listened_has_no_gap_though_we_hear_of_the_one_before_it_first"
+        ],
     ),
     mutant(
         "a gap that a person has closed stays closed",

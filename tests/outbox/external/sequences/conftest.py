@@ -1,6 +1,7 @@
 """A source whose messages have numbers, and its notices, as they would come."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from outbox.external.sequences.signs import heartbeat_of, void_of
 from outbox.models import Gap, SequenceStream
 from outbox.sources import Incoming, Source
 
-STREAM = SequenceStream(forward="shop.orders", routing_key="order.eu", epoch="e1")
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+STREAM = SequenceStream(forward="shop.orders", routing_key="order.eu", epoch="e1", since=LONG_AGO)
 NAME = "shop.orders/order.eu"
 
 
@@ -26,9 +28,11 @@ def partner(listen: Any) -> Iterator[Source]:
     sources.forget_source("partner")
 
 
-def numbered(number: int, *, epoch: str = "e1", id: str = "") -> Incoming:
-    """Return a message under this number."""
+def numbered(number: int, *, epoch: str = "e1", id: str = "", since: datetime | None = LONG_AGO) -> Incoming:
+    """Return a message under this number, of an epoch that began then; None: the sender does not say when."""
     headers = {"x-outbox-stream": NAME, "x-outbox-sequence": number, "x-outbox-epoch": epoch}
+    if since is not None:
+        headers["x-outbox-epoch-since"] = since.isoformat()
     properties = {"message_id": id or f"{epoch} {number}"}
     return Incoming(source="partner", queue="partner.events", body=b"{}", headers=headers, properties=properties)
 
@@ -38,9 +42,16 @@ def void(number: int) -> Incoming:
     return of(void_of(STREAM, number))
 
 
-def beat(given: int, *, open: Sequence[int] = (), failed: Sequence[int] = (), epoch: str = "e1") -> Incoming:
+def beat(
+    given: int,
+    *,
+    open: Sequence[int] = (),
+    failed: Sequence[int] = (),
+    epoch: str = "e1",
+    since: datetime = LONG_AGO,
+) -> Incoming:
     """Return a heartbeat."""
-    stream = SequenceStream(forward="shop.orders", routing_key="order.eu", epoch=epoch)
+    stream = SequenceStream(forward="shop.orders", routing_key="order.eu", epoch=epoch, since=since)
     return of(heartbeat_of(stream, given, [(n, n) for n in open], [(n, n) for n in failed]))
 
 

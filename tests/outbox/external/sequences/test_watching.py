@@ -129,16 +129,6 @@ def test_an_empty_stream_is_watched_from_its_first_heartbeat_on(partner):
     assert gaps() == [(8, 8, "sent")]
 
 
-def test_another_epoch_begins_at_one_and_leaves_the_gaps_of_the_first(partner):
-    take_in(partner, [numbered(1), numbered(3), beat(3)])
-    wait()
-    take_in(partner, [beat(3), numbered(2, epoch="e2"), beat(2, epoch="e2")])
-    wait()
-    take_in(partner, [beat(2, epoch="e2")])
-
-    assert list(Gap.objects.open().order_by("pk").values_list("watched__epoch", "first")) == [("e1", 2), ("e2", 1)]
-
-
 def test_what_is_quarantined_has_come(partner):
     take_in(partner, [numbered(1), numbered(2, id=" "), numbered(3)])
     bad = numbered(4)
