@@ -1,7 +1,8 @@
 """Numbers that run on, given to the messages of a forward in the transaction that starts them for the first time.
 
 They come from a row that is updated there, and never from a sequence of the database: what a sequence gives to a
-transaction that is rolled back is lost, and a receiver would wait for it. A message keeps its number over all retries.
+transaction that is rolled back is lost, and a receiver would wait for it. A message keeps its number over all retries,
+unless its receivers were told in between that it never comes.
 
 An epoch is the life of one database. A copy that takes over may give numbers again that the other one has given; so it
 begins another epoch, and counts from 1.
@@ -16,7 +17,7 @@ from django.db import connections, transaction
 
 from outbox.conf import conf
 from outbox.memory import Memory
-from outbox.models import Message, SequenceNumber, SequenceStream
+from outbox.models import Message, NumberState, SequenceNumber, SequenceStream
 
 if TYPE_CHECKING:
     from outbox.declared import Consumer
@@ -43,10 +44,14 @@ def numbered(consumer: "Consumer", start: "Callable[[], list[Started]]") -> "lis
 def give(forward: str, routing_key: str, ids: Sequence[int]) -> None:
     """Give a number to each of these messages that has none, in their order; the last statements of a transaction.
 
-    Whoever numbers the same stream waits here until that transaction is over.
+    Whoever numbers the same stream waits here until that transaction is over. A number of which the receivers were told
+    that it never comes is missed by nobody: a message that was reopened after that gets another.
     """
-    known = set(SequenceNumber.objects.filter(pk__in=ids).values_list("pk", flat=True)) if ids else set()
-    new = sorted(set(ids) - known)
+    states = dict(SequenceNumber.objects.filter(pk__in=ids).values_list("pk", "state")) if ids else {}
+    void = [id for id, state in states.items() if state == NumberState.VOID]
+    if void:
+        SequenceNumber.objects.filter(pk__in=void)._raw_delete(conf().database)
+    new = sorted(set(ids) - (states.keys() - set(void)))
     if not new:
         return
     by_key: dict[str, list[int]] = defaultdict(list)

@@ -25,6 +25,7 @@ from outbox.external.parcels import Parcel
 from outbox.external.sequences.ranges import Pair
 from outbox.external.sequences.signs import heartbeat_of, void_of
 from outbox.models import Heartbeat, Message, NumberState, SequenceNumber, SequenceStream, Status
+from outbox.models.queryset import MessageQuerySet
 from outbox.models.sequence import SequenceStreamQuerySet
 from outbox.monitoring.planned import must_take_over
 
@@ -42,6 +43,11 @@ VOIDS = 1_000
 """Numbers of a stream that are said at once never to come."""
 NUMBERS = 100_000
 """Open numbers of a stream that are looked at for a heartbeat; where there are more, it speaks of these alone."""
+ENDED_FOR = timedelta(days=1)
+"""How long at least a stream that has ended is told of after the last of its messages was sent. One heartbeat finds no
+gap: a receiver claims what several of them say; and it may be down."""
+TAIL = 1_000
+"""The highest numbers of a stream that has ended: those that were being sent when it did."""
 RANGES = 2_000
 """Ranges of open numbers that a heartbeat names; where there are more, it speaks of the lower numbers alone."""
 
@@ -101,15 +107,33 @@ def make_pass() -> int:
 
 
 def settle_sent() -> int:
-    """Note which numbers the brokers have confirmed; return how many."""
-    confirmed = Message.objects.filter(pk=OuterRef("message_id"), status=Status.SUCCESS, resolution="")
-    return SequenceNumber.objects.open().filter(Exists(confirmed)).update(state=NumberState.SENT, settled_at=Now())
+    """Note which numbers the brokers have confirmed; return how many.
+
+    Where the stream has ended it is noted a while later: until then the stream is not over, and is told of.
+    """
+    goes_on = SequenceStream.objects.filter(pk=OuterRef("stream_id"), is_current=True)
+    over = _confirmed().filter(finished_at__lt=Now() - _ended_for())
+    sent = SequenceNumber.objects.open().filter(Exists(_confirmed()), Exists(goes_on) | Exists(over))
+    return sent.update(state=NumberState.SENT, settled_at=Now())
+
+
+def _confirmed() -> MessageQuerySet:
+    """Keep the message of a number if it was sent."""
+    return Message.objects.filter(pk=OuterRef("message_id"), status=Status.SUCCESS, resolution="")
+
+
+def _ended_for() -> timedelta:
+    # Before the message is removed: without it, its number would be said never to come.
+    return min(ENDED_FOR, conf().keep_finished / 2)
 
 
 def _due() -> SequenceStreamQuerySet:
-    """Keep the streams that go on, and what of earlier epochs is not settled, when their next heartbeat is due."""
+    """Keep the streams that go on, and those that have ended not long ago, when their next heartbeat is due."""
     unsettled = SequenceNumber.objects.open().filter(stream=OuterRef("pk"))
-    return SequenceStream.objects.filter(Q(is_current=True) | Exists(unsettled), due_at__lte=Now())
+    tail = SequenceNumber.objects.filter(stream=OuterRef("pk"), number__gt=OuterRef("given") - TAIL)
+    just_sent = tail.filter(settled_at__gt=Now() - _ended_for())
+    rows = SequenceStream.objects.filter(due_at__lte=Now())
+    return rows.filter(Q(is_current=True) | Exists(unsettled) | Exists(just_sent))
 
 
 def _claim() -> SequenceStream | None:
@@ -169,7 +193,7 @@ def _heartbeat(stream: SequenceStream) -> Parcel:
     """Return the heartbeat. The highest number is read first: what is given later is not spoken of."""
     given = SequenceStream.objects.values_list("given", flat=True).get(pk=stream.pk)
     failed = Message.objects.filter(pk=OuterRef("message_id"), exhausted_at__isnull=False)
-    rows = SequenceNumber.objects.open().filter(stream=stream, number__lte=given)
+    rows = SequenceNumber.objects.open().filter(~Exists(_confirmed()), stream=stream, number__lte=given)
     named = list(rows.annotate(failed=Exists(failed)).order_by("number").values_list("number", "failed")[:NUMBERS])
     given = named[-1][0] if len(named) == NUMBERS else given
     open, waiting, given = read_open(named, given)

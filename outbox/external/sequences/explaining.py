@@ -76,7 +76,11 @@ def _explain(stream: SequenceStream, number: int) -> Explained:
 def _gone(row: SequenceNumber | None) -> str:
     if row is None:
         days = conf().keep_finished.days
-        return _("It was settled more than %(days)d days ago, and is not kept any more.") % {"days": days}
+        text = _(
+            "It is not kept any more. It was settled more than %(days)d days ago, or it was said never to come: then "
+            "its message was reopened, and was sent under another number."
+        )
+        return text % {"days": days}
     if row.state == NumberState.SENT:
         return _("The broker has confirmed it. The message is not kept any more.")
     return _("The message was removed. The number will never come.")

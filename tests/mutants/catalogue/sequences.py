@@ -4,6 +4,7 @@ from tests.mutants.mutant import Change, mutant
 
 GIVING = "external/sequences/test_giving::"
 EPOCHS = "external/sequences/test_epochs::"
+LATE = "external/sequences/test_told_late::"
 WATCHING = "external/sequences/test_watching::"
 
 MUTANTS = [
@@ -18,7 +19,7 @@ MUTANTS = [
     ),
     mutant(
         "a number is kept over retries",
-        Change("delivery/numbering.py", "new = sorted(set(ids) - known)", "new = sorted(ids)"),
+        Change("delivery/numbering.py", "new = sorted(set(ids) - (states.keys() - set(void)))", "new = sorted(ids)"),
         red=[f"{GIVING}test_a_number_is_kept_over_retries"],
     ),
     mutant(
@@ -39,6 +40,23 @@ MUTANTS = [
         "another database begins another epoch",
         Change("delivery/numbering.py", "if current.origin != origin:", "if False:"),
         red=[f"{GIVING}test_in_another_database_the_numbers_begin_anew"],
+    ),
+    mutant(
+        "a message whose number was said never to come gets another",
+        Change("delivery/numbering.py", "if state == NumberState.VOID]", "if state == NumberState.SENT]"),
+        red=[f"{LATE}test_a_message_that_is_reopened_after_its_number_was_said_never_to_come_has_another"],
+    ),
+    mutant(
+        "an epoch that is over is told of for a day",
+        Change("external/heartbeats.py", " | Exists(unsettled) | Exists(just_sent))", " | Exists(unsettled))"),
+        red=[f"{LATE}test_an_epoch_that_is_over_is_told_of_for_a_day"],
+    ),
+    mutant(
+        "what is sent of an epoch long after its end is told of for a day",
+        Change(
+            "external/heartbeats.py", "Exists(_confirmed()), Exists(goes_on) | Exists(over))", "Exists(_confirmed()))"
+        ),
+        red=[f"{LATE}test_what_is_sent_of_an_epoch_long_after_its_end_is_told_of_for_a_day"],
     ),
     mutant(
         "exchanges of headers are refused",
