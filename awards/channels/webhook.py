@@ -57,9 +57,10 @@ def sign(webhook: Webhook, id: str, content: bytes) -> dict[str, str]:
 def change_of(award: Award, webhook: Webhook, *, state: str, version: int, at: datetime) -> dict[str, Any]:
     """Return what is told of an award, read with its draw's campaign and its prize.
 
-    Whose it is, is told to clients that may read that anyway.
+    Whose it is, and by which draw, is told to clients that may read that anyway: the draw's id opens its page, where
+    the code of a coupon stands and a gift is claimed.
     """
-    person = {"person": award.person} if webhook.client.may(Scope.READ) else {}
+    readable = {"draw": str(award.draw.public_id), "person": award.person} if webhook.client.may(Scope.READ) else {}
     return {
         "type": "award.changed",
         "timestamp": at.isoformat(),
@@ -68,9 +69,8 @@ def change_of(award: Award, webhook: Webhook, *, state: str, version: int, at: d
             "state": state,
             "version": version,
             "campaign": award.draw.campaign.slug,
-            "draw": str(award.draw.public_id),
             "prize": {"name": award.prize.name, "kind": award.kind, "value": f"{award.value:.2f}"},
-            **person,
+            **readable,
         },
     }
 

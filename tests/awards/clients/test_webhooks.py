@@ -46,11 +46,15 @@ def test_a_client_is_told_what_has_become_of_an_award_and_whose_it_is(receiver):
     assert (second["data"]["state"], second["data"]["version"]) == ("issued", 2)
 
 
-def test_who_may_not_read_of_people_is_not_told_whose_it_is(receiver):
+def test_who_may_not_read_of_people_is_not_told_whose_it_is_nor_the_key_to_its_page(receiver):
     a_webhook(receiver, Scope.DRAW)
-    an_award_of_points("anna@example.com")
+    award = an_award_of_points("anna@example.com")
 
-    assert all("person" not in each["data"] for each in told(receiver))
+    said = told(receiver)
+
+    assert len(said) == 2
+    assert all(not {"person", "draw"} & set(each["data"]) for each in said)
+    assert str(award.draw.public_id) not in str(said)
     assert not Message.objects.filter(topic="award.changed", payload__icontains="anna").exists()
 
 

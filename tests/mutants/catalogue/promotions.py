@@ -223,7 +223,7 @@ MUTANTS = [
     rule(
         "a client learns whose an award is only if it may read that",
         of_awards("channels/webhook.py", "if webhook.client.may(Scope.READ) else {}", "if True else {}"),
-        red=[f"{WEBHOOKS}test_who_may_not_read_of_people_is_not_told_whose_it_is"],
+        red=[f"{WEBHOOKS}test_who_may_not_read_of_people_is_not_told_whose_it_is_nor_the_key_to_its_page"],
     ),
     rule(
         "the first claim stands",
