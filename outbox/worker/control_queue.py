@@ -17,6 +17,8 @@ from celery import bootsteps
 from kombu import Consumer, Queue
 from kombu.pidbox import Node
 
+from outbox.worker.hint_consumer import connection_of
+
 log = logging.getLogger("outbox.worker")
 
 
@@ -36,7 +38,8 @@ class ControlNode(Node):
         on: Any = channel or self.channel
         mailbox: Any = self.mailbox
         queue = mailbox.get_queue(self.hostname)
-        if on.connection.client.transport.driver_type != "amqp" or make_way_for(queue, on.connection.client):
+        client = connection_of(on).client
+        if client.transport.driver_type != "amqp" or make_way_for(queue, client):
             return super().listen(channel=channel, callback=callback)
         queue.name = f"{queue.name}.{token_hex(4)}"
         return self._listen_to(queue, on, callback)

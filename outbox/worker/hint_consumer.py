@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from amqp.exceptions import NotFound
+from amqp.exceptions import NotFound, RecoverableConnectionError
 from celery import bootsteps
 from kombu import Consumer, Queue
 from kombu.message import Message
@@ -53,6 +53,13 @@ def _have_it_do(worker: Any, what: Callable[["TaskConsumer"], None]) -> None:
 
     if worker.consumer is not None:
         worker.consumer.call_soon(do)
+
+
+def connection_of(channel: Any) -> Any:
+    """Return the connection of a channel, or raise what Celery takes for a lost one: it then connects again."""
+    if channel.connection is None:
+        raise RecoverableConnectionError("the connection to the broker is gone")
+    return channel.connection
 
 
 class TaskConsumer(Consumer):
@@ -159,28 +166,26 @@ class TaskConsumer(Consumer):
 
         Whatever else is wrong with it is Celery's to say.
         """
-        on: Any = channel
+        client = connection_of(channel).client
         try:
-            with on.connection.client.channel() as probe:
+            with client.channel() as probe:
                 queue(probe).declare()
         except NotFound as error:
             self._leave_out(queue, error)
             return False
-        except on.connection.client.channel_errors as error:
+        except client.channel_errors as error:
             log.debug("Celery will meet this as well: %s", error)
         return True
 
     @contextmanager
     def _answer_in_time(self) -> Iterator[None]:
         """Raise TimeoutError where the broker is mute: the worker's loop waits here, and does nothing else."""
-        channel: Any = self.channel
-        with channel.connection.transport.having_timeout(ANSWER_WITHIN):
+        with connection_of(self.channel).transport.having_timeout(ANSWER_WITHIN):
             yield
 
     def _waiting_in(self, name: str) -> int:
         """Return how many hints wait in a queue, 0 if the broker does not say."""
-        channel: Any = self.channel
-        client = channel.connection.client
+        client = connection_of(self.channel).client
         try:
             with self._answer_in_time():
                 self._looks = self._looks or client.channel()
@@ -192,8 +197,8 @@ class TaskConsumer(Consumer):
             return 0
 
     def _consumer_of(self, queue: EngineQueue) -> Consumer:
-        on: Any = self.channel
-        channel: Any = on.connection.client.channel()
+        client = connection_of(self.channel).client
+        channel: Any = client.channel()
         self._quiet.forget(queue.name)
         try:
             return Consumer(
@@ -204,17 +209,18 @@ class TaskConsumer(Consumer):
                 on_decode_error=self.on_decode_error,
                 accept=["json"],
             )
-        except on.connection.client.channel_errors:
+        except client.channel_errors:
             channel.close()
             raise
 
     @contextmanager
     def _may_be_refused(self, queue: Any) -> Iterator[None]:
         """Go on without ``queue`` if the broker refuses it, and say so once."""
-        channel: Any = self.channel
+        # Asked before: a channel whose connection breaks meanwhile does not know it any more.
+        refusals = connection_of(self.channel).client.channel_errors
         try:
             yield
-        except channel.connection.client.channel_errors as error:
+        except refusals as error:
             refused: Any = self._hints.pop(queue.name, None)
             if refused is not None:
                 refused.channel.close()

@@ -114,10 +114,26 @@ MUTANTS = [
         "a worker consumes the others where one queue is refused",
         Change(
             "worker/hint_consumer.py",
-            "except channel.connection.client.channel_errors as error:",
+            "except refusals as error:",
             "except ZeroDivisionError as error:",
         ),
         red=["worker/test_hint_consumer::test_a_queue_that_the_broker_refuses_holds_up_no_other_and_is_tried_again"],
+    ),
+    mutant(
+        "a lost connection is told to Celery as one",
+        Change("worker/hint_consumer.py", "if channel.connection is None:", "if False:"),
+        red=["worker/test_hint_consumer::test_whoever_finds_the_connection_gone_has_celery_connect_again"],
+    ),
+    mutant(
+        "what the broker refuses is known before the connection breaks",
+        Change(
+            "worker/hint_consumer.py",
+            "except refusals as error:",
+            "except connection_of(self.channel).client.channel_errors as error:",
+        ),
+        red=[
+            "worker/test_hint_consumer::test_a_connection_that_breaks_while_it_begins_is_not_taken_for_something_else"
+        ],
     ),
     mutant(
         "a queue that has hints and gives none gets another channel",

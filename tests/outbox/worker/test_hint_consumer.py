@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from amqp.exceptions import InternalError
 from django.conf import settings
 from kombu import Connection, Producer, Queue
 from kombu.message import Message
@@ -172,6 +173,30 @@ def test_a_consumer_that_is_busy_or_has_nothing_to_take_keeps_its_channel(connec
     [_looks] = [one for one in channels(connection) if one not in before and one.is_open and not one.callbacks]
     assert all(one.is_open for one in before)
     assert drained(connection, taken) == {our_queue.name: 2}, "two are under way, and three wait for their turn"
+
+
+def test_a_connection_that_breaks_while_it_begins_is_not_taken_for_something_else(connection, consumer, our_queue):
+    def broken() -> None:
+        connection.connection.collect()
+        raise InternalError("(541) INTERNAL_ERROR")
+
+    consumer._hints[our_queue.name].consume = broken
+
+    with pytest.raises(InternalError):
+        consumer.consume()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [TaskConsumer.consume, lambda consumer: consumer.add_queue(consumer.queues[-1]), TaskConsumer.open_stalled_anew],
+    ids=["consume", "add a queue", "look for stalled queues"],
+)
+def test_whoever_finds_the_connection_gone_has_celery_connect_again(connection, consumer, our_queue, monkeypatch, act):
+    monkeypatch.setattr(consumer._quiet, "stalled", lambda consuming, waiting: [waiting(our_queue.name)])
+    connection.connection.collect()
+
+    with pytest.raises(connection.connection_errors):
+        act(consumer)
 
 
 def test_our_queues_are_quorum_queues_though_celery_does_not_see_it(connection, our_queue):
