@@ -24,7 +24,7 @@ from awards.models import Campaign, Draw, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
 from awards.selectors import campaign_report
 from awards.services import campaigns
-from awards.services.sales import say_changed
+from awards.services.sales import hold_still, say_changed
 
 MARKS = {Phase.RUNNING: "▶", Phase.NOT_BEGUN: "◷", Phase.OVER: "■", Phase.OFF: "✕"}
 
@@ -90,8 +90,11 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         obj.save(update_fields=form.changed_data if change else None)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Have the page of a flash sale read anew when all is written."""
+        """Have the page of a flash sale read anew when all is written, and Redis follow where a prize was added."""
         super().save_related(request, form, formsets, change)
+        added = [prize for formset in formsets for prize in formset.new_objects if prize.stock is not None]
+        if added:
+            hold_still(added[0])
         say_changed(form.instance.pk)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:

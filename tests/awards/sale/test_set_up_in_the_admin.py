@@ -9,7 +9,7 @@ from awards.sale.running import close_sale, open_sale
 from awards.services import sales
 from tests.awards.admin.conftest import desk, manager
 from tests.awards.admin.test_campaigns_in_the_admin import form_of, page_of
-from tests.awards.sale.given import a_sale, draw, settle
+from tests.awards.sale.given import a_sale, draw, found, settle
 
 __all__ = ["desk", "manager"]
 
@@ -42,6 +42,23 @@ def limit_the_wins(client: Client, campaign: Campaign):
     prize = Prize.objects.get(campaign=campaign)
     form = {"name": prize.name, "kind": "points", "value": "50", "weight": "1", "wins_per_day": "1"}
     return client.post(page_of(prize), {**form, "stockchange_set-TOTAL_FORMS": 0, "stockchange_set-INITIAL_FORMS": 0})
+
+
+def test_a_prize_that_is_added_while_the_sale_is_open_is_sold_from_redis_too(redis, desk):
+    campaign = a_sale(pieces=1)
+    first = Prize.objects.get()
+    more = {"name": "Mug", "kind": "points", "value": "20", "vendor_sku": "", "weight": "1", "stock": "2", "id": ""}
+    added = {f"prize_set-1-{name}": value for name, value in more.items()}
+    added |= {"prize_set-1-campaign": str(campaign.pk), "prize_set-TOTAL_FORMS": "2"}
+
+    page = desk.post(page_of(campaign), form_of(campaign, first, **added))
+    settle()
+    for number in range(3):
+        draw(found(), f"person {number}")
+
+    assert page.status_code == 302
+    assert Award.objects.filter(prize=first).count() == 1
+    assert Award.objects.exclude(prize=first).count() == 2
 
 
 CANNOT_BE_COUNTED = [(give_a_budget, "A campaign with a budget"), (limit_the_wins, "a limit of wins a day")]

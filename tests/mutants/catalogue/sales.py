@@ -71,4 +71,9 @@ MUTANTS = [
         of_awards("sale/scripts.py", "if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end\n", ""),
         red=[f"{WARMING}test_a_prewarming_whose_every_answer_is_lost_once_puts_each_piece_in_once"],
     ),
+    rule(
+        "a prize that is added to a sale is put into Redis",
+        of_awards("admin/campaigns.py", "            hold_still(added[0])\n", "            pass\n"),
+        red=[f"{SET_UP}test_a_prize_that_is_added_while_the_sale_is_open_is_sold_from_redis_too"],
+    ),
 ]
