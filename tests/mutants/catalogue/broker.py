@@ -121,7 +121,7 @@ MUTANTS = [
     ),
     mutant(
         "a lost connection is told to Celery as one",
-        Change("worker/hint_consumer.py", "if channel.connection is None:", "if False:"),
+        Change("worker/hint_consumer.py", "raise RecoverableConnectionError(", "raise RuntimeError("),
         red=["worker/test_hint_consumer::test_whoever_finds_the_connection_gone_has_celery_connect_again"],
     ),
     mutant(
