@@ -28,11 +28,6 @@ class Ticket(Generic[P]):
     weight: int
 
 
-def choose(tickets: Sequence[Ticket[P]], luck: Luck) -> P:
-    """Return the prize of one ticket, drawn in proportion to the weights, as ``draw_number`` and ``ticket_of`` do."""
-    return ticket_of(tickets, draw_number(tickets, luck)).prize
-
-
 def draw_number(tickets: Sequence[Ticket[P]], luck: Luck) -> int:
     """Return a number from 0 to the sum of all weights - 1, each as likely as the others.
 

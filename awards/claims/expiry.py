@@ -15,7 +15,7 @@ from awards.models import Award, AwardStatus, Block, Campaign, Draw, Participati
 from awards.models.draw import REDRAWN
 from awards.services import pieces, statistics
 from awards.services.awarding import award_prize
-from awards.services.taking import TAKEN_BACK, give_budget_back
+from awards.services.taking import give_budget_back, wins_of
 from outbox import publish
 
 MACHINE = "outbox"
@@ -125,8 +125,8 @@ def _may_win(person: str, prize: Prize) -> bool:
     """Tell whether the person is not blocked, and has won the prize less often than each person may."""
     if Block.objects.against(person=person, address="").exists():
         return False
-    mine = Award.objects.filter(person=person, prize=prize).exclude(status__in=TAKEN_BACK)
-    return prize.wins_per_person is None or mine.count() < prize.wins_per_person
+    most = prize.wins_per_person
+    return most is None or wins_of([person], [prize])[person, prize.pk] < most
 
 
 def _losing_draws(campaign: Campaign) -> "QuerySet[Draw]":

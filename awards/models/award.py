@@ -35,6 +35,10 @@ class AwardStatus(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+TAKEN_BACK = frozenset({AwardStatus.REVOKED, AwardStatus.EXPIRED, AwardStatus.CANCELLED})
+"""What counts as taken back in the statistics, and against no budget and no limit of wins."""
+
+
 class AwardQuerySet(models.QuerySet["Award"]):
     """Awards, and the ways out of the status *won*. Each asks for the version that was read."""
 
@@ -62,6 +66,10 @@ class AwardQuerySet(models.QuerySet["Award"]):
     def with_clock(self) -> Self:
         """Read the database's time with each award, as ``clock``."""
         return self.annotate(clock=Now())
+
+    def kept(self) -> Self:
+        """Keep what was not taken back."""
+        return self.exclude(status__in=TAKEN_BACK)
 
     def _unclaimed(self) -> "AwardQuerySet":
         return self.filter(status=AwardStatus.WON, claimed_at__isnull=True)

@@ -31,7 +31,7 @@ from awards.models import (
 from awards.sale.queueing import QueuedRequest
 from awards.services import awarding, draws, taking
 from awards.services.draws import Asked
-from awards.services.taking import TAKEN_BACK, Taken
+from awards.services.taking import Taken
 from outbox import publish_many
 
 
@@ -206,17 +206,9 @@ def _lock(campaign: Campaign, people: Sequence[str]) -> _Room:
         today=today,
         people=known,
         prizes=prizes,
-        wins=_wins_of(people, prizes),
+        wins=taking.wins_of(people, prizes),
         budgets={in_points: campaign.budget_left(in_points=in_points) for in_points in (True, False)},
     )
-
-
-def _wins_of(people: Sequence[str], prizes: Sequence[Prize]) -> "Counter[tuple[str, int]]":
-    limited = [prize.pk for prize in prizes if prize.wins_per_person is not None]
-    if not limited:
-        return Counter()
-    won = Award.objects.filter(person__in=people, prize__in=limited).exclude(status__in=TAKEN_BACK)
-    return Counter(won.values_list("person", "prize_id"))
 
 
 def _draw(room: _Room, each: QueuedRequest, luck: Luck, drawn: _Drawn) -> None:

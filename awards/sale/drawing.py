@@ -141,7 +141,7 @@ def _still_allowed(taken: Taken, person: str) -> Taken:
     """Return what was taken, if the person has not won as much of it by another draw at the same moment."""
     prize = taken.prize
     most = None if prize is None else prize.wins_per_person
-    if prize is not None and most is not None and taking.wins_of(person, [prize])[prize.pk] >= most:
+    if prize is not None and most is not None and taking.wins_of([person], [prize])[person, prize.pk] >= most:
         raise NothingNow("this person has won as many of this prize as each may")
     return taken
 

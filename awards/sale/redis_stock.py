@@ -150,12 +150,6 @@ def pieces(sale: Sale, prizes: Sequence[int]) -> dict[int, tuple[list[int], list
     }
 
 
-def pieces_left(sale: Sale, prize: int) -> list[int]:
-    """Return the numbers that Redis has of a prize."""
-    found: Any = client().lrange(_pieces(sale.campaign_id, sale.epoch, prize), 0, -1)
-    return [int(piece) for piece in found]
-
-
 def _take(sale: Sale, asker: Asker, write_id: str, prizes: Sequence[int]) -> Answer:
     keys = [*_keys(sale.campaign_id, sale.epoch), *(_pieces(sale.campaign_id, sale.epoch, prize) for prize in prizes)]
     limit = "" if asker.limit is None else str(asker.limit)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from awards.changes import tell_clients
 from awards.errors import ClosingRefused, StockHasNoLimit, StockTooLarge, StockTooSmall
 from awards.models import Award, AwardStatus, StockAct
+from awards.models.award import TAKEN_BACK
 from awards.models.stock import STOCK_REASON_LENGTH
 from awards.services import campaigns, statistics
 from awards.services.campaigns import StockChangeRequest
@@ -28,8 +29,6 @@ CLOSED_AS = {
 }
 """What an award becomes by the outcome of its message."""
 NOT_GIVEN_OUT = frozenset({AwardStatus.COMPENSATED, AwardStatus.CANCELLED})
-TAKEN_BACK = frozenset({AwardStatus.REVOKED, AwardStatus.EXPIRED, AwardStatus.CANCELLED})
-"""What counts as taken back in the statistics, and against no budget."""
 
 
 class Move(NamedTuple):

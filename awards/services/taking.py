@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,11 +13,8 @@ from django.utils import timezone
 from awards import rules
 from awards.errors import DrawRefused, NothingNow, SoldOut
 from awards.luck import Luck
-from awards.models import Award, AwardStatus, Campaign, Kind, Prize
+from awards.models import Award, Campaign, Kind, Prize
 from awards.rules import Moment
-
-TAKEN_BACK = (AwardStatus.REVOKED, AwardStatus.EXPIRED, AwardStatus.CANCELLED)
-"""What does not count against the wins of a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +67,8 @@ def prizes_of(campaign: Campaign) -> list[Prize]:
 
 def winnable_by(person: str, campaign: Campaign, prizes: Sequence[Prize]) -> list[Prize]:
     """Keep the prizes that ``person`` can win now."""
-    wins = wins_of(person, prizes)
-    return [prize for prize in prizes if rules.can_be_won(prize, moment_of(campaign, prize, wins[prize.pk]))]
+    wins = wins_of([person], prizes)
+    return [prize for prize in prizes if rules.can_be_won(prize, moment_of(campaign, prize, wins[person, prize.pk]))]
 
 
 def fallback_of(prizes: Sequence[Prize]) -> Prize | None:
@@ -104,13 +101,13 @@ def nothing_left(campaign: Campaign) -> DrawRefused:
     return SoldOut("every prize of this campaign has been won")
 
 
-def wins_of(person: str, prizes: Sequence[Prize]) -> "Counter[int]":
-    """Return how often a person has won each prize that is limited per person."""
+def wins_of(people: Collection[str], prizes: Sequence[Prize]) -> "Counter[tuple[str, int]]":
+    """Return by person and prize how often each of the people has won what is limited per person."""
     limited = [prize.pk for prize in prizes if prize.wins_per_person is not None]
     if not limited:
         return Counter()
-    mine = Award.objects.filter(person=person, prize__in=limited).exclude(status__in=TAKEN_BACK)
-    return Counter(mine.values_list("prize_id", flat=True))
+    won = Award.objects.kept().filter(person__in=people, prize__in=limited)
+    return Counter(won.values_list("person", "prize_id"))
 
 
 def moment_of(campaign: Campaign, prize: Prize, won_by_person: int) -> Moment:

@@ -9,7 +9,7 @@ from django.test import Client
 
 from awards.consumers import sale_consumers  # noqa: F401  # its checks and consumers
 from awards.models import Award, Campaign, Draw, Prize, Sale, SaleState, StockIn
-from awards.sale import warming
+from awards.sale import redis_stock, warming
 from awards.sale.drawing import draw_from_redis
 from awards.selectors import awards as selectors
 from outbox.testing import check_back_halves, deliver_pending
@@ -83,3 +83,9 @@ def post(person: str = "anna", key: str = "request-1") -> HttpResponse:
 def drawn() -> None:
     """Have what waits in the queue drawn."""
     deliver_pending("awards.draw_queued")
+
+
+def pieces_left(sale: Sale, prize: int) -> list[int]:
+    """Return the numbers that Redis has of a prize."""
+    there, _taken = redis_stock.pieces(sale, [prize])[prize]
+    return there

@@ -11,7 +11,7 @@ from awards.sale import redis_stock, warming
 from outbox import Message
 from outbox.models import Half
 from tests.awards.given import Sequence, points
-from tests.awards.sale.given import a_sale, adds_up, draw, failing, found, settle
+from tests.awards.sale.given import a_sale, adds_up, draw, failing, found, pieces_left, settle
 from tests.awards.test_draw_races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,7 +25,7 @@ def test_a_piece_is_taken_in_redis_and_written_down_later(redis):
 
     prize = Prize.objects.get()
     assert drawn.award.piece == 1
-    assert (prize.stock, redis_stock.pieces_left(campaign.sale, prize.pk)) == (3, [2, 3])
+    assert (prize.stock, pieces_left(campaign.sale, prize.pk)) == (3, [2, 3])
     settle()
     prize.refresh_from_db()
     assert prize.stock == 2
@@ -76,7 +76,7 @@ def test_one_request_sent_many_times_at_once_is_one_draw_and_one_piece(redis):
     assert {type(answer) for answer in answers} == {Draw}, answers
     assert Draw.objects.count() == Award.objects.count() == 1
     assert adds_up(campaign, 10)
-    assert len(redis_stock.pieces_left(campaign.sale, Prize.objects.get().pk)) == 9
+    assert len(pieces_left(campaign.sale, Prize.objects.get().pk)) == 9
 
 
 def test_a_request_id_of_another_person_is_refused(redis):
@@ -101,7 +101,7 @@ def test_redis_counts_what_each_person_may_draw_and_the_database_does_so_too(red
     settle()
     assert Participation.objects.get().draws == 1
     assert adds_up(campaign, 5)
-    assert len(redis_stock.pieces_left(campaign.sale, Prize.objects.get().pk)) == 4
+    assert len(pieces_left(campaign.sale, Prize.objects.get().pk)) == 4
 
 
 def test_a_draw_that_loses_takes_nothing_and_is_counted_once(redis):
@@ -130,7 +130,7 @@ def test_nobody_draws_beyond_what_redis_cannot_count(redis, campaign_has, prize_
         draw(found())
 
     assert not Half.objects.exists()
-    assert len(redis_stock.pieces_left(campaign.sale, Prize.objects.get().pk)) == 5
+    assert len(pieces_left(campaign.sale, Prize.objects.get().pk)) == 5
 
 
 def test_a_prize_that_is_gone_is_left_out_and_luck_is_asked_for_the_others(redis):
@@ -157,7 +157,7 @@ def test_a_limit_of_wins_holds_where_two_draws_of_one_person_meet(redis):
     assert sum(isinstance(answer, Draw) for answer in answers) == 1
     assert sum(isinstance(answer, NothingNow) for answer in answers) == 2
     assert adds_up(campaign, 5)
-    assert len(redis_stock.pieces_left(campaign.sale, Prize.objects.get().pk)) == 4
+    assert len(pieces_left(campaign.sale, Prize.objects.get().pk)) == 4
 
 
 def test_what_fails_after_the_piece_was_taken_gives_it_back_once_the_half_is_taken_back(redis):
@@ -167,9 +167,9 @@ def test_what_fails_after_the_piece_was_taken_gives_it_back_once_the_half_is_tak
     with failing("awards.services.draws.award_prize", ZeroDivisionError()), pytest.raises(ZeroDivisionError):
         draw(campaign, "anna", "request-1")
 
-    assert redis_stock.pieces_left(campaign.sale, prize.pk) == [], "it is held until nobody can draw it any more"
+    assert pieces_left(campaign.sale, prize.pk) == [], "it is held until nobody can draw it any more"
     settle()
-    assert redis_stock.pieces_left(campaign.sale, prize.pk) == [1]
+    assert pieces_left(campaign.sale, prize.pk) == [1]
     assert Half.objects.get().state == "taken_back"
     assert draw(campaign, "anna", "request-1").award.piece == 1
 
@@ -203,7 +203,7 @@ def test_a_take_that_comes_after_it_was_given_back_takes_nothing(redis):
     assert redis_stock.give_back(campaign.pk, campaign.sale.epoch, write_id) == "never"
 
     assert redis_stock.take(campaign.sale, asker, prize.pk, write_id).status == "void"
-    assert redis_stock.pieces_left(campaign.sale, prize.pk) == [1]
+    assert pieces_left(campaign.sale, prize.pk) == [1]
 
 
 def test_the_same_take_again_is_the_same_piece_and_giving_it_back_twice_is_once(redis):
@@ -218,7 +218,7 @@ def test_the_same_take_again_is_the_same_piece_and_giving_it_back_twice_is_once(
 
     assert first == again
     assert given == ["given back", "void"]
-    assert sorted(redis_stock.pieces_left(campaign.sale, prize.pk)) == [1, 2, 3]
+    assert sorted(pieces_left(campaign.sale, prize.pk)) == [1, 2, 3]
 
 
 def test_a_sale_that_a_person_has_closed_refuses_and_writes_nothing(redis):

@@ -19,7 +19,7 @@ from awards.services.revoking import revoke
 from awards.services.written_stock import write_down
 from outbox import Message
 from outbox.models import ConsumerState, Half
-from tests.awards.sale.given import a_sale, adds_up, draw, failing, found, settle
+from tests.awards.sale.given import a_sale, adds_up, draw, failing, found, pieces_left, settle
 from tests.awards.test_draw_races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -121,11 +121,11 @@ def test_pieces_that_are_added_are_sold_and_those_taken_off_are_not(redis):
 
     change(prize, StockAct.ADD, 2)
     settle()
-    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == 4
+    assert len(pieces_left(found().sale, prize.pk)) == 4
     change(prize, StockAct.REMOVE, 3)
     settle()
 
-    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == 1
+    assert len(pieces_left(found().sale, prize.pk)) == 1
     with pytest.raises(StockTooSmall):
         change(prize, StockAct.REMOVE, 2)
     assert state() == SaleState.OPEN, "a change that was refused has changed nothing"
@@ -158,7 +158,7 @@ def test_a_stock_that_is_changed_while_redis_is_filled_is_counted_once_more(
     settle()
 
     assert state() == SaleState.OPEN
-    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == left
+    assert len(pieces_left(found().sale, prize.pk)) == left
     assert sum("pieces" in key for key in redis.client.scan_iter()) == 1, "earlier epochs are gone"
 
 
@@ -208,7 +208,7 @@ def test_pieces_come_back_and_stocks_change_at_the_same_moment_and_nobody_waits_
 
     assert others == [True] * 6 + [None] * 3
     assert isinstance(opened, bool), opened
-    assert Prize.objects.get().stock == len(redis_stock.pieces_left(found().sale, prize.pk)) == 12
+    assert Prize.objects.get().stock == len(pieces_left(found().sale, prize.pk)) == 12
 
 
 def test_a_stock_is_never_taken_off_twice_for_what_redis_has_handed_out(redis):
@@ -252,14 +252,14 @@ def test_a_prewarming_whose_every_answer_is_lost_once_puts_each_piece_in_once(re
         cut_off.setattr(Redis, "parse_response", lose_every_other)
         assert warming.warm(campaign.sale.pk)
 
-    assert redis_stock.pieces_left(found().sale, Prize.objects.get().pk) == list(range(1, 13))
+    assert pieces_left(found().sale, Prize.objects.get().pk) == list(range(1, 13))
 
 
 def test_redis_takes_in_many_thousands(redis):
     campaign = a_sale(pieces=12_000)
     key = redis_stock._pieces(campaign.pk, campaign.sale.epoch, Prize.objects.get().pk)
 
-    assert redis_stock.pieces_left(campaign.sale, Prize.objects.get().pk) == list(range(1, 12_001))
+    assert pieces_left(campaign.sale, Prize.objects.get().pk) == list(range(1, 12_001))
     assert redis.client.ttl(key) > 0
 
 
@@ -280,7 +280,7 @@ def test_a_half_empty_sale_whose_pieces_redis_has_lost_is_prewarmed_when_it_look
     draw(campaign, "anna")
     settle()
 
-    assert len(redis_stock.pieces_left(found().sale, prize.pk)) == 2
+    assert len(pieces_left(found().sale, prize.pk)) == 2
     assert state() == SaleState.OPEN
 
 
