@@ -3,9 +3,11 @@
 Threads, as unlike the faster servers this worker lets a process send its last hints when it ends.
 """
 
+import gc
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from config.logs import logging_from
 
@@ -25,3 +27,9 @@ logging.captureWarnings(True)
 logconfig_dict = logging_from(os.environ.get("LOG_LEVEL", "WARNING"))
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms'
 """Without the query string, in which the desk's searches name people."""
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Have the garbage collector leave what was imported alone: going through all of it stops a request for 80 ms."""
+    gc.collect()
+    gc.freeze()

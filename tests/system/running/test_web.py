@@ -1,14 +1,17 @@
-"""The web process as gunicorn serves it: HEAD, requests under way when it is told to stop, and its replacement."""
+"""The web process as gunicorn serves it: its first request, HEAD, requests under way when it stops, its replacement."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 
 import httpx
 import pytest
+from gunicorn.config import Config
 from kombu import Connection
 
-from tests.harness.program import eventually
+from tests.harness.program import ROOT, eventually
 from tests.system.running.processes import NO_TLS, Web, holding
 
 pytestmark = [pytest.mark.processes, pytest.mark.services]
@@ -18,11 +21,32 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 PATHS = ["/", "/healthz", "/readyz", "/admin/login/", "/nowhere", "/favicon.ico"]
 
 
+BEGUN = """
+import gc, json, sys
+import config.wsgi, config.gunicorn
+config.gunicorn.post_worker_init(None)
+print(json.dumps({"views": "awards.views.api" in sys.modules, "left_alone": gc.get_freeze_count()}))
+"""
+"""A web process that has begun, and was asked nothing yet."""
+
+
 @pytest.fixture
 def web(raffle, tmp_path):
     program = Web(raffle, tmp_path, ["start", "web"], workers=1)
     program.wait_until_served()
     return program
+
+
+def test_what_takes_long_once_is_done_before_the_first_request(raffle):
+    argv = [sys.executable, "-c", BEGUN]
+    done = subprocess.run(
+        argv, env=raffle.environment, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    begun = json.loads(done.stdout)
+    assert begun["views"]
+    assert begun["left_alone"] > 100_000
+    assert "post_worker_init" in Config().settings
 
 
 def test_head_has_the_headers_of_get_and_no_body(web):
