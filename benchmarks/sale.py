@@ -10,6 +10,7 @@ client, which shares the machine, nothing is taken off. The CPU seconds are thos
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,9 @@ QUEUED_OVER_DATABASE = 5.0
 REFUSED_OVER_DRAWN = 20.0
 P99_AT_TEN_TIMES = 1.5
 ROUNDS = 3
-"""Rounds of that, at most: a p99 is the fifth worst of some five hundred."""
+"""Rounds of that, at most: a p99 is the fifth worst of some four hundred and more."""
+KNOWN_AFTER = 2.0
+"""Seconds after which each process of the web knows the rate."""
 CONSUMERS = ("draw_queued", "write_stock", "give_back", "note_sold_out", "warm_sale")
 COMMANDS = ("benchmarks.peers.sale_commands", "benchmarks.peers.commands")
 BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND client_port > 0"
@@ -66,7 +69,7 @@ def run(options: Options) -> list[Ratio]:
             refused = _refuse(ways["redis"], ports["redis"], options.pick(20_000, 1_000))
             most = _win(ways["redis"], ports["redis"], options.pick(3_000, 300))
             turns = range(min(options.rounds, ROUNDS))
-            flat = [_ten_times(ways["redis"], ports["redis"], most, options.pick(15.0, 4.0)) for _ in turns]
+            flat = [_ten_times(ways["redis"], ports["redis"], most, options.pick(25.0, 4.0)) for _ in turns]
     once, ten_times = zip(*flat, strict=True)
     database, queued = runs["database"], runs["queued"]
     return [
@@ -161,10 +164,12 @@ def _ten_times(contestant: Contestant, port: int, most: Run, seconds: float) -> 
     rate = max(5, int(most.per_second / 3))
     found = []
     for times in (1, 10):
-        # At once the load, all are let in but for what chance bunches together.
-        contestant.call("open_sale", how="redis", pieces=100_000, rate=rate, burst=max(1, rate // 10))
+        contestant.call("open_sale", how="redis", pieces=100_000)
         with contestant.services_running():
-            _warm_up(port)
+            _warm_up(port)  # before there is a rate, so all are let in and every thread has its session
+            # At once the load, all are let in but for what chance bunches together.
+            contestant.call("open_sale", how="redis", pieces=100_000, rate=rate, burst=max(1, rate // 10))
+            time.sleep(KNOWN_AFTER)
             came = rate * times * 0.9
             load = Load(port=port, people=int(came * seconds), a_second=came, name=f"times-{times}")
             answers = _load(contestant, load).answers
@@ -176,8 +181,8 @@ def _ten_times(contestant: Contestant, port: int, most: Run, seconds: float) -> 
 
 
 def _warm_up(port: int) -> None:
-    """Have each process import what it needs, by people who are not counted."""
-    run_load(Load(port=port, people=64, connections=16, name="warm-up"))
+    """Have each process and thread begin what it begins once, by people who are not counted."""
+    run_load(Load(port=port, people=128, connections=16, name="warm-up"))
 
 
 def _load(contestant: Contestant, load: Load) -> Run:

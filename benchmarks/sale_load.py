@@ -5,7 +5,6 @@ became of them.
 """
 
 import asyncio
-import heapq
 import json
 import subprocess
 import sys
@@ -26,6 +25,7 @@ HURRIED_OFF = frozenset({429})
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Task = tuple[int, str, float]
 
 
 @dataclass
@@ -62,50 +62,51 @@ def run_load(load: Load, *, within: float = 900.0) -> dict[str, Any]:
 
 
 class Crowd:
-    """The people, who has come, and who is to ask again and when."""
+    """The people: who has come, and what they were answered."""
 
     def __init__(self, load: Load) -> None:
         self.load, self.answers = load, Answers()
         self._began = time.perf_counter()
-        self._next = 0
-        self._asking: list[tuple[float, int, str, float]] = []
+        self._tasks: asyncio.Queue[Task | None] = asyncio.Queue()
         self._unanswered = 0
+        self._all_have_come = False
 
-    def is_over(self) -> bool:
-        """Tell whether all have come and were answered."""
-        return self._all_have_come() and not self._unanswered
+    async def come(self) -> None:
+        """Let them come, each at their time."""
+        for number in range(1, self.load.people + 1):
+            at = self._began + (number - 1) / self.load.a_second if self.load.a_second else time.perf_counter()
+            if (early := at - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            if self.load.seconds and time.perf_counter() - self._began > self.load.seconds:
+                break
+            self._unanswered += 1
+            self._tasks.put_nowait((number, "", at))
+        self._all_have_come = True
+        self._end_if_over()
 
-    def take(self) -> tuple[int, str, float] | float:
-        """Return who does something now: number, address to ask (or none) and since when; or the seconds until then."""
-        now = time.perf_counter()
-        if self._asking and self._asking[0][0] <= now:
-            _at, number, address, since = heapq.heappop(self._asking)
-            return number, address, since
-        if not self._all_have_come():
-            at = self._began + self._next / self.load.a_second if self.load.a_second else now
-            if at <= now:
-                self._next += 1
-                self._unanswered += 1
-                return self._next, "", at
-            return at - now
-        return max(0.001, self._asking[0][0] - now) if self._asking else 0.005
+    async def take(self) -> Task | None:
+        """Return who does something next: number, address to ask (or none) and since when; None when all is over."""
+        return await self._tasks.get()
 
     def note(self, number: int, since: float, status: int, body: dict[str, Any]) -> None:
         """Note an answer; who was told to wait asks again."""
         self.answers.requests += 1
-        now = time.perf_counter()
         if status == 202:
-            heapq.heappush(self._asking, (now + ASKS_AFTER, number, body["url"], since))
+            asks = (number, str(body["url"]), since)
+            asyncio.get_running_loop().call_later(ASKS_AFTER, self._tasks.put_nowait, asks)
             return
-        self._unanswered -= 1
+        now = time.perf_counter()
         kind = str(body.get("outcome") or body.get("code") or status)
         self.answers.by_kind[kind] += 1
         (self.answers.refused_waits if status in HURRIED_OFF else self.answers.waits).append(now - since)
         self.answers.seconds = now - self._began
+        self._unanswered -= 1
+        self._end_if_over()
 
-    def _all_have_come(self) -> bool:
-        over = self.load.seconds and time.perf_counter() - self._began > self.load.seconds
-        return bool(over) or self._next >= self.load.people
+    def _end_if_over(self) -> None:
+        if self._all_have_come and not self._unanswered:
+            for _ in range(self.load.connections):
+                self._tasks.put_nowait(None)
 
 
 async def connect_and_go(crowd: Crowd) -> None:
@@ -114,11 +115,7 @@ async def connect_and_go(crowd: Crowd) -> None:
     It is opened for the first request, and so is the next: gunicorn has a thread wait for one that says nothing.
     """
     connection: Connection | None = None
-    while not crowd.is_over():
-        task = crowd.take()
-        if isinstance(task, float):
-            await asyncio.sleep(min(task, 0.05))
-            continue
+    while (task := await crowd.take()) is not None:
         number, address, since = task
         request = _get(address) if address else _post(f"{crowd.load.name}-{number}")
         while True:
@@ -161,6 +158,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any], bool
 async def _run(load: Load) -> Answers:
     crowd = Crowd(load)
     async with asyncio.TaskGroup() as group:
+        group.create_task(crowd.come())
         for _ in range(load.connections):
             group.create_task(connect_and_go(crowd))
     return crowd.answers
