@@ -26,17 +26,17 @@ CELERY = [sys.executable, "-m", "celery", "-A", "config"]
 
 
 class Client:
-    """A process that publishes for us (``client.py``); it can be killed in the middle of it."""
+    """A process that publishes for us (``publisher.py``); it can be killed in the middle of it."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, environment: dict[str, str], code: Path = ROOT) -> None:
+        self._environment, self._code = environment, code
         self.kills = 0
         self.start()
 
     def start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.harness.publisher"],
-            cwd=ROOT,
+            cwd=self._code,
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -105,8 +105,9 @@ class Installation:
         folder: Path,
         seconds: dict[str, float] | None = None,
         extra: dict[str, str] | None = None,
+        code: Path = ROOT,
     ) -> None:
-        self.database, self.broker, self.prefix, self.folder = database, broker, prefix, folder
+        self.database, self.broker, self.prefix, self.folder, self.code = database, broker, prefix, folder, code
         inherited = {name: value for name, value in os.environ.items() if name not in ("EMBEDDED", "STATE_DIR")}
         self.environment = {
             **inherited,
@@ -141,7 +142,7 @@ class Installation:
 
     def client(self) -> Client:
         """Start a process that publishes."""
-        client = Client(self._named("client"))
+        client = Client(self._named("client"), self.code)
         self.clients.append(client)
         return client
 
@@ -152,6 +153,7 @@ class Installation:
             [*CELERY, role, *node, *arguments],
             environment={**self._named(name), **environment},
             log=self.folder / f"{name}.log",
+            folder=self.code,
         )
         self.programs.append(program)
         self._says[program.name] = says
@@ -258,11 +260,11 @@ def installed(database: Database | EmbeddedDatabase, **arguments: Any) -> Iterat
             database.drop()
 
 
-def migrate(environment: dict[str, str]) -> None:
-    """Make the tables."""
+def migrate(environment: dict[str, str], code: Path = ROOT) -> None:
+    """Make the tables that the code in a folder has."""
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0", "--skip-checks"],
-        cwd=ROOT,
+        cwd=code,
         env=environment,
         check=True,
     )
