@@ -105,7 +105,9 @@ def _candidate(award: Award, luck: Luck) -> tuple[Draw | None, dict[str, Any]]:
         if not many:
             break
         number = luck.randrange(many)
-        lost = losing[number]
+        lost = next(iter(losing[number : number + 1]), None)
+        if lost is None:  # somebody of the last was erased, or drawn, since they were counted
+            continue
         if not _may_win(lost.person, award.prize):
             losing = losing.exclude(person=lost.person)
             continue

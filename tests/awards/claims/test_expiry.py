@@ -143,6 +143,22 @@ def test_who_was_forgotten_is_not_drawn():
     assert stock_of(award) == 3
 
 
+def test_who_is_last_and_is_drawn_elsewhere_at_that_moment_is_passed_over():
+    award = a_redrawn("bertha", "carla")
+
+    class Meanwhile(Highest):
+        def randrange(self, stop: int, /) -> int:
+            number = super().randrange(stop)
+            Draw.objects.filter(person="carla").delete()
+            return number
+
+    with transaction.atomic():
+        drawn = expiry.redraw(award.pk, Meanwhile())
+
+    assert drawn.person == "bertha"
+    assert drawn.proof["losing draws"] == 1
+
+
 def test_every_losing_draw_has_one_ticket():
     award = a_redrawn("bertha", "bertha", "carla")
     drawn = []
