@@ -98,7 +98,8 @@ class Node:
     def kill(self) -> None:
         """SIGKILL the node, as a power failure would end it."""
         for process in self._family():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it starts some for a moment, for its tools
+                process.kill()
         self._process.wait(10)
         self.suffered["killed"] += 1
 
@@ -107,12 +108,14 @@ class Node:
         """Stop the node by SIGSTOP for a while; connections stay, nobody answers."""
         since = time.monotonic()
         for process in self._family():
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
         try:
             yield
         finally:
             for process in self._family():
-                process.resume()
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
             self.suffered["frozen seconds"] += round(time.monotonic() - since)
 
     def control(self, *arguments: str) -> str:

@@ -185,7 +185,7 @@ def test_codes_that_somebody_added_since_they_were_looked_through_are_told(desk,
 
 def test_a_prize_of_another_kind_has_no_pool(desk):
     assert desk.get(at("codes", a_gift(a_campaign()))).status_code == 404
-    assert desk.get(reverse("admin:awards_prize_codes", args=[999])).status_code == 404
+    assert desk.get(reverse("admin:awards_prize_codes", args=[2_000_000_000])).status_code == 404
 
 
 def test_codes_are_masked_in_the_list_and_on_their_page_and_found_in_full(desk):

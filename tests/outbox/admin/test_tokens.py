@@ -104,7 +104,7 @@ def test_who_may_not_look_sees_none(client: Client) -> None:
         assert client.get(path).status_code == 403
 
 
-@pytest.mark.parametrize("id", ["0", "999", "x", "9" * 5_000, "%00"])
+@pytest.mark.parametrize("id", ["0", "2000000000", "x", "9" * 5_000, "%00"])
 def test_an_address_of_nothing_leads_to_the_list(client: Client, ann: User, id: str) -> None:
     assert client.get(f"{LIST}{id}/change/").status_code == 302
 

@@ -151,7 +151,7 @@ def test_a_database_that_is_away_is_told(night: Program) -> None:
 
 
 def test_the_words_are_in_the_reader_s_language_and_the_codes_are_not(night: Program) -> None:
-    answer = night.call("GET", "messages/999", headers={"Accept-Language": "zh-hans"})
+    answer = night.call("GET", "messages/2000000000", headers={"Accept-Language": "zh-hans"})
 
     assert answer.code == "not_found"
     assert answer.body["detail"] == "这个地址下没有内容，或已不存在。已了结的消息会被清理。"

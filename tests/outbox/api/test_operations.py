@@ -102,7 +102,7 @@ def test_a_set_is_a_list_of_ids_or_what_another_operation_has_done(night: Progra
 
     assert undone.body["total"] == 2
     assert prepare(night, kind="failed_again", operation=closed["id"], key="3").code == "not_allowed"
-    assert prepare(night, kind="undo", operation=999, key="4").code == "not_found"
+    assert prepare(night, kind="undo", operation=2_000_000_000, key="4").code == "not_found"
 
 
 def test_a_start_that_is_repeated_is_answered_as_before_and_acts_once(night: Program) -> None:
@@ -209,7 +209,7 @@ def test_an_operation_is_paused_resumed_and_cancelled_by_what_was_read(night: Pr
     assert act("pause", 2).code == "not_allowed"
     assert act("resume", 2).body["state"] == "running"
     assert act("cancel", 3).body["state"] == "cancelled"
-    assert night.post("operations/999/cancel", {"revision": 0, "reason": REASON}).code == "not_found"
+    assert night.post("operations/2000000000/cancel", {"revision": 0, "reason": REASON}).code == "not_found"
 
 
 def test_what_takes_a_second_person_waits_and_no_token_can_approve_it(night: Program) -> None:
