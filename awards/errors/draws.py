@@ -82,7 +82,7 @@ class SaleUnavailable(SaleRefused):
 
 
 class RequestUnderWay(SaleRefused):
-    """The same request is being drawn at this moment, or was cut off and is being looked into."""
+    """The same request, or another of the person, is being drawn, or was cut off and is being looked into."""
 
     code = "request_under_way"
 

@@ -1,9 +1,10 @@
-"""A draw whose pieces are taken in Redis: luck first, then the piece, then the draw's transaction."""
+"""A draw whose pieces are taken in Redis: whether the person may, then luck, the piece, and the draw's transaction."""
 
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from django.db import IntegrityError, router, transaction
 from redis.exceptions import RedisError
@@ -33,7 +34,7 @@ from outbox import HalfTakenBack, publish
 log = logging.getLogger("awards.sale")
 
 TWIN_WAITS = (0.05, 0.1, 0.2, 0.4)
-"""Seconds to wait for the same request, sent twice at once, to be drawn by the other."""
+"""Seconds to wait for the same request, sent twice at once, to be drawn by the other, or for the person's turn."""
 
 
 def draw_from_redis(
@@ -89,6 +90,9 @@ def _draw(campaign: Campaign, sale: Sale, asker: Asker, asked: Asked, luck: Luck
     prizes = taking.prizes_of(campaign)
     _refuse_what_redis_cannot_count(campaign, prizes)
     with ExitStack() as stack:
+        if asked.entitlement is not None or campaign.needs_entitlement or campaign.draws_per_day is not None:
+            stack.enter_context(_turn(sale, asker))
+        draws.refuse_in_advance(campaign, asked)
         hold = Hold(sale, asker, stack)
         taken = _take(campaign, prizes, asker.person, hold, luck)
         try:
@@ -104,6 +108,29 @@ def _draw(campaign: Campaign, sale: Sale, asker: Asker, asked: Asked, luck: Luck
     if taken.piece is None:
         _count_lost(sale, asker)
     return drawn
+
+
+@contextmanager
+def _turn(sale: Sale, asker: Asker) -> Iterator[None]:
+    """Let no other draw of the person go on meanwhile.
+
+    Redis cannot count an entitlement, nor the draws of a day. Of many draws that one entitlement allows at once, all
+    but one would be refused with a piece in hand, which is on sale again only when a worker has given it back.
+    """
+    owner = uuid.uuid4()
+    for seconds in (*TWIN_WAITS, 0):
+        if redis_stock.take_turn(sale, asker, owner):
+            break
+        time.sleep(seconds)
+    else:
+        raise RequestUnderWay("another draw of this person is under way")
+    try:
+        yield
+    finally:
+        try:
+            redis_stock.end_turn(sale, asker, owner)
+        except RedisError as error:
+            log.warning("the person's next draw waits %s, as Redis does not answer: %s", redis_stock.TURN, error)
 
 
 def _refuse_what_redis_cannot_count(campaign: Campaign, prizes: Sequence[Prize]) -> None:

@@ -18,6 +18,8 @@ from outbox.contrib.redis_connection import client
 PUSHED_AT_ONCE = 5_000
 FINGERPRINT_LENGTH = 24
 KEPT_AFTER_THE_END = timedelta(days=7)
+TURN = timedelta(seconds=20)
+"""How long the turn of a draw is kept that was killed: longer than its piece is held."""
 Status = Literal["taken", "empty", "free", "cold", "void", "under_way", "limit"]
 
 
@@ -61,6 +63,17 @@ def ask(sale: Sale, asker: Asker, prizes: Sequence[int]) -> Answer:
 def take(sale: Sale, asker: Asker, prize: int, write_id: UUID) -> Answer:
     """Take a piece of the prize. The same ``write_id`` again gets the same piece, or nothing if it was given back."""
     return _take(sale, asker, str(write_id), [prize])
+
+
+def take_turn(sale: Sale, asker: Asker, owner: UUID) -> bool:
+    """Let no other draw of the person go on for ``TURN`` at most; tell whether none does."""
+    milliseconds = int(TURN / timedelta(milliseconds=1))
+    return bool(client().eval(scripts.TAKE_TURN, 1, _turn(sale, asker), str(owner), str(milliseconds)))
+
+
+def end_turn(sale: Sale, asker: Asker, owner: UUID) -> None:
+    """Let the person's next draw go on."""
+    client().eval(scripts.END_TURN, 1, _turn(sale, asker), str(owner))
 
 
 def count_lost(sale: Sale, asker: Asker) -> None:
@@ -176,6 +189,10 @@ def _pieces(campaign_id: int, epoch: int, prize: int) -> str:
 
 def _bucket(campaign_id: int) -> str:
     return f"{_root(campaign_id)}:bucket"
+
+
+def _turn(sale: Sale, asker: Asker) -> str:
+    return f"{_root(sale.campaign_id)}:turn:{asker.fingerprint}"
 
 
 def _root(campaign_id: int) -> str:

@@ -57,6 +57,22 @@ often one may draw.
 
 With no id of a write nothing is taken: it answers how many are left of each prize whose pieces are named."""
 
+TAKE_TURN = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+"""Let one draw of a person go on, and no other until it is over. KEYS: the person's turn.
+
+ARGV: whose it is, and for how many milliseconds."""
+
+END_TURN = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+"""KEYS and the first of ARGV as above."""
+
 FILL = """
 if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
 redis.call('RPUSH', KEYS[1], unpack(ARGV, 3))

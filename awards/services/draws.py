@@ -178,21 +178,42 @@ def refuse_beyond_limits(campaign: Campaign, *, drawn: int, today: int) -> None:
         raise DailyLimitReached(f"each person may draw {campaign.draws_per_day} times a day in this campaign")
 
 
+def refuse_in_advance(campaign: Campaign, asked: Asked) -> None:
+    """Raise what ``write_draw`` would raise for the person's limits and entitlement as they are now; use up nothing.
+
+    For who must give something back if the draw is refused. The campaign must have been read ``with_clock``.
+    """
+    if campaign.draws_per_person is not None or campaign.draws_per_day is not None:
+        mine = Participation.objects.filter(campaign=campaign, person=asked.person).first()
+        if mine is not None:
+            refuse_beyond_limits(campaign, drawn=mine.draws, today=mine.draws_on(today_of(campaign)))
+    entitlement = _entitlement_of(campaign, asked)
+    if entitlement is not None and (refusal := _why_not_now(entitlement)):
+        raise refusal
+
+
 def use_entitlement(campaign: Campaign, asked: Asked) -> Entitlement | None:
     """Use up the entitlement that was named, or else the person's next if the campaign needs one."""
+    entitlement = _entitlement_of(campaign, asked)
+    if entitlement is not None and not Entitlement.objects.use(entitlement):
+        raise _why_not_now(entitlement) or EntitlementUsed("this entitlement has been used")
+    return entitlement
+
+
+def _entitlement_of(campaign: Campaign, asked: Asked) -> Entitlement | None:
+    """Return the entitlement that the draw would use; raise ``NotEntitled`` if there is none, or not of the person."""
     entitlement = asked.entitlement
     if entitlement is None and campaign.needs_entitlement:
         entitlement = Entitlement.objects.next_of(campaign, asked.person)
         if entitlement is None:
             raise NotEntitled("this person has no entitlement left in this campaign")
-    if entitlement is None:
-        return None
-    if (entitlement.campaign_id, entitlement.person) != (campaign.pk, asked.person):
+    if entitlement is not None and (entitlement.campaign_id, entitlement.person) != (campaign.pk, asked.person):
         raise NotEntitled("this entitlement is another person's, or of another campaign")
-    if not Entitlement.objects.use(entitlement):
-        now = Entitlement.objects.with_clock().get(pk=entitlement.pk)
-        raise why_not_usable(now) or EntitlementUsed("this entitlement has been used")
     return entitlement
+
+
+def _why_not_now(entitlement: Entitlement) -> EntitlementRefused | None:
+    return why_not_usable(Entitlement.objects.with_clock().get(pk=entitlement.pk))
 
 
 def open_campaign(campaign: Campaign) -> Campaign:

@@ -42,7 +42,7 @@ def explain_draw_error(error: DrawError, campaign: Campaign | None = None) -> st
         case "sale_unavailable":
             return _("The stock could not be asked. Nothing was drawn, or it is being taken back; please try again.")
         case "request_under_way":
-            return _("This request is being drawn at this moment. Send the same one again in a moment.")
+            return _("This person is drawing at this moment already. Send the same request again in a moment.")
         case "daily_limit_reached":
             return _("You have had all your draws of today. Tomorrow there are more.")
         case "not_entitled":

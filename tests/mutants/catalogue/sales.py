@@ -7,6 +7,7 @@ from tests.mutants.mutant import AWARDS, mutant, of_awards
 rule = partial(mutant, room=AWARDS)
 QUEUED = "sale/test_queued_draws::"
 AGAIN = "sale/test_queued_again::"
+RIGHTS = "sale/test_rights_in_redis::"
 WARMING = "sale/test_warming::"
 SET_UP = "sale/test_set_up_in_the_admin::"
 
@@ -75,5 +76,15 @@ MUTANTS = [
         "a prize that is added to a sale is put into Redis",
         of_awards("admin/campaigns.py", "            hold_still(added[0])\n", "            pass\n"),
         red=[f"{SET_UP}test_a_prize_that_is_added_while_the_sale_is_open_is_sold_from_redis_too"],
+    ),
+    rule(
+        "who has no right to draw takes no piece in Redis",
+        of_awards("sale/drawing.py", "        draws.refuse_in_advance(campaign, asked)\n", ""),
+        red=[f"{RIGHTS}test_who_has_no_right_takes_nothing_and_can_draw_as_soon_as_he_has_one"],
+    ),
+    rule(
+        "of many draws at once by one right, one takes a piece in Redis",
+        of_awards("sale/drawing.py", "            stack.enter_context(_turn(sale, asker))\n", "            pass\n"),
+        red=[f"{RIGHTS}test_one_right_that_is_used_many_times_at_once_holds_one_piece"],
     ),
 ]
