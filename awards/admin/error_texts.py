@@ -13,7 +13,9 @@ from awards.errors import (
     StockHasNoLimit,
     StockTooLarge,
     StockTooSmall,
+    TooManyForRedis,
 )
+from awards.models.campaign import too_many_for_redis
 from awards.models.coupon import CODE_LENGTH
 
 
@@ -28,6 +30,8 @@ def explain_refusal(error: ManagingError | IssuedByHand) -> str:
             return said % {"left": left, "points": points}
         case IssuedByHand():
             return _("it was issued by hand, so there are no points to take back here.")
+        case TooManyForRedis():
+            return too_many_for_redis()
         case StockTooLarge():
             return _("The stock would become larger than can be written down.")
         case StockHasNoLimit():

@@ -108,6 +108,10 @@ class StockTooLarge(ManagingError):
     """The stock would become larger than can be written down."""
 
 
+class TooManyForRedis(StockTooLarge):
+    """The stock would become larger than Redis takes in, where it is there."""
+
+
 class StockHasNoLimit(ManagingError):
     """There is nothing to add to or take from: the stock has no limit."""
 

@@ -9,12 +9,22 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.formats import number_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from awards.models.prize import PrizeQuerySet
     from awards.models.sale import Sale
+
+MOST_IN_REDIS = 1_000_000
+"""Pieces of a prize whose stock is in Redis: a number each, which are put there in seconds."""
+
+
+def too_many_for_redis() -> str:
+    """Return, in the reader's language, how many pieces there may be of a prize whose stock is in Redis."""
+    said = gettext("A prize has at most %(most)s pieces where its stock is in Redis. More are taken from the database.")
+    return said % {"most": number_format(MOST_IN_REDIS, force_grouping=True)}
 
 
 class Phase(models.TextChoices):
@@ -244,6 +254,8 @@ class Campaign(models.Model):
             return gettext("A campaign with a budget takes its pieces from the database.")
         if self.prize_set.filter(wins_per_day__isnull=False).exists():
             return gettext("A prize with a limit of wins a day is taken from the database.")
+        if self.prize_set.filter(stock__gt=MOST_IN_REDIS).exists():
+            return too_many_for_redis()
         return ""
 
     def clean(self) -> None:

@@ -12,7 +12,7 @@ from django.db.models.functions import Round
 from django.utils.translation import gettext_lazy as _
 
 from awards.models import days
-from awards.models.campaign import Campaign
+from awards.models.campaign import MOST_IN_REDIS, Campaign, too_many_for_redis
 
 MOST_STOCK = 2**31 - 1
 """What the column can hold."""
@@ -200,9 +200,11 @@ class Prize(models.Model):
     def clean(self) -> None:
         """Refuse, in the words of the form, an article number that the vendor's address could not carry.
 
-        And a limit of wins a day where the stock is in Redis, which could not count it.
+        And a limit of wins a day, or a stock, that Redis could not count where the stock is there.
         """
         if not self.vendor_sku.isprintable():
             raise ValidationError({"vendor_sku": _("Use printable characters only.")})
         if self.wins_per_day is not None and self.campaign_id and self.campaign.sells_from_redis:
             raise ValidationError(_("A prize with a limit of wins a day is taken from the database."))
+        if (self.stock or 0) > MOST_IN_REDIS and self.campaign_id and self.campaign.sells_from_redis:
+            raise ValidationError(too_many_for_redis())

@@ -45,6 +45,7 @@ class Because(models.TextChoices):
     STOCK_CHANGED = "the stock was changed", _("the stock was changed")
     NOT_IN_REDIS = "the stock is not in Redis", _("the stock is not in Redis")
     EMPTY_IN_REDIS = "Redis has no piece, and the database has", _("Redis has no piece, and the database has")
+    TOO_MANY = "a prize has more pieces than Redis takes in", _("a prize has more pieces than Redis takes in")
     HANDED_OUT_TWICE = "Redis has handed out a piece twice", _("Redis has handed out a piece twice")
 
 

@@ -7,8 +7,17 @@ from itertools import count
 
 from django.db import IntegrityError, router, transaction
 
-from awards.errors import CodesKnown, ManagingError, StockHasALimit, StockHasNoLimit, StockTooLarge, StockTooSmall
-from awards.models import Campaign, Coupon, Prize, StockAct, StockChange
+from awards.errors import (
+    CodesKnown,
+    ManagingError,
+    StockHasALimit,
+    StockHasNoLimit,
+    StockTooLarge,
+    StockTooSmall,
+    TooManyForRedis,
+)
+from awards.models import Campaign, Coupon, Prize, StockAct, StockChange, StockIn
+from awards.models.campaign import MOST_IN_REDIS
 from awards.models.coupon import CouponQuerySet
 from awards.services.sales import hold_still, say_changed
 
@@ -30,14 +39,15 @@ class StockChangeRequest:
 def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> StockChange:
     """Change the stock of ``prize`` by an act that takes nothing back of what is drawn meanwhile, and write it down.
 
-    The same request again changes nothing more. Raises ``StockTooSmall``, ``StockTooLarge``, ``StockHasNoLimit`` or
-    ``StockHasALimit``.
+    The same request again changes nothing more. Raises ``StockTooSmall``, ``StockTooLarge``, ``TooManyForRedis``,
+    ``StockHasNoLimit`` or ``StockHasALimit``.
     """
     try:
         with transaction.atomic(using=router.db_for_write(Campaign)):
             unwritten = hold_still(prize)
             if not _change_stock(prize, request, unwritten):
                 raise _stock_refusal(prize, request.act, unwritten)
+            _refuse_too_many_for_redis(prize, request)
             say_changed(prize.campaign_id)
             return StockChange.objects.create(
                 prize=prize,
@@ -67,6 +77,15 @@ def _change_stock(prize: Prize, request: StockChangeRequest, unwritten: int) -> 
             return Prize.objects.limit(prize, pieces + unwritten)
         case StockAct.UNLIMIT:
             return Prize.objects.unlimit(prize)
+
+
+def _refuse_too_many_for_redis(prize: Prize, request: StockChangeRequest) -> None:
+    """Refuse a stock that grew beyond what Redis takes in. A single piece may be one that comes back, and is let in."""
+    if request.act is StockAct.ADD and request.pieces == 1:
+        return
+    grew = request.act in (StockAct.ADD, StockAct.LIMIT)
+    if grew and Prize.objects.filter(pk=prize.pk, stock__gt=MOST_IN_REDIS, campaign__sale__stock_in=StockIn.REDIS):
+        raise TooManyForRedis(f"Redis takes in {MOST_IN_REDIS} pieces of a prize")
 
 
 def _stock_refusal(prize: Prize, act: StockAct, unwritten: int) -> ManagingError:

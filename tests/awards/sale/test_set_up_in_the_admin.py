@@ -1,5 +1,7 @@
 """How a sale is set up in the admin, and what may not be changed under it."""
 
+import uuid
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -82,6 +84,33 @@ def test_what_the_database_counts_is_set_under_its_sale(redis, desk, act, _said)
     assert act(desk, campaign).status_code == 302
 
     assert Campaign.objects.get().has_any_budget or Prize.objects.get().wins_per_day
+
+
+@pytest.mark.parametrize("act", ["add", "limit"])
+def test_a_stock_in_redis_has_at_most_a_million_pieces(redis, desk, act):
+    campaign = a_sale(pieces=None if act == "limit" else 5)
+    prize = Prize.objects.get()
+    page = reverse("admin:awards_prize_stock", args=[prize.pk])
+    form = {"act": act, "pieces": str(2**31 - 1 - 5), "reason": "plenty", "request_id": str(uuid.uuid4())}
+
+    refused = desk.post(page, form, follow=True).content.decode()
+    taken = desk.post(page, {**form, "pieces": "999995"}, follow=True).content.decode()
+
+    assert "at most 1,000,000 pieces where its stock is in Redis" in refused
+    assert "The stock is" in taken
+    assert 999_995 <= Prize.objects.get().stock <= 1_000_000
+    assert Prize.objects.get().campaign == campaign
+
+
+def test_a_prize_of_more_than_a_million_pieces_is_not_put_into_redis(redis, maria):
+    campaign = a_sale(warm=False, sale={"stock_in": StockIn.DATABASE})
+    Prize.objects.update(stock=1_000_001)
+    form = {"stock_in": "redis", "burst": 1, "within": 30, "rate": "", "paused_consumers": ""}
+
+    page = maria.post(reverse("admin:awards_sale_change", args=[campaign.sale.pk]), form, follow=True)
+
+    assert "at most 1,000,000 pieces where its stock is in Redis" in page.content.decode()
+    assert Sale.objects.get().stock_in == StockIn.DATABASE
 
 
 @pytest.mark.parametrize("act", [to_the_database, delete])

@@ -16,9 +16,11 @@ from awards.sale.running import close_sale, open_sale
 from awards.services import campaigns
 from awards.services.campaigns import StockChangeRequest
 from awards.services.revoking import revoke
+from awards.services.sales import close_for_warming
 from awards.services.written_stock import write_down
 from outbox import Message
 from outbox.models import ConsumerState, Half
+from outbox.testing import deliver_pending
 from tests.awards.sale.given import a_sale, adds_up, draw, failing, found, pieces_left, settle
 from tests.awards.test_draw_races import at_once
 
@@ -261,6 +263,19 @@ def test_redis_takes_in_many_thousands(redis):
 
     assert pieces_left(campaign.sale, Prize.objects.get().pk) == list(range(1, 12_001))
     assert redis.client.ttl(key) > 0
+
+
+def test_a_sale_of_more_pieces_than_redis_takes_in_is_closed_and_says_why(redis):
+    campaign = a_sale(pieces=5)
+    Prize.objects.update(stock=2**31 - 1)
+    close_for_warming(campaign.sale, Because.COMMANDED)
+
+    deliver_pending("awards.warm_sale")
+
+    assert (state(), Sale.objects.get().why) == (SaleState.CLOSED, "a prize has more pieces than Redis takes in")
+    assert Message.objects.get(consumer="awards.warm_sale").status == "success"
+    with pytest.raises(SaleClosed):
+        draw(found())
 
 
 def test_the_consumers_that_a_sale_names_rest_until_its_campaign_ends(redis):

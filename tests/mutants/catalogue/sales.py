@@ -87,4 +87,14 @@ MUTANTS = [
         of_awards("sale/drawing.py", "            stack.enter_context(_turn(sale, asker))\n", "            pass\n"),
         red=[f"{RIGHTS}test_one_right_that_is_used_many_times_at_once_holds_one_piece"],
     ),
+    rule(
+        "a sale of more pieces than Redis takes in is closed",
+        of_awards("sale/warming.py", "        _close(Sale.objects.get(pk=sale_id), Because.TOO_MANY)\n", ""),
+        red=[f"{WARMING}test_a_sale_of_more_pieces_than_redis_takes_in_is_closed_and_says_why"],
+    ),
+    rule(
+        "a stock in Redis has at most a million pieces",
+        of_awards("services/campaigns.py", "            _refuse_too_many_for_redis(prize, request)\n", ""),
+        red=[f"{SET_UP}test_a_stock_in_redis_has_at_most_a_million_pieces"],
+    ),
 ]
