@@ -118,6 +118,59 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "draws_per_day",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        help_text="Leave empty for no limit. A day is one of this site's time zone.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="draws per person and day",
+                    ),
+                ),
+                (
+                    "draws_per_address",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Of those who draw without a client's key. Leave empty for no limit; many people may share one address.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="draws per network address and hour",
+                    ),
+                ),
+                (
+                    "access",
+                    models.CharField(
+                        choices=[
+                            ("link", "by a link that was given out"),
+                            ("signed_in", "by a link, or signed in"),
+                            ("open", "open: anybody, under any name"),
+                        ],
+                        db_default="link",
+                        default="link",
+                        help_text="Open is for demonstrations: anybody draws as anybody. Clients with a key may draw in any case.",
+                        max_length=9,
+                        verbose_name="who may draw on the page",
+                    ),
+                ),
+                (
+                    "needs_entitlement",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="Entitlements are earned in the shop, or given by a manager.",
+                        verbose_name="each draw uses up an entitlement",
+                    ),
+                ),
+                (
+                    "ignores_tags",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="anna+shop@… is the same person as anna@…: what follows a plus sign makes no second one.",
+                        verbose_name="leave out +… in addresses",
+                    ),
+                ),
+                (
                     "losing_weight",
                     models.PositiveIntegerField(
                         default=0,
@@ -126,11 +179,64 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "budget_money",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=2,
+                        help_text="What gifts and coupons may be worth together from now on. Leave empty for no limit.",
+                        max_digits=14,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(0)],
+                        verbose_name="budget in money",
+                    ),
+                ),
+                (
+                    "budget_points",
+                    models.PositiveBigIntegerField(
+                        blank=True, help_text="The same for points.", null=True, verbose_name="budget in points"
+                    ),
+                ),
+                (
+                    "spent_money",
+                    models.DecimalField(
+                        db_default=0,
+                        decimal_places=2,
+                        default=0,
+                        editable=False,
+                        max_digits=14,
+                        verbose_name="spent in money",
+                    ),
+                ),
+                (
+                    "spent_points",
+                    models.PositiveBigIntegerField(
+                        db_default=0, default=0, editable=False, verbose_name="spent in points"
+                    ),
+                ),
+                (
                     "restock_revoked",
                     models.BooleanField(
                         default=False,
                         help_text="When an award is revoked before anybody began to issue it, its piece can be won again.",
                         verbose_name="stock comes back",
+                    ),
+                ),
+                (
+                    "redraws_expired",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="A prize that nobody claimed in time is drawn once more among the losing draws. Otherwise it goes back into stock.",
+                        verbose_name="redraw what is not claimed",
+                    ),
+                ),
+                (
+                    "allows_debt",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="Otherwise points are only taken back while the account has them.",
+                        verbose_name="points may be taken back into debt",
                     ),
                 ),
             ],
@@ -149,6 +255,90 @@ class Migration(migrations.Migration):
                         ),
                         name="awards_campaign_limit",
                     ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("draws_per_day__isnull", True), ("draws_per_day__gte", 1), _connector="OR"),
+                            models.Q(
+                                ("draws_per_address__isnull", True), ("draws_per_address__gte", 1), _connector="OR"
+                            ),
+                        ),
+                        name="awards_campaign_limits",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("access__in", ["link", "signed_in", "open"])), name="awards_campaign_access"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("access", "open"), _negated=True), ("needs_entitlement", False), _connector="OR"
+                        ),
+                        name="awards_campaign_open",
+                        violation_error_message="In an open campaign anybody could use up the entitlements of others. Choose one of the two.",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AddressCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="awards.campaign"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=32)),
+                ("hour", models.DateTimeField()),
+                ("draws", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "hour", "digest"), name="awards_address_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ApiClient",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60, unique=True, verbose_name="name")),
+                ("prefix", models.CharField(editable=False, max_length=12, verbose_name="key begins with")),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("scopes", models.JSONField(default=list, verbose_name="what it may do")),
+                (
+                    "rate",
+                    models.PositiveIntegerField(
+                        default=600,
+                        help_text="What is more is refused, and told when to try again.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(60000),
+                        ],
+                        verbose_name="calls a minute",
+                    ),
+                ),
+                ("made_by", models.CharField(editable=False, max_length=150, verbose_name="made by")),
+                (
+                    "made_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="made"
+                    ),
+                ),
+                ("last_used_at", models.DateTimeField(editable=False, null=True, verbose_name="last used")),
+                ("revoked_at", models.DateTimeField(editable=False, null=True, verbose_name="key revoked")),
+                ("revoked_by", models.CharField(default="", editable=False, max_length=150, verbose_name="revoked by")),
+                ("full_at", models.DateTimeField(editable=False, null=True)),
+            ],
+            options={
+                "verbose_name": "client",
+                "verbose_name_plural": "clients",
+                "permissions": [("manage_apiclient", "Can make and revoke the keys of clients")],
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("rate__gte", 1), ("rate__lte", 60000)), name="awards_client_rate"
+                    )
                 ],
             },
         ),
@@ -160,13 +350,6 @@ class Migration(migrations.Migration):
                     "public_id",
                     models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name="public id"),
                 ),
-                ("request_id", models.CharField(max_length=100, verbose_name="request id")),
-                ("person", models.CharField(max_length=200, verbose_name="person")),
-                ("digest", models.CharField(max_length=64, verbose_name="digest of the request")),
-                (
-                    "drawn_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="drawn"),
-                ),
                 (
                     "campaign",
                     models.ForeignKey(
@@ -176,11 +359,248 @@ class Migration(migrations.Migration):
                         verbose_name="campaign",
                     ),
                 ),
+                ("request_id", models.CharField(max_length=100, verbose_name="request id")),
+                ("person", models.CharField(max_length=200, verbose_name="person")),
+                ("digest", models.CharField(max_length=64, verbose_name="digest of the request")),
+                (
+                    "drawn_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="drawn"),
+                ),
+                ("proof", models.JSONField(default=dict, editable=False, verbose_name="proof")),
+                (
+                    "redraw_of",
+                    models.OneToOneField(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="redrawn",
+                        to="awards.draw",
+                        verbose_name="redraw of",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "draw",
                 "verbose_name_plural": "draws",
                 "default_permissions": ("view",),
+                "indexes": [models.Index(fields=["person"], name="awards_draw_person_idx")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "request_id"), name="awards_draw_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("person", ""), _negated=True), name="awards_draw_person"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Prize",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="awards.campaign", verbose_name="campaign"
+                    ),
+                ),
+                ("name", models.CharField(max_length=120, verbose_name="name")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("points", "points"), ("gift", "gift"), ("coupon", "coupon")],
+                        max_length=10,
+                        verbose_name="kind",
+                    ),
+                ),
+                (
+                    "weight",
+                    models.PositiveIntegerField(
+                        default=1,
+                        help_text="A prize of weight 2 is won twice as often as one of weight 1; 0 takes it out.",
+                        verbose_name="weight",
+                    ),
+                ),
+                (
+                    "stock",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Leave empty for no limit.", null=True, verbose_name="stock"
+                    ),
+                ),
+                (
+                    "returns_to_stock",
+                    models.BooleanField(
+                        db_default=True,
+                        default=True,
+                        help_text="What an operator cancels or compensates otherwise can be won by somebody else.",
+                        verbose_name="back in stock if not given out",
+                    ),
+                ),
+                (
+                    "claim_days",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        help_text="Gifts only: winners say where to send it within these days, or it expires. Leave empty for none.",
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(365),
+                        ],
+                        verbose_name="days to claim it",
+                    ),
+                ),
+                (
+                    "value",
+                    models.DecimalField(
+                        decimal_places=2,
+                        help_text="Points: how many. Gifts and coupons: what one is worth in money.",
+                        max_digits=12,
+                        validators=[django.core.validators.MinValueValidator(Decimal("0"))],
+                        verbose_name="value",
+                    ),
+                ),
+                (
+                    "vendor_sku",
+                    models.CharField(
+                        blank=True,
+                        default="",
+                        help_text="Gifts only.",
+                        max_length=64,
+                        verbose_name="vendor's article number",
+                    ),
+                ),
+                (
+                    "starts_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Leave empty for as long as the campaign runs.",
+                        null=True,
+                        verbose_name="can be won from",
+                    ),
+                ),
+                ("ends_at", models.DateTimeField(blank=True, null=True, verbose_name="can be won until")),
+                (
+                    "wins_per_day",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Leave empty for no limit. A day is one of this site's time zone.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="wins a day at most",
+                    ),
+                ),
+                (
+                    "wins_per_person",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="Leave empty for no limit. What was taken back does not count.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="wins per person at most",
+                    ),
+                ),
+                (
+                    "is_fallback",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="Whoever draws when nothing can be won gets this one, instead of being refused. It has no limits, and the budget does not hold it.",
+                        verbose_name="given when nothing else is left",
+                    ),
+                ),
+                (
+                    "numbered",
+                    models.PositiveIntegerField(
+                        db_default=0, default=0, editable=False, verbose_name="pieces numbered"
+                    ),
+                ),
+                ("win_day", models.DateField(editable=False, null=True, verbose_name="last won on")),
+                (
+                    "wins_that_day",
+                    models.PositiveIntegerField(
+                        db_default=0, default=0, editable=False, verbose_name="wins on that day"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "prize",
+                "verbose_name_plural": "prizes",
+                "permissions": [("change_stock", "Can change the stock of prizes")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "name"), name="awards_prize_name_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["points", "gift", "coupon"])), name="awards_prize_kind"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("stock__isnull", True), ("stock__gte", 0), _connector="OR"),
+                        name="awards_prize_stock",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("value__gte", 0)), name="awards_prize_value"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "points"), _negated=True),
+                            models.Q(("value", django.db.models.functions.math.Round("value")), ("value__gte", 1)),
+                            _connector="OR",
+                        ),
+                        name="awards_prize_whole_points",
+                        violation_error_message="Points must be a whole number, at least 1.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("starts_at__isnull", True),
+                            ("ends_at__isnull", True),
+                            ("ends_at__gt", models.F("starts_at")),
+                            _connector="OR",
+                        ),
+                        name="awards_prize_span",
+                        violation_error_message="It must be won from an earlier time than until when.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("wins_per_day__isnull", True), ("wins_per_day__gte", 1), _connector="OR"),
+                            models.Q(("wins_per_person__isnull", True), ("wins_per_person__gte", 1), _connector="OR"),
+                        ),
+                        name="awards_prize_limits",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("is_fallback", False),
+                            models.Q(
+                                ("ends_at__isnull", True),
+                                ("starts_at__isnull", True),
+                                ("stock__isnull", True),
+                                ("wins_per_day__isnull", True),
+                                ("wins_per_person__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="awards_prize_fallback",
+                        violation_error_message="What is given when nothing else is left has no stock and no limits.",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_fallback", True)),
+                        fields=("campaign",),
+                        name="awards_prize_fallback_once",
+                        violation_error_message="Another prize of this campaign is given already when nothing else is left.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("claim_days__isnull", True),
+                            models.Q(("claim_days__gte", 1), ("claim_days__lte", 365), ("kind", "gift")),
+                            _connector="OR",
+                        ),
+                        name="awards_prize_claim",
+                        violation_error_message="Only gifts are claimed, within 1 to 365 days.",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind", "gift"), ("vendor_sku__gt", "")),
+                            models.Q(models.Q(("kind", "gift"), _negated=True), ("vendor_sku", "")),
+                            _connector="OR",
+                        ),
+                        name="awards_prize_sku",
+                        violation_error_message="A gift needs the vendor's article number, and nothing else has one.",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -190,6 +610,18 @@ class Migration(migrations.Migration):
                 (
                     "public_id",
                     models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name="public id"),
+                ),
+                (
+                    "draw",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, to="awards.draw", verbose_name="draw"
+                    ),
+                ),
+                (
+                    "prize",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, to="awards.prize", verbose_name="prize"
+                    ),
                 ),
                 ("person", models.CharField(max_length=200, verbose_name="person")),
                 (
@@ -239,9 +671,27 @@ class Migration(migrations.Migration):
                         verbose_name="closed by hand from",
                     ),
                 ),
+                ("stock_returned", models.BooleanField(db_default=False, default=False, verbose_name="back in stock")),
+                ("piece", models.PositiveIntegerField(blank=True, editable=False, null=True, verbose_name="piece")),
                 (
-                    "stock_returned",
-                    models.BooleanField(db_default=False, default=False, verbose_name="back in stock"),
+                    "stock_written",
+                    models.BooleanField(
+                        db_default=True, default=True, editable=False, verbose_name="taken off the stock"
+                    ),
+                ),
+                (
+                    "budgeted",
+                    models.BooleanField(
+                        db_default=False, default=False, editable=False, verbose_name="counts against the budget"
+                    ),
+                ),
+                ("claim_until", models.DateTimeField(blank=True, null=True, verbose_name="to be claimed until")),
+                ("claimed_at", models.DateTimeField(blank=True, null=True, verbose_name="claimed at")),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, db_default="", default="", editable=False, max_length=300, verbose_name="reason"
+                    ),
                 ),
                 ("version", models.PositiveIntegerField(default=1, verbose_name="version")),
                 (
@@ -249,527 +699,62 @@ class Migration(migrations.Migration):
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="won at"),
                 ),
                 ("issued_at", models.DateTimeField(blank=True, null=True, verbose_name="issued at")),
-                (
-                    "draw",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, to="awards.draw", verbose_name="draw"
-                    ),
-                ),
             ],
             options={
                 "verbose_name": "award",
                 "verbose_name_plural": "awards",
                 "permissions": [("revoke_award", "Can revoke awards")],
                 "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="Participation",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("person", models.CharField(max_length=200, verbose_name="person")),
-                ("draws", models.PositiveIntegerField(default=0, verbose_name="draws")),
-                (
-                    "campaign",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        to="awards.campaign",
-                        verbose_name="campaign",
+                "indexes": [
+                    models.Index(fields=["person"], name="awards_award_person_idx"),
+                    models.Index(fields=["won_at"], name="awards_award_won_at_idx"),
+                    models.Index(
+                        condition=models.Q(("stock_written", False)),
+                        fields=["prize"],
+                        name="awards_award_unwritten_idx",
                     ),
-                ),
-            ],
-            options={
-                "verbose_name": "participation",
-                "verbose_name_plural": "participations",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="PointsAccount",
-            fields=[
-                ("person", models.CharField(max_length=200, primary_key=True, serialize=False, verbose_name="person")),
-                ("balance", models.BigIntegerField(default=0, verbose_name="balance")),
-                (
-                    "opened_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="opened"),
-                ),
-            ],
-            options={
-                "verbose_name": "points account",
-                "verbose_name_plural": "points accounts",
-                "default_permissions": ("view",),
-                "constraints": [
-                    models.CheckConstraint(condition=models.Q(("balance__gte", 0)), name="awards_account_balance")
                 ],
-            },
-        ),
-        migrations.CreateModel(
-            name="PointsEntry",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("points", models.PositiveBigIntegerField(verbose_name="points")),
-                (
-                    "booked_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="booked"),
-                ),
-                (
-                    "account",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        to="awards.pointsaccount",
-                        verbose_name="account",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["points", "gift", "coupon"])), name="awards_award_kind"
                     ),
-                ),
-                (
-                    "award",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, to="awards.award", verbose_name="award"
+                    models.UniqueConstraint(fields=("prize", "piece"), name="awards_award_piece_once"),
+                    models.CheckConstraint(condition=models.Q(("value__gte", 0)), name="awards_award_value"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["won", "issued", "revoked", "expired", "compensated", "cancelled"])
+                        ),
+                        name="awards_award_status",
                     ),
-                ),
-            ],
-            options={
-                "verbose_name": "points entry",
-                "verbose_name_plural": "points entries",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="Prize",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=120, verbose_name="name")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("points", "points"), ("gift", "gift"), ("coupon", "coupon")],
-                        max_length=10,
-                        verbose_name="kind",
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("issued_at__isnull", False), ("status", "issued")),
+                            models.Q(
+                                ("issued_at__isnull", True),
+                                ("status__in", ["won", "revoked", "expired", "compensated", "cancelled"]),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="awards_award_issued",
                     ),
-                ),
-                (
-                    "weight",
-                    models.PositiveIntegerField(
-                        default=1,
-                        help_text="A prize of weight 2 is won twice as often as one of weight 1; 0 takes it out.",
-                        verbose_name="weight",
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("claimed_at__isnull", True), ("claim_until__isnull", False), _connector="OR"
+                        ),
+                        name="awards_award_claimed",
                     ),
-                ),
-                (
-                    "stock",
-                    models.PositiveIntegerField(
-                        blank=True, help_text="Leave empty for no limit.", null=True, verbose_name="stock"
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_from", ""), ("stock_returned", False)),
+                            models.Q(
+                                ("closed_from__in", ["won", "revoked", "expired"]),
+                                ("status__in", ["issued", "compensated", "cancelled"]),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="awards_award_closed",
                     ),
-                ),
-                (
-                    "returns_to_stock",
-                    models.BooleanField(
-                        db_default=True,
-                        default=True,
-                        help_text="What an operator cancels or compensates otherwise can be won by somebody else.",
-                        verbose_name="back in stock if not given out",
-                    ),
-                ),
-                (
-                    "value",
-                    models.DecimalField(
-                        decimal_places=2,
-                        help_text="Points: how many. Gifts and coupons: what one is worth in money.",
-                        max_digits=12,
-                        validators=[django.core.validators.MinValueValidator(Decimal("0"))],
-                        verbose_name="value",
-                    ),
-                ),
-                (
-                    "vendor_sku",
-                    models.CharField(
-                        blank=True,
-                        default="",
-                        help_text="Gifts only.",
-                        max_length=64,
-                        verbose_name="vendor's article number",
-                    ),
-                ),
-                (
-                    "campaign",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="awards.campaign", verbose_name="campaign"
-                    ),
-                ),
-            ],
-            options={
-                "permissions": [("change_stock", "Can change the stock of prizes")],
-                "verbose_name": "prize",
-                "verbose_name_plural": "prizes",
-            },
-        ),
-        migrations.AddField(
-            model_name="award",
-            name="prize",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, to="awards.prize", verbose_name="prize"
-            ),
-        ),
-        migrations.CreateModel(
-            name="VendorOrder",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.CharField(max_length=100, verbose_name="vendor's order number")),
-                ("idempotency_key", models.CharField(max_length=64, verbose_name="idempotency key")),
-                ("sku", models.CharField(max_length=64, verbose_name="vendor's article number")),
-                (
-                    "recorded_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="recorded"),
-                ),
-                (
-                    "award",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, to="awards.award", verbose_name="award"
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "vendor order",
-                "verbose_name_plural": "vendor orders",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.AddIndex(
-            model_name="draw",
-            index=models.Index(fields=["person"], name="awards_draw_person_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="draw",
-            constraint=models.UniqueConstraint(fields=("campaign", "request_id"), name="awards_draw_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="draw",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("person", ""), _negated=True), name="awards_draw_person"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="participation",
-            constraint=models.UniqueConstraint(fields=("campaign", "person"), name="awards_participation_once"),
-        ),
-        migrations.AddIndex(
-            model_name="pointsentry",
-            index=models.Index(fields=["account"], name="awards_entry_account_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="pointsentry",
-            constraint=models.CheckConstraint(condition=models.Q(("points__gte", 1)), name="awards_entry_points"),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.UniqueConstraint(fields=("campaign", "name"), name="awards_prize_name_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["points", "gift", "coupon"])), name="awards_prize_kind"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("stock__isnull", True), ("stock__gte", 0), _connector="OR"),
-                name="awards_prize_stock",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(condition=models.Q(("value__gte", 0)), name="awards_prize_value"),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "points"), _negated=True),
-                    models.Q(("value", django.db.models.functions.math.Round("value")), ("value__gte", 1)),
-                    _connector="OR",
-                ),
-                name="awards_prize_whole_points",
-                violation_error_message="Points must be a whole number, at least 1.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "gift"), ("vendor_sku__gt", "")),
-                    models.Q(models.Q(("kind", "gift"), _negated=True), ("vendor_sku", "")),
-                    _connector="OR",
-                ),
-                name="awards_prize_sku",
-                violation_error_message="A gift needs the vendor's article number, and nothing else has one.",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="award",
-            index=models.Index(fields=["person"], name="awards_award_person_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="award",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["points", "gift", "coupon"])), name="awards_award_kind"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="award",
-            constraint=models.CheckConstraint(condition=models.Q(("value__gte", 0)), name="awards_award_value"),
-        ),
-        migrations.AddConstraint(
-            model_name="award",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["won", "issued", "revoked", "expired", "compensated", "cancelled"])),
-                name="awards_award_status",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="award",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("issued_at__isnull", False), ("status", "issued")),
-                    models.Q(
-                        ("issued_at__isnull", True),
-                        ("status__in", ["won", "revoked", "expired", "compensated", "cancelled"]),
-                    ),
-                    _connector="OR",
-                ),
-                name="awards_award_issued",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="award",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("closed_from", ""), ("stock_returned", False)),
-                    models.Q(
-                        ("closed_from__in", ["won", "revoked", "expired"]),
-                        ("status__in", ["issued", "compensated", "cancelled"]),
-                    ),
-                    _connector="OR",
-                ),
-                name="awards_award_closed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="vendororder",
-            constraint=models.UniqueConstraint(fields=("number",), name="awards_order_number_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="vendororder",
-            constraint=models.UniqueConstraint(fields=("idempotency_key",), name="awards_order_key_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="vendororder",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("number", ""), _negated=True), models.Q(("idempotency_key", ""), _negated=True)
-                ),
-                name="awards_order_named",
-            ),
-        ),
-        migrations.CreateModel(
-            name="Coupon",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("code", models.CharField(max_length=64, verbose_name="code")),
-                (
-                    "added_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="added"),
-                ),
-                ("issued_at", models.DateTimeField(blank=True, null=True, verbose_name="issued at")),
-            ],
-            options={
-                "verbose_name": "coupon",
-                "verbose_name_plural": "coupons",
-                "permissions": [("keep_codes", "Can add and withdraw codes")],
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="DailyStatistic",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("day", models.DateField(verbose_name="day")),
-                ("won", models.PositiveIntegerField(default=0, verbose_name="won")),
-                ("value", models.DecimalField(decimal_places=2, default=0, max_digits=20, verbose_name="value")),
-                ("revoked", models.PositiveIntegerField(default=0, verbose_name="revoked")),
-            ],
-            options={
-                "verbose_name": "daily statistic",
-                "verbose_name_plural": "daily statistics",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="StockChange",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "act",
-                    models.CharField(
-                        choices=[("add", "add"), ("remove", "remove"), ("limit", "limit to"), ("unlimit", "no limit")],
-                        max_length=7,
-                        verbose_name="act",
-                    ),
-                ),
-                ("pieces", models.PositiveIntegerField(blank=True, null=True, verbose_name="pieces")),
-                ("reason", models.CharField(max_length=300, verbose_name="reason")),
-                ("actor", models.CharField(max_length=150, verbose_name="by whom")),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when")),
-                ("request_id", models.UUIDField(editable=False, unique=True, verbose_name="request id")),
-            ],
-            options={
-                "verbose_name": "stock change",
-                "verbose_name_plural": "stock changes",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.AddField(
-            model_name="coupon",
-            name="award",
-            field=models.OneToOneField(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                to="awards.award",
-                verbose_name="award",
-            ),
-        ),
-        migrations.AddField(
-            model_name="coupon",
-            name="prize",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.PROTECT, to="awards.prize", verbose_name="prize"
-            ),
-        ),
-        migrations.AddField(
-            model_name="dailystatistic",
-            name="prize",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.CASCADE, to="awards.prize", verbose_name="prize"
-            ),
-        ),
-        migrations.AddField(
-            model_name="stockchange",
-            name="prize",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.CASCADE, to="awards.prize", verbose_name="prize"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="coupon",
-            index=models.Index(
-                condition=models.Q(("award__isnull", True)), fields=["prize", "id"], name="awards_coupon_free_idx"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="coupon",
-            constraint=models.UniqueConstraint(fields=("prize", "code"), name="awards_coupon_code_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="coupon",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("code", ""), _negated=True), name="awards_coupon_code"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="coupon",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("award__isnull", True), ("issued_at__isnull", True)),
-                    models.Q(("award__isnull", False), ("issued_at__isnull", False)),
-                    _connector="OR",
-                ),
-                name="awards_coupon_issued",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="dailystatistic",
-            constraint=models.UniqueConstraint(fields=("prize", "day"), name="awards_dailystatistic_once"),
-        ),
-        migrations.AddIndex(
-            model_name="stockchange",
-            index=models.Index(fields=["prize", "id"], name="awards_stockchange_prize_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="stockchange",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("act__in", ["add", "remove", "limit", "unlimit"])), name="awards_stockchange_act"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockchange",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("act", "unlimit"), ("pieces__isnull", True)),
-                    models.Q(("act", "limit"), ("pieces__isnull", False)),
-                    models.Q(("act__in", ["add", "remove"]), ("pieces__gte", 1)),
-                    _connector="OR",
-                ),
-                name="awards_stockchange_pieces",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockchange",
-            constraint=models.CheckConstraint(
-                condition=models.Q(models.Q(("reason", ""), _negated=True), models.Q(("actor", ""), _negated=True)),
-                name="awards_stockchange_named",
-            ),
-        ),
-        migrations.CreateModel(
-            name="AddressCount",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("digest", models.CharField(max_length=32)),
-                ("hour", models.DateTimeField()),
-                ("draws", models.PositiveIntegerField(default=0)),
-            ],
-            options={
-                "default_permissions": (),
-            },
-        ),
-        migrations.CreateModel(
-            name="ApiClient",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=60, unique=True, verbose_name="name")),
-                ("prefix", models.CharField(editable=False, max_length=12, verbose_name="key begins with")),
-                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
-                ("scopes", models.JSONField(default=list, verbose_name="what it may do")),
-                (
-                    "rate",
-                    models.PositiveIntegerField(
-                        default=600,
-                        help_text="What is more is refused, and told when to try again.",
-                        validators=[
-                            django.core.validators.MinValueValidator(1),
-                            django.core.validators.MaxValueValidator(60000),
-                        ],
-                        verbose_name="calls a minute",
-                    ),
-                ),
-                ("made_by", models.CharField(editable=False, max_length=150, verbose_name="made by")),
-                (
-                    "made_at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="made"
-                    ),
-                ),
-                ("last_used_at", models.DateTimeField(editable=False, null=True, verbose_name="last used")),
-                ("revoked_at", models.DateTimeField(editable=False, null=True, verbose_name="key revoked")),
-                ("revoked_by", models.CharField(default="", editable=False, max_length=150, verbose_name="revoked by")),
-                ("full_at", models.DateTimeField(editable=False, null=True)),
-            ],
-            options={
-                "verbose_name": "client",
-                "verbose_name_plural": "clients",
-                "permissions": [("manage_apiclient", "Can make and revoke the keys of clients")],
-                "default_permissions": ("view",),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -807,282 +792,13 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "block",
                 "verbose_name_plural": "blocks",
-            },
-        ),
-        migrations.CreateModel(
-            name="Entitlement",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "public_id",
-                    models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name="public id"),
-                ),
-                ("person", models.CharField(max_length=200, verbose_name="person")),
-                (
-                    "source",
-                    models.CharField(
-                        help_text="Such as an order's number. The same again in this campaign gives no second draw.",
-                        max_length=100,
-                        verbose_name="earned by",
+                "constraints": [
+                    models.UniqueConstraint(fields=("kind", "subject"), name="awards_block_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["person", "address"])), name="awards_block_kind"
                     ),
-                ),
-                ("given_by", models.CharField(max_length=150, verbose_name="given by")),
-                (
-                    "given_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="given"),
-                ),
-                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="valid until")),
-                ("used_at", models.DateTimeField(blank=True, null=True, verbose_name="used")),
-                ("withdrawn_at", models.DateTimeField(blank=True, null=True, verbose_name="taken back")),
-            ],
-            options={
-                "verbose_name": "entitlement",
-                "verbose_name_plural": "entitlements",
-                "permissions": [("give_entitlement", "Can give and take back entitlements")],
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="EntitlementImport",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("actor", models.CharField(max_length=150, verbose_name="by whom")),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when")),
-                ("expires_at", models.DateTimeField(null=True, verbose_name="valid until")),
-                ("lines", models.PositiveIntegerField(verbose_name="lines")),
-                ("done", models.PositiveIntegerField(default=0, verbose_name="written")),
-                ("added", models.PositiveIntegerField(default=0, verbose_name="new")),
-            ],
-            options={
-                "verbose_name": "import of entitlements",
-                "verbose_name_plural": "imports of entitlements",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="ImportPart",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("lines", models.JSONField()),
-            ],
-            options={
-                "default_permissions": (),
-            },
-        ),
-        migrations.CreateModel(
-            name="Refusal",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("code", models.CharField(max_length=40, verbose_name="code")),
-                ("day", models.DateField(verbose_name="day")),
-                ("times", models.PositiveIntegerField(default=0, verbose_name="times")),
-            ],
-            options={
-                "verbose_name": "refusal",
-                "verbose_name_plural": "refusals",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="access",
-            field=models.CharField(
-                choices=[
-                    ("link", "by a link that was given out"),
-                    ("signed_in", "by a link, or signed in"),
-                    ("open", "open: anybody, under any name"),
                 ],
-                db_default="link",
-                default="link",
-                help_text="Open is for demonstrations: anybody draws as anybody. Clients with a key may draw in any case.",
-                max_length=9,
-                verbose_name="who may draw on the page",
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="draws_per_address",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Of those who draw without a client's key. Leave empty for no limit; many people may share one address.",
-                null=True,
-                validators=[django.core.validators.MinValueValidator(1)],
-                verbose_name="draws per network address and hour",
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="draws_per_day",
-            field=models.PositiveSmallIntegerField(
-                blank=True,
-                help_text="Leave empty for no limit. A day is one of this site's time zone.",
-                null=True,
-                validators=[django.core.validators.MinValueValidator(1)],
-                verbose_name="draws per person and day",
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="ignores_tags",
-            field=models.BooleanField(
-                db_default=False,
-                default=False,
-                help_text="anna+shop@… is the same person as anna@…: what follows a plus sign makes no second one.",
-                verbose_name="leave out +… in addresses",
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="needs_entitlement",
-            field=models.BooleanField(
-                db_default=False,
-                default=False,
-                help_text="Entitlements are earned in the shop, or given by a manager.",
-                verbose_name="each draw uses up an entitlement",
-            ),
-        ),
-        migrations.AddField(
-            model_name="participation",
-            name="day",
-            field=models.DateField(null=True, verbose_name="last drawn on"),
-        ),
-        migrations.AddField(
-            model_name="participation",
-            name="draws_today",
-            field=models.PositiveIntegerField(default=0, verbose_name="draws on that day"),
-        ),
-        migrations.AddConstraint(
-            model_name="campaign",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("draws_per_day__isnull", True), ("draws_per_day__gte", 1), _connector="OR"),
-                    models.Q(("draws_per_address__isnull", True), ("draws_per_address__gte", 1), _connector="OR"),
-                ),
-                name="awards_campaign_limits",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="campaign",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("access__in", ["link", "signed_in", "open"])), name="awards_campaign_access"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="campaign",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("access", "open"), _negated=True), ("needs_entitlement", False), _connector="OR"
-                ),
-                name="awards_campaign_open",
-                violation_error_message="In an open campaign anybody could use up the entitlements of others. Choose one of the two.",
-            ),
-        ),
-        migrations.AddField(
-            model_name="addresscount",
-            name="campaign",
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to="awards.campaign"),
-        ),
-        migrations.AddConstraint(
-            model_name="apiclient",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("rate__gte", 1), ("rate__lte", 60000)), name="awards_client_rate"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="block",
-            constraint=models.UniqueConstraint(fields=("kind", "subject"), name="awards_block_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="block",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["person", "address"])), name="awards_block_kind"
-            ),
-        ),
-        migrations.AddField(
-            model_name="entitlement",
-            name="campaign",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                to="awards.campaign",
-                verbose_name="campaign",
-            ),
-        ),
-        migrations.AddField(
-            model_name="entitlement",
-            name="draw",
-            field=models.OneToOneField(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                to="awards.draw",
-                verbose_name="draw",
-            ),
-        ),
-        migrations.AddField(
-            model_name="entitlementimport",
-            name="campaign",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, to="awards.campaign", verbose_name="campaign"
-            ),
-        ),
-        migrations.AddField(
-            model_name="importpart",
-            name="part_of",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="parts", to="awards.entitlementimport"
-            ),
-        ),
-        migrations.AddField(
-            model_name="refusal",
-            name="campaign",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.CASCADE,
-                to="awards.campaign",
-                verbose_name="campaign",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="addresscount",
-            constraint=models.UniqueConstraint(fields=("campaign", "hour", "digest"), name="awards_address_once"),
-        ),
-        migrations.AddIndex(
-            model_name="entitlement",
-            index=models.Index(fields=["person", "campaign"], name="awards_entitlement_person_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="entitlement",
-            constraint=models.UniqueConstraint(fields=("campaign", "source"), name="awards_entitlement_source_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="entitlement",
-            constraint=models.CheckConstraint(
-                condition=models.Q(models.Q(("person", ""), _negated=True), models.Q(("source", ""), _negated=True)),
-                name="awards_entitlement_named",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="entitlement",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("draw__isnull", True), ("used_at__isnull", True)),
-                    models.Q(("used_at__isnull", False), ("withdrawn_at__isnull", True)),
-                    _connector="OR",
-                ),
-                name="awards_entitlement_used",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="entitlementimport",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("added__lte", models.F("done")), ("done__lte", models.F("lines"))),
-                name="awards_import_counts",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="refusal",
-            constraint=models.UniqueConstraint(fields=("campaign", "day", "code"), name="awards_refusal_once"),
+            },
         ),
         migrations.CreateModel(
             name="Claim",
@@ -1108,437 +824,613 @@ class Migration(migrations.Migration):
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="given"),
                 ),
             ],
-            options={
-                "verbose_name": "claim",
-                "verbose_name_plural": "claims",
-                "default_permissions": ("view",),
-            },
+            options={"verbose_name": "claim", "verbose_name_plural": "claims", "default_permissions": ("view",)},
         ),
-        migrations.RemoveConstraint(
-            model_name="pointsaccount",
-            name="awards_account_balance",
-        ),
-        migrations.RemoveConstraint(
-            model_name="pointsentry",
-            name="awards_entry_points",
-        ),
-        migrations.AddField(
-            model_name="award",
-            name="claim_until",
-            field=models.DateTimeField(blank=True, null=True, verbose_name="to be claimed until"),
-        ),
-        migrations.AddField(
-            model_name="award",
-            name="claimed_at",
-            field=models.DateTimeField(blank=True, null=True, verbose_name="claimed at"),
-        ),
-        migrations.AddField(
-            model_name="award",
-            name="reason",
-            field=models.CharField(
-                blank=True, db_default="", default="", editable=False, max_length=300, verbose_name="reason"
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="allows_debt",
-            field=models.BooleanField(
-                db_default=False,
-                default=False,
-                help_text="Otherwise points are only taken back while the account has them.",
-                verbose_name="points may be taken back into debt",
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="redraws_expired",
-            field=models.BooleanField(
-                db_default=False,
-                default=False,
-                help_text="A prize that nobody claimed in time is drawn once more among the losing draws. Otherwise it goes back into stock.",
-                verbose_name="redraw what is not claimed",
-            ),
-        ),
-        migrations.AddField(
-            model_name="draw",
-            name="redraw_of",
-            field=models.OneToOneField(
-                blank=True,
-                editable=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="redrawn",
-                to="awards.draw",
-                verbose_name="redraw of",
-            ),
-        ),
-        migrations.AddField(
-            model_name="pointsaccount",
-            name="debt_limit",
-            field=models.PositiveBigIntegerField(db_default=0, default=0, verbose_name="may be in debt by"),
-        ),
-        migrations.AddField(
-            model_name="pointsentry",
-            name="takes_back",
-            field=models.OneToOneField(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="counter_entry",
-                to="awards.pointsentry",
-                verbose_name="takes back",
-            ),
-        ),
-        migrations.AddField(
-            model_name="pointsentry",
-            name="transfer",
-            field=models.UUIDField(default=uuid.uuid4, editable=False, verbose_name="transfer"),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="claim_days",
-            field=models.PositiveSmallIntegerField(
-                blank=True,
-                help_text="Gifts only: winners say where to send it within these days, or it expires. Leave empty for none.",
-                null=True,
-                validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(365)],
-                verbose_name="days to claim it",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="pointsentry",
-            name="award",
-            field=models.OneToOneField(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                to="awards.award",
-                verbose_name="award",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="pointsentry",
-            name="points",
-            field=models.BigIntegerField(verbose_name="points"),
-        ),
-        migrations.AddConstraint(
-            model_name="award",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("claimed_at__isnull", True), ("claim_until__isnull", False), _connector="OR"),
-                name="awards_award_claimed",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="pointsaccount",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    (
-                        "balance__gte",
-                        django.db.models.expressions.CombinedExpression(models.Value(0), "-", models.F("debt_limit")),
-                    )
-                ),
-                name="awards_account_balance",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="pointsentry",
-            constraint=models.UniqueConstraint(fields=("transfer", "account"), name="awards_entry_transfer_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="pointsentry",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("award__isnull", False), ("points__gte", 1), ("takes_back__isnull", True)),
-                    models.Q(("award__isnull", True), ("points__lte", -1), ("takes_back__isnull", False)),
-                    _connector="OR",
-                ),
-                name="awards_entry_points",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("claim_days__isnull", True),
-                    models.Q(("claim_days__gte", 1), ("claim_days__lte", 365), ("kind", "gift")),
-                    _connector="OR",
-                ),
-                name="awards_prize_claim",
-                violation_error_message="Only gifts are claimed, within 1 to 365 days.",
-            ),
-        ),
-        migrations.AddField(
-            model_name="award",
-            name="budgeted",
-            field=models.BooleanField(
-                db_default=False, default=False, editable=False, verbose_name="counts against the budget"
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="budget_money",
-            field=models.DecimalField(
-                blank=True,
-                decimal_places=2,
-                help_text="What gifts and coupons may be worth together from now on. Leave empty for no limit.",
-                max_digits=14,
-                null=True,
-                validators=[django.core.validators.MinValueValidator(0)],
-                verbose_name="budget in money",
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="budget_points",
-            field=models.PositiveBigIntegerField(
-                blank=True, help_text="The same for points.", null=True, verbose_name="budget in points"
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="spent_money",
-            field=models.DecimalField(
-                db_default=0, decimal_places=2, default=0, editable=False, max_digits=14, verbose_name="spent in money"
-            ),
-        ),
-        migrations.AddField(
-            model_name="campaign",
-            name="spent_points",
-            field=models.PositiveBigIntegerField(
-                db_default=0, default=0, editable=False, verbose_name="spent in points"
-            ),
-        ),
-        migrations.AddField(
-            model_name="draw",
-            name="proof",
-            field=models.JSONField(default=dict, editable=False, verbose_name="proof"),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="ends_at",
-            field=models.DateTimeField(blank=True, null=True, verbose_name="can be won until"),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="is_fallback",
-            field=models.BooleanField(
-                db_default=False,
-                default=False,
-                help_text="Whoever draws when nothing can be won gets this one, instead of being refused. It has no limits, and the budget does not hold it.",
-                verbose_name="given when nothing else is left",
-            ),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="starts_at",
-            field=models.DateTimeField(
-                blank=True,
-                help_text="Leave empty for as long as the campaign runs.",
-                null=True,
-                verbose_name="can be won from",
-            ),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="win_day",
-            field=models.DateField(editable=False, null=True, verbose_name="last won on"),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="wins_per_day",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Leave empty for no limit. A day is one of this site's time zone.",
-                null=True,
-                validators=[django.core.validators.MinValueValidator(1)],
-                verbose_name="wins a day at most",
-            ),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="wins_per_person",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Leave empty for no limit. What was taken back does not count.",
-                null=True,
-                validators=[django.core.validators.MinValueValidator(1)],
-                verbose_name="wins per person at most",
-            ),
-        ),
-        migrations.AddField(
-            model_name="prize",
-            name="wins_that_day",
-            field=models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name="wins on that day"),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("starts_at__isnull", True),
-                    ("ends_at__isnull", True),
-                    ("ends_at__gt", models.F("starts_at")),
-                    _connector="OR",
-                ),
-                name="awards_prize_span",
-                violation_error_message="It must be won from an earlier time than until when.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("wins_per_day__isnull", True), ("wins_per_day__gte", 1), _connector="OR"),
-                    models.Q(("wins_per_person__isnull", True), ("wins_per_person__gte", 1), _connector="OR"),
-                ),
-                name="awards_prize_limits",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("is_fallback", False),
-                    models.Q(
-                        ("ends_at__isnull", True),
-                        ("starts_at__isnull", True),
-                        ("stock__isnull", True),
-                        ("wins_per_day__isnull", True),
-                        ("wins_per_person__isnull", True),
+        migrations.CreateModel(
+            name="Coupon",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "prize",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="awards.prize",
+                        verbose_name="prize",
                     ),
-                    _connector="OR",
                 ),
-                name="awards_prize_fallback",
-                violation_error_message="What is given when nothing else is left has no stock and no limits.",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="prize",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_fallback", True)),
-                fields=("campaign",),
-                name="awards_prize_fallback_once",
-                violation_error_message="Another prize of this campaign is given already when nothing else is left.",
-            ),
-        ),
-        migrations.CreateModel(
-            name='QueuedRefusal',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('request_id', models.CharField(max_length=100)),
-                ('person', models.CharField(max_length=200)),
-                ('digest', models.CharField(max_length=64)),
-                ('code', models.CharField(max_length=40)),
-                ('refused_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("code", models.CharField(max_length=64, verbose_name="code")),
+                (
+                    "award",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="awards.award",
+                        verbose_name="award",
+                    ),
+                ),
+                (
+                    "added_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="added"),
+                ),
+                ("issued_at", models.DateTimeField(blank=True, null=True, verbose_name="issued at")),
             ],
             options={
-                'default_permissions': (),
+                "verbose_name": "coupon",
+                "verbose_name_plural": "coupons",
+                "permissions": [("keep_codes", "Can add and withdraw codes")],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("award__isnull", True)),
+                        fields=["prize", "id"],
+                        name="awards_coupon_free_idx",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("prize", "code"), name="awards_coupon_code_once"),
+                    models.CheckConstraint(condition=models.Q(("code", ""), _negated=True), name="awards_coupon_code"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("award__isnull", True), ("issued_at__isnull", True)),
+                            models.Q(("award__isnull", False), ("issued_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="awards_coupon_issued",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Sale',
+            name="DailyStatistic",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stock_in', models.CharField(choices=[('database', 'the database'), ('redis', 'Redis')], db_default='database', default='database', help_text='Redis takes pieces without a lock that all wait for. It needs REDIS_URL.', max_length=8, verbose_name='stock is taken from')),
-                ('rate', models.PositiveIntegerField(blank=True, help_text='What is more is refused at once (429), before it costs anything. Leave empty for no limit.', null=True, validators=[django.core.validators.MinValueValidator(1)], verbose_name='draws a second')),
-                ('burst', models.PositiveIntegerField(db_default=1, default=1, help_text='How many draws may come at the same moment after a pause.', validators=[django.core.validators.MinValueValidator(1)], verbose_name='burst')),
-                ('queues', models.BooleanField(db_default=False, default=False, help_text='A program is answered 202 with an address to ask; workers draw for many at once.', verbose_name='draws wait in a queue')),
-                ('within', models.PositiveIntegerField(db_default=30, default=30, help_text='Who has waited longer is answered: not won.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3600)], verbose_name='seconds in the queue at most')),
-                ('paused_consumers', models.TextField(blank=True, db_default='', default='', help_text='One name a line. They are paused when the sale opens, and go on when the campaign ends.', verbose_name='consumers paused meanwhile')),
-                ('state', models.CharField(choices=[('new', 'opens with the campaign'), ('warming', 'being prewarmed'), ('open', 'open'), ('closed', 'closed')], db_default='new', default='new', editable=False, max_length=7, verbose_name='state')),
-                ('because', models.CharField(blank=True, db_default='', default='', editable=False, max_length=300, verbose_name='why')),
-                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='since')),
-                ('epoch', models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name='epoch')),
-                ('sold_out_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='sold out at')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "prize",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="awards.prize",
+                        verbose_name="prize",
+                    ),
+                ),
+                ("day", models.DateField(verbose_name="day")),
+                ("won", models.PositiveIntegerField(default=0, verbose_name="won")),
+                ("value", models.DecimalField(decimal_places=2, default=0, max_digits=20, verbose_name="value")),
+                ("revoked", models.PositiveIntegerField(default=0, verbose_name="revoked")),
             ],
             options={
-                'verbose_name': 'flash sale',
-                'verbose_name_plural': 'flash sales',
-                'permissions': [('run_sale', 'Can open and close flash sales')],
+                "verbose_name": "daily statistic",
+                "verbose_name_plural": "daily statistics",
+                "default_permissions": ("view",),
+                "constraints": [models.UniqueConstraint(fields=("prize", "day"), name="awards_dailystatistic_once")],
             },
         ),
         migrations.CreateModel(
-            name='SaleSecond',
+            name="Entitlement",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('second', models.DateTimeField()),
-                ('admitted', models.PositiveIntegerField(default=0)),
-                ('refused', models.PositiveIntegerField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "public_id",
+                    models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name="public id"),
+                ),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="awards.campaign",
+                        verbose_name="campaign",
+                    ),
+                ),
+                ("person", models.CharField(max_length=200, verbose_name="person")),
+                (
+                    "source",
+                    models.CharField(
+                        help_text="Such as an order's number. The same again in this campaign gives no second draw.",
+                        max_length=100,
+                        verbose_name="earned by",
+                    ),
+                ),
+                ("given_by", models.CharField(max_length=150, verbose_name="given by")),
+                (
+                    "given_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="given"),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True, verbose_name="valid until")),
+                ("used_at", models.DateTimeField(blank=True, null=True, verbose_name="used")),
+                (
+                    "draw",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="awards.draw",
+                        verbose_name="draw",
+                    ),
+                ),
+                ("withdrawn_at", models.DateTimeField(blank=True, null=True, verbose_name="taken back")),
             ],
             options={
-                'default_permissions': (),
+                "verbose_name": "entitlement",
+                "verbose_name_plural": "entitlements",
+                "permissions": [("give_entitlement", "Can give and take back entitlements")],
+                "default_permissions": ("view",),
+                "indexes": [models.Index(fields=["person", "campaign"], name="awards_entitlement_person_idx")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "source"), name="awards_entitlement_source_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("person", ""), _negated=True), models.Q(("source", ""), _negated=True)
+                        ),
+                        name="awards_entitlement_named",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("draw__isnull", True), ("used_at__isnull", True)),
+                            models.Q(("used_at__isnull", False), ("withdrawn_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="awards_entitlement_used",
+                    ),
+                ],
             },
         ),
-        migrations.AddField(
-            model_name='award',
-            name='piece',
-            field=models.PositiveIntegerField(blank=True, editable=False, null=True, verbose_name='piece'),
+        migrations.CreateModel(
+            name="EntitlementImport",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="awards.campaign", verbose_name="campaign"
+                    ),
+                ),
+                ("actor", models.CharField(max_length=150, verbose_name="by whom")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when")),
+                ("expires_at", models.DateTimeField(null=True, verbose_name="valid until")),
+                ("lines", models.PositiveIntegerField(verbose_name="lines")),
+                ("done", models.PositiveIntegerField(default=0, verbose_name="written")),
+                ("added", models.PositiveIntegerField(default=0, verbose_name="new")),
+            ],
+            options={
+                "verbose_name": "import of entitlements",
+                "verbose_name_plural": "imports of entitlements",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("added__lte", models.F("done")), ("done__lte", models.F("lines"))),
+                        name="awards_import_counts",
+                    )
+                ],
+            },
         ),
-        migrations.AddField(
-            model_name='award',
-            name='stock_written',
-            field=models.BooleanField(db_default=True, default=True, editable=False, verbose_name='taken off the stock'),
+        migrations.CreateModel(
+            name="ImportPart",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "part_of",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="parts", to="awards.entitlementimport"
+                    ),
+                ),
+                ("lines", models.JSONField()),
+            ],
+            options={"default_permissions": ()},
         ),
-        migrations.AddField(
-            model_name='prize',
-            name='numbered',
-            field=models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name='pieces numbered'),
+        migrations.CreateModel(
+            name="Participation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="awards.campaign",
+                        verbose_name="campaign",
+                    ),
+                ),
+                ("person", models.CharField(max_length=200, verbose_name="person")),
+                ("draws", models.PositiveIntegerField(default=0, verbose_name="draws")),
+                ("day", models.DateField(null=True, verbose_name="last drawn on")),
+                ("draws_today", models.PositiveIntegerField(default=0, verbose_name="draws on that day")),
+            ],
+            options={
+                "verbose_name": "participation",
+                "verbose_name_plural": "participations",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "person"), name="awards_participation_once")
+                ],
+            },
         ),
-        migrations.AddIndex(
-            model_name='award',
-            index=models.Index(condition=models.Q(('stock_written', False)), fields=['prize'], name='awards_award_unwritten_idx'),
+        migrations.CreateModel(
+            name="PointsAccount",
+            fields=[
+                ("person", models.CharField(max_length=200, primary_key=True, serialize=False, verbose_name="person")),
+                ("balance", models.BigIntegerField(default=0, verbose_name="balance")),
+                (
+                    "debt_limit",
+                    models.PositiveBigIntegerField(db_default=0, default=0, verbose_name="may be in debt by"),
+                ),
+                (
+                    "opened_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="opened"),
+                ),
+            ],
+            options={
+                "verbose_name": "points account",
+                "verbose_name_plural": "points accounts",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "balance__gte",
+                                django.db.models.expressions.CombinedExpression(
+                                    models.Value(0), "-", models.F("debt_limit")
+                                ),
+                            )
+                        ),
+                        name="awards_account_balance",
+                    )
+                ],
+            },
         ),
-        migrations.AddConstraint(
-            model_name='award',
-            constraint=models.UniqueConstraint(fields=('prize', 'piece'), name='awards_award_piece_once'),
+        migrations.CreateModel(
+            name="PointsEntry",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="awards.pointsaccount",
+                        verbose_name="account",
+                    ),
+                ),
+                (
+                    "award",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="awards.award",
+                        verbose_name="award",
+                    ),
+                ),
+                (
+                    "takes_back",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="counter_entry",
+                        to="awards.pointsentry",
+                        verbose_name="takes back",
+                    ),
+                ),
+                ("transfer", models.UUIDField(default=uuid.uuid4, editable=False, verbose_name="transfer")),
+                ("points", models.BigIntegerField(verbose_name="points")),
+                (
+                    "booked_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="booked"),
+                ),
+            ],
+            options={
+                "verbose_name": "points entry",
+                "verbose_name_plural": "points entries",
+                "default_permissions": ("view",),
+                "indexes": [models.Index(fields=["account"], name="awards_entry_account_idx")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("transfer", "account"), name="awards_entry_transfer_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("award__isnull", False), ("points__gte", 1), ("takes_back__isnull", True)),
+                            models.Q(("award__isnull", True), ("points__lte", -1), ("takes_back__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="awards_entry_points",
+                    ),
+                ],
+            },
         ),
-        migrations.AddField(
-            model_name='queuedrefusal',
-            name='campaign',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='awards.campaign'),
+        migrations.CreateModel(
+            name="QueuedRefusal",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="awards.campaign"
+                    ),
+                ),
+                ("request_id", models.CharField(max_length=100)),
+                ("person", models.CharField(max_length=200)),
+                ("digest", models.CharField(max_length=64)),
+                ("code", models.CharField(max_length=40)),
+                ("refused_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "request_id"), name="awards_queuedrefusal_once")
+                ],
+            },
         ),
-        migrations.AddField(
-            model_name='sale',
-            name='campaign',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to='awards.campaign', verbose_name='campaign'),
+        migrations.CreateModel(
+            name="Refusal",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="awards.campaign",
+                        verbose_name="campaign",
+                    ),
+                ),
+                ("code", models.CharField(max_length=40, verbose_name="code")),
+                ("day", models.DateField(verbose_name="day")),
+                ("times", models.PositiveIntegerField(default=0, verbose_name="times")),
+            ],
+            options={
+                "verbose_name": "refusal",
+                "verbose_name_plural": "refusals",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("campaign", "day", "code"), name="awards_refusal_once")
+                ],
+            },
         ),
-        migrations.AddField(
-            model_name='salesecond',
-            name='campaign',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='awards.campaign'),
+        migrations.CreateModel(
+            name="Sale",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, to="awards.campaign", verbose_name="campaign"
+                    ),
+                ),
+                (
+                    "stock_in",
+                    models.CharField(
+                        choices=[("database", "the database"), ("redis", "Redis")],
+                        db_default="database",
+                        default="database",
+                        help_text="Redis takes pieces without a lock that all wait for. It needs REDIS_URL.",
+                        max_length=8,
+                        verbose_name="stock is taken from",
+                    ),
+                ),
+                (
+                    "rate",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="What is more is refused at once (429), before it costs anything. Leave empty for no limit.",
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="draws a second",
+                    ),
+                ),
+                (
+                    "burst",
+                    models.PositiveIntegerField(
+                        db_default=1,
+                        default=1,
+                        help_text="How many draws may come at the same moment after a pause.",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="burst",
+                    ),
+                ),
+                (
+                    "queues",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="A program is answered 202 with an address to ask; workers draw for many at once.",
+                        verbose_name="draws wait in a queue",
+                    ),
+                ),
+                (
+                    "within",
+                    models.PositiveIntegerField(
+                        db_default=30,
+                        default=30,
+                        help_text="Who has waited longer is answered: not won.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(3600),
+                        ],
+                        verbose_name="seconds in the queue at most",
+                    ),
+                ),
+                (
+                    "paused_consumers",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="One name a line. They are paused when the sale opens, and go on when the campaign ends.",
+                        verbose_name="consumers paused meanwhile",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("new", "opens with the campaign"),
+                            ("warming", "being prewarmed"),
+                            ("open", "open"),
+                            ("closed", "closed"),
+                        ],
+                        db_default="new",
+                        default="new",
+                        editable=False,
+                        max_length=7,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "because",
+                    models.CharField(
+                        blank=True, db_default="", default="", editable=False, max_length=300, verbose_name="why"
+                    ),
+                ),
+                (
+                    "changed_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="since"
+                    ),
+                ),
+                ("epoch", models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name="epoch")),
+                (
+                    "sold_out_at",
+                    models.DateTimeField(blank=True, editable=False, null=True, verbose_name="sold out at"),
+                ),
+            ],
+            options={
+                "verbose_name": "flash sale",
+                "verbose_name_plural": "flash sales",
+                "permissions": [("run_sale", "Can open and close flash sales")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("stock_in__in", ["database", "redis"])), name="awards_sale_stock_in"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["new", "warming", "open", "closed"])),
+                        name="awards_sale_state",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("rate__isnull", True), ("rate__gte", 1), _connector="OR"), ("burst__gte", 1)
+                        ),
+                        name="awards_sale_rate",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("within__gte", 1), ("within__lte", 3600)), name="awards_sale_within"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("queues", False), ("stock_in", "database"), _connector="OR"),
+                        name="awards_sale_queues",
+                        violation_error_message="Draws that wait in a queue take their pieces from the database.",
+                    ),
+                ],
+            },
         ),
-        migrations.AddConstraint(
-            model_name='queuedrefusal',
-            constraint=models.UniqueConstraint(fields=('campaign', 'request_id'), name='awards_queuedrefusal_once'),
+        migrations.CreateModel(
+            name="SaleSecond",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "campaign",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="awards.campaign"
+                    ),
+                ),
+                ("second", models.DateTimeField()),
+                ("admitted", models.PositiveIntegerField(default=0)),
+                ("refused", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [models.UniqueConstraint(fields=("campaign", "second"), name="awards_salesecond_once")],
+            },
         ),
-        migrations.AddConstraint(
-            model_name='sale',
-            constraint=models.CheckConstraint(condition=models.Q(('stock_in__in', ['database', 'redis'])), name='awards_sale_stock_in'),
+        migrations.CreateModel(
+            name="StockChange",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "prize",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="awards.prize",
+                        verbose_name="prize",
+                    ),
+                ),
+                (
+                    "act",
+                    models.CharField(
+                        choices=[("add", "add"), ("remove", "remove"), ("limit", "limit to"), ("unlimit", "no limit")],
+                        max_length=7,
+                        verbose_name="act",
+                    ),
+                ),
+                ("pieces", models.PositiveIntegerField(blank=True, null=True, verbose_name="pieces")),
+                ("reason", models.CharField(max_length=300, verbose_name="reason")),
+                ("actor", models.CharField(max_length=150, verbose_name="by whom")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when")),
+                ("request_id", models.UUIDField(editable=False, unique=True, verbose_name="request id")),
+            ],
+            options={
+                "verbose_name": "stock change",
+                "verbose_name_plural": "stock changes",
+                "default_permissions": ("view",),
+                "indexes": [models.Index(fields=["prize", "id"], name="awards_stockchange_prize_idx")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("act__in", ["add", "remove", "limit", "unlimit"])),
+                        name="awards_stockchange_act",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("act", "unlimit"), ("pieces__isnull", True)),
+                            models.Q(("act", "limit"), ("pieces__isnull", False)),
+                            models.Q(("act__in", ["add", "remove"]), ("pieces__gte", 1)),
+                            _connector="OR",
+                        ),
+                        name="awards_stockchange_pieces",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("reason", ""), _negated=True), models.Q(("actor", ""), _negated=True)
+                        ),
+                        name="awards_stockchange_named",
+                    ),
+                ],
+            },
         ),
-        migrations.AddConstraint(
-            model_name='sale',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['new', 'warming', 'open', 'closed'])), name='awards_sale_state'),
-        ),
-        migrations.AddConstraint(
-            model_name='sale',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rate__isnull', True), ('rate__gte', 1), _connector='OR'), ('burst__gte', 1)), name='awards_sale_rate'),
-        ),
-        migrations.AddConstraint(
-            model_name='sale',
-            constraint=models.CheckConstraint(condition=models.Q(('within__gte', 1), ('within__lte', 3600)), name='awards_sale_within'),
-        ),
-        migrations.AddConstraint(
-            model_name='sale',
-            constraint=models.CheckConstraint(condition=models.Q(('queues', False), ('stock_in', 'database'), _connector='OR'), name='awards_sale_queues', violation_error_message='Draws that wait in a queue take their pieces from the database.'),
-        ),
-        migrations.AddConstraint(
-            model_name='salesecond',
-            constraint=models.UniqueConstraint(fields=('campaign', 'second'), name='awards_salesecond_once'),
-        ),
-        migrations.RunPython(leave_room, migrations.RunPython.noop),
-        migrations.RunPython(make_group, migrations.RunPython.noop),
-        migrations.AddIndex(
-            model_name="award",
-            index=models.Index(fields=["won_at"], name="awards_award_won_at_idx"),
+        migrations.CreateModel(
+            name="VendorOrder",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "award",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, to="awards.award", verbose_name="award"
+                    ),
+                ),
+                ("number", models.CharField(max_length=100, verbose_name="vendor's order number")),
+                ("idempotency_key", models.CharField(max_length=64, verbose_name="idempotency key")),
+                ("sku", models.CharField(max_length=64, verbose_name="vendor's article number")),
+                (
+                    "recorded_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="recorded"),
+                ),
+            ],
+            options={
+                "verbose_name": "vendor order",
+                "verbose_name_plural": "vendor orders",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("number",), name="awards_order_number_once"),
+                    models.UniqueConstraint(fields=("idempotency_key",), name="awards_order_key_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("number", ""), _negated=True), models.Q(("idempotency_key", ""), _negated=True)
+                        ),
+                        name="awards_order_named",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Webhook",
@@ -1580,9 +1472,7 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(
                             models.Q(("previous", ""), ("previous_until__isnull", True)),
-                            models.Q(
-                                models.Q(("previous", ""), _negated=True), ("previous_until__isnull", False)
-                            ),
+                            models.Q(models.Q(("previous", ""), _negated=True), ("previous_until__isnull", False)),
                             _connector="OR",
                         ),
                         name="awards_webhook_previous",
@@ -1590,4 +1480,6 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.RunPython(leave_room, migrations.RunPython.noop),
+        migrations.RunPython(make_group, migrations.RunPython.noop),
     ]

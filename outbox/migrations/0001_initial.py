@@ -1,5 +1,4 @@
-"""The tables of the outbox, how PostgreSQL stores them, and the guard of the audit.
-"""
+"""The tables of the outbox, how PostgreSQL stores them, and the guard of the audit."""
 
 import django.db.models.deletion
 import django.db.models.expressions
@@ -154,229 +153,54 @@ class Migration(migrations.Migration):
                 ("notified_level", models.PositiveSmallIntegerField(default=0, verbose_name="level people were told")),
                 ("notified_at", models.DateTimeField(blank=True, null=True, verbose_name="people were told")),
             ],
-            options={
-                "verbose_name": "alert",
-                "verbose_name_plural": "alerts",
-                "default_permissions": ("view",),
-            },
+            options={"verbose_name": "alert", "verbose_name_plural": "alerts", "default_permissions": ("view",)},
         ),
         migrations.CreateModel(
-            name="ConsumerState",
-            fields=[
-                (
-                    "consumer",
-                    models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name="consumer"),
-                ),
-                ("paused_at", models.DateTimeField(blank=True, null=True, verbose_name="paused")),
-                ("paused_by", models.CharField(blank=True, default="", max_length=150, verbose_name="paused by")),
-                ("paused_reason", models.TextField(blank=True, default="", verbose_name="reason")),
-                ("paused_until", models.DateTimeField(blank=True, null=True, verbose_name="resumes by itself")),
-                (
-                    "breaker",
-                    models.CharField(
-                        choices=[("closed", "closed"), ("open", "open")],
-                        default="closed",
-                        max_length=6,
-                        verbose_name="breaker",
-                    ),
-                ),
-                ("canary", models.BigIntegerField(blank=True, null=True, verbose_name="canary")),
-                ("probe_at", models.DateTimeField(blank=True, null=True, verbose_name="next probe")),
-                ("probe_seconds", models.PositiveSmallIntegerField(default=0, verbose_name="seconds between probes")),
-                (
-                    "unavailable",
-                    models.JSONField(blank=True, default=list, verbose_name="rows in a row that said unavailable"),
-                ),
-                (
-                    "next_call",
-                    models.DateTimeField(blank=True, null=True, verbose_name="next call that the rate allows"),
-                ),
-                ("gone_since", models.DateTimeField(blank=True, null=True, verbose_name="not in the code since")),
-            ],
-            options={
-                "verbose_name": "consumer",
-                "verbose_name_plural": "consumers",
-                "permissions": [("pause_consumer", "Can pause and resume consumers")],
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="FailureGroup",
-            fields=[
-                (
-                    "fingerprint",
-                    models.CharField(max_length=64, primary_key=True, serialize=False, verbose_name="fingerprint"),
-                ),
-                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
-                ("exception", models.CharField(blank=True, default="", max_length=200, verbose_name="exception")),
-                ("place", models.CharField(blank=True, default="", max_length=200, verbose_name="place")),
-                (
-                    "reason",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("no_tries_left", "no tries left"),
-                            ("timed_out", "timed out: its handler took longer than the consumer's timeout"),
-                            ("rejected", "rejected"),
-                            ("worker_lost", "its worker did not settle it in time, again and again"),
-                            ("expired", "expired: the deadline passed before it succeeded"),
-                            ("consumer_gone", "the consumer is not in the code any more"),
-                            (
-                                "may_have_happened",
-                                "may have happened: its worker was lost in the call, and it is never called twice",
-                            ),
-                            (
-                                "effect_unknown",
-                                "may have happened: an earlier call began its effect, and nobody knows how that ended",
-                            ),
-                            ("ended_transaction", "its handler ended the transaction in which it was called"),
-                            (
-                                "not_taken",
-                                "no worker took it: its hints went into an empty queue, again and again, and it was never started",
-                            ),
-                            ("unroutable", "unroutable: its exchange had no queue for it, again and again"),
-                            ("refused", "refused: the broker closes the channel over it, again and again"),
-                            (
-                                "no_receipt",
-                                "no receipt: it was sent, and its receiver said nothing in time, again and again",
-                            ),
-                        ],
-                        db_default="",
-                        default="",
-                        max_length=17,
-                        verbose_name="why the machine gave up",
-                    ),
-                ),
-                ("title", models.CharField(max_length=300, verbose_name="what happened")),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("new", "new"),
-                            ("investigating", "being looked into"),
-                            ("waiting", "waiting for a fix"),
-                            ("ignored", "ignored until it grows"),
-                            ("fixed", "fixed"),
-                        ],
-                        default="new",
-                        max_length=13,
-                        verbose_name="state",
-                    ),
-                ),
-                ("ignored_up_to", models.PositiveIntegerField(blank=True, null=True, verbose_name="ignored up to")),
-                ("regressions", models.PositiveIntegerField(default=0, verbose_name="came back")),
-                ("owner", models.CharField(blank=True, default="", max_length=150, verbose_name="owner")),
-                ("ticket", models.CharField(blank=True, default="", max_length=300, verbose_name="ticket")),
-                ("note", models.TextField(blank=True, default="", verbose_name="note")),
-                (
-                    "first_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="first"),
-                ),
-                (
-                    "merged_into",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="members",
-                        to="outbox.failuregroup",
-                        verbose_name="merged into",
-                    ),
-                ),
-                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
-            ],
-            options={
-                "verbose_name": "failure group",
-                "verbose_name_plural": "failure groups",
-                "default_permissions": ("view", "change"),
-            },
-        ),
-        migrations.CreateModel(
-            name="Heartbeat",
-            fields=[
-                ("name", models.CharField(max_length=50, primary_key=True, serialize=False, verbose_name="chore")),
-                (
-                    "at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last success"
-                    ),
-                ),
-                (
-                    "since",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="known since"
-                    ),
-                ),
-                ("data", models.JSONField(blank=True, default=dict, verbose_name="details")),
-            ],
-            options={
-                "verbose_name": "heartbeat",
-                "verbose_name_plural": "heartbeats",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="TotalStat",
-            fields=[
-                ("successes", models.BigIntegerField(default=0, verbose_name="successes")),
-                ("failed", models.BigIntegerField(default=0, verbose_name="failed attempts")),
-                ("rejected", models.BigIntegerField(default=0, verbose_name="rejected")),
-                ("snoozed", models.BigIntegerField(default=0, verbose_name="not ready")),
-                ("unavailable", models.BigIntegerField(default=0, verbose_name="unavailable")),
-                ("lost", models.BigIntegerField(default=0, verbose_name="worker lost")),
-                ("late", models.BigIntegerField(default=0, verbose_name="too late")),
-                ("exhausted", models.BigIntegerField(default=0, verbose_name="exhausted")),
-                ("latency_sum", models.FloatField(default=0.0, verbose_name="seconds to success, summed")),
-                ("latency_max", models.FloatField(default=0.0, verbose_name="seconds to success, longest")),
-                (
-                    "latency_counts",
-                    models.JSONField(
-                        default=outbox.models.stats.no_latencies, verbose_name="successes per latency bucket"
-                    ),
-                ),
-                (
-                    "consumer",
-                    models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name="consumer"),
-                ),
-            ],
-            options={
-                "verbose_name": "total",
-                "verbose_name_plural": "totals",
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="AuditEntry",
+            name="ApiToken",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("at", models.DateTimeField(verbose_name="when")),
-                ("actor", models.CharField(max_length=150, verbose_name="who")),
-                ("origin", models.CharField(blank=True, default="", max_length=100, verbose_name="from where")),
-                ("action", models.CharField(max_length=30, verbose_name="act")),
-                ("message_id", models.BigIntegerField(blank=True, db_index=True, null=True, verbose_name="message")),
-                ("subject", models.CharField(max_length=520, verbose_name="on what")),
-                ("before", models.JSONField(default=dict, verbose_name="before")),
-                ("after", models.JSONField(default=dict, verbose_name="after")),
-                ("reason", models.TextField(verbose_name="reason")),
-                ("salt", models.CharField(editable=False, max_length=32)),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                ("owner", models.CharField(max_length=150, verbose_name="acts for")),
+                ("owner_key", models.CharField(editable=False, max_length=64)),
+                ("prefix", models.CharField(max_length=10, verbose_name="begins with")),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("scopes", models.JSONField(default=list, verbose_name="scopes")),
+                ("made_by", models.CharField(max_length=150, verbose_name="made by")),
                 (
-                    "texts_digest",
-                    models.CharField(editable=False, max_length=64, verbose_name="hash of the texts"),
+                    "made_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="made"),
                 ),
-                ("previous", models.CharField(max_length=64, unique=True, verbose_name="hash of the entry before")),
-                ("digest", models.CharField(max_length=64, verbose_name="hash")),
+                ("expires_at", models.DateTimeField(verbose_name="valid until")),
+                ("last_used_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
+                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked")),
+                ("revoked_by", models.CharField(blank=True, default="", max_length=150, verbose_name="revoked by")),
+                ("full_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                "verbose_name": "audit entry",
-                "verbose_name_plural": "audit entries",
-                "permissions": [("view_audit", "Can see the audit")],
+                "verbose_name": "API token",
+                "verbose_name_plural": "API tokens",
+                "permissions": [("manage_apitoken", "Can make and revoke API tokens")],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="ApiAnswer",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "token",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.apitoken"
+                    ),
+                ),
+                ("key", models.CharField(max_length=200)),
+                ("call", models.CharField(max_length=64)),
+                ("answer", models.JSONField(default=dict)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+            ],
+            options={
                 "default_permissions": (),
-                "indexes": [
-                    models.Index(fields=["subject", "id"], name="outbox_audit_about"),
-                    models.Index(fields=["actor", "id"], name="outbox_audit_by"),
-                    models.Index(fields=["action", "id"], name="outbox_audit_act"),
-                    models.Index(fields=["at"], name="outbox_audit_at"),
-                ],
+                "constraints": [models.UniqueConstraint(fields=("token", "key"), name="outbox_apianswer_once")],
             },
         ),
         migrations.CreateModel(
@@ -397,10 +221,7 @@ class Migration(migrations.Migration):
                         verbose_name="idempotency key",
                     ),
                 ),
-                (
-                    "replay",
-                    models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name="replay"),
-                ),
+                ("replay", models.PositiveIntegerField(db_default=0, default=0, editable=False, verbose_name="replay")),
                 ("headers", models.JSONField(default=dict, verbose_name="headers")),
                 ("ordering_key", models.CharField(blank=True, default="", max_length=200, verbose_name="ordering key")),
                 (
@@ -412,12 +233,7 @@ class Migration(migrations.Migration):
                 (
                     "currency",
                     models.CharField(
-                        blank=True,
-                        db_default="",
-                        default="",
-                        editable=False,
-                        max_length=8,
-                        verbose_name="currency",
+                        blank=True, db_default="", default="", editable=False, max_length=8, verbose_name="currency"
                     ),
                 ),
                 (
@@ -559,7 +375,9 @@ class Migration(migrations.Migration):
                         name="outbox_message_stuck_at",
                     ),
                     models.Index(
-                        condition=models.Q(("exhausted_at__isnull", False), models.Q(("ordering_key", ""), _negated=True)),
+                        condition=models.Q(
+                            ("exhausted_at__isnull", False), models.Q(("ordering_key", ""), _negated=True)
+                        ),
                         fields=["exhausted_at"],
                         name="outbox_message_held",
                     ),
@@ -670,76 +488,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Places",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("worker", models.CharField(max_length=100, verbose_name="worker")),
-                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
-                ("width", models.PositiveIntegerField(verbose_name="places")),
-                ("taken", models.PositiveIntegerField(verbose_name="places taken")),
-                ("stuck", models.PositiveIntegerField(default=0, verbose_name="calls given up that still run")),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="said")),
-            ],
-            options={
-                "verbose_name": "places of a worker",
-                "verbose_name_plural": "places of workers",
-                "default_permissions": ("view",),
-                "constraints": [models.UniqueConstraint(fields=("consumer", "worker"), name="outbox_places_once")],
-            },
-        ),
-        migrations.CreateModel(
-            name="MinuteStat",
-            fields=[
-                ("successes", models.BigIntegerField(default=0, verbose_name="successes")),
-                ("failed", models.BigIntegerField(default=0, verbose_name="failed attempts")),
-                ("rejected", models.BigIntegerField(default=0, verbose_name="rejected")),
-                ("snoozed", models.BigIntegerField(default=0, verbose_name="not ready")),
-                ("unavailable", models.BigIntegerField(default=0, verbose_name="unavailable")),
-                ("lost", models.BigIntegerField(default=0, verbose_name="worker lost")),
-                ("late", models.BigIntegerField(default=0, verbose_name="too late")),
-                ("exhausted", models.BigIntegerField(default=0, verbose_name="exhausted")),
-                ("latency_sum", models.FloatField(default=0.0, verbose_name="seconds to success, summed")),
-                ("latency_max", models.FloatField(default=0.0, verbose_name="seconds to success, longest")),
-                (
-                    "latency_counts",
-                    models.JSONField(
-                        default=outbox.models.stats.no_latencies, verbose_name="successes per latency bucket"
-                    ),
-                ),
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("minute", models.DateTimeField(verbose_name="minute")),
-                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
-            ],
-            options={
-                "verbose_name": "minute",
-                "verbose_name_plural": "minutes",
-                "default_permissions": ("view",),
-                "constraints": [models.UniqueConstraint(fields=("minute", "consumer"), name="outbox_minutestat_once")],
-            },
-        ),
-        migrations.CreateModel(
-            name="FailureCount",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("slot", models.PositiveSmallIntegerField()),
-                ("count", models.BigIntegerField(default=0)),
-                ("last_at", models.DateTimeField()),
-                (
-                    "group",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="counts", to="outbox.failuregroup"
-                    ),
-                ),
-            ],
-            options={
-                "default_permissions": (),
-                "constraints": [models.UniqueConstraint(fields=("group", "slot"), name="outbox_failurecount_once")],
-            },
-        ),
-        migrations.CreateModel(
             name="Attempt",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
+                    ),
+                ),
                 ("number", models.PositiveIntegerField(verbose_name="number")),
                 (
                     "outcome",
@@ -769,12 +526,6 @@ class Migration(migrations.Migration):
                 ),
                 ("traceback", models.TextField(blank=True, default="", verbose_name="traceback")),
                 ("worker", models.CharField(blank=True, default="", max_length=100, verbose_name="worker")),
-                (
-                    "message",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
-                    ),
-                ),
             ],
             options={
                 "verbose_name": "attempt",
@@ -784,754 +535,57 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="PayloadVersion",
+            name="AuditEntry",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("revision", models.PositiveIntegerField(verbose_name="revision")),
-                ("payload", models.JSONField(verbose_name="payload")),
-                ("drawn_key", models.UUIDField(editable=False, verbose_name="idempotency key")),
-                ("edited_by", models.CharField(max_length=150, verbose_name="edited by")),
-                (
-                    "edited_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="edited"),
-                ),
-                (
-                    "message",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
-                    ),
-                ),
+                ("at", models.DateTimeField(verbose_name="when")),
+                ("actor", models.CharField(max_length=150, verbose_name="who")),
+                ("origin", models.CharField(blank=True, default="", max_length=100, verbose_name="from where")),
+                ("action", models.CharField(max_length=30, verbose_name="act")),
+                ("message_id", models.BigIntegerField(blank=True, db_index=True, null=True, verbose_name="message")),
+                ("subject", models.CharField(max_length=520, verbose_name="on what")),
+                ("before", models.JSONField(default=dict, verbose_name="before")),
+                ("after", models.JSONField(default=dict, verbose_name="after")),
+                ("reason", models.TextField(verbose_name="reason")),
+                ("salt", models.CharField(editable=False, max_length=32)),
+                ("texts_digest", models.CharField(editable=False, max_length=64, verbose_name="hash of the texts")),
+                ("previous", models.CharField(max_length=64, unique=True, verbose_name="hash of the entry before")),
+                ("digest", models.CharField(max_length=64, verbose_name="hash")),
             ],
             options={
-                "verbose_name": "earlier payload",
-                "verbose_name_plural": "earlier payloads",
-                "default_permissions": (),
-                "constraints": [
-                    models.UniqueConstraint(fields=("message", "revision"), name="outbox_payloadversion_once")
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="FailureHour",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("hour", models.IntegerField()),
-                ("slot", models.PositiveSmallIntegerField()),
-                ("count", models.BigIntegerField(default=0)),
-                (
-                    "group",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="hours", to="outbox.failuregroup"
-                    ),
-                ),
-            ],
-            options={
-                "default_permissions": (),
-                "indexes": [models.Index(fields=["hour"], name="outbox_failurehour_hour")],
-                "constraints": [
-                    models.UniqueConstraint(fields=("group", "hour", "slot"), name="outbox_failurehour_once")
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="SavedView",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("owner", models.CharField(max_length=150, verbose_name="whose")),
-                ("name", models.CharField(max_length=60, verbose_name="name")),
-                ("query", models.CharField(blank=True, default="", max_length=1000, verbose_name="address")),
-                ("is_shared", models.BooleanField(default=False, verbose_name="shared with all")),
-                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
-                (
-                    "at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="saved"),
-                ),
-            ],
-            options={
-                "verbose_name": "saved view",
-                "verbose_name_plural": "saved views",
-                "permissions": [
-                    ("save_view", "Can save views of the work queue and share them"),
-                    ("tend_views", "Can rename and delete views that others share"),
-                ],
+                "verbose_name": "audit entry",
+                "verbose_name_plural": "audit entries",
+                "permissions": [("view_audit", "Can see the audit")],
                 "default_permissions": (),
                 "indexes": [
-                    models.Index(
-                        condition=models.Q(("is_shared", True)), fields=["is_shared"], name="outbox_savedview_shared"
-                    )
+                    models.Index(fields=["subject", "id"], name="outbox_audit_about"),
+                    models.Index(fields=["actor", "id"], name="outbox_audit_by"),
+                    models.Index(fields=["action", "id"], name="outbox_audit_act"),
+                    models.Index(fields=["at"], name="outbox_audit_at"),
                 ],
-                "constraints": [models.UniqueConstraint(fields=("owner", "name"), name="outbox_savedview_once")],
             },
         ),
         migrations.CreateModel(
-            name="Note",
+            name="AwaitedReceipt",
             fields=[
                 (
                     "message",
                     models.OneToOneField(
                         on_delete=django.db.models.deletion.CASCADE,
                         primary_key=True,
-                        related_name="note",
                         serialize=False,
                         to="outbox.message",
                         verbose_name="message",
                     ),
                 ),
-                ("owner", models.CharField(blank=True, default="", max_length=150, verbose_name="who sees to it")),
-                ("text", models.TextField(blank=True, default="", verbose_name="note")),
-                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
-                (
-                    "at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="written"),
-                ),
+                ("key", models.UUIDField(db_index=True, editable=False)),
+                ("receiver", models.CharField(max_length=50, verbose_name="receiver")),
+                ("sent_attempt", models.PositiveIntegerField(default=0, verbose_name="attempt that was sent")),
             ],
             options={
-                "verbose_name": "note",
-                "verbose_name_plural": "notes",
-                "permissions": [("note_message", "Can write on messages who sees to them and what is known")],
+                "verbose_name": "awaited receipt",
+                "verbose_name_plural": "awaited receipts",
                 "default_permissions": (),
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("owner", ""), _negated=True),
-                        fields=["owner", "message"],
-                        name="outbox_note_owner",
-                    )
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="Exchange",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("number", models.PositiveIntegerField(verbose_name="attempt")),
-                ("position", models.PositiveSmallIntegerField(verbose_name="position")),
-                ("request", models.TextField(blank=True, default="", verbose_name="request")),
-                ("answer", models.TextField(blank=True, default="", verbose_name="answer")),
-                (
-                    "at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="written"),
-                ),
-                (
-                    "message",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "exchange",
-                "verbose_name_plural": "exchanges",
-                "default_permissions": (),
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("message", "number", "position"), name="outbox_exchange_once"
-                    )
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="Evidence",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("order", "vendor's order number"), ("link", "link"), ("note", "note")],
-                        max_length=5,
-                        verbose_name="kind",
-                    ),
-                ),
-                ("text", models.CharField(blank=True, max_length=250, verbose_name="evidence")),
-                ("digest", models.CharField(blank=True, db_index=True, editable=False, max_length=64)),
-                (
-                    "salt",
-                    models.CharField(
-                        blank=True, default=outbox.models.evidence.draw_salt, editable=False, max_length=32
-                    ),
-                ),
-                (
-                    "outcome",
-                    models.CharField(
-                        choices=[
-                            ("issued", "issued outside the system"),
-                            ("compensated", "compensated otherwise"),
-                            ("not_due", "not due"),
-                        ],
-                        max_length=11,
-                        verbose_name="handled as",
-                    ),
-                ),
-                ("actor", models.CharField(max_length=150, verbose_name="who")),
-                (
-                    "at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when"),
-                ),
-                ("retracted_at", models.DateTimeField(blank=True, null=True, verbose_name="called wrong")),
-                ("retried_at", models.DateTimeField(blank=True, null=True, verbose_name="retried all the same")),
-                ("doubled_at", models.DateTimeField(blank=True, null=True, verbose_name="done by the machine as well")),
-                (
-                    "acknowledged_at",
-                    models.DateTimeField(blank=True, null=True, verbose_name="double issue acknowledged"),
-                ),
-                (
-                    "message",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "evidence",
-                "verbose_name_plural": "evidence",
-                "default_permissions": (),
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(
-                            ("outcome", "issued"),
-                            ("retracted_at__isnull", True),
-                            models.Q(("kind", "note"), _negated=True),
-                            models.Q(("digest", ""), _negated=True),
-                        ),
-                        fields=("digest",),
-                        name="outbox_evidence_issued_once",
-                    )
-                ],
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(
-                            ("acknowledged_at__isnull", True),
-                            models.Q(("doubled_at__isnull", False), ("retried_at__isnull", False), _connector="OR"),
-                        ),
-                        fields=["id"],
-                        name="outbox_evidence_doubled",
-                    )
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name='BulkOperation',
-            fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('verb', models.CharField(choices=[('retry', 'retry'), ('edit', 'edit and retry'), ('handle', 'mark as handled'), ('discard', 'discard'), ('reopen', 'reopen')], max_length=7, verbose_name='act')),
-                ('state', models.CharField(choices=[('draft', 'preview'), ('waiting', 'waits for approval'), ('canary', 'trying a few first'), ('running', 'running'), ('suspended', 'suspended'), ('paused', 'paused'), ('stopped', 'stopped itself'), ('done', 'done'), ('cancelled', 'cancelled')], default='draft', max_length=9, verbose_name='state')),
-                ('source', models.JSONField(default=dict, verbose_name='set')),
-                ('patch', models.JSONField(default=dict, verbose_name='change of the payloads')),
-                ('preview', models.JSONField(default=dict, verbose_name='preview')),
-                ('digest', models.CharField(blank=True, default='', max_length=64, verbose_name='digest of the set')),
-                ('created_by', models.CharField(max_length=150, verbose_name='prepared by')),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='prepared')),
-                ('started_by', models.CharField(blank=True, default='', max_length=150, verbose_name='started by')),
-                ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started')),
-                ('approved_by', models.CharField(blank=True, default='', max_length=150, verbose_name='approved by')),
-                ('approved_at', models.DateTimeField(blank=True, null=True, verbose_name='approved')),
-                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last change of state')),
-                ('ended_at', models.DateTimeField(blank=True, null=True, verbose_name='ended')),
-                ('told', models.BooleanField(default=True, editable=False)),
-                ('reason', models.TextField(blank=True, default='', verbose_name='reason')),
-                ('origin', models.CharField(blank=True, default='', max_length=100, verbose_name='from where')),
-                ('handled_as', models.CharField(blank=True, choices=[('issued', 'issued outside the system'), ('compensated', 'compensated otherwise'), ('not_due', 'not due')], default='', max_length=11, verbose_name='handled as')),
-                ('evidence', models.CharField(blank=True, default='', max_length=300, verbose_name='evidence')),
-                ('rate', models.PositiveIntegerField(blank=True, null=True, verbose_name='messages per second')),
-                ('canary_size', models.PositiveIntegerField(default=0, verbose_name='messages tried first')),
-                ('canary_passed_at', models.DateTimeField(blank=True, null=True, verbose_name='trial passed')),
-                ('stop_percent', models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='stop above so many percent')),
-                ('stopped_because', models.CharField(blank=True, choices=[('canary', 'not every message of the trial succeeded'), ('failures', 'too many failed again')], default='', max_length=8, verbose_name='stopped because')),
-                ('held_by', models.CharField(blank=True, default='', max_length=100, verbose_name='waits for the consumer')),
-                ('revision', models.PositiveIntegerField(default=0, verbose_name='operator changes')),
-                ('total', models.PositiveIntegerField(default=0, verbose_name='messages')),
-                ('left_out', models.PositiveIntegerField(default=0, verbose_name='left out')),
-                ('done', models.PositiveIntegerField(default=0, verbose_name='done')),
-                ('refused', models.PositiveIntegerField(default=0, verbose_name='refused')),
-                ('succeeded', models.PositiveIntegerField(default=0, verbose_name='succeeded')),
-                ('failed_again', models.PositiveIntegerField(default=0, verbose_name='failed again')),
-                ('not_ready', models.PositiveIntegerField(default=0, verbose_name='not ready')),
-                ('overtaken', models.PositiveIntegerField(default=0, verbose_name='overtaken')),
-                ('done_before', models.PositiveIntegerField(default=0, editable=False)),
-                ('failed_before', models.PositiveIntegerField(default=0, editable=False)),
-                ('first_item', models.BigIntegerField(default=0, editable=False)),
-                ('last_item', models.BigIntegerField(default=0, editable=False)),
-                ('position', models.BigIntegerField(default=0, editable=False)),
-                ('watch_position', models.BigIntegerField(default=0, editable=False)),
-                ('next_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('chunk_size', models.PositiveSmallIntegerField(default=200, editable=False)),
-                ('items_pruned_at', models.DateTimeField(blank=True, null=True, verbose_name='items removed')),
-            ],
-            options={
-                'verbose_name': 'bulk operation',
-                'verbose_name_plural': 'bulk operations',
-                'default_permissions': ('view',),
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['draft', 'waiting', 'canary', 'running', 'suspended', 'paused', 'stopped', 'done', 'cancelled'])), name='outbox_bulkoperation_state'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('state__in', ['done', 'cancelled'])), models.Q(models.Q(('state__in', ['done', 'cancelled']), _negated=True), ('ended_at__isnull', True)), _connector='OR'), name='outbox_bulkoperation_ended'), models.CheckConstraint(condition=models.Q(('total__gte', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('left_out'), '+', models.F('done')), '+', models.F('refused')))), name='outbox_bulkoperation_counts')],
-            },
-        ),
-        migrations.CreateModel(
-            name='BulkItem',
-            fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('revision', models.PositiveIntegerField(verbose_name='revision when frozen')),
-                ('attempts', models.PositiveIntegerField(db_default=0, default=0, verbose_name='attempts before')),
-                ('result', models.CharField(blank=True, choices=[('done', 'done'), ('left_out', 'left out'), ('refused', 'refused')], db_default='', default='', max_length=8, verbose_name='result')),
-                ('why', models.CharField(blank=True, choices=[('started', 'the machine is not done with it'), ('closed', 'it is closed'), ('not_closed', 'nobody has closed it by hand'), ('may_have_acted', 'the other side may have acted'), ('no_consumer', 'no consumer of that name is in the code'), ('changed', 'somebody has changed it since'), ('gone', 'it is no longer there'), ('issued', 'evidence says that it was issued'), ('business', 'the business does not permit it'), ('unfit', 'the change does not fit its payload'), ('for_good', 'the business cannot take it back')], db_default='', default='', max_length=14, verbose_name='why')),
-                ('said', models.TextField(blank=True, db_default='', default='', verbose_name='what the business said')),
-                ('outcome', models.CharField(blank=True, choices=[('succeeded', 'succeeded'), ('failed', 'failed again'), ('not_ready', 'not ready'), ('overtaken', 'somebody has acted on it since')], db_default='', default='', max_length=9, verbose_name='first attempt')),
-                ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='outbox.message')),
-                ('operation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='outbox.bulkoperation')),
-            ],
-            options={
-                'verbose_name': 'item of a bulk operation',
-                'verbose_name_plural': 'items of bulk operations',
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('message', 'operation'), name='outbox_bulkitem_once')],
-            },
-        ),
-        migrations.CreateModel(
-            name='BulkConsumer',
-            fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('consumer', models.CharField(max_length=100, verbose_name='consumer')),
-                ('messages', models.PositiveIntegerField(default=0, verbose_name='messages')),
-                ('runs', models.BooleanField(default=False)),
-                ('operation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='consumers', to='outbox.bulkoperation')),
-            ],
-            options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('operation', 'consumer'), name='outbox_bulkconsumer_once'), models.UniqueConstraint(condition=models.Q(('runs', True)), fields=('consumer',), name='outbox_bulkconsumer_alone')],
-            },
-        ),
-        migrations.CreateModel(
-            name="ApiToken",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("name", models.CharField(max_length=60, verbose_name="name")),
-                ("owner", models.CharField(max_length=150, verbose_name="acts for")),
-                ("owner_key", models.CharField(editable=False, max_length=64)),
-                ("prefix", models.CharField(max_length=10, verbose_name="begins with")),
-                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
-                ("scopes", models.JSONField(default=list, verbose_name="scopes")),
-                ("made_by", models.CharField(max_length=150, verbose_name="made by")),
-                (
-                    "made_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="made"),
-                ),
-                ("expires_at", models.DateTimeField(verbose_name="valid until")),
-                ("last_used_at", models.DateTimeField(blank=True, null=True, verbose_name="last used")),
-                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked")),
-                (
-                    "revoked_by",
-                    models.CharField(blank=True, default="", max_length=150, verbose_name="revoked by"),
-                ),
-                ("full_at", models.DateTimeField(blank=True, editable=False, null=True)),
-            ],
-            options={
-                "verbose_name": "API token",
-                "verbose_name_plural": "API tokens",
-                "permissions": [("manage_apitoken", "Can make and revoke API tokens")],
-                "default_permissions": ("view",),
-            },
-        ),
-        migrations.CreateModel(
-            name="ApiAnswer",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("key", models.CharField(max_length=200)),
-                ("call", models.CharField(max_length=64)),
-                ("answer", models.JSONField(default=dict)),
-                (
-                    "at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True),
-                ),
-                (
-                    "token",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.apitoken"
-                    ),
-                ),
-            ],
-            options={
-                "default_permissions": (),
-                "constraints": [
-                    models.UniqueConstraint(fields=("token", "key"), name="outbox_apianswer_once")
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="BulkRehearsal",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("waiting", "waits for a worker"),
-                            ("running", "running"),
-                            ("done", "done"),
-                            ("stopped", "stopped"),
-                            ("failed", "could not be rehearsed"),
-                        ],
-                        default="waiting",
-                        max_length=7,
-                        verbose_name="state",
-                    ),
-                ),
-                ("started_by", models.CharField(max_length=150, verbose_name="started by")),
-                ("origin", models.CharField(blank=True, default="", max_length=100, verbose_name="from where")),
-                (
-                    "started_at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="started"
-                    ),
-                ),
-                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
-                ("stopped_by", models.CharField(blank=True, default="", max_length=150, verbose_name="stopped by")),
-                (
-                    "stopped_because",
-                    models.CharField(
-                        blank=True,
-                        choices=[("operation", "The operation was started, or cancelled.")],
-                        default="",
-                        max_length=9,
-                        verbose_name="stopped because",
-                    ),
-                ),
-                ("error", models.TextField(blank=True, default="", verbose_name="error")),
-                ("consumers", models.JSONField(default=list, verbose_name="consumers")),
-                ("total", models.PositiveIntegerField(default=0, verbose_name="messages")),
-                ("done", models.PositiveIntegerField(default=0, verbose_name="rehearsed")),
-                ("results", models.JSONField(default=dict, verbose_name="results")),
-                ("codes", models.JSONField(default=dict, verbose_name="digests of the code")),
-                ("position", models.BigIntegerField(default=0, editable=False)),
-                ("holder", models.CharField(blank=True, default="", editable=False, max_length=32)),
-                ("seen_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("ran_seconds", models.FloatField(default=0.0, editable=False)),
-                (
-                    "operation",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="rehearsals",
-                        to="outbox.bulkoperation",
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "rehearsal of a bulk operation",
-                "verbose_name_plural": "rehearsals of bulk operations",
-                "default_permissions": (),
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("state__in", ["waiting", "running", "done", "stopped", "failed"])),
-                        name="outbox_bulkrehearsal_state",
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("state__in", ["waiting", "running"])),
-                        fields=("operation",),
-                        name="outbox_bulkrehearsal_alone",
-                    ),
-                ],
-            },
-        ),
-        # Half messages
-        migrations.CreateModel(
-            name="Half",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                (
-                    "write_id",
-                    models.UUIDField(
-                        default=uuid.uuid4, editable=False, unique=True, verbose_name="id of the write"
-                    ),
-                ),
-                ("topic", models.CharField(max_length=200, verbose_name="topic")),
-                ("key", models.CharField(max_length=200, verbose_name="business id")),
-                ("payload_json", models.TextField(verbose_name="payload")),
-                ("headers_json", models.TextField(default="{}")),
-                (
-                    "ordering_key",
-                    models.CharField(blank=True, default="", max_length=200, verbose_name="ordering key"),
-                ),
-                ("value", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
-                ("currency", models.CharField(blank=True, default="", max_length=8)),
-                (
-                    "otherwise",
-                    models.CharField(
-                        blank=True, default="", max_length=200, verbose_name="topic if it is taken back"
-                    ),
-                ),
-                ("check_name", models.CharField(max_length=100, verbose_name="check")),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("open", "open"),
-                            ("unknown", "unknown"),
-                            ("published", "published"),
-                            ("taken_back", "taken back"),
-                        ],
-                        default="open",
-                        max_length=10,
-                        verbose_name="state",
-                    ),
-                ),
-                (
-                    "prepared_at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="prepared"
-                    ),
-                ),
-                ("check_at", models.DateTimeField(blank=True, null=True, verbose_name="next question")),
-                ("asked_at", models.DateTimeField(blank=True, null=True, verbose_name="under way since")),
-                ("asked", models.PositiveIntegerField(default=0, verbose_name="questions")),
-                ("fruitless", models.PositiveIntegerField(default=0, verbose_name="questions that count")),
-                ("settled_at", models.DateTimeField(blank=True, null=True, verbose_name="settled")),
-                (
-                    "settled_by",
-                    models.CharField(
-                        blank=True,
-                        choices=[("producer", "its producer"), ("check", "its check"), ("person", "a person")],
-                        default="",
-                        max_length=8,
-                        verbose_name="settled by",
-                    ),
-                ),
-                ("revision", models.PositiveIntegerField(default=0)),
-            ],
-            options={
-                "verbose_name": "half message",
-                "verbose_name_plural": "half messages",
-                "permissions": [("decide_half", "Can publish half messages and take them back")],
-                "default_permissions": ("view",),
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("state", "open")), fields=["check_at"], name="outbox_half_due"
-                    ),
-                    models.Index(
-                        condition=models.Q(("state", "unknown")), fields=["prepared_at"], name="outbox_half_unknown"
-                    ),
-                    models.Index(fields=["settled_at"], name="outbox_half_settled_at"),
-                    models.Index(fields=["state", "-id"], name="outbox_half_list"),
-                ],
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("state__in", ["open", "unknown", "published", "taken_back"])),
-                        name="outbox_half_state",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("check_at__isnull", False), ("state", "open")),
-                            models.Q(models.Q(("state", "open"), _negated=True), ("check_at__isnull", True)),
-                            _connector="OR",
-                        ),
-                        name="outbox_half_check_at",
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("settled_at__isnull", True), ("settled_by", ""), ("state__in", ["open", "unknown"])
-                        )
-                        | models.Q(("settled_at__isnull", False), ("state__in", ["published", "taken_back"])),
-                        name="outbox_half_settled",
-                    ),
-                ],
-            },
-        ),
-        migrations.CreateModel(
-            name="HalfAnswer",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("number", models.PositiveIntegerField(verbose_name="number")),
-                (
-                    "said",
-                    models.CharField(
-                        choices=[
-                            ("asked", "asked, not answered yet"),
-                            ("yes", "it was written"),
-                            ("no", "it was not written, and never will be"),
-                            ("not_yet", "not known yet"),
-                            ("unavailable", "the other side cannot be asked"),
-                            ("error", "the check failed"),
-                            ("wrong", "the check answered something else than True, False or None"),
-                            ("silent", "no answer within the time limit"),
-                            ("late", "answered too late"),
-                            ("missing", "the check is not in the code"),
-                            ("refused", "it was written, and the message could not be published"),
-                        ],
-                        default="asked",
-                        max_length=11,
-                        verbose_name="answer",
-                    ),
-                ),
-                ("detail", models.TextField(blank=True, default="", verbose_name="details")),
-                ("worker", models.CharField(blank=True, default="", max_length=100, verbose_name="worker")),
-                (
-                    "at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="asked"
-                    ),
-                ),
-                ("answered_at", models.DateTimeField(blank=True, null=True, verbose_name="answered")),
-                (
-                    "half",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="answers",
-                        to="outbox.half",
-                        verbose_name="half message",
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "answer of a check",
-                "verbose_name_plural": "answers of checks",
-                "default_permissions": (),
-                "constraints": [
-                    models.UniqueConstraint(fields=("half", "number"), name="outbox_halfanswer_once")
-                ],
-            },
-        ),
-        # End of half messages
-        # What receivers remember.
-        migrations.CreateModel(
-            name='InHand',
-            fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('times', models.PositiveSmallIntegerField(default=1)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
-            ],
-            options={
-                'default_permissions': (),
-            },
-        ),
-        migrations.CreateModel(
-            name='SourceState',
-            fields=[
-                ('source', models.CharField(max_length=50, primary_key=True, serialize=False, verbose_name='source')),
-                ('taken', models.PositiveBigIntegerField(default=0, verbose_name='taken in')),
-                ('known', models.PositiveBigIntegerField(default=0, verbose_name='delivered again')),
-                ('quarantined', models.PositiveBigIntegerField(default=0, verbose_name='quarantined')),
-                ('hold', models.CharField(blank=True, choices=[('', 'nothing: messages are taken in'), ('high_water', 'too many of its messages are unfinished'), ('quarantine', 'the quarantine is full'), ('broker', 'its broker does not answer'), ('refused', 'its broker refuses the queue'), ('database', 'our database does not take it'), ('stopped', 'the receiver was stopped')], default='', max_length=10, verbose_name='held up by')),
-                ('said', models.TextField(blank=True, default='', verbose_name='details')),
-                ('hold_since', models.DateTimeField(blank=True, null=True, verbose_name='held up since')),
-                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='known since')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last said')),
-                ('last_taken_at', models.DateTimeField(blank=True, null=True, verbose_name='last taken in')),
-            ],
-            options={
-                'verbose_name': 'source',
-                'verbose_name_plural': 'sources',
-                'default_permissions': ('view',),
-            },
-        ),
-        migrations.CreateModel(
-            name='TakenId',
-            fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('content', models.UUIDField(editable=False)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True, editable=False)),
-            ],
-            options={
-                'default_permissions': (),
-            },
-        ),
-        migrations.CreateModel(
-            name='Quarantined',
-            fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('source', models.CharField(max_length=50, verbose_name='source')),
-                ('queue', models.CharField(max_length=255, verbose_name='queue')),
-                ('reason', models.CharField(choices=[('no_id', 'it has no message id'), ('no_json', 'its body is no JSON'), ('not_told', "the project's function could not tell topic, id or ordering key"), ('unknown_topic', 'no consumer listens to its topic'), ('too_large', 'it is too large'), ('other_content', 'its id is known with other content'), ('not_storable', 'it cannot be stored as it is'), ('goes_round', 'it went round too often'), ('ends_receiver', 'the receiver ended over it, more than once')], max_length=20, verbose_name='reason')),
-                ('error', models.TextField(blank=True, default='', verbose_name='details')),
-                ('sender_id', models.CharField(blank=True, default='', max_length=255, verbose_name="sender's id")),
-                ('topic', models.CharField(blank=True, default='', max_length=200, verbose_name='topic')),
-                ('body', models.BinaryField(verbose_name='body')),
-                ('properties', models.JSONField(default=dict, verbose_name='properties')),
-                ('headers', models.JSONField(default=dict, verbose_name='headers')),
-                ('delivery', models.JSONField(default=dict, verbose_name='delivery')),
-                ('size', models.PositiveBigIntegerField(verbose_name='bytes')),
-                ('digest', models.UUIDField(editable=False)),
-                ('times', models.PositiveIntegerField(default=1, verbose_name='deliveries')),
-                ('state', models.CharField(choices=[('open', 'waits for a person'), ('taken_in', 'taken in'), ('discarded', 'discarded')], default='open', max_length=9, verbose_name='state')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='quarantined')),
-                ('last_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last delivered')),
-                ('settled_at', models.DateTimeField(blank=True, null=True, verbose_name='settled')),
-                ('settled_by', models.CharField(blank=True, default='', max_length=150, verbose_name='settled by')),
-            ],
-            options={
-                'verbose_name': 'quarantined message',
-                'verbose_name_plural': 'quarantine',
-                'permissions': [('settle_quarantined', 'Can take in or discard what is quarantined')],
-                'default_permissions': ('view',),
-                'indexes': [models.Index(condition=models.Q(('state', 'open'), _negated=True), fields=['settled_at'], name='outbox_quarantined_settled')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['open', 'taken_in', 'discarded'])), name='outbox_quarantined_state'), models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('source', 'digest'), name='outbox_quarantined_once')],
-            },
-        ),
-        migrations.RunPython(on_postgresql(STORAGE), on_postgresql(DEFAULTS)),
-        migrations.RunPython(on_postgresql(GUARD), on_postgresql(NO_GUARD)),
-        migrations.RunPython(on_postgresql(COMMIT_GUARD), on_postgresql(NO_COMMIT_GUARD)),
-        migrations.RunPython(on_postgresql(TAKE_TURN), on_postgresql(NO_TAKE_TURN)),
-        # Dead letters
-        migrations.CreateModel(
-            name="DeadLetter",
-            fields=[
-                ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
-                ("queue", models.CharField(max_length=255, verbose_name="queue")),
-                ("reason", models.CharField(max_length=255, verbose_name="why")),
-                (
-                    "died_at",
-                    models.DateTimeField(blank=True, null=True, verbose_name="when, by the broker's clock"),
-                ),
-                (
-                    "seen_at",
-                    models.DateTimeField(
-                        db_default=django.db.models.functions.datetime.Now(), verbose_name="first seen"
-                    ),
-                ),
-                ("task_id", models.CharField(blank=True, default="", max_length=255, verbose_name="Celery's task")),
-                ("consumer", models.CharField(blank=True, default="", max_length=255, verbose_name="consumer")),
-                ("ids", models.JSONField(blank=True, default=list, verbose_name="messages that it named")),
-                ("text", models.TextField(blank=True, default="", verbose_name="text")),
-                ("discarded_at", models.DateTimeField(blank=True, null=True, verbose_name="discarded")),
-                (
-                    "discarded_by",
-                    models.CharField(blank=True, default="", max_length=150, verbose_name="discarded by"),
-                ),
-            ],
-            options={
-                "verbose_name": "dead letter",
-                "verbose_name_plural": "broker and dead letters",
-                "permissions": [("discard_deadletter", "Can discard dead letters")],
-                "default_permissions": ("view",),
-            },
-        ),
-        # The books.
-        migrations.CreateModel(
-            name="BookState",
-            fields=[
-                ("name", models.CharField(max_length=60, primary_key=True, serialize=False, verbose_name="book")),
-                ("topic", models.CharField(max_length=200, verbose_name="topics")),
-                ("every_seconds", models.PositiveIntegerField(default=600, verbose_name="read every so many seconds")),
-                ("began_at", models.DateTimeField(verbose_name="from")),
-                ("read_until", models.DateTimeField(verbose_name="read up to")),
-                ("ran_at", models.DateTimeField(blank=True, null=True, verbose_name="last read")),
-                ("seconds", models.FloatField(default=0.0, verbose_name="seconds it took")),
-                ("error", models.TextField(blank=True, default="", verbose_name="error")),
-                ("swept_to", models.BigIntegerField(default=0, editable=False)),
-                ("swept_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("reread_to", models.BigIntegerField(default=0, editable=False)),
-                ("reread_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("changed_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("round_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("round_settled", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("spans", models.JSONField(default=dict, editable=False)),
-                ("held_until", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("undeclared_since", models.DateTimeField(blank=True, editable=False, null=True)),
-            ],
-            options={
-                "verbose_name": "book",
-                "verbose_name_plural": "books",
-                "permissions": [
-                    ("close_bookday", "Can close a day of the books"),
-                    ("explain_difference", "Can explain differences of the books"),
-                ],
-                "default_permissions": ("view",),
             },
         ),
         migrations.CreateModel(
@@ -1617,6 +671,38 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="BookState",
+            fields=[
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False, verbose_name="book")),
+                ("topic", models.CharField(max_length=200, verbose_name="topics")),
+                ("every_seconds", models.PositiveIntegerField(default=600, verbose_name="read every so many seconds")),
+                ("began_at", models.DateTimeField(verbose_name="from")),
+                ("read_until", models.DateTimeField(verbose_name="read up to")),
+                ("ran_at", models.DateTimeField(blank=True, null=True, verbose_name="last read")),
+                ("seconds", models.FloatField(default=0.0, verbose_name="seconds it took")),
+                ("error", models.TextField(blank=True, default="", verbose_name="error")),
+                ("swept_to", models.BigIntegerField(default=0, editable=False)),
+                ("swept_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("reread_to", models.BigIntegerField(default=0, editable=False)),
+                ("reread_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("changed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("round_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("round_settled", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("spans", models.JSONField(default=dict, editable=False)),
+                ("held_until", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("undeclared_since", models.DateTimeField(blank=True, editable=False, null=True)),
+            ],
+            options={
+                "verbose_name": "book",
+                "verbose_name_plural": "books",
+                "permissions": [
+                    ("close_bookday", "Can close a day of the books"),
+                    ("explain_difference", "Can explain differences of the books"),
+                ],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
             name="BookWindow",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
@@ -1655,26 +741,1161 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="AwaitedReceipt",
+            name="BulkOperation",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "verb",
+                    models.CharField(
+                        choices=[
+                            ("retry", "retry"),
+                            ("edit", "edit and retry"),
+                            ("handle", "mark as handled"),
+                            ("discard", "discard"),
+                            ("reopen", "reopen"),
+                        ],
+                        max_length=7,
+                        verbose_name="act",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "preview"),
+                            ("waiting", "waits for approval"),
+                            ("canary", "trying a few first"),
+                            ("running", "running"),
+                            ("suspended", "suspended"),
+                            ("paused", "paused"),
+                            ("stopped", "stopped itself"),
+                            ("done", "done"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default="draft",
+                        max_length=9,
+                        verbose_name="state",
+                    ),
+                ),
+                ("source", models.JSONField(default=dict, verbose_name="set")),
+                ("patch", models.JSONField(default=dict, verbose_name="change of the payloads")),
+                ("preview", models.JSONField(default=dict, verbose_name="preview")),
+                ("digest", models.CharField(blank=True, default="", max_length=64, verbose_name="digest of the set")),
+                ("created_by", models.CharField(max_length=150, verbose_name="prepared by")),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="prepared"),
+                ),
+                ("started_by", models.CharField(blank=True, default="", max_length=150, verbose_name="started by")),
+                ("started_at", models.DateTimeField(blank=True, null=True, verbose_name="started")),
+                ("approved_by", models.CharField(blank=True, default="", max_length=150, verbose_name="approved by")),
+                ("approved_at", models.DateTimeField(blank=True, null=True, verbose_name="approved")),
+                (
+                    "changed_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last change of state"
+                    ),
+                ),
+                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
+                ("told", models.BooleanField(default=True, editable=False)),
+                ("reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("origin", models.CharField(blank=True, default="", max_length=100, verbose_name="from where")),
+                (
+                    "handled_as",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("issued", "issued outside the system"),
+                            ("compensated", "compensated otherwise"),
+                            ("not_due", "not due"),
+                        ],
+                        default="",
+                        max_length=11,
+                        verbose_name="handled as",
+                    ),
+                ),
+                ("evidence", models.CharField(blank=True, default="", max_length=300, verbose_name="evidence")),
+                ("rate", models.PositiveIntegerField(blank=True, null=True, verbose_name="messages per second")),
+                ("canary_size", models.PositiveIntegerField(default=0, verbose_name="messages tried first")),
+                ("canary_passed_at", models.DateTimeField(blank=True, null=True, verbose_name="trial passed")),
+                (
+                    "stop_percent",
+                    models.PositiveSmallIntegerField(blank=True, null=True, verbose_name="stop above so many percent"),
+                ),
+                (
+                    "stopped_because",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("canary", "not every message of the trial succeeded"),
+                            ("failures", "too many failed again"),
+                        ],
+                        default="",
+                        max_length=8,
+                        verbose_name="stopped because",
+                    ),
+                ),
+                (
+                    "held_by",
+                    models.CharField(blank=True, default="", max_length=100, verbose_name="waits for the consumer"),
+                ),
+                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
+                ("total", models.PositiveIntegerField(default=0, verbose_name="messages")),
+                ("left_out", models.PositiveIntegerField(default=0, verbose_name="left out")),
+                ("done", models.PositiveIntegerField(default=0, verbose_name="done")),
+                ("refused", models.PositiveIntegerField(default=0, verbose_name="refused")),
+                ("succeeded", models.PositiveIntegerField(default=0, verbose_name="succeeded")),
+                ("failed_again", models.PositiveIntegerField(default=0, verbose_name="failed again")),
+                ("not_ready", models.PositiveIntegerField(default=0, verbose_name="not ready")),
+                ("overtaken", models.PositiveIntegerField(default=0, verbose_name="overtaken")),
+                ("done_before", models.PositiveIntegerField(default=0, editable=False)),
+                ("failed_before", models.PositiveIntegerField(default=0, editable=False)),
+                ("first_item", models.BigIntegerField(default=0, editable=False)),
+                ("last_item", models.BigIntegerField(default=0, editable=False)),
+                ("position", models.BigIntegerField(default=0, editable=False)),
+                ("watch_position", models.BigIntegerField(default=0, editable=False)),
+                ("next_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("chunk_size", models.PositiveSmallIntegerField(default=200, editable=False)),
+                ("items_pruned_at", models.DateTimeField(blank=True, null=True, verbose_name="items removed")),
+            ],
+            options={
+                "verbose_name": "bulk operation",
+                "verbose_name_plural": "bulk operations",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "state__in",
+                                [
+                                    "draft",
+                                    "waiting",
+                                    "canary",
+                                    "running",
+                                    "suspended",
+                                    "paused",
+                                    "stopped",
+                                    "done",
+                                    "cancelled",
+                                ],
+                            )
+                        ),
+                        name="outbox_bulkoperation_state",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at__isnull", False), ("state__in", ["done", "cancelled"])),
+                            models.Q(
+                                models.Q(("state__in", ["done", "cancelled"]), _negated=True),
+                                ("ended_at__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="outbox_bulkoperation_ended",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "total__gte",
+                                django.db.models.expressions.CombinedExpression(
+                                    django.db.models.expressions.CombinedExpression(
+                                        models.F("left_out"), "+", models.F("done")
+                                    ),
+                                    "+",
+                                    models.F("refused"),
+                                ),
+                            )
+                        ),
+                        name="outbox_bulkoperation_counts",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="BulkConsumer",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="consumers",
+                        to="outbox.bulkoperation",
+                    ),
+                ),
+                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
+                ("messages", models.PositiveIntegerField(default=0, verbose_name="messages")),
+                ("runs", models.BooleanField(default=False)),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("operation", "consumer"), name="outbox_bulkconsumer_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("runs", True)), fields=("consumer",), name="outbox_bulkconsumer_alone"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="BulkItem",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="items",
+                        to="outbox.bulkoperation",
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        to="outbox.message",
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField(verbose_name="revision when frozen")),
+                ("attempts", models.PositiveIntegerField(db_default=0, default=0, verbose_name="attempts before")),
+                (
+                    "result",
+                    models.CharField(
+                        blank=True,
+                        choices=[("done", "done"), ("left_out", "left out"), ("refused", "refused")],
+                        db_default="",
+                        default="",
+                        max_length=8,
+                        verbose_name="result",
+                    ),
+                ),
+                (
+                    "why",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("started", "the machine is not done with it"),
+                            ("closed", "it is closed"),
+                            ("not_closed", "nobody has closed it by hand"),
+                            ("may_have_acted", "the other side may have acted"),
+                            ("no_consumer", "no consumer of that name is in the code"),
+                            ("changed", "somebody has changed it since"),
+                            ("gone", "it is no longer there"),
+                            ("issued", "evidence says that it was issued"),
+                            ("business", "the business does not permit it"),
+                            ("unfit", "the change does not fit its payload"),
+                            ("for_good", "the business cannot take it back"),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=14,
+                        verbose_name="why",
+                    ),
+                ),
+                (
+                    "said",
+                    models.TextField(blank=True, db_default="", default="", verbose_name="what the business said"),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed again"),
+                            ("not_ready", "not ready"),
+                            ("overtaken", "somebody has acted on it since"),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=9,
+                        verbose_name="first attempt",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "item of a bulk operation",
+                "verbose_name_plural": "items of bulk operations",
+                "default_permissions": (),
+                "constraints": [models.UniqueConstraint(fields=("message", "operation"), name="outbox_bulkitem_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="BulkRehearsal",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rehearsals",
+                        to="outbox.bulkoperation",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waits for a worker"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("stopped", "stopped"),
+                            ("failed", "could not be rehearsed"),
+                        ],
+                        default="waiting",
+                        max_length=7,
+                        verbose_name="state",
+                    ),
+                ),
+                ("started_by", models.CharField(max_length=150, verbose_name="started by")),
+                ("origin", models.CharField(blank=True, default="", max_length=100, verbose_name="from where")),
+                (
+                    "started_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="started"),
+                ),
+                ("ended_at", models.DateTimeField(blank=True, null=True, verbose_name="ended")),
+                ("stopped_by", models.CharField(blank=True, default="", max_length=150, verbose_name="stopped by")),
+                (
+                    "stopped_because",
+                    models.CharField(
+                        blank=True,
+                        choices=[("operation", "The operation was started, or cancelled.")],
+                        default="",
+                        max_length=9,
+                        verbose_name="stopped because",
+                    ),
+                ),
+                ("error", models.TextField(blank=True, default="", verbose_name="error")),
+                ("consumers", models.JSONField(default=list, verbose_name="consumers")),
+                ("total", models.PositiveIntegerField(default=0, verbose_name="messages")),
+                ("done", models.PositiveIntegerField(default=0, verbose_name="rehearsed")),
+                ("results", models.JSONField(default=dict, verbose_name="results")),
+                ("codes", models.JSONField(default=dict, verbose_name="digests of the code")),
+                ("position", models.BigIntegerField(default=0, editable=False)),
+                ("holder", models.CharField(blank=True, default="", editable=False, max_length=32)),
+                ("seen_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("ran_seconds", models.FloatField(default=0.0, editable=False)),
+            ],
+            options={
+                "verbose_name": "rehearsal of a bulk operation",
+                "verbose_name_plural": "rehearsals of bulk operations",
+                "default_permissions": (),
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["waiting", "running", "done", "stopped", "failed"])),
+                        name="outbox_bulkrehearsal_state",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["waiting", "running"])),
+                        fields=("operation",),
+                        name="outbox_bulkrehearsal_alone",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ConsumerState",
+            fields=[
+                (
+                    "consumer",
+                    models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name="consumer"),
+                ),
+                ("paused_at", models.DateTimeField(blank=True, null=True, verbose_name="paused")),
+                ("paused_by", models.CharField(blank=True, default="", max_length=150, verbose_name="paused by")),
+                ("paused_reason", models.TextField(blank=True, default="", verbose_name="reason")),
+                ("paused_until", models.DateTimeField(blank=True, null=True, verbose_name="resumes by itself")),
+                (
+                    "breaker",
+                    models.CharField(
+                        choices=[("closed", "closed"), ("open", "open")],
+                        default="closed",
+                        max_length=6,
+                        verbose_name="breaker",
+                    ),
+                ),
+                ("canary", models.BigIntegerField(blank=True, null=True, verbose_name="canary")),
+                ("probe_at", models.DateTimeField(blank=True, null=True, verbose_name="next probe")),
+                ("probe_seconds", models.PositiveSmallIntegerField(default=0, verbose_name="seconds between probes")),
+                (
+                    "unavailable",
+                    models.JSONField(blank=True, default=list, verbose_name="rows in a row that said unavailable"),
+                ),
+                (
+                    "next_call",
+                    models.DateTimeField(blank=True, null=True, verbose_name="next call that the rate allows"),
+                ),
+                ("gone_since", models.DateTimeField(blank=True, null=True, verbose_name="not in the code since")),
+            ],
+            options={
+                "verbose_name": "consumer",
+                "verbose_name_plural": "consumers",
+                "permissions": [("pause_consumer", "Can pause and resume consumers")],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="DeadLetter",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("queue", models.CharField(max_length=255, verbose_name="queue")),
+                ("reason", models.CharField(max_length=255, verbose_name="why")),
+                ("died_at", models.DateTimeField(blank=True, null=True, verbose_name="when, by the broker's clock")),
+                (
+                    "seen_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="first seen"
+                    ),
+                ),
+                ("task_id", models.CharField(blank=True, default="", max_length=255, verbose_name="Celery's task")),
+                ("consumer", models.CharField(blank=True, default="", max_length=255, verbose_name="consumer")),
+                ("ids", models.JSONField(blank=True, default=list, verbose_name="messages that it named")),
+                ("text", models.TextField(blank=True, default="", verbose_name="text")),
+                ("discarded_at", models.DateTimeField(blank=True, null=True, verbose_name="discarded")),
+                ("discarded_by", models.CharField(blank=True, default="", max_length=150, verbose_name="discarded by")),
+            ],
+            options={
+                "verbose_name": "dead letter",
+                "verbose_name_plural": "broker and dead letters",
+                "permissions": [("discard_deadletter", "Can discard dead letters")],
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="Evidence",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="outbox.message", verbose_name="message"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("order", "vendor's order number"), ("link", "link"), ("note", "note")],
+                        max_length=5,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("text", models.CharField(blank=True, max_length=250, verbose_name="evidence")),
+                ("digest", models.CharField(blank=True, db_index=True, editable=False, max_length=64)),
+                (
+                    "salt",
+                    models.CharField(
+                        blank=True, default=outbox.models.evidence.draw_salt, editable=False, max_length=32
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("issued", "issued outside the system"),
+                            ("compensated", "compensated otherwise"),
+                            ("not_due", "not due"),
+                        ],
+                        max_length=11,
+                        verbose_name="handled as",
+                    ),
+                ),
+                ("actor", models.CharField(max_length=150, verbose_name="who")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="when")),
+                ("retracted_at", models.DateTimeField(blank=True, null=True, verbose_name="called wrong")),
+                ("retried_at", models.DateTimeField(blank=True, null=True, verbose_name="retried all the same")),
+                ("doubled_at", models.DateTimeField(blank=True, null=True, verbose_name="done by the machine as well")),
+                (
+                    "acknowledged_at",
+                    models.DateTimeField(blank=True, null=True, verbose_name="double issue acknowledged"),
+                ),
+            ],
+            options={
+                "verbose_name": "evidence",
+                "verbose_name_plural": "evidence",
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            ("acknowledged_at__isnull", True),
+                            models.Q(("doubled_at__isnull", False), ("retried_at__isnull", False), _connector="OR"),
+                        ),
+                        fields=["id"],
+                        name="outbox_evidence_doubled",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("outcome", "issued"),
+                            ("retracted_at__isnull", True),
+                            models.Q(("kind", "note"), _negated=True),
+                            models.Q(("digest", ""), _negated=True),
+                        ),
+                        fields=("digest",),
+                        name="outbox_evidence_issued_once",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Exchange",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="outbox.message",
+                        verbose_name="message",
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(verbose_name="attempt")),
+                ("position", models.PositiveSmallIntegerField(verbose_name="position")),
+                ("request", models.TextField(blank=True, default="", verbose_name="request")),
+                ("answer", models.TextField(blank=True, default="", verbose_name="answer")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="written"),
+                ),
+            ],
+            options={
+                "verbose_name": "exchange",
+                "verbose_name_plural": "exchanges",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("message", "number", "position"), name="outbox_exchange_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="FailureGroup",
+            fields=[
+                (
+                    "fingerprint",
+                    models.CharField(max_length=64, primary_key=True, serialize=False, verbose_name="fingerprint"),
+                ),
+                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
+                ("exception", models.CharField(blank=True, default="", max_length=200, verbose_name="exception")),
+                ("place", models.CharField(blank=True, default="", max_length=200, verbose_name="place")),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("no_tries_left", "no tries left"),
+                            ("timed_out", "timed out: its handler took longer than the consumer's timeout"),
+                            ("rejected", "rejected"),
+                            ("worker_lost", "its worker did not settle it in time, again and again"),
+                            ("expired", "expired: the deadline passed before it succeeded"),
+                            ("consumer_gone", "the consumer is not in the code any more"),
+                            (
+                                "may_have_happened",
+                                "may have happened: its worker was lost in the call, and it is never called twice",
+                            ),
+                            (
+                                "effect_unknown",
+                                "may have happened: an earlier call began its effect, and nobody knows how that ended",
+                            ),
+                            ("ended_transaction", "its handler ended the transaction in which it was called"),
+                            (
+                                "not_taken",
+                                "no worker took it: its hints went into an empty queue, again and again, and it was never started",
+                            ),
+                            ("unroutable", "unroutable: its exchange had no queue for it, again and again"),
+                            ("refused", "refused: the broker closes the channel over it, again and again"),
+                            (
+                                "no_receipt",
+                                "no receipt: it was sent, and its receiver said nothing in time, again and again",
+                            ),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=17,
+                        verbose_name="why the machine gave up",
+                    ),
+                ),
+                ("title", models.CharField(max_length=300, verbose_name="what happened")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("new", "new"),
+                            ("investigating", "being looked into"),
+                            ("waiting", "waiting for a fix"),
+                            ("ignored", "ignored until it grows"),
+                            ("fixed", "fixed"),
+                        ],
+                        default="new",
+                        max_length=13,
+                        verbose_name="state",
+                    ),
+                ),
+                ("ignored_up_to", models.PositiveIntegerField(blank=True, null=True, verbose_name="ignored up to")),
+                ("regressions", models.PositiveIntegerField(default=0, verbose_name="came back")),
+                ("owner", models.CharField(blank=True, default="", max_length=150, verbose_name="owner")),
+                ("ticket", models.CharField(blank=True, default="", max_length=300, verbose_name="ticket")),
+                ("note", models.TextField(blank=True, default="", verbose_name="note")),
+                (
+                    "first_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="first"),
+                ),
+                (
+                    "merged_into",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="members",
+                        to="outbox.failuregroup",
+                        verbose_name="merged into",
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
+            ],
+            options={
+                "verbose_name": "failure group",
+                "verbose_name_plural": "failure groups",
+                "default_permissions": ("view", "change"),
+            },
+        ),
+        migrations.CreateModel(
+            name="FailureCount",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "group",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="counts",
+                        to="outbox.failuregroup",
+                    ),
+                ),
+                ("slot", models.PositiveSmallIntegerField()),
+                ("count", models.BigIntegerField(default=0)),
+                ("last_at", models.DateTimeField()),
+            ],
+            options={
+                "default_permissions": (),
+                "constraints": [models.UniqueConstraint(fields=("group", "slot"), name="outbox_failurecount_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="FailureHour",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "group",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="hours",
+                        to="outbox.failuregroup",
+                    ),
+                ),
+                ("hour", models.IntegerField()),
+                ("slot", models.PositiveSmallIntegerField()),
+                ("count", models.BigIntegerField(default=0)),
+            ],
+            options={
+                "default_permissions": (),
+                "indexes": [models.Index(fields=["hour"], name="outbox_failurehour_hour")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("group", "hour", "slot"), name="outbox_failurehour_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="WatchedStream",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("source", models.CharField(max_length=50, verbose_name="source")),
+                ("stream", models.CharField(max_length=356, verbose_name="stream")),
+                ("epoch", models.CharField(max_length=32, verbose_name="epoch")),
+                ("begin", models.PositiveBigIntegerField(default=0, verbose_name="watched from")),
+                ("high", models.PositiveBigIntegerField(default=0, verbose_name="highest number known")),
+                ("missing", models.JSONField(default=list, editable=False)),
+                (
+                    "since",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="since"),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last came"
+                    ),
+                ),
+                ("beat_at", models.DateTimeField(blank=True, null=True, verbose_name="last heartbeat")),
+            ],
+            options={
+                "verbose_name": "watched stream",
+                "verbose_name_plural": "watched streams",
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(fields=("source", "stream", "epoch"), name="outbox_watchedstream_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Gap",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "watched",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="gaps",
+                        to="outbox.watchedstream",
+                        verbose_name="stream",
+                    ),
+                ),
+                ("first", models.PositiveBigIntegerField(verbose_name="first number")),
+                ("last", models.PositiveBigIntegerField(verbose_name="last number")),
+                (
+                    "said",
+                    models.CharField(
+                        choices=[
+                            ("sent", "it was sent, and its broker has confirmed it"),
+                            ("failed", "it has failed there, and waits for a person"),
+                            ("open", "it is being sent again"),
+                        ],
+                        max_length=6,
+                        verbose_name="what the sender says",
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="missed since"
+                    ),
+                ),
+                ("closed_at", models.DateTimeField(blank=True, null=True, verbose_name="closed")),
+                (
+                    "end",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "not closed"),
+                            ("came", "it has come"),
+                            ("void", "it will never come, says the sender"),
+                            ("person", "a person has seen to it"),
+                        ],
+                        default="",
+                        max_length=6,
+                        verbose_name="how it was closed",
+                    ),
+                ),
+                ("closed_by", models.CharField(blank=True, default="", max_length=150, verbose_name="closed by")),
+            ],
+            options={
+                "verbose_name": "gap",
+                "verbose_name_plural": "gaps",
+                "permissions": [("close_gap", "Can close gaps in the numbers of a source")],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("closed_at__isnull", True)),
+                        fields=["watched", "first"],
+                        name="outbox_gap_open",
+                    ),
+                    models.Index(
+                        condition=models.Q(("closed_at__isnull", False)), fields=["closed_at"], name="outbox_gap_old"
+                    ),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at__isnull", True), ("end", "")),
+                            models.Q(("closed_at__isnull", False), models.Q(("end", ""), _negated=True)),
+                            _connector="OR",
+                        ),
+                        name="outbox_gap_closed",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("first__lte", models.F("last"))), name="outbox_gap_range"
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Half",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "write_id",
+                    models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name="id of the write"),
+                ),
+                ("topic", models.CharField(max_length=200, verbose_name="topic")),
+                ("key", models.CharField(max_length=200, verbose_name="business id")),
+                ("payload_json", models.TextField(verbose_name="payload")),
+                ("headers_json", models.TextField(default="{}")),
+                ("ordering_key", models.CharField(blank=True, default="", max_length=200, verbose_name="ordering key")),
+                ("value", models.DecimalField(blank=True, decimal_places=4, max_digits=15, null=True)),
+                ("currency", models.CharField(blank=True, default="", max_length=8)),
+                (
+                    "otherwise",
+                    models.CharField(blank=True, default="", max_length=200, verbose_name="topic if it is taken back"),
+                ),
+                ("check_name", models.CharField(max_length=100, verbose_name="check")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("unknown", "unknown"),
+                            ("published", "published"),
+                            ("taken_back", "taken back"),
+                        ],
+                        default="open",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "prepared_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="prepared"),
+                ),
+                ("check_at", models.DateTimeField(blank=True, null=True, verbose_name="next question")),
+                ("asked_at", models.DateTimeField(blank=True, null=True, verbose_name="under way since")),
+                ("asked", models.PositiveIntegerField(default=0, verbose_name="questions")),
+                ("fruitless", models.PositiveIntegerField(default=0, verbose_name="questions that count")),
+                ("settled_at", models.DateTimeField(blank=True, null=True, verbose_name="settled")),
+                (
+                    "settled_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[("producer", "its producer"), ("check", "its check"), ("person", "a person")],
+                        default="",
+                        max_length=8,
+                        verbose_name="settled by",
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField(default=0)),
+            ],
+            options={
+                "verbose_name": "half message",
+                "verbose_name_plural": "half messages",
+                "permissions": [("decide_half", "Can publish half messages and take them back")],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "open")), fields=["check_at"], name="outbox_half_due"),
+                    models.Index(
+                        condition=models.Q(("state", "unknown")), fields=["prepared_at"], name="outbox_half_unknown"
+                    ),
+                    models.Index(fields=["settled_at"], name="outbox_half_settled_at"),
+                    models.Index(fields=["state", "-id"], name="outbox_half_list"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "unknown", "published", "taken_back"])),
+                        name="outbox_half_state",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("check_at__isnull", False), ("state", "open")),
+                            models.Q(models.Q(("state", "open"), _negated=True), ("check_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="outbox_half_check_at",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("settled_at__isnull", True), ("settled_by", ""), ("state__in", ["open", "unknown"])
+                            ),
+                            models.Q(("settled_at__isnull", False), ("state__in", ["published", "taken_back"])),
+                            _connector="OR",
+                        ),
+                        name="outbox_half_settled",
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="HalfAnswer",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "half",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="answers",
+                        to="outbox.half",
+                        verbose_name="half message",
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(verbose_name="number")),
+                (
+                    "said",
+                    models.CharField(
+                        choices=[
+                            ("asked", "asked, not answered yet"),
+                            ("yes", "it was written"),
+                            ("no", "it was not written, and never will be"),
+                            ("not_yet", "not known yet"),
+                            ("unavailable", "the other side cannot be asked"),
+                            ("error", "the check failed"),
+                            ("wrong", "the check answered something else than True, False or None"),
+                            ("silent", "no answer within the time limit"),
+                            ("late", "answered too late"),
+                            ("missing", "the check is not in the code"),
+                            ("refused", "it was written, and the message could not be published"),
+                        ],
+                        default="asked",
+                        max_length=11,
+                        verbose_name="answer",
+                    ),
+                ),
+                ("detail", models.TextField(blank=True, default="", verbose_name="details")),
+                ("worker", models.CharField(blank=True, default="", max_length=100, verbose_name="worker")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="asked"),
+                ),
+                ("answered_at", models.DateTimeField(blank=True, null=True, verbose_name="answered")),
+            ],
+            options={
+                "verbose_name": "answer of a check",
+                "verbose_name_plural": "answers of checks",
+                "default_permissions": (),
+                "constraints": [models.UniqueConstraint(fields=("half", "number"), name="outbox_halfanswer_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Heartbeat",
+            fields=[
+                ("name", models.CharField(max_length=50, primary_key=True, serialize=False, verbose_name="chore")),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last success"
+                    ),
+                ),
+                (
+                    "since",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="known since"
+                    ),
+                ),
+                ("data", models.JSONField(blank=True, default=dict, verbose_name="details")),
+            ],
+            options={
+                "verbose_name": "heartbeat",
+                "verbose_name_plural": "heartbeats",
+                "default_permissions": ("view",),
+            },
+        ),
+        migrations.CreateModel(
+            name="InHand",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("times", models.PositiveSmallIntegerField(default=1)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+            ],
+            options={"default_permissions": ()},
+        ),
+        migrations.CreateModel(
+            name="MinuteStat",
+            fields=[
+                ("successes", models.BigIntegerField(default=0, verbose_name="successes")),
+                ("failed", models.BigIntegerField(default=0, verbose_name="failed attempts")),
+                ("rejected", models.BigIntegerField(default=0, verbose_name="rejected")),
+                ("snoozed", models.BigIntegerField(default=0, verbose_name="not ready")),
+                ("unavailable", models.BigIntegerField(default=0, verbose_name="unavailable")),
+                ("lost", models.BigIntegerField(default=0, verbose_name="worker lost")),
+                ("late", models.BigIntegerField(default=0, verbose_name="too late")),
+                ("exhausted", models.BigIntegerField(default=0, verbose_name="exhausted")),
+                ("latency_sum", models.FloatField(default=0.0, verbose_name="seconds to success, summed")),
+                ("latency_max", models.FloatField(default=0.0, verbose_name="seconds to success, longest")),
+                (
+                    "latency_counts",
+                    models.JSONField(
+                        default=outbox.models.stats.no_latencies, verbose_name="successes per latency bucket"
+                    ),
+                ),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("minute", models.DateTimeField(verbose_name="minute")),
+                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
+            ],
+            options={
+                "verbose_name": "minute",
+                "verbose_name_plural": "minutes",
+                "default_permissions": ("view",),
+                "constraints": [models.UniqueConstraint(fields=("minute", "consumer"), name="outbox_minutestat_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Note",
             fields=[
                 (
                     "message",
                     models.OneToOneField(
                         on_delete=django.db.models.deletion.CASCADE,
                         primary_key=True,
+                        related_name="note",
                         serialize=False,
                         to="outbox.message",
                         verbose_name="message",
                     ),
                 ),
-                ("key", models.UUIDField(db_index=True, editable=False)),
-                ("receiver", models.CharField(max_length=50, verbose_name="receiver")),
-                ("sent_attempt", models.PositiveIntegerField(default=0, verbose_name="attempt that was sent")),
+                ("owner", models.CharField(blank=True, default="", max_length=150, verbose_name="who sees to it")),
+                ("text", models.TextField(blank=True, default="", verbose_name="note")),
+                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="written"),
+                ),
             ],
             options={
-                "verbose_name": "awaited receipt",
-                "verbose_name_plural": "awaited receipts",
+                "verbose_name": "note",
+                "verbose_name_plural": "notes",
+                "permissions": [("note_message", "Can write on messages who sees to them and what is known")],
                 "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("owner", ""), _negated=True),
+                        fields=["owner", "message"],
+                        name="outbox_note_owner",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="PayloadVersion",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "message",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="outbox.message",
+                        verbose_name="message",
+                    ),
+                ),
+                ("revision", models.PositiveIntegerField(verbose_name="revision")),
+                ("payload", models.JSONField(verbose_name="payload")),
+                ("drawn_key", models.UUIDField(editable=False, verbose_name="idempotency key")),
+                ("edited_by", models.CharField(max_length=150, verbose_name="edited by")),
+                (
+                    "edited_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="edited"),
+                ),
+            ],
+            options={
+                "verbose_name": "earlier payload",
+                "verbose_name_plural": "earlier payloads",
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("message", "revision"), name="outbox_payloadversion_once")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="Places",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("worker", models.CharField(max_length=100, verbose_name="worker")),
+                ("consumer", models.CharField(max_length=100, verbose_name="consumer")),
+                ("width", models.PositiveIntegerField(verbose_name="places")),
+                ("taken", models.PositiveIntegerField(verbose_name="places taken")),
+                ("stuck", models.PositiveIntegerField(default=0, verbose_name="calls given up that still run")),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="said")),
+            ],
+            options={
+                "verbose_name": "places of a worker",
+                "verbose_name_plural": "places of workers",
+                "default_permissions": ("view",),
+                "constraints": [models.UniqueConstraint(fields=("consumer", "worker"), name="outbox_places_once")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Quarantined",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("source", models.CharField(max_length=50, verbose_name="source")),
+                ("queue", models.CharField(max_length=255, verbose_name="queue")),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[
+                            ("no_id", "it has no message id"),
+                            ("no_json", "its body is no JSON"),
+                            ("not_told", "the project's function could not tell topic, id or ordering key"),
+                            ("unknown_topic", "no consumer listens to its topic"),
+                            ("too_large", "it is too large"),
+                            ("other_content", "its id is known with other content"),
+                            ("not_storable", "it cannot be stored as it is"),
+                            ("goes_round", "it went round too often"),
+                            ("ends_receiver", "the receiver ended over it, more than once"),
+                        ],
+                        max_length=20,
+                        verbose_name="reason",
+                    ),
+                ),
+                ("error", models.TextField(blank=True, default="", verbose_name="details")),
+                ("sender_id", models.CharField(blank=True, default="", max_length=255, verbose_name="sender's id")),
+                ("topic", models.CharField(blank=True, default="", max_length=200, verbose_name="topic")),
+                ("body", models.BinaryField(verbose_name="body")),
+                ("properties", models.JSONField(default=dict, verbose_name="properties")),
+                ("headers", models.JSONField(default=dict, verbose_name="headers")),
+                ("delivery", models.JSONField(default=dict, verbose_name="delivery")),
+                ("size", models.PositiveBigIntegerField(verbose_name="bytes")),
+                ("digest", models.UUIDField(editable=False)),
+                ("times", models.PositiveIntegerField(default=1, verbose_name="deliveries")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "waits for a person"), ("taken_in", "taken in"), ("discarded", "discarded")],
+                        default="open",
+                        max_length=9,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="quarantined"
+                    ),
+                ),
+                (
+                    "last_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last delivered"
+                    ),
+                ),
+                ("settled_at", models.DateTimeField(blank=True, null=True, verbose_name="settled")),
+                ("settled_by", models.CharField(blank=True, default="", max_length=150, verbose_name="settled by")),
+            ],
+            options={
+                "verbose_name": "quarantined message",
+                "verbose_name_plural": "quarantine",
+                "permissions": [("settle_quarantined", "Can take in or discard what is quarantined")],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "open"), _negated=True),
+                        fields=["settled_at"],
+                        name="outbox_quarantined_settled",
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["open", "taken_in", "discarded"])),
+                        name="outbox_quarantined_state",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "open")),
+                        fields=("source", "digest"),
+                        name="outbox_quarantined_once",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -1707,86 +1928,214 @@ class Migration(migrations.Migration):
             ],
             options={"default_permissions": ()},
         ),
-        # Numbers that run on.
         migrations.CreateModel(
-            name='SequenceStream',
+            name="SavedView",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('forward', models.CharField(max_length=100, verbose_name='forward')),
-                ('routing_key', models.CharField(blank=True, default='', max_length=255, verbose_name='routing key')),
-                ('epoch', models.CharField(max_length=32, verbose_name='epoch')),
-                ('origin', models.CharField(blank=True, default='', editable=False, max_length=100)),
-                ('is_current', models.BooleanField(default=True, verbose_name='goes on')),
-                ('given', models.PositiveBigIntegerField(default=0, verbose_name='highest number')),
-                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='since')),
-                ('due_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='next heartbeat')),
-                ('said_at', models.DateTimeField(blank=True, null=True, verbose_name='last heartbeat')),
-                ('error', models.TextField(blank=True, default='', verbose_name='why it was not sent')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("owner", models.CharField(max_length=150, verbose_name="whose")),
+                ("name", models.CharField(max_length=60, verbose_name="name")),
+                ("query", models.CharField(blank=True, default="", max_length=1000, verbose_name="address")),
+                ("is_shared", models.BooleanField(default=False, verbose_name="shared with all")),
+                ("revision", models.PositiveIntegerField(default=0, verbose_name="operator changes")),
+                (
+                    "at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="saved"),
+                ),
             ],
             options={
-                'verbose_name': 'numbered stream',
-                'verbose_name_plural': 'numbered streams',
-                'permissions': [('begin_epoch', 'Can begin the numbers of streams anew')],
-                'default_permissions': ('view',),
-                'constraints': [models.UniqueConstraint(condition=models.Q(('is_current', True)), fields=('forward', 'routing_key'), name='outbox_sequencestream_current'), models.UniqueConstraint(fields=('forward', 'routing_key', 'epoch'), name='outbox_sequencestream_once')],
+                "verbose_name": "saved view",
+                "verbose_name_plural": "saved views",
+                "permissions": [
+                    ("save_view", "Can save views of the work queue and share them"),
+                    ("tend_views", "Can rename and delete views that others share"),
+                ],
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("is_shared", True)), fields=["is_shared"], name="outbox_savedview_shared"
+                    )
+                ],
+                "constraints": [models.UniqueConstraint(fields=("owner", "name"), name="outbox_savedview_once")],
             },
         ),
         migrations.CreateModel(
-            name='WatchedStream',
+            name="SequenceStream",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('source', models.CharField(max_length=50, verbose_name='source')),
-                ('stream', models.CharField(max_length=356, verbose_name='stream')),
-                ('epoch', models.CharField(max_length=32, verbose_name='epoch')),
-                ('begin', models.PositiveBigIntegerField(default=0, verbose_name='watched from')),
-                ('high', models.PositiveBigIntegerField(default=0, verbose_name='highest number known')),
-                ('missing', models.JSONField(default=list, editable=False)),
-                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='since')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='last came')),
-                ('beat_at', models.DateTimeField(blank=True, null=True, verbose_name='last heartbeat')),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("forward", models.CharField(max_length=100, verbose_name="forward")),
+                ("routing_key", models.CharField(blank=True, default="", max_length=255, verbose_name="routing key")),
+                ("epoch", models.CharField(max_length=32, verbose_name="epoch")),
+                ("origin", models.CharField(blank=True, default="", editable=False, max_length=100)),
+                ("is_current", models.BooleanField(default=True, verbose_name="goes on")),
+                ("given", models.PositiveBigIntegerField(default=0, verbose_name="highest number")),
+                (
+                    "since",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="since"),
+                ),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="next heartbeat"
+                    ),
+                ),
+                ("said_at", models.DateTimeField(blank=True, null=True, verbose_name="last heartbeat")),
+                ("error", models.TextField(blank=True, default="", verbose_name="why it was not sent")),
             ],
             options={
-                'verbose_name': 'watched stream',
-                'verbose_name_plural': 'watched streams',
-                'default_permissions': ('view',),
-                'constraints': [models.UniqueConstraint(fields=('source', 'stream', 'epoch'), name='outbox_watchedstream_once')],
+                "verbose_name": "numbered stream",
+                "verbose_name_plural": "numbered streams",
+                "permissions": [("begin_epoch", "Can begin the numbers of streams anew")],
+                "default_permissions": ("view",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_current", True)),
+                        fields=("forward", "routing_key"),
+                        name="outbox_sequencestream_current",
+                    ),
+                    models.UniqueConstraint(
+                        fields=("forward", "routing_key", "epoch"), name="outbox_sequencestream_once"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='SequenceNumber',
+            name="SequenceNumber",
             fields=[
-                ('message_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('number', models.PositiveBigIntegerField(verbose_name='number')),
-                ('state', models.CharField(choices=[('open', 'not settled yet'), ('sent', 'confirmed by the broker'), ('void', 'will never come; said to the receivers')], default='open', max_length=4, verbose_name='state')),
-                ('settled_at', models.DateTimeField(blank=True, null=True, verbose_name='settled')),
-                ('stream', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='outbox.sequencestream')),
+                ("message_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                (
+                    "stream",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="outbox.sequencestream"
+                    ),
+                ),
+                ("number", models.PositiveBigIntegerField(verbose_name="number")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "not settled yet"),
+                            ("sent", "confirmed by the broker"),
+                            ("void", "will never come; said to the receivers"),
+                        ],
+                        default="open",
+                        max_length=4,
+                        verbose_name="state",
+                    ),
+                ),
+                ("settled_at", models.DateTimeField(blank=True, null=True, verbose_name="settled")),
             ],
             options={
-                'default_permissions': (),
-                'indexes': [models.Index(condition=models.Q(('state', 'open')), fields=['stream', 'number'], name='outbox_sequencenumber_open'), models.Index(condition=models.Q(('state', 'open'), _negated=True), fields=['settled_at'], name='outbox_sequencenumber_old')],
-                'constraints': [models.UniqueConstraint(fields=('stream', 'number'), name='outbox_sequencenumber_once'), models.CheckConstraint(condition=models.Q(models.Q(('settled_at__isnull', True), ('state', 'open')), models.Q(('settled_at__isnull', False), ('state__in', ['sent', 'void'])), _connector='OR'), name='outbox_sequencenumber_state')],
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "open")),
+                        fields=["stream", "number"],
+                        name="outbox_sequencenumber_open",
+                    ),
+                    models.Index(
+                        condition=models.Q(("state", "open"), _negated=True),
+                        fields=["settled_at"],
+                        name="outbox_sequencenumber_old",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("stream", "number"), name="outbox_sequencenumber_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("settled_at__isnull", True), ("state", "open")),
+                            models.Q(("settled_at__isnull", False), ("state__in", ["sent", "void"])),
+                            _connector="OR",
+                        ),
+                        name="outbox_sequencenumber_state",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Gap',
+            name="SourceState",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('first', models.PositiveBigIntegerField(verbose_name='first number')),
-                ('last', models.PositiveBigIntegerField(verbose_name='last number')),
-                ('said', models.CharField(choices=[('sent', 'it was sent, and its broker has confirmed it'), ('failed', 'it has failed there, and waits for a person'), ('open', 'it is being sent again')], max_length=6, verbose_name='what the sender says')),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name='missed since')),
-                ('closed_at', models.DateTimeField(blank=True, null=True, verbose_name='closed')),
-                ('end', models.CharField(blank=True, choices=[('', 'not closed'), ('came', 'it has come'), ('void', 'it will never come, says the sender'), ('person', 'a person has seen to it')], default='', max_length=6, verbose_name='how it was closed')),
-                ('closed_by', models.CharField(blank=True, default='', max_length=150, verbose_name='closed by')),
-                ('watched', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='gaps', to='outbox.watchedstream', verbose_name='stream')),
+                ("source", models.CharField(max_length=50, primary_key=True, serialize=False, verbose_name="source")),
+                ("taken", models.PositiveBigIntegerField(default=0, verbose_name="taken in")),
+                ("known", models.PositiveBigIntegerField(default=0, verbose_name="delivered again")),
+                ("quarantined", models.PositiveBigIntegerField(default=0, verbose_name="quarantined")),
+                (
+                    "hold",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "nothing: messages are taken in"),
+                            ("high_water", "too many of its messages are unfinished"),
+                            ("quarantine", "the quarantine is full"),
+                            ("broker", "its broker does not answer"),
+                            ("refused", "its broker refuses the queue"),
+                            ("database", "our database does not take it"),
+                            ("stopped", "the receiver was stopped"),
+                        ],
+                        default="",
+                        max_length=10,
+                        verbose_name="held up by",
+                    ),
+                ),
+                ("said", models.TextField(blank=True, default="", verbose_name="details")),
+                ("hold_since", models.DateTimeField(blank=True, null=True, verbose_name="held up since")),
+                (
+                    "since",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="known since"
+                    ),
+                ),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), verbose_name="last said"
+                    ),
+                ),
+                ("last_taken_at", models.DateTimeField(blank=True, null=True, verbose_name="last taken in")),
             ],
-            options={
-                'verbose_name': 'gap',
-                'verbose_name_plural': 'gaps',
-                'permissions': [('close_gap', 'Can close gaps in the numbers of a source')],
-                'default_permissions': ('view',),
-                'indexes': [models.Index(condition=models.Q(('closed_at__isnull', True)), fields=['watched', 'first'], name='outbox_gap_open'), models.Index(condition=models.Q(('closed_at__isnull', False)), fields=['closed_at'], name='outbox_gap_old')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('end', '')), models.Q(('closed_at__isnull', False), models.Q(('end', ''), _negated=True)), _connector='OR'), name='outbox_gap_closed'), models.CheckConstraint(condition=models.Q(('first__lte', models.F('last'))), name='outbox_gap_range')],
-            },
+            options={"verbose_name": "source", "verbose_name_plural": "sources", "default_permissions": ("view",)},
         ),
+        migrations.CreateModel(
+            name="TakenId",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("content", models.UUIDField(editable=False)),
+                (
+                    "at",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), db_index=True, editable=False
+                    ),
+                ),
+            ],
+            options={"default_permissions": ()},
+        ),
+        migrations.CreateModel(
+            name="TotalStat",
+            fields=[
+                ("successes", models.BigIntegerField(default=0, verbose_name="successes")),
+                ("failed", models.BigIntegerField(default=0, verbose_name="failed attempts")),
+                ("rejected", models.BigIntegerField(default=0, verbose_name="rejected")),
+                ("snoozed", models.BigIntegerField(default=0, verbose_name="not ready")),
+                ("unavailable", models.BigIntegerField(default=0, verbose_name="unavailable")),
+                ("lost", models.BigIntegerField(default=0, verbose_name="worker lost")),
+                ("late", models.BigIntegerField(default=0, verbose_name="too late")),
+                ("exhausted", models.BigIntegerField(default=0, verbose_name="exhausted")),
+                ("latency_sum", models.FloatField(default=0.0, verbose_name="seconds to success, summed")),
+                ("latency_max", models.FloatField(default=0.0, verbose_name="seconds to success, longest")),
+                (
+                    "latency_counts",
+                    models.JSONField(
+                        default=outbox.models.stats.no_latencies, verbose_name="successes per latency bucket"
+                    ),
+                ),
+                (
+                    "consumer",
+                    models.CharField(max_length=100, primary_key=True, serialize=False, verbose_name="consumer"),
+                ),
+            ],
+            options={"verbose_name": "total", "verbose_name_plural": "totals", "default_permissions": ("view",)},
+        ),
+        migrations.RunPython(on_postgresql(STORAGE), on_postgresql(DEFAULTS)),
+        migrations.RunPython(on_postgresql(GUARD), on_postgresql(NO_GUARD)),
+        migrations.RunPython(on_postgresql(COMMIT_GUARD), on_postgresql(NO_COMMIT_GUARD)),
+        migrations.RunPython(on_postgresql(TAKE_TURN), on_postgresql(NO_TAKE_TURN)),
     ]
