@@ -20,10 +20,10 @@ from awards import conf
 from awards.admin.act_pages import act_page
 from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import VisibleTextForm
+from awards.admin.sale_acts import press
 from awards.errors import SaleOpened
-from awards.models import Because, Sale, SaleState, StockIn
+from awards.models import Sale, SaleState, StockIn
 from awards.sale.pausing import NEEDED
-from awards.sale.running import close_sale, open_sale
 from awards.sale.watching import watch
 from awards.services import sales
 from outbox.admin import consumer_names
@@ -157,7 +157,7 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
         if request.method == "POST":
             if not may_run:
                 raise PermissionDenied
-            self._run(request, sale)
+            self._press(request, sale)
             return redirect(reverse("admin:awards_sale_watch", args=[sale.pk]))
         return act_page(
             self,
@@ -172,25 +172,20 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
                 "seen": watch(sale),
                 "every": SEEN_EVERY,
                 "may_run": may_run,
-                "can_open": sale.state in (SaleState.CLOSED, SaleState.NEW) and may_run,
+                "can_open": not sale.is_on and may_run,
                 "can_close": sale.state != SaleState.CLOSED and may_run,
                 "can_warm": sale.state == SaleState.OPEN and sale.stock_in == StockIn.REDIS and may_run,
             },
         )
 
-    def _run(self, request: HttpRequest, sale: Sale) -> None:
-        match request.POST.get("act"):
-            case "close":
-                changed, said = close_sale(sale, because=Because.CLOSED), _("The sale is closed.")
-            case "open" | "warm":
-                changed, said = open_sale(sale), _("The sale opens.")
-            case _unknown:
-                changed, said = False, ""
-        if changed:
-            self.log_change(request, sale, str(request.POST.get("act")))
-            messages.success(request, said)
+    def _press(self, request: HttpRequest, sale: Sale) -> None:
+        act = request.POST.get("act", "")
+        answer = press(sale, act, seen=request.POST.get("seen", ""))
+        if answer.changed:
+            self.log_change(request, sale, act)
+            messages.success(request, answer.said)
         else:
-            messages.warning(request, _("Nothing was changed: it stands so already."))
+            messages.warning(request, answer.said)
 
 
 def state_mark(sale: Sale) -> SafeString:

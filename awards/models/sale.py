@@ -1,5 +1,6 @@
 """A flash sale: how a campaign's stock is kept, how fast it may be drawn from, and whether it is open."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ class Because(models.TextChoices):
     BEGUN = "the campaign has begun", _("the campaign has begun")
     OPENED = "a person has opened it", _("a person has opened it")
     CLOSED = "a person has closed it", _("a person has closed it")
+    COUNTED = "a person has the stock counted", _("a person has the stock counted")
     COMMANDED = "by command", _("by command")
     STOCK_CHANGED = "the stock was changed", _("the stock was changed")
     NOT_IN_REDIS = "the stock is not in Redis", _("the stock is not in Redis")
@@ -73,9 +75,16 @@ class SaleQuerySet(models.QuerySet["Sale"]):
         else:
             row.update(epoch=older)
 
-    def switch(self, sale: "Sale", state: SaleState, *, because: Because | None = None) -> bool:
-        """Have a person open or close it; tell whether that changed anything."""
-        other = self.filter(pk=sale.pk).exclude(state=state)
+    def switch(
+        self,
+        sale: "Sale",
+        state: SaleState,
+        *,
+        of: Collection[SaleState] = tuple(SaleState),
+        because: Because | None = None,
+    ) -> bool:
+        """Have a person open or close it, if it stands as one ``of`` these; tell whether that changed anything."""
+        other = self.filter(pk=sale.pk, state__in=of).exclude(state=state)
         return other.update(state=state, because=because or "", changed_at=Now()) == 1
 
 
@@ -174,6 +183,16 @@ class Sale(models.Model):
     def is_open(self) -> bool:
         """Whether one can draw, as far as the sale is concerned."""
         return self.state == SaleState.OPEN or (self.state == SaleState.NEW and self.stock_in == StockIn.DATABASE)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether somebody has opened it and nobody has closed it since; it may be prewarmed at this moment."""
+        return self.state in (SaleState.OPEN, SaleState.WARMING)
+
+    @property
+    def standing(self) -> str:
+        """What a person's act changes, and nothing that changes by itself while it is on: to tell an old page by."""
+        return "on" if self.is_on else f"{self.state} since {self.changed_at.isoformat()}"
 
     @property
     def why(self) -> str:

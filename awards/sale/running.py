@@ -1,5 +1,6 @@
 """What a person does with a sale: open it, close it, have its stock counted once more."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import router, transaction
@@ -9,31 +10,42 @@ from awards.sale.pausing import pause_consumers, resume_consumers
 from awards.sale.tallies import forget_earlier_sales
 from awards.services.sales import ask_to_warm
 
+NOT_ON = (SaleState.NEW, SaleState.CLOSED)
+"""What is opened."""
+NOT_CLOSED = (SaleState.NEW, SaleState.OPEN)
+"""Whose stock is counted by a command: what a person has closed, only a person opens."""
+
 
 def open_sale(sale: Sale) -> bool:
-    """Open a sale; tell whether that changed anything.
+    """Open a sale; tell whether that changed anything: nothing if it is open, or being prewarmed.
 
-    A sale whose stock is in the database is open at once, and False if it was open. One whose stock is in Redis is
-    warming until a worker has counted the stock; one that is open already is counted once more, and nobody draws
-    meanwhile. False if it is warming.
+    A sale whose stock is in the database is open at once. One whose stock is in Redis is warming until a worker has
+    counted the stock.
     """
     if sale.stock_in == StockIn.REDIS:
-        return start_warming(sale, because=Because.OPENED)
-    opened = Sale.objects.switch(sale, SaleState.OPEN)
+        return start_warming(sale, because=Because.OPENED, of=NOT_ON)
+    opened = Sale.objects.switch(sale, SaleState.OPEN, of=NOT_ON)
     if opened:
         pause_consumers(sale)
         forget_earlier_sales()
     return opened
 
 
-def start_warming(sale: Sale, *, because: Because, after: timedelta | None = None) -> bool:
+def count_once_more(sale: Sale) -> bool:
+    """Let nobody draw until a worker has counted the stock of a sale that is open; False if it is not."""
+    return start_warming(sale, because=Because.COUNTED, of=[SaleState.OPEN])
+
+
+def start_warming(
+    sale: Sale, *, because: Because, of: Collection[SaleState] = NOT_CLOSED, after: timedelta | None = None
+) -> bool:
     """Let nobody draw from Redis until a worker has counted the stock; tell whether that changed anything.
 
-    Whoever counts it himself has a worker do it ``after`` a while, as he may be cut off. By then it is open, mostly,
-    and nothing is left to do.
+    Nothing changes if it stands as none ``of`` these. Whoever counts it himself has a worker do it ``after`` a while,
+    as he may be cut off. By then it is open, mostly, and nothing is left to do.
     """
     with transaction.atomic(using=router.db_for_write(Sale)):
-        if not Sale.objects.switch(sale, SaleState.WARMING, because=because):
+        if not Sale.objects.switch(sale, SaleState.WARMING, of=of, because=because):
             return False
         ask_to_warm(sale, after=after)
         return True

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from redis.exceptions import RedisError
 
-from awards.models import Because, Sale, StockIn
+from awards.models import Because, Sale, SaleState, StockIn
 from awards.sale.comparing import compare
 from awards.sale.running import close_sale, open_sale, start_warming
 from awards.sale.warming import warm
@@ -26,7 +26,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "act",
             choices=["open", "close", "prewarm", "check"],
-            help="prewarm: count the stock and fill Redis at once, here; open: have a worker do so; "
+            help="prewarm: count the stock, fill Redis and open the sale at once, here, unless somebody has closed it; "
+            "open: have a worker do so, closed or not; "
             "check: exit with 1 if something does not add up",
         )
 
@@ -50,6 +51,9 @@ class Command(BaseCommand):
         if sale.stock_in != StockIn.REDIS:
             raise CommandError("the stock of this sale is in the database: there is nothing to prewarm")
         start_warming(sale, because=Because.COMMANDED, after=CUT_OFF_AFTER)
+        sale.refresh_from_db(fields=["state"])
+        if sale.state == SaleState.CLOSED:
+            raise CommandError("the sale is closed: prewarm would open it. If people are to draw, say open")
         if not warm(sale.pk):
             raise CommandError("somebody else has prewarmed or closed it meanwhile")
         self._check(Sale.objects.select_related("campaign").get(pk=sale.pk))

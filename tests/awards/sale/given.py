@@ -1,11 +1,13 @@
 """What the tests of sales begin with: a campaign whose stock is in Redis, and draws from it."""
 
 import json
+import re
 import uuid
 from unittest import mock
 
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import reverse
 
 from awards.consumers import sale_consumers  # noqa: F401  # its checks and consumers
 from awards.models import Award, Campaign, Draw, Prize, Sale, SaleState, StockIn
@@ -56,6 +58,18 @@ def settle() -> None:
     check_back_halves()
     for consumer in (GAVE_BACK, WROTE, "awards.note_sold_out", "awards.warm_sale", "awards.draw_queued"):
         deliver_pending(consumer, ignore_waits=True)
+
+
+def watch(client: Client, sale: Sale) -> str:
+    """Return the page on which the sale is watched."""
+    return client.get(reverse("admin:awards_sale_watch", args=[sale.pk])).content.decode()
+
+
+def press(client: Client, sale: Sale, act: str, *, on: str = ""):
+    """Press a button of the page, as it was read earlier or is now; return what comes then."""
+    seen = re.search('name="seen" value="([^"]+)"', on or watch(client, sale))
+    form = {"act": act, "seen": seen[1] if seen else ""}
+    return client.post(reverse("admin:awards_sale_watch", args=[sale.pk]), form, follow=True)
 
 
 def adds_up(campaign: Campaign, pieces: int) -> bool:

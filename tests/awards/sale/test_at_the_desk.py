@@ -17,17 +17,9 @@ from awards.sale.comparing import compare
 from awards.services import draws
 from outbox.testing import deliver_pending
 from tests.awards.given import Highest, a_campaign, points
-from tests.awards.sale.given import a_queue, a_sale, draw, found, settle
+from tests.awards.sale.given import a_queue, a_sale, draw, found, press, settle, watch
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def watch(client: Client, sale: Sale) -> str:
-    return client.get(reverse("admin:awards_sale_watch", args=[sale.pk])).content.decode()
-
-
-def press(client: Client, sale: Sale, act: str):
-    return client.post(reverse("admin:awards_sale_watch", args=[sale.pk]), {"act": act}, follow=True)
 
 
 def test_what_is_sold_and_refused_is_seen(redis, maria):

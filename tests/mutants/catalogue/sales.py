@@ -10,8 +10,30 @@ AGAIN = "sale/test_queued_again::"
 RIGHTS = "sale/test_rights_in_redis::"
 WARMING = "sale/test_warming::"
 SET_UP = "sale/test_set_up_in_the_admin::"
+OLD = "sale/test_old_pages::"
 
 MUTANTS = [
+    rule(
+        "a count of the stock opens no sale that somebody has closed",
+        of_awards("sale/running.py", "of=[SaleState.OPEN]", "of=tuple(SaleState)"),
+        red=[f"{OLD}test_a_sale_that_was_closed_is_not_opened_by_a_count_on_an_old_page"],
+    ),
+    rule(
+        "a page from before a sale was on does not open it after it was closed",
+        of_awards("admin/sale_acts.py", 'case "open" if sale.standing != seen:', 'case "open" if False:'),
+        red=[f"{OLD}test_a_sale_that_was_closed_is_not_opened_on_a_page_from_before_it_was_on"],
+    ),
+    rule(
+        "a sale that is open is not counted by whoever wanted to open it",
+        of_awards("admin/sale_acts.py", 'case "open" if sale.standing != seen:', 'case "open" if False:'),
+        of_awards("sale/running.py", "Because.OPENED, of=NOT_ON", "Because.OPENED, of=tuple(SaleState)"),
+        red=[f"{OLD}test_a_sale_that_was_opened_is_not_counted_by_open_on_an_old_page"],
+    ),
+    rule(
+        "a prewarming by command opens nothing that was closed",
+        of_awards("sale/running.py", "NOT_CLOSED = (SaleState.NEW, SaleState.OPEN)", "NOT_CLOSED = tuple(SaleState)"),
+        red=[f"{OLD}test_a_prewarming_by_command_opens_nothing_that_was_closed"],
+    ),
     rule(
         "a closed sale refuses nothing that waits in its queue",
         of_awards("sale/bulk_drawing.py", "isinstance(refusal, SaleClosed)", "False"),
