@@ -4,6 +4,7 @@ import getpass
 import json
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -11,7 +12,7 @@ from django.utils.translation import override
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.models import Message
+from outbox.models import ConsumerState, Message
 from outbox.operate.text_checks import write_out
 
 
@@ -102,6 +103,12 @@ class RetryingCommand(ActingCommand):
 def who_and_why(options: Mapping[str, Any]) -> dict[str, str]:
     """Return actor and reason as given, and from where the command was run."""
     return {"actor": options["actor"], "reason": options["reason"], "origin": origin_of_command()}
+
+
+def pause_that_is_on(name: str) -> tuple[datetime | None, str]:
+    """Return since when a consumer is paused and by whom; None and "" if it goes on."""
+    paused = ConsumerState.objects.paused().filter(pk=name).values_list("paused_at", "paused_by").first()
+    return paused or (None, "")
 
 
 def for_terminal(text: object) -> str:

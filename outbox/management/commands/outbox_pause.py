@@ -8,8 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from outbox import operate
 from outbox.errors import OperatorError
-from outbox.management.acting import OperatorCommand, for_terminal, who_and_why
-from outbox.models import ConsumerState
+from outbox.management.acting import OperatorCommand, for_terminal, pause_that_is_on, who_and_why
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -24,12 +23,15 @@ class Command(OperatorCommand):
         parser.add_argument("name", metavar="NAME", help="the consumer's name, as the desk shows it")
         parser.add_argument("--reason", required=True, help="why; the audit keeps it")
         parser.add_argument("--actor", required=True, help="who; the audit keeps it")
+        parser.add_argument("--unless-paused", action="store_true", help="leave a pause that is on as it is, and fail")
         parser.add_argument("--for", dest="span", default="", help="how long: 30s, 15m, 2h, 1d; else until resumed")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Pause it; a pause that is on is replaced."""
+        """Pause it; a pause that is on is replaced, unless it is to be left."""
         name = options["name"]
-        seen = ConsumerState.objects.paused().filter(pk=name).values_list("paused_at", flat=True).first()
+        seen, by = pause_that_is_on(name)
+        if options["unless_paused"] and seen is not None:
+            raise CommandError(f"{name}: is paused already, by {for_terminal(by)}")
         try:
             state = operate.pause(
                 name,

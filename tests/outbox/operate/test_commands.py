@@ -4,7 +4,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils.translation import override
 
-from outbox.models import AuditEntry, Evidence, Message
+from outbox.models import AuditEntry, ConsumerState, Evidence, Message
 from tests.harness.desk import wins
 from tests.harness.rows import proof
 
@@ -94,3 +94,25 @@ def test_why_a_command_was_refused_is_said_in_english_whatever_the_language_is(
     whys = [entry.before["why"] for entry in AuditEntry.objects.order_by("id")]
     assert whys == ["It does not wait any more: it is over.", "The consumer is not paused."]
     assert whys[0] in capsys.readouterr().err
+
+
+def test_a_pause_that_is_on_can_be_left_as_it_is() -> None:
+    wins.pending()
+    call_command("outbox_pause", "desk.issue", "--unless-paused", *BY)
+
+    with pytest.raises(CommandError, match="is paused already, by ada"):
+        call_command("outbox_pause", "desk.issue", "--unless-paused", "--reason=a sale", "--actor=machine")
+
+    assert ConsumerState.objects.get(pk="desk.issue").paused_by == "ada"
+
+
+def test_only_what_an_actor_has_paused_can_be_resumed() -> None:
+    wins.pending()
+    for said in ("is not paused, and not by machine", "was paused by ada, and not by machine"):
+        with pytest.raises(CommandError, match=said):
+            call_command("outbox_resume", "desk.issue", "--paused-by=machine", *BY)
+        call_command("outbox_pause", "desk.issue", *BY)
+
+    call_command("outbox_resume", "desk.issue", "--paused-by=ada", *BY)
+
+    assert not ConsumerState.objects.paused().exists()
