@@ -22,6 +22,7 @@ from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
 from awards.listeners import ISSUED_BY
 from awards.models import Campaign, Draw, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
+from awards.sale.pausing import follow_end
 from awards.selectors import campaign_report
 from awards.services import campaigns
 from awards.services.sales import hold_still, say_changed
@@ -95,6 +96,8 @@ class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for 
         added = [prize for formset in formsets for prize in formset.new_objects if prize.stock is not None]
         if added:
             hold_still(added[0])
+        if "ends_at" in form.changed_data and (sale := form.instance.how_sold) is not None:
+            follow_end(sale)
         say_changed(form.instance.pk)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:

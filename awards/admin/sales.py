@@ -23,7 +23,7 @@ from awards.admin.forms import VisibleTextForm
 from awards.admin.sale_acts import press
 from awards.errors import SaleOpened
 from awards.models import Sale, SaleState, StockIn
-from awards.sale.pausing import NEEDED
+from awards.sale.pausing import NEEDED, follow_list
 from awards.sale.watching import watch
 from awards.services import sales
 from outbox.admin import consumer_names
@@ -101,6 +101,8 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
         """Write what was changed and nothing else: the sale changes its own state meanwhile."""
         if change and "stock_in" in form.changed_data:
             sales.leave_redis(obj)
+        if change and "paused_consumers" in form.changed_data:
+            follow_list(obj)
         obj.save(update_fields=form.changed_data if change else None)
 
     def delete_model(self, _request: HttpRequest, obj: Sale) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -53,6 +53,10 @@ class Because(models.TextChoices):
 
 class SaleQuerySet(models.QuerySet["Sale"]):
     """Sales, and how they change their state: each change asks for the state that was read."""
+
+    def with_clock(self) -> Self:
+        """Read the database's time with each sale, as ``clock``."""
+        return self.annotate(clock=Now())
 
     def close_for_warming(self, sale: "Sale", because: Because) -> bool:
         """Let nobody draw until the stock was counted once more, if it is still the epoch that was read."""
@@ -136,8 +140,13 @@ class Sale(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text=_("One name a line. They are paused when the sale opens, and go on when the campaign ends."),
+        help_text=_(
+            "One name a line. They are paused when the sale opens, and go on when it is closed or the campaign ends. "
+            "A change of this list while it is open acts at once."
+        ),
     )
+    at_rest = models.JSONField(_("consumers that it has paused"), null=True, editable=False)
+    """Their names, from when the sale was opened until it is closed; None before and after that."""
     state = models.CharField(
         _("state"), max_length=7, choices=SaleState, default=SaleState.NEW, db_default=SaleState.NEW, editable=False
     )
@@ -152,6 +161,7 @@ class Sale(models.Model):
 
     if TYPE_CHECKING:
         campaign_id: int
+        clock: datetime  # not stored: when the row was read, if it was read ``with_clock``
 
     class Meta:
         verbose_name = _("flash sale")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import router, transaction
 
 from awards.models import Because, Sale, SaleState, StockIn
-from awards.sale.pausing import pause_consumers, resume_consumers
+from awards.sale.pausing import lock_sales, pause_consumers, resume_consumers
 from awards.sale.tallies import forget_earlier_sales
 from awards.services.sales import ask_to_warm
 
@@ -53,8 +53,11 @@ def start_warming(
 
 def close_sale(sale: Sale, *, because: Because) -> bool:
     """Close a sale: nobody draws until it is opened, and paused consumers go on. Tell whether it was open."""
-    closed = Sale.objects.switch(sale, SaleState.CLOSED, because=because)
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        lock_sales(sale)
+        closed = Sale.objects.switch(sale, SaleState.CLOSED, because=because)
+        if closed:
+            resume_consumers(sale)
     if closed:
-        resume_consumers(sale)
         forget_earlier_sales()
     return closed

@@ -11,8 +11,54 @@ RIGHTS = "sale/test_rights_in_redis::"
 WARMING = "sale/test_warming::"
 SET_UP = "sale/test_set_up_in_the_admin::"
 OLD = "sale/test_old_pages::"
+PAUSING = "sale/test_pausing::"
 
 MUTANTS = [
+    rule(
+        "what a sale has paused goes on when it is closed, whatever it names by then",
+        of_awards("sale/pausing.py", "_resume(own.at_rest or [],", "_resume(_pausable(own),"),
+        red=[f"{PAUSING}test_what_a_sale_has_paused_goes_on_when_it_is_closed_whatever_it_names_by_then"],
+    ),
+    rule(
+        "a changed list of paused consumers acts at once",
+        of_awards("admin/sales.py", "            follow_list(obj)\n", "            pass\n"),
+        red=[f"{PAUSING}test_a_list_that_is_changed_while_the_sale_is_open_acts_at_once"],
+    ),
+    rule(
+        "a sale that is closed resumes nothing that another has at rest",
+        of_awards("sale/pausing.py", "if name in (sale.at_rest or [])", "if False"),
+        red=[f"{PAUSING}test_what_two_sales_have_at_rest_goes_on_when_both_are_closed"],
+    ),
+    rule(
+        "of two sales that are closed at the same moment one is the last",
+        of_awards("sale/pausing.py", '.select_for_update(of=("self",))', ""),
+        red=[f"{PAUSING}test_of_two_sales_that_are_closed_at_the_same_moment_one_is_the_last"],
+    ),
+    rule(
+        "a prewarming in the middle of a sale pauses nothing again",
+        of_awards("sale/pausing.py", "if not own.is_on or own.at_rest is not None:", "if not own.is_on:"),
+        red=[f"{PAUSING}test_what_a_person_resumes_during_a_sale_is_not_paused_again_by_a_prewarming"],
+    ),
+    rule(
+        "what a person has paused is left to that person",
+        of_awards("sale/pausing.py", '"--unless-paused", ', ""),
+        red=[f"{PAUSING}test_what_a_person_has_paused_is_neither_paused_anew_nor_resumed"],
+    ),
+    rule(
+        "what a person has paused is resumed by no sale",
+        of_awards("sale/pausing.py", 'name, f"--paused-by={MACHINE}", reason=reason)', "name, reason=reason)"),
+        red=[f"{PAUSING}test_what_a_person_has_paused_is_neither_paused_anew_nor_resumed"],
+    ),
+    rule(
+        "consumers rest until a campaign ends that goes on for weeks",
+        of_awards("sale/pausing.py", "if seconds <= MOST_SECONDS", "if True"),
+        red=[f"{PAUSING}test_consumers_rest_until_a_campaign_ends_that_goes_on_for_weeks"],
+    ),
+    rule(
+        "consumers rest until a campaign ends whose end was changed",
+        of_awards("admin/campaigns.py", "            follow_end(sale)\n", "            pass\n"),
+        red=[f"{PAUSING}test_consumers_rest_until_a_campaign_ends_whose_end_was_changed"],
+    ),
     rule(
         "a count of the stock opens no sale that somebody has closed",
         of_awards("sale/running.py", "of=[SaleState.OPEN]", "of=tuple(SaleState)"),
