@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
+from awards.admin.histories import HistoryInWords
 from awards.listeners import ISSUED_BY
 from awards.models import Campaign, Draw, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
@@ -62,7 +63,7 @@ class PhaseFilter(admin.SimpleListFilter):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+class CampaignAdmin(HistoryInWords):
     """Campaigns with their prizes."""
 
     list_display = ("name", "state", "who", "when", "awards_won", "money_at_stake")

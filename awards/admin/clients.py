@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from awards.admin.act_pages import act_page
 from awards.admin.forms import VisibleTextForm
+from awards.admin.histories import HistoryInWords
 from awards.admin.webhooks import WebhookPage
 from awards.clients import keys
 from awards.models import ApiClient, Scope
@@ -43,7 +44,7 @@ class ClientForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  #
 
 
 @admin.register(ApiClient)
-class ApiClientAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+class ApiClientAdmin(HistoryInWords):
     """Clients. A key is shown once, when it is made, and a client stays when its key is revoked."""
 
     form = ClientForm

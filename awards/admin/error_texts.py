@@ -1,5 +1,7 @@
 """What a campaign's manager is told when an act is refused, or a list of codes is not taken."""
 
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -9,6 +11,7 @@ from awards.errors import (
     ManagingError,
     PointsSpent,
     SaleOpened,
+    SaleOver,
     StockHasALimit,
     StockHasNoLimit,
     StockTooLarge,
@@ -40,6 +43,9 @@ def explain_refusal(error: ManagingError | IssuedByHand) -> str:
             return _("This stock has a limit already. Add to it or remove from it.")
         case SaleOpened():
             return _("The sale was opened meanwhile. Close it first.")
+        case SaleOver(ended_at=ended_at):
+            said = _("The sale was not opened: its campaign ended at %(moment)s. Give the campaign a later end first.")
+            return said % {"moment": date_format(timezone.localtime(ended_at), "DATETIME_FORMAT")}
         case _:
             return str(error)
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from awards.admin.act_pages import act_page
 from awards.admin.error_texts import explain_refusal
 from awards.admin.exact_search import ExactSearch, NewestPaginator
+from awards.admin.histories import HistoryInWords
 from awards.admin.proofs import explain_proof
 from awards.admin.revoke_form import RevokeForm
 from awards.errors import AwardChanged, IssuedByHand, PointsSpent
@@ -32,7 +33,7 @@ AWARD_OUTCOMES = ("claim", "pointsentry__counter_entry", "vendororder", "coupon"
 """What claiming and issuing leave behind."""
 
 
-class LedgerAdmin(ExactSearch, admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+class LedgerAdmin(ExactSearch, HistoryInWords):
     """A ledger that is read and searched by exact keys, at any size."""
 
     show_full_result_count = False

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,9 +19,12 @@ from django.utils.translation import gettext_lazy
 
 from awards import conf
 from awards.admin.act_pages import act_page
+from awards.admin.campaigns import phase_mark
 from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import VisibleTextForm
-from awards.admin.sale_acts import press
+from awards.admin.histories import HistoryInWords
+from awards.admin.sale_acts import closed_by, press
+from awards.admin.sale_states import state_mark
 from awards.errors import SaleOpened
 from awards.models import Sale, SaleState, StockIn
 from awards.sale.pausing import NEEDED, follow_list
@@ -28,13 +32,6 @@ from awards.sale.watching import watch
 from awards.services import sales
 from outbox.admin import consumer_names
 
-MARKS = {SaleState.NEW: "◷", SaleState.WARMING: "…", SaleState.OPEN: "▶", SaleState.CLOSED: "✕"}
-KINDS = {
-    SaleState.NEW: "not_begun",
-    SaleState.WARMING: "pending",
-    SaleState.OPEN: "running",
-    SaleState.CLOSED: "off",
-}
 SEEN_EVERY = 5
 """Seconds after which the page is read again."""
 
@@ -70,7 +67,7 @@ class SaleForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # g
 
 
 @admin.register(Sale)
-class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+class SaleAdmin(HistoryInWords):
     """Flash sales. A campaign has one at most; without one it is drawn from as ever."""
 
     form = SaleForm
@@ -90,6 +87,10 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
     class Media:
         css = {"all": ["awards/admin.css"]}
         js = [Script("awards/lists.js", defer=True)]
+
+    def get_queryset(self, _request: HttpRequest) -> QuerySet[Sale]:
+        """Read the database's clock with each sale."""
+        return Sale.objects.with_clock().order_by(*self.ordering)
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Sale | None = None) -> tuple[str, ...]:
         """Keep the campaign of a sale, and where its stock is while people draw from it."""
@@ -150,7 +151,7 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
 
     def watch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show how the sale goes, and open or close it."""
-        sale = Sale.objects.select_related("campaign").filter(pk=pk).first()
+        sale = Sale.objects.with_clock().select_related("campaign").filter(pk=pk).first()
         if not self.has_view_permission(request, sale):
             raise PermissionDenied
         if sale is None:
@@ -161,6 +162,7 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
                 raise PermissionDenied
             self._press(request, sale)
             return redirect(reverse("admin:awards_sale_watch", args=[sale.pk]))
+        is_over = sale.clock >= sale.campaign.ends_at
         return act_page(
             self,
             request,
@@ -170,13 +172,16 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
             context={
                 "sale": sale,
                 "state": state_mark(sale),
+                "phase": phase_mark(sale.phase),
+                "closed_by": closed_by(sale),
                 "from_redis": sale.stock_in == StockIn.REDIS,
                 "seen": watch(sale),
                 "every": SEEN_EVERY,
                 "may_run": may_run,
-                "can_open": not sale.is_on and may_run,
+                "is_over": is_over,
+                "can_open": not sale.is_on and may_run and not is_over,
                 "can_close": sale.state != SaleState.CLOSED and may_run,
-                "can_warm": sale.state == SaleState.OPEN and sale.stock_in == StockIn.REDIS and may_run,
+                "can_warm": sale.state == SaleState.OPEN and sale.stock_in == StockIn.REDIS and may_run and not is_over,
             },
         )
 
@@ -188,14 +193,3 @@ class SaleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the 
             messages.success(request, answer.said)
         else:
             messages.warning(request, answer.said)
-
-
-def state_mark(sale: Sale) -> SafeString:
-    """Return a state as mark, word and colour."""
-    state = SaleState(sale.state)
-    return format_html(
-        '<span class="mg-state mg-{}"><span aria-hidden="true">{}</span> {}</span>',
-        KINDS[state],
-        MARKS[state],
-        state.label,
-    )

@@ -1,5 +1,7 @@
 """What happens to an award, how a call to the vendor or a mail ended, and what somebody who manages is told."""
 
+from datetime import datetime
+
 from awards.errors.draws import AwardsError
 
 
@@ -122,6 +124,14 @@ class StockHasALimit(ManagingError):
 
 class SaleOpened(ManagingError):
     """A sale was opened meanwhile, so where its stock is stays as it is."""
+
+
+class SaleOver(ManagingError):
+    """A sale is not opened, as its campaign has ended at ``ended_at``."""
+
+    def __init__(self, ended_at: datetime) -> None:
+        super().__init__(f"the campaign ended at {ended_at:%Y-%m-%d %H:%M} UTC: give it a later end first")
+        self.ended_at = ended_at
 
 
 class PointsSpent(ManagingError):

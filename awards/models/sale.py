@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from awards.models.campaign import Campaign
+from awards.models.campaign import Campaign, Phase
 from awards.models.draw import PERSON_LENGTH, REQUEST_ID_LENGTH
 from awards.models.risk import REFUSAL_CODE_LENGTH
 
@@ -193,6 +193,12 @@ class Sale(models.Model):
     def is_open(self) -> bool:
         """Whether one can draw, as far as the sale is concerned."""
         return self.state == SaleState.OPEN or (self.state == SaleState.NEW and self.stock_in == StockIn.DATABASE)
+
+    @property
+    def phase(self) -> Phase:
+        """Where its campaign stood when the sale was read, which must have been ``with_clock``."""
+        self.campaign.clock = self.clock
+        return self.campaign.phase
 
     @property
     def is_on(self) -> bool:

@@ -18,6 +18,8 @@ class StockOfPrize:
     rest: int
     """What the row says, less what is won and not written down yet."""
     unwritten: int
+    won: int = 0
+    """Awards of it, also those that were revoked since."""
     in_redis: int | None = None
     held: int = 0
     """Taken in Redis by draws that are not committed."""
@@ -44,11 +46,20 @@ def compare(sale: Sale) -> list[StockOfPrize]:
     limited = Prize.objects.filter(campaign_id=sale.campaign_id, stock__isnull=False, weight__gt=0).order_by("pk")
     if not _is_filled(sale):
         unwritten = Count("award", filter=Q(award__stock_written=False))
-        rows: list[Any] = list(limited.annotate(unwritten=unwritten))
-        return [StockOfPrize(prize=row, rest=row.stock - row.unwritten, unwritten=row.unwritten) for row in rows]
+        rows: list[Any] = list(limited.annotate(unwritten=unwritten, won=Count("award")))
+        return [
+            StockOfPrize(prize=row, rest=row.stock - row.unwritten, unwritten=row.unwritten, won=row.won)
+            for row in rows
+        ]
     stocks = _with_pieces(limited)
     found = redis_stock.pieces(sale, [each.prize.pk for each in stocks])
     return [_stock_of(each, *found[each.prize.pk]) for each in stocks]
+
+
+def without_limit(sale: Sale) -> list[Prize]:
+    """Return the prizes of the sale that can be drawn and have no stock to count."""
+    endless = Prize.objects.filter(campaign_id=sale.campaign_id, stock__isnull=True, weight__gt=0)
+    return list(endless.order_by("pk"))
 
 
 def _is_filled(sale: Sale) -> bool:
@@ -65,6 +76,7 @@ class _Written:
     prize: Prize
     stock: int
     unwritten: int = 0
+    awards: int = 0
     won: set[int] = field(default_factory=set)
     """Which pieces somebody has."""
 
@@ -82,6 +94,7 @@ def _with_pieces(limited: "QuerySet[Prize]") -> list[_Written]:
         if pk in prizes:
             written = found.setdefault(pk, _Written(prizes[pk], stock or 0))
             written.unwritten += is_written is False
+            written.awards += is_written is not None
             if piece is not None:
                 written.won.add(piece)
     return list(found.values())
@@ -92,6 +105,7 @@ def _stock_of(written: _Written, numbers: Collection[int], taken: Collection[int
         prize=written.prize,
         rest=written.rest,
         unwritten=written.unwritten,
+        won=written.awards,
         in_redis=len(numbers),
         held=len(set(taken) - written.won),
         won_twice=len(written.won.intersection(numbers)),

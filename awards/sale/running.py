@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from django.db import router, transaction
 
-from awards.models import Because, Sale, SaleState, StockIn
+from awards.errors import SaleOver
+from awards.models import Because, Campaign, Sale, SaleState, StockIn
 from awards.sale.pausing import lock_sales, pause_consumers, resume_consumers
 from awards.sale.tallies import forget_earlier_sales
 from awards.services.sales import ask_to_warm
@@ -20,11 +21,12 @@ def open_sale(sale: Sale) -> bool:
     """Open a sale; tell whether that changed anything: nothing if it is open, or being prewarmed.
 
     A sale whose stock is in the database is open at once. One whose stock is in Redis is warming until a worker has
-    counted the stock.
+    counted the stock. Raises ``SaleOver``.
     """
+    _refuse_if_over(sale)
     if sale.stock_in == StockIn.REDIS:
         return start_warming(sale, because=Because.OPENED, of=NOT_ON)
-    opened = Sale.objects.switch(sale, SaleState.OPEN, of=NOT_ON)
+    opened = Sale.objects.filter(stock_in=StockIn.DATABASE).switch(sale, SaleState.OPEN, of=NOT_ON)
     if opened:
         pause_consumers(sale)
         forget_earlier_sales()
@@ -32,7 +34,10 @@ def open_sale(sale: Sale) -> bool:
 
 
 def count_once_more(sale: Sale) -> bool:
-    """Let nobody draw until a worker has counted the stock of a sale that is open; False if it is not."""
+    """Let nobody draw until a worker has counted the stock of a sale that is open; False if it is not.
+
+    Raises ``SaleOver``.
+    """
     return start_warming(sale, because=Because.COUNTED, of=[SaleState.OPEN])
 
 
@@ -41,11 +46,14 @@ def start_warming(
 ) -> bool:
     """Let nobody draw from Redis until a worker has counted the stock; tell whether that changed anything.
 
-    Nothing changes if it stands as none ``of`` these. Whoever counts it himself has a worker do it ``after`` a while,
-    as he may be cut off. By then it is open, mostly, and nothing is left to do.
+    Nothing changes if it stands as none ``of`` these, or if its stock is not in Redis. Whoever counts it himself has a
+    worker do it ``after`` a while, as he may be cut off. By then it is open, mostly, and nothing is left to do. Raises
+    ``SaleOver``.
     """
+    _refuse_if_over(sale)
     with transaction.atomic(using=router.db_for_write(Sale)):
-        if not Sale.objects.switch(sale, SaleState.WARMING, of=of, because=because):
+        in_redis = Sale.objects.filter(stock_in=StockIn.REDIS)
+        if not in_redis.switch(sale, SaleState.WARMING, of=of, because=because):
             return False
         ask_to_warm(sale, after=after)
         return True
@@ -61,3 +69,10 @@ def close_sale(sale: Sale, *, because: Because) -> bool:
     if closed:
         forget_earlier_sales()
     return closed
+
+
+def _refuse_if_over(sale: Sale) -> None:
+    """Raise ``SaleOver`` if nobody could draw from it any more, whatever it is said to be."""
+    campaign = Campaign.objects.with_clock().get(pk=sale.campaign_id)
+    if campaign.clock >= campaign.ends_at:
+        raise SaleOver(campaign.ends_at)

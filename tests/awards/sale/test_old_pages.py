@@ -65,6 +65,16 @@ def test_a_sale_that_was_opened_is_not_counted_by_open_on_an_old_page(redis, mar
     assert (state(), Sale.objects.get().epoch) == (SaleState.OPEN, epoch)
 
 
+def test_a_stock_that_has_left_redis_meanwhile_is_not_counted_for_it(redis, maria):
+    campaign = a_sale()
+    old = watch(maria, campaign.sale)
+    Sale.objects.update(stock_in="database")
+
+    press(maria, campaign.sale, "warm", on=old)
+
+    assert state() == SaleState.OPEN, "nobody would ever have ended that prewarming"
+
+
 def test_a_sale_is_closed_on_an_old_page_too(redis, maria):
     campaign = a_sale(warm=False)
     old = watch(maria, campaign.sale)

@@ -12,8 +12,29 @@ WARMING = "sale/test_warming::"
 SET_UP = "sale/test_set_up_in_the_admin::"
 OLD = "sale/test_old_pages::"
 PAUSING = "sale/test_pausing::"
+TRUTH = "sale/test_truth::"
 
 MUTANTS = [
+    rule(
+        "a sale whose campaign is over is not opened",
+        of_awards("sale/running.py", "if campaign.clock >= campaign.ends_at:", "if False:"),
+        red=[f"{TRUTH}test_a_sale_whose_campaign_is_over_is_not_opened"],
+    ),
+    rule(
+        "a sale is not said to be open whose campaign is switched off",
+        of_awards("admin/sale_states.py", "case _state, Phase.OFF:", "case _state, None:"),
+        red=[f"{TRUTH}test_a_sale_is_open_where_people_can_draw"],
+    ),
+    rule(
+        "a stock that has left Redis is not counted for it",
+        of_awards("sale/running.py", "Sale.objects.filter(stock_in=StockIn.REDIS)", "Sale.objects"),
+        red=[f"{OLD}test_a_stock_that_has_left_redis_meanwhile_is_not_counted_for_it"],
+    ),
+    rule(
+        "a stock that Redis has not is not said to add up",
+        of_awards("management/commands/sale.py", "stocks and all(stock.in_redis is None for stock in stocks)", "False"),
+        red=["sale/test_what_is_seen::test_a_stock_that_redis_has_not_is_not_said_to_add_up"],
+    ),
     rule(
         "what a sale has paused goes on when it is closed, whatever it names by then",
         of_awards("sale/pausing.py", "_resume(own.at_rest or [],", "_resume(_pausable(own),"),
