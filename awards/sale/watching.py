@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Min, Sum
+from django.db.models import Count, Min, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from awards.listeners import DRAWN_BY
-from awards.models import Award, Draw, Prize, Sale, SaleSecond, StockIn
-from awards.sale.comparing import StockOfPrize, compare
+from awards.models import Award, Draw, Prize, Refusal, Sale, SaleSecond, StockIn
+from awards.sale.comparing import StockOfPrize, compare, without_limit
 from outbox import Message
 
 SECONDS = 10
@@ -31,6 +32,11 @@ class SaleView:
     longest_wait: timedelta | None
     stocks: Sequence[StockOfPrize]
     redis_answers: bool
+    endless: Sequence[Prize]
+    """Prizes whose stock has no limit."""
+    refusals: Sequence[Refusal]
+    """Draws that were refused today, by code: the most frequent first."""
+    at: datetime
     sold_out_at: datetime | None = None
 
     @property
@@ -45,18 +51,29 @@ def watch(sale: Sale) -> SaleView:
     came = SaleSecond.objects.filter(campaign_id=sale.campaign_id, second__gte=since)
     sums = came.aggregate(admitted=Sum("admitted"), refused=Sum("refused"))
     waiting = Message.objects.filter(consumer=DRAWN_BY, status="pending", key__startswith=f"{sale.campaign_id}:")
-    oldest = waiting.aggregate(oldest=Min("created_at"))["oldest"] if sale.queues else None
+    queue: dict[str, Any] = waiting.aggregate(oldest=Min("created_at"), size=Count("pk")) if sale.queues else {}
+    oldest = queue.get("oldest")
     stocks, answers = _stocks(sale)
+    endless = without_limit(sale)
     return SaleView(
         draws=_draws_since(sale) / SECONDS,
         admitted=(sums["admitted"] or 0) / SECONDS,
         refused=(sums["refused"] or 0) / SECONDS,
-        queued=waiting.count() if sale.queues else 0,
+        queued=queue.get("size", 0),
         longest_wait=None if oldest is None else timezone.now() - oldest,
         stocks=stocks,
         redis_answers=answers,
-        sold_out_at=_sold_out_at(sale),
+        endless=endless,
+        refusals=_refusals_today(sale),
+        at=timezone.now(),
+        sold_out_at=_sold_out_at(sale, is_left=bool(endless) or any(stock.prize.stock for stock in stocks)),
     )
+
+
+def _refusals_today(sale: Sale) -> list[Refusal]:
+    """Return what the campaign has refused since midnight, in the time zone in which refusals are counted."""
+    today = timezone.localdate(timezone=timezone.get_default_timezone())
+    return list(Refusal.objects.filter(campaign_id=sale.campaign_id, day=today).order_by("-times", "code"))
 
 
 def _draws_since(sale: Sale) -> int:
@@ -68,11 +85,11 @@ def _draws_since(sale: Sale) -> int:
     return recent.filter(drawn_at__gte=Now() - timedelta(seconds=SECONDS)).count()
 
 
-def _sold_out_at(sale: Sale) -> datetime | None:
+def _sold_out_at(sale: Sale, *, is_left: bool) -> datetime | None:
     """Return since when nothing is left. Where the stock is in the database, that is when the last piece was won."""
     if sale.stock_in == StockIn.REDIS:
         return sale.sold_out_at
-    if Prize.objects.drawable().filter(campaign=sale.campaign_id).exists():
+    if is_left:
         return None
     won = Award.objects.filter(prize__campaign=sale.campaign_id, prize__stock=0, prize__weight__gt=0)
     return won.order_by("-pk").values_list("won_at", flat=True).first()

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import formats, timezone
+from django.utils.html import strip_tags
 
 from awards.models import Award, Because, Prize, Sale, SaleSecond, SaleState
 from awards.sale import redis_stock, tallies
@@ -22,6 +23,10 @@ from tests.awards.sale.given import a_queue, a_sale, draw, found, press, settle,
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def in_words(page: str) -> str:
+    return " ".join(strip_tags(page).split())
+
+
 def test_what_is_sold_and_refused_is_seen(redis, maria):
     campaign = a_sale(pieces=5, sale={"rate": 10})
     draw(campaign)
@@ -32,7 +37,7 @@ def test_what_is_sold_and_refused_is_seen(redis, maria):
     page = watch(maria, campaign.sale)
 
     assert "0.1" in page, "one draw in ten seconds"
-    assert "1.5" in page, "fifteen were refused"
+    assert "1.5 · at most 10 a second are let in" in in_words(page), "fifteen were refused"
     assert "Open the sale" not in page
     assert "Close the sale" in page
 
@@ -103,7 +108,7 @@ def test_who_may_only_look_presses_nothing(redis, maria):
     assert Sale.objects.get().state == SaleState.OPEN
 
 
-def test_a_stock_that_does_not_add_up_is_said(redis, maria):
+def test_a_stock_that_does_not_add_up_is_said(redis, maria, capsys):
     campaign = a_sale(pieces=3)
     prize = Prize.objects.get()
     drawn = draw(campaign)
@@ -117,7 +122,11 @@ def test_a_stock_that_does_not_add_up_is_said(redis, maria):
     assert "do not agree" in watch(maria, campaign.sale)
     with pytest.raises(CommandError, match="does not add up"):
         call_command("sale", "raffle", "check")
+    assert "adds up: no" in capsys.readouterr().out
     call_command("sale", "raffle", "prewarm")
+    said = capsys.readouterr().out
+    assert "50 points: 2 left, 1 won, 2 in Redis" in said
+    assert "adds up: yes" in said
     assert compare(Sale.objects.get())[0].balances
 
 
@@ -248,9 +257,11 @@ def test_why_it_is_closed_is_said_in_the_reader_s_language(redis, maria):
         reverse("admin:awards_sale_watch", args=[campaign.sale.pk]), headers={"Accept-Language": "zh-hans"}
     ).content.decode()
 
-    assert "a person has closed it" in watch(maria, campaign.sale)
-    assert "由人工关闭" in page
-    assert "a person has" not in page
+    assert "maria has closed it, " in in_words(watch(maria, campaign.sale))
+    assert "由 maria 于" in page
+    call_command("sale", "raffle", "open")
+    call_command("sale", "raffle", "close")
+    assert "by command" in watch(maria, campaign.sale)
 
 
 def test_the_page_is_read_again_without_a_script_too(maria):
