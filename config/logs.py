@@ -8,9 +8,15 @@ import logging
 import time
 from typing import Any
 
+WRITTEN_OUT = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\t")}
+"""The control characters that do not end a line."""
+
 
 class Lines(logging.Formatter):
-    """Times in UTC; a text of several lines has what it is about in front of each, so none can pose as another."""
+    """Times in UTC; a text of several lines has what it is about in front of each, so none can pose as another.
+
+    What a terminal obeys, or makes a tool take the log for no text, is written out: a NUL is ``\\x00``.
+    """
 
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
@@ -18,7 +24,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line, or as one and its continuations."""
-        first, *others = super().format(record).splitlines()
+        first, *others = (line.translate(WRITTEN_OUT) for line in super().format(record).splitlines())
         return "\n".join([first, *(f"  {record.__dict__['outbox']} | {line}" for line in others)])
 
 

@@ -46,6 +46,13 @@ def test_no_text_can_begin_a_line_of_its_own(newline):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "line"), [("/a\x00b", r"/a\x00b"), ("\x1b[31mred", r"\x1b[31mred"), ("a\tb\x9b", "a\tb\\x9b")]
+)
+def test_what_is_no_text_is_written_out(text, line):
+    assert in_lines(text) == f"INFO {NOTHING} | {line}"
+
+
 @pytest.mark.processes
 @pytest.mark.services
 def test_whatever_a_consumer_writes_in_a_pool_of_processes_carries_its_message(site):
@@ -109,7 +116,10 @@ def test_beat_the_control_worker_and_web_write_the_same_lines(site, tmp_path):
 
     assert httpx.get(f"http://{address}/healthz?person=anna", verify=NO_TLS, timeout=30).status_code == 200
     assert httpx.get(f"http://{address}/nowhere%0Anew%20line", verify=NO_TLS, timeout=30).status_code == 404
+    assert httpx.get(f"http://{address}/zero%00", verify=NO_TLS, timeout=30).status_code == 404
     eventually(lambda: '"GET /nowhere' in web.said(), within=5)
+    eventually(lambda: '"GET /zero\\x00"' in web.said(), within=5)
+    assert "\x00" not in web.said()
 
     assert strange(control.said(), after="ready.") == []
     assert strange(beat.said(), after="beat: Starting") == []
