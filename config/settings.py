@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "outbox.admin.sessions.end_idle_sessions",
     "config.middleware.content_security_policy",
+    "config.middleware.quiet_refusals",
     "axes.middleware.AxesMiddleware",
 ]
 

@@ -33,7 +33,7 @@ from awards.services import draws
 from awards.views.claim_form import ClaimForm
 from awards.views.error_texts import explain_draw_error
 from awards.views.forms import DrawForm
-from awards.views.statuses import status_of
+from awards.views.statuses import status_of, with_level
 from outbox.admin import client_address
 
 MINE = "draws"
@@ -96,7 +96,7 @@ def _draw(request: HttpRequest, found: Campaign, caller: Caller, link: str) -> H
             language=get_language() or "",
         )
     except DrawError as error:
-        return _campaign_page(
+        page = _campaign_page(
             request,
             found,
             caller,
@@ -104,6 +104,7 @@ def _draw(request: HttpRequest, found: Campaign, caller: Caller, link: str) -> H
             said=explain_draw_error(error, found),
             status=HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, MALFORMED) else status_of(error),
         )
+        return with_level(page, error)
     _remember(request, drawn)
     return redirect("awards:draw", drawn.public_id)
 

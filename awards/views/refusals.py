@@ -11,7 +11,7 @@ from awards.errors import ClaimRefused, DrawError, SaleRefused, TooManyCalls
 from awards.models import Campaign
 from awards.views.error_texts import explain_claim_error, explain_draw_error
 from awards.views.problems import Code, Problem, problem
-from awards.views.statuses import status_of
+from awards.views.statuses import status_of, with_level
 
 API = "/api/"
 SECONDS_TO_WAIT = 1
@@ -27,7 +27,7 @@ def refused(error: DrawError | ClaimRefused, campaign: Campaign | None = None) -
     if isinstance(error, TooManyCalls | SaleRefused):
         headers["Retry-After"] = str(SECONDS_TO_WAIT)
     said = explain_claim_error(error) if isinstance(error, ClaimRefused) else explain_draw_error(error, campaign)
-    return problem(status, error.code, said, headers=headers)
+    return with_level(problem(status, error.code, said, headers=headers), error)
 
 
 def failure() -> Problem:

@@ -16,6 +16,11 @@ TRUTH = "sale/test_truth::"
 
 MUTANTS = [
     rule(
+        "a draw that comes while a sale is prewarmed is no error in the log",
+        of_awards("views/statuses.py", '"warning" if isinstance(error, SaleUnavailable) else "info"', '"error"'),
+        red=["sale/test_logged::test_a_draw_that_comes_while_the_sale_is_prewarmed_is_no_error"],
+    ),
+    rule(
         "a sale whose campaign is over is not opened",
         of_awards("sale/running.py", "if campaign.clock >= campaign.ends_at:", "if False:"),
         red=[f"{TRUTH}test_a_sale_whose_campaign_is_over_is_not_opened"],
