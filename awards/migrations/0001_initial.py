@@ -1257,10 +1257,11 @@ class Migration(migrations.Migration):
                         blank=True,
                         db_default="",
                         default="",
-                        help_text="One name a line. They are paused when the sale opens, and go on when the campaign ends.",
+                        help_text="One name a line. They are paused when the sale opens, and go on when it is closed or the campaign ends. A change of this list while it is open acts at once.",
                         verbose_name="consumers paused meanwhile",
                     ),
                 ),
+                ("at_rest", models.JSONField(editable=False, null=True, verbose_name="consumers that it has paused")),
                 (
                     "state",
                     models.CharField(
