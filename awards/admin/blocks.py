@@ -12,12 +12,13 @@ from django.utils.translation import gettext_lazy
 
 from awards.admin.forms import VisibleTextForm
 from awards.admin.moments import MomentInput
+from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.errors import InvalidPerson
 from awards.models import Block, BlockKind
 from awards.persons import identity
 
 
-class BlockForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class BlockForm(VisibleTextForm, WholeRowForm):
     """A block, whose subject is written as draws write it."""
 
     class Meta:
@@ -48,7 +49,7 @@ class BlockForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # 
 
 
 @admin.register(Block)
-class BlockAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+class BlockAdmin(SecondLook, admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """The list of blocks. A draw that it meets is refused before luck is asked."""
 
     form = BlockForm

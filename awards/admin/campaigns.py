@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
 from awards.admin.histories import HistoryInWords
+from awards.admin.whole_rows import SecondLook
 from awards.listeners import ISSUED_BY
 from awards.models import Campaign, Draw, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
@@ -63,7 +64,7 @@ class PhaseFilter(admin.SimpleListFilter):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(HistoryInWords):
+class CampaignAdmin(SecondLook, HistoryInWords):
     """Campaigns with their prizes."""
 
     list_display = ("name", "state", "who", "when", "awards_won", "money_at_stake")

@@ -19,11 +19,12 @@ from awards.admin.act_pages import act_page
 from awards.admin.forms import VisibleTextForm
 from awards.admin.histories import HistoryInWords
 from awards.admin.webhooks import WebhookPage
+from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.clients import keys
 from awards.models import ApiClient, Scope
 
 
-class ClientForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class ClientForm(VisibleTextForm, WholeRowForm):
     """A client: what it is called, what it may do, and how fast."""
 
     scopes = forms.TypedMultipleChoiceField(
@@ -44,7 +45,7 @@ class ClientForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  #
 
 
 @admin.register(ApiClient)
-class ApiClientAdmin(HistoryInWords):
+class ApiClientAdmin(SecondLook, HistoryInWords):
     """Clients. A key is shown once, when it is made, and a client stays when its key is revoked."""
 
     form = ClientForm

@@ -23,6 +23,7 @@ from awards.admin.forms import VisibleTextForm
 from awards.admin.ledgers import LedgerAdmin
 from awards.admin.moments import MomentInput
 from awards.admin.person_lists import ImportForm
+from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.clients import imports
 from awards.clients.links import USUAL_VALIDITY, link_to, site_of
 from awards.errors import InvalidPerson
@@ -36,7 +37,7 @@ SEEN_EVERY = 2
 LINKS_READ_AT_ONCE = 2_000
 
 
-class EntitlementForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class EntitlementForm(VisibleTextForm, WholeRowForm):
     """One right to one draw."""
 
     expires_at = forms.DateTimeField(
@@ -63,7 +64,7 @@ class EntitlementForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-ar
 
 
 @admin.register(Entitlement)
-class EntitlementAdmin(LedgerAdmin):
+class EntitlementAdmin(SecondLook, LedgerAdmin):
     """Rights to draw. Nobody changes one; what nobody has used can be taken back."""
 
     form = EntitlementForm

@@ -7,6 +7,7 @@ from django.utils.translation import ngettext
 
 from awards.codes import FaultyLine, LineFault
 from awards.errors import (
+    FallbackHasNoStock,
     IssuedByHand,
     ManagingError,
     PointsSpent,
@@ -41,6 +42,8 @@ def explain_refusal(error: ManagingError | IssuedByHand) -> str:
             return _("This stock has no limit, so nothing can be added or removed. Set a limit first.")
         case StockHasALimit():
             return _("This stock has a limit already. Add to it or remove from it.")
+        case FallbackHasNoStock():
+            return _("It is given when nothing else is left, so it has no stock. Untick that on its page first.")
         case SaleOpened():
             return _("The sale was opened meanwhile. Close it first.")
         case SaleOver(ended_at=ended_at):

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.error_texts import explain_faulty_line
 from awards.admin.uploads import text_of, within_limit
+from awards.admin.whole_rows import WholeRowForm
 from awards.characters import JOINERS, LINE_ENDS, find_invisible
 from awards.codes import CodeList, FaultyLine, LineFault, read_codes
 from awards.models import Award, Coupon, Prize, StockAct
@@ -48,7 +49,7 @@ def refuse_invisible_in_lines(text: str) -> None:
     refuse_invisible(text, but=JOINERS | LINE_ENDS)
 
 
-class CampaignForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class CampaignForm(VisibleTextForm, WholeRowForm):
     """A campaign, whose dates and times are labelled for those who do not see where they stand."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -58,7 +59,7 @@ class CampaignForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg] 
                 widget.attrs["aria-label"] = f"{self.fields[name].label}: {part}"
 
 
-class PrizeForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class PrizeForm(VisibleTextForm, WholeRowForm):
     """A prize. Its stock is given once, and changed afterwards by acts alone, as draws take from it all the time."""
 
     class Meta:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import CodesForm, PrizeForm, StockForm
 from awards.admin.moments import MomentInput
+from awards.admin.whole_rows import SecondLook
 from awards.errors import CodesKnown, ManagingError
 from awards.listeners import ISSUED_BY
 from awards.models import Award, Coupon, Kind, Prize, StockChange
@@ -49,7 +50,7 @@ class StockChangeInline(admin.TabularInline):  # type: ignore[type-arg]  # gener
 
 
 @admin.register(Prize)
-class PrizeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
+class PrizeAdmin(SecondLook, admin.ModelAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """Prizes. They are added on their campaign's page."""
 
     form = PrizeForm

@@ -25,6 +25,7 @@ from awards.admin.forms import VisibleTextForm
 from awards.admin.histories import HistoryInWords
 from awards.admin.sale_acts import closed_by, press
 from awards.admin.sale_states import state_mark
+from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.errors import SaleOpened
 from awards.models import Sale, SaleState, StockIn
 from awards.sale.pausing import NEEDED, follow_list
@@ -36,7 +37,7 @@ SEEN_EVERY = 5
 """Seconds after which the page is read again."""
 
 
-class SaleForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+class SaleForm(VisibleTextForm, WholeRowForm):
     """A sale, and what it can be."""
 
     class Meta:
@@ -67,7 +68,7 @@ class SaleForm(VisibleTextForm, forms.ModelForm):  # type: ignore[type-arg]  # g
 
 
 @admin.register(Sale)
-class SaleAdmin(HistoryInWords):
+class SaleAdmin(SecondLook, HistoryInWords):
     """Flash sales. A campaign has one at most; without one it is drawn from as ever."""
 
     form = SaleForm

@@ -122,6 +122,10 @@ class StockHasALimit(ManagingError):
     """The stock has a limit already: add to it or take from it instead."""
 
 
+class FallbackHasNoStock(ManagingError):
+    """What is given when nothing else is left has no stock that could be limited."""
+
+
 class SaleOpened(ManagingError):
     """A sale was opened meanwhile, so where its stock is stays as it is."""
 

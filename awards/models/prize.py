@@ -57,8 +57,8 @@ class PrizeQuerySet(models.QuerySet["Prize"]):
         return fits.update(stock=F("stock") + pieces) == 1
 
     def limit(self, prize: "Prize", pieces: int) -> bool:
-        """Limit a stock that had no limit; tell whether it had none."""
-        return self.filter(pk=prize.pk, stock__isnull=True).update(stock=pieces) == 1
+        """Limit a stock that had no limit and may have one; tell whether it was so."""
+        return self.filter(pk=prize.pk, stock__isnull=True, is_fallback=False).update(stock=pieces) == 1
 
     def unlimit(self, prize: "Prize") -> bool:
         """Take the limit off a stock; tell whether it had one."""

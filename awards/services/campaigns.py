@@ -9,6 +9,7 @@ from django.db import IntegrityError, router, transaction
 
 from awards.errors import (
     CodesKnown,
+    FallbackHasNoStock,
     ManagingError,
     StockHasALimit,
     StockHasNoLimit,
@@ -40,7 +41,7 @@ def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> St
     """Change the stock of ``prize`` by an act that takes nothing back of what is drawn meanwhile, and write it down.
 
     The same request again changes nothing more. Raises ``StockTooSmall``, ``StockTooLarge``, ``TooManyForRedis``,
-    ``StockHasNoLimit`` or ``StockHasALimit``.
+    ``StockHasNoLimit``, ``StockHasALimit`` or ``FallbackHasNoStock``.
     """
     try:
         with transaction.atomic(using=router.db_for_write(Campaign)):
@@ -89,7 +90,9 @@ def _refuse_too_many_for_redis(prize: Prize, request: StockChangeRequest) -> Non
 
 
 def _stock_refusal(prize: Prize, act: StockAct, unwritten: int) -> ManagingError:
-    left = Prize.objects.values_list("stock", flat=True).get(pk=prize.pk)
+    left, is_fallback = Prize.objects.values_list("stock", "is_fallback").get(pk=prize.pk)
+    if is_fallback:
+        return FallbackHasNoStock("what is given when nothing else is left has no stock that could be limited")
     if act is StockAct.LIMIT:
         return StockHasALimit("the stock has a limit already; add to it or take from it")
     if left is None:
