@@ -100,7 +100,7 @@ def handler500(request: HttpRequest, *, otherwise: Otherwise = defaults.server_e
         _("Something went wrong"),
         [
             _("The desk has failed. The log of the web server has the error."),
-            _("An act is done whole or not at all. The message's timeline and the audit say which."),
+            _("What you asked for is done whole or not at all. Open the page anew: it shows which."),
             _("Go back in your browser: what you typed is still there. Look first, then try again in a moment."),
         ],
     )

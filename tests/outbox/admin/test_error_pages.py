@@ -115,7 +115,7 @@ def test_a_failure_of_the_desk_needs_nothing_to_say_so(lead: User, language: str
 
     with translation.override(language):
         said = translation.gettext(
-            "An act is done whole or not at all. The message's timeline and the audit say which."
+            "What you asked for is done whole or not at all. Open the page anew: it shows which."
         )
     assert answer.status_code == 500
     assert said in text_of(answer)
