@@ -1,9 +1,9 @@
 """Who is blocked from drawing."""
 
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.forms import Script
 from django.http import HttpRequest
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from awards.admin.forms import VisibleTextForm
-from awards.admin.moments import MomentInput
+from awards.admin.moments import MomentField, refuse_past
 from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.errors import InvalidPerson
 from awards.models import Block, BlockKind
@@ -25,12 +25,14 @@ class BlockForm(VisibleTextForm, WholeRowForm):
         model = Block
         fields = ("kind", "subject", "reason", "until")
 
-    until = forms.DateTimeField(
-        label=gettext_lazy("Until"),
-        required=False,
-        help_text=gettext_lazy("Leave empty for always."),
-        widget=MomentInput(),
-    )
+    until = MomentField(label=gettext_lazy("Until"), required=False, help_text=gettext_lazy("Leave empty for always."))
+
+    def clean_until(self) -> datetime | None:
+        """Refuse an end that is over, unless it was there before."""
+        until: datetime | None = self.cleaned_data["until"]
+        if until is not None and "until" in self.changed_data:
+            refuse_past(until)
+        return until
 
     def clean(self) -> dict[str, Any]:
         """Write a person as draws do, and an address as it is compared."""

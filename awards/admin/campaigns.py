@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
 from awards.admin.histories import HistoryInWords
+from awards.admin.moments import MOMENTS
 from awards.admin.whole_rows import SecondLook
 from awards.listeners import ISSUED_BY
 from awards.models import Campaign, Draw, Phase, Prize
@@ -80,6 +81,7 @@ class CampaignAdmin(SecondLook, HistoryInWords):
     prepopulated_fields = {"slug": ("name",)}
     ordering = ("-starts_at",)
     inlines = (PrizeInline,)
+    formfield_overrides = MOMENTS
     form = CampaignForm
     show_facets = admin.ShowFacets.NEVER
     actions = ("switch_on", "switch_off", "copy")

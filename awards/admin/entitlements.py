@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -12,6 +11,8 @@ from django.forms import Script
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -21,11 +22,11 @@ from django.views.decorators.http import require_safe
 from awards.admin.act_pages import act_page
 from awards.admin.forms import VisibleTextForm
 from awards.admin.ledgers import LedgerAdmin
-from awards.admin.moments import MomentInput
-from awards.admin.person_lists import ImportForm
+from awards.admin.moments import MomentField, refuse_past
+from awards.admin.person_lists import ImportForm, refuse_before_the_campaign
 from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.clients import imports
-from awards.clients.links import USUAL_VALIDITY, link_to, site_of
+from awards.clients.links import USUAL_VALIDITY, link_to, site_of, usable_until
 from awards.errors import InvalidPerson
 from awards.models import Campaign, Entitlement, EntitlementImport
 from awards.persons import identity
@@ -40,11 +41,11 @@ LINKS_READ_AT_ONCE = 2_000
 class EntitlementForm(VisibleTextForm, WholeRowForm):
     """One right to one draw."""
 
-    expires_at = forms.DateTimeField(
+    expires_at = MomentField(
         label=gettext_lazy("Valid until"),
         required=False,
         help_text=gettext_lazy("Leave empty for as long as the campaign runs."),
-        widget=MomentInput(),
+        validators=[refuse_past],
     )
 
     class Meta:
@@ -54,6 +55,7 @@ class EntitlementForm(VisibleTextForm, WholeRowForm):
     def clean(self) -> dict[str, Any]:
         """Write the person as the campaign's draws do."""
         cleaned = super().clean() or self.cleaned_data
+        refuse_before_the_campaign(self)
         campaign, person = cleaned.get("campaign"), cleaned.get("person")
         if isinstance(campaign, Campaign) and person:
             try:
@@ -108,16 +110,12 @@ class EntitlementAdmin(SecondLook, LedgerAdmin):
         """Show a link for whoever has the right, if it can still be used."""
         if _state(entitlement)[0] != "won":
             return "–"
-        until = entitlement.clock + USUAL_VALIDITY
-        said = ngettext(
-            "Valid for %(days)d day. Whoever has it draws as this person.",
-            "Valid for %(days)d days. Whoever has it draws as this person.",
-            DAYS,
-        )
+        until = usable_until(entitlement, entitlement.campaign, clock=entitlement.clock)
+        said = _("Valid until %(until)s. Whoever has it draws as this person.")
         return format_html(
             '<code class="mg-key" translate="no">{}</code><br><span class="help">{}</span>',
-            link_to(entitlement, until=until, site=getattr(entitlement, "site", "")),
-            said % {"days": DAYS},
+            link_to(entitlement, until=entitlement.clock + USUAL_VALIDITY, site=getattr(entitlement, "site", "")),
+            said % {"until": date_format(timezone.localtime(until), "DATETIME_FORMAT")},
         )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -170,10 +168,8 @@ def links_of(campaign: Campaign, site: str) -> Iterator[str]:
 
 
 def _linked(entitlement: Entitlement, site: str) -> list[str]:
-    until = entitlement.clock + USUAL_VALIDITY
-    if entitlement.expires_at is not None:
-        until = min(until, entitlement.expires_at)
-    link = link_to(entitlement, until=until, site=site)
+    until = usable_until(entitlement, entitlement.campaign, clock=entitlement.clock)
+    link = link_to(entitlement, until=entitlement.clock + USUAL_VALIDITY, site=site)
     return [entitlement.person, entitlement.source, link, until.isoformat(timespec="seconds")]
 
 

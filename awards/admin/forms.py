@@ -50,13 +50,19 @@ def refuse_invisible_in_lines(text: str) -> None:
 
 
 class CampaignForm(VisibleTextForm, WholeRowForm):
-    """A campaign, whose dates and times are labelled for those who do not see where they stand."""
+    """A campaign, whose address stays once anybody may know it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in {"starts_at", "ends_at"} & self.fields.keys():
-            for widget, part in zip(self.fields[name].widget.widgets, (_("date"), _("time")), strict=True):
-                widget.attrs["aria-label"] = f"{self.fields[name].label}: {part}"
+        slug = self.fields.get("slug")
+        if slug is None:
+            return
+        said = _("Use letters from a to z, digits, hyphens and underscores, such as summer-raffle-2026.")
+        slug.error_messages["invalid"] = said
+        slug.help_text = _("The end of its page's address, such as summer-raffle-2026.")
+        if self.instance.pk and campaigns.is_known_outside(self.instance):
+            slug.disabled = True
+            slug.help_text = _("It stays: people have links to this address, or have drawn here.")
 
 
 class PrizeForm(VisibleTextForm, WholeRowForm):

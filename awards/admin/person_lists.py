@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from awards.admin.moments import MomentInput
+from awards.admin.moments import MomentField, refuse_past
 from awards.admin.uploads import text_of, within_limit
 from awards.models import Campaign
 from awards.models.entitlement import SOURCE_LENGTH
@@ -21,11 +21,11 @@ class ImportForm(forms.Form):
     """For which campaign, until when, and who. It is valid only if every line can be taken."""
 
     campaign = forms.ModelChoiceField(label=gettext_lazy("Campaign"), queryset=Campaign.objects.order_by("-starts_at"))
-    expires_at = forms.DateTimeField(
+    expires_at = MomentField(
         label=gettext_lazy("Valid until"),
         required=False,
         help_text=gettext_lazy("Leave empty for as long as the campaign runs."),
-        widget=MomentInput(),
+        validators=[refuse_past],
     )
     listed = forms.CharField(
         label=gettext_lazy("People"),
@@ -50,6 +50,7 @@ class ImportForm(forms.Form):
         """Read the list; whatever is wrong with it is said line by line, in ``faults``."""
         cleaned = super().clean() or self.cleaned_data
         pasted, file, campaign = cleaned.get("listed", ""), cleaned.get("file"), cleaned.get("campaign")
+        refuse_before_the_campaign(self)
         if self.errors or not isinstance(campaign, Campaign):
             return cleaned
         if bool(pasted.strip()) == bool(file):
@@ -77,6 +78,13 @@ class ImportForm(forms.Form):
             len(faulty),
         )
         raise forms.ValidationError(said % {"count": len(faulty)})
+
+
+def refuse_before_the_campaign(form: forms.BaseForm) -> None:
+    """Refuse a right that ends before anybody can draw by it. The form has ``campaign`` and ``expires_at``."""
+    campaign, expires_at = form.cleaned_data.get("campaign"), form.cleaned_data.get("expires_at")
+    if isinstance(campaign, Campaign) and expires_at is not None and expires_at <= campaign.starts_at:
+        form.add_error("expires_at", _("The campaign has not begun by then, so nobody could draw."))
 
 
 def _explain(line: FaultyPerson) -> str:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import models, router, transaction
+from django.db import router, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import CodesForm, PrizeForm, StockForm
-from awards.admin.moments import MomentInput
+from awards.admin.moments import MOMENTS
 from awards.admin.whole_rows import SecondLook
 from awards.errors import CodesKnown, ManagingError
 from awards.listeners import ISSUED_BY
@@ -66,7 +65,7 @@ class PrizeAdmin(SecondLook, admin.ModelAdmin):  # type: ignore[type-arg]  # gen
         ),
         (gettext_lazy("Claim and return"), {"fields": ("claim_days", "returns_to_stock")}),
     )
-    formfield_overrides = {models.DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
+    formfield_overrides = MOMENTS
     readonly_fields = ("campaign",)
     inlines = (StockChangeInline,)
     actions = None

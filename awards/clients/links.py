@@ -30,6 +30,15 @@ def link_to(entitlement: Entitlement, *, until: datetime, site: str = "") -> str
     return f"{conf.site_url() or site}{path}?{urlencode({'link': signed})}"
 
 
+def usable_until(entitlement: Entitlement, campaign: Campaign, *, clock: datetime) -> datetime:
+    """Return until when a link that is given out at ``clock`` can be used: as long as right and campaign last, at most.
+
+    The link itself is valid as long as is usual, so that it goes on where the campaign does.
+    """
+    ends = (clock + USUAL_VALIDITY, campaign.ends_at, entitlement.expires_at)
+    return min(end for end in ends if end is not None)
+
+
 def site_of(request: HttpRequest) -> str:
     """Return the address under which a request has reached us, without a slash."""
     return f"{request.scheme}://{request.get_host()}"

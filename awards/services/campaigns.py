@@ -17,7 +17,7 @@ from awards.errors import (
     StockTooSmall,
     TooManyForRedis,
 )
-from awards.models import Campaign, Coupon, Prize, StockAct, StockChange, StockIn
+from awards.models import Campaign, Coupon, Draw, Entitlement, Prize, StockAct, StockChange, StockIn
 from awards.models.campaign import MOST_IN_REDIS
 from awards.models.coupon import CouponQuerySet
 from awards.services.sales import hold_still, say_changed
@@ -176,6 +176,12 @@ def copy_campaign(campaign: Campaign) -> Campaign:
             for prize in Prize.objects.filter(campaign=campaign).order_by("pk")
         )
     return twin
+
+
+def is_known_outside(campaign: Campaign) -> bool:
+    """Tell whether anybody may have a link to the campaign's page: by a right to draw, or as they have drawn."""
+    rights, drawn = Entitlement.objects.filter(campaign=campaign), Draw.objects.filter(campaign=campaign)
+    return rights.exists() or drawn.exists()
 
 
 def _free_slug(slug: str) -> tuple[str, int]:

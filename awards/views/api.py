@@ -15,7 +15,7 @@ from awards.claims.claiming import Recipient, claim, is_claimed_for
 from awards.clients.callers import Caller
 from awards.clients.drawing import as_person, draw_as
 from awards.clients.entitlements import give
-from awards.clients.links import USUAL_VALIDITY, link_to, site_of
+from awards.clients.links import USUAL_VALIDITY, link_to, site_of, usable_until
 from awards.errors import AlreadyClaimed, ClaimRefused, DrawError, NotEntitled, SourceTaken
 from awards.luck import SYSTEM_LUCK
 from awards.models import Award, Campaign, Entitlement, Scope
@@ -180,14 +180,17 @@ def _entitlement(campaign: Campaign, public_id: str) -> Entitlement:
 
 
 def _entitlement_content(given: Entitlement, campaign: Campaign, site: str) -> dict[str, Any]:
-    until = campaign.clock + USUAL_VALIDITY
+    until = usable_until(given, campaign, clock=campaign.clock)
     return {
         "id": str(given.public_id),
         "campaign": campaign.slug,
         "person": given.person,
         "source": given.source,
         "used": given.used_at is not None,
-        "link": {"url": link_to(given, until=until, site=site), "expires_at": until.isoformat()},
+        "link": {
+            "url": link_to(given, until=campaign.clock + USUAL_VALIDITY, site=site),
+            "expires_at": until.isoformat(),
+        },
     }
 
 

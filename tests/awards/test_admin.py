@@ -68,10 +68,8 @@ def test_a_campaign_is_made_with_its_prizes_in_one_form(admin_client):
     form = {
         "slug": "autumn",
         "name": "Autumn",
-        "starts_at_0": "2026-09-01",
-        "starts_at_1": "00:00",
-        "ends_at_0": "2026-10-01",
-        "ends_at_1": "00:00",
+        "starts_at": "2026-09-01T00:00",
+        "ends_at": "2026-10-01T00:00",
         "active": "on",
         "access": "link",
         "losing_weight": "10",
@@ -86,7 +84,7 @@ def test_a_campaign_is_made_with_its_prizes_in_one_form(admin_client):
     made = admin_client.post(reverse("admin:awards_campaign_add"), form)
     wrong = admin_client.post(
         reverse("admin:awards_campaign_add"),
-        {**form, "slug": "wrong", "ends_at_0": "2026-08-01", "prize_set-0-value": "1.5"},
+        {**form, "slug": "wrong", "ends_at": "2026-08-01T00:00", "prize_set-0-value": "1.5"},
     )
 
     assert made.status_code == 302

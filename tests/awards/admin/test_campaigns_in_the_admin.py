@@ -1,7 +1,7 @@
 """A campaign's page and list, as its manager uses them."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
 import pytest
@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from awards.models import Campaign, Coupon, Prize
 from awards.services import campaigns
+from tests.awards.clients.given import an_entitlement
 from tests.awards.given import a_campaign, a_coupon_prize, a_draw, a_gift, points
 
 pytestmark = pytest.mark.django_db
@@ -34,10 +35,8 @@ def form_of(campaign: Campaign, *prizes: Prize, **changes) -> dict[str, str]:
     fields = {
         "slug": campaign.slug,
         "name": campaign.name,
-        "starts_at_0": f"{campaign.starts_at:%Y-%m-%d}",
-        "starts_at_1": f"{campaign.starts_at:%H:%M:%S}",
-        "ends_at_0": f"{campaign.ends_at:%Y-%m-%d}",
-        "ends_at_1": f"{campaign.ends_at:%H:%M:%S}",
+        "starts_at": f"{campaign.starts_at:%Y-%m-%dT%H:%M:%S}",
+        "ends_at": f"{campaign.ends_at:%Y-%m-%dT%H:%M:%S}",
         "active": "on",
         "access": campaign.access,
         "losing_weight": str(campaign.losing_weight),
@@ -140,8 +139,8 @@ def test_a_new_prize_is_given_its_stock_with_the_campaign(desk):
         ({"prize_set-0-vendor_sku": "MUG-01"}, "A gift needs the vendor&#x27;s article number"),
         ({"prize_set-0-kind": "gift"}, "A gift needs the vendor&#x27;s article number"),
         ({"prize_set-0-weight": "-1"}, "greater than or equal to 0"),
-        ({"ends_at_0": "2020-01-01"}, "A campaign must end after it begins."),
-        ({"slug": "with space"}, "valid “slug”"),
+        ({"ends_at": "2020-01-01T00:00"}, "A campaign must end after it begins."),
+        ({"slug": "with space"}, "such as summer-raffle-2026"),
         ({"draws_per_person": "0"}, "greater than or equal to 1"),
     ],
 )
@@ -167,6 +166,51 @@ def test_a_prize_that_was_won_or_has_codes_stays_of_its_kind(desk, used):
     assert ("its kind stays" in text(answer)) == (used != "neither")
     prize.refresh_from_db()
     assert prize.kind == ("points" if used == "neither" else "coupon")
+
+
+@pytest.mark.parametrize("known", ["right", "draw", ""])
+def test_the_address_of_a_campaign_stays_once_anybody_may_know_it(desk, known):
+    campaign = a_campaign()
+    points(campaign)
+    if known == "right":
+        an_entitlement(campaign)
+    elif known == "draw":
+        a_draw(campaign)
+
+    page = text(desk.get(page_of(campaign)))
+    saved = desk.post(page_of(campaign), form_of(campaign, slug="renamed", name="Renamed"))
+
+    assert saved.status_code == 302
+    assert ("It stays: people have links to this address" in page) == bool(known)
+    assert Campaign.objects.values_list("slug", "name").get() == ("raffle" if known else "renamed", "Renamed")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "UTC"])
+def test_every_field_for_a_time_says_in_which_zone_it_is_read(desk, settings, zone):
+    settings.TIME_ZONE = zone
+    campaign = a_campaign()
+    new = ("campaign", "entitlement", "entitlementimport", "block")
+    pages = [page_of(campaign), page_of(points(campaign)), *(reverse(f"admin:awards_{model}_add") for model in new)]
+
+    for page in pages:
+        html = desk.get(page).content.decode()
+        fields = len(re.findall('type="datetime-local"', html))
+        assert fields >= 1
+        assert html.count(f"In the time zone {zone}.") == fields
+        assert "vDateField" not in html
+
+
+def test_a_time_that_is_typed_is_one_of_the_site_s_zone_and_seconds_that_were_kept_stay(desk, settings):
+    settings.TIME_ZONE = "Asia/Shanghai"
+    campaign = a_campaign(starts_at=datetime(2026, 1, 31, 12, 0, 30, 5, tzinfo=UTC))
+
+    shown = desk.get(page_of(campaign)).content.decode()
+    desk.post(page_of(campaign), form_of(campaign, starts_at="2026-01-31T20:00:30", ends_at="2036-01-31T20:00"))
+
+    campaign.refresh_from_db()
+    assert 'value="2026-01-31T20:00:30"' in shown
+    assert campaign.starts_at == datetime(2026, 1, 31, 12, 0, 30, 5, tzinfo=UTC)
+    assert campaign.ends_at == datetime(2036, 1, 31, 12, 0, tzinfo=UTC)
 
 
 def test_a_campaign_in_which_nothing_can_be_won_says_so(desk):

@@ -112,7 +112,7 @@ def of_a_block_twice(desk: Client) -> object:
 
 BROKEN: dict[str, list[tuple[Answer, str, str]]] = {
     "awards_campaign_ends_after_start": [
-        (of_a_campaign(ends_at_0="2020-01-01"), "ends_at", "A campaign must end after it begins.")
+        (of_a_campaign(ends_at="2020-01-01T00:00"), "ends_at", "A campaign must end after it begins.")
     ],
     "awards_campaign_limit": [(of_a_campaign(draws_per_person="0"), "draws_per_person", "greater than or equal to 1")],
     "awards_campaign_limits": [(of_a_campaign(draws_per_day="0"), "draws_per_day", "greater than or equal to 1")],

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
 import pytest
@@ -10,6 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from awards.clients.imports import begin_import
 from awards.clients.keys import client_of
@@ -136,6 +139,60 @@ def test_the_links_of_all_who_have_not_drawn_yet_come_as_a_file(desk):
     assert address == "http://testserver/campaigns/raffle/"
     assert entitlement_of(unquote(token), campaign).person == "anna@example.com"
     assert LogEntry.objects.latest("pk").change_message == "links to draw by, as a file"
+
+
+@pytest.mark.parametrize(
+    ("campaign", "right", "until"),
+    [
+        ({"ends_at": timedelta(days=3)}, None, timedelta(days=3)),
+        ({"ends_at": timedelta(days=30)}, timedelta(days=2), timedelta(days=2)),
+        ({"ends_at": timedelta(days=30)}, None, timedelta(days=14)),
+    ],
+)
+def test_a_link_is_said_to_be_valid_no_longer_than_its_right_and_its_campaign(desk, campaign, right, until):
+    campaign = a_closed_campaign(**campaign)
+    expires_at = right and timezone.now() + right
+    begun = begin_import(campaign, [("anna@example.com", "order 1")], actor="maria", expires_at=expires_at)
+    deliver_pending("awards.write_entitlements")
+
+    answer = desk.get(reverse("admin:awards_entitlementimport_links", args=[begun.pk]))
+    said = list(csv.reader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))[1][3]
+    page = text(desk.get(page_of(Entitlement.objects.get())))
+
+    assert abs(datetime.fromisoformat(said) - timezone.now() - until) < timedelta(minutes=1)
+    assert f"Valid until {date_format(timezone.now() + until, 'DATE_FORMAT')}" in page
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        ("2020-01-01T00:00", "This time is over."),
+        ("2027-01-01T00:00", "The campaign has not begun by then, so nobody could draw."),
+    ],
+)
+def test_a_right_by_which_nobody_could_ever_draw_is_not_given(desk, until, said):
+    campaign = a_closed_campaign(starts_at=timedelta(days=10_000), ends_at=timedelta(days=10_001))
+    one = {"campaign": campaign.pk, "person": "anna", "source": "order 1", "expires_at": until}
+    listed = {"campaign": campaign.pk, "expires_at": until, "listed": "anna,order 1"}
+
+    pages = [desk.post(reverse("admin:awards_entitlement_add"), one), desk.post(IMPORT, listed)]
+
+    assert [said in text(page) for page in pages] == [True, True]
+    assert not Entitlement.objects.exists()
+    assert not EntitlementImport.objects.exists()
+
+
+def test_a_block_that_is_over_is_not_made_and_an_old_one_can_still_be_explained(desk):
+    over = {"kind": "person", "subject": "dora", "reason": "a bot", "until": "2020-01-01T00:00"}
+    page = desk.post(reverse("admin:awards_block_add"), over)
+    ended = datetime(2020, 1, 1, tzinfo=UTC)
+    old = Block.objects.create(kind="person", subject="dora", until=ended, blocked_by="maria")
+
+    saved = desk.post(page_of(old), {**over, "reason": "a bot, by its pace"})
+
+    assert "This time is over." in text(page)
+    assert saved.status_code == 302
+    assert Block.objects.get().reason == "a bot, by its pace"
 
 
 def test_who_may_not_give_rights_gets_no_links(client, django_user_model):

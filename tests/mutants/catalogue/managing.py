@@ -6,6 +6,8 @@ from tests.mutants.mutant import AWARDS, mutant, of_awards
 
 rule = partial(mutant, room=AWARDS)
 TABLES = "admin/test_rules_of_the_tables::"
+CAMPAIGNS = "admin/test_campaigns_in_the_admin::"
+WHO = "admin/test_who_may_draw::"
 
 MUTANTS = [
     rule(
@@ -24,5 +26,25 @@ MUTANTS = [
         "what is given when nothing else is left gets no limit",
         of_awards("models/prize.py", "stock__isnull=True, is_fallback=False)", "stock__isnull=True)"),
         red=[f"{TABLES}test_a_limit_is_not_set_on_what_is_given_when_nothing_else_is_left"],
+    ),
+    rule(
+        "the address of a campaign stays once somebody has a right to draw in it",
+        of_awards("services/campaigns.py", "return rights.exists() or drawn.exists()", "return drawn.exists()"),
+        red=[f"{CAMPAIGNS}test_the_address_of_a_campaign_stays_once_anybody_may_know_it"],
+    ),
+    rule(
+        "a link is said to be valid no longer than its campaign",
+        of_awards("clients/links.py", "USUAL_VALIDITY, campaign.ends_at, entitlement", "USUAL_VALIDITY, entitlement"),
+        red=[f"{WHO}test_a_link_is_said_to_be_valid_no_longer_than_its_right_and_its_campaign"],
+    ),
+    rule(
+        "a right whose time is over is not given",
+        of_awards("admin/moments.py", "if moment <= timezone.now():", "if False:"),
+        red=[f"{WHO}test_a_right_by_which_nobody_could_ever_draw_is_not_given"],
+    ),
+    rule(
+        "a right that ends before its campaign begins is not given",
+        of_awards("admin/person_lists.py", "expires_at <= campaign.starts_at:", "False:"),
+        red=[f"{WHO}test_a_right_by_which_nobody_could_ever_draw_is_not_given"],
     ),
 ]
