@@ -6,6 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -72,6 +74,11 @@ class AwardAdmin(LedgerAdmin):
 
     fields = ("kind", "value", "vendor_sku", "status", "version", "claim_until", "claimed_at")
 
+    def get_fields(self, _request: HttpRequest, obj: Award | None = None) -> tuple[str, ...]:
+        """Leave out until when it is to be claimed where it no longer is."""
+        hidden = () if obj is None or obj.is_unclaimed else ("claim_until",)
+        return tuple(name for name in self.fields if name not in hidden)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Award]:
         """Read with an award what its page shows of it; the list leaves it alone."""
         awards = super().get_queryset(request)
@@ -93,6 +100,8 @@ class AwardAdmin(LedgerAdmin):
     def revoke(self, request: HttpRequest, chosen: QuerySet[Award]) -> HttpResponse | None:
         """Ask why, then revoke what was chosen, and say how many could not be."""
         form = RevokeForm(request.POST if "apply" in request.POST else None)
+        keys = list(chosen.values_list("pk", flat=True))
+        from_page = "from_page" in request.POST and len(keys) == 1
         if not form.is_valid():
             return act_page(
                 self,
@@ -102,12 +111,17 @@ class AwardAdmin(LedgerAdmin):
                 context={
                     "form": form,
                     "chosen": chosen.select_related("prize")[:AWARDS_SHOWN],
-                    "keys": (keys := list(chosen.values_list("pk", flat=True))),
+                    "keys": keys,
                     "all": len(keys),
+                    "from_page": from_page,
+                    "back": self._page_of(keys[0]) if from_page else reverse("admin:awards_award_changelist"),
                 },
             )
         self._revoke(request, chosen, form)
-        return None
+        return redirect(self._page_of(keys[0])) if from_page else None
+
+    def _page_of(self, key: int) -> str:
+        return reverse("admin:awards_award_change", args=[key], current_app=self.admin_site.name)
 
     def _revoke(self, request: HttpRequest, chosen: QuerySet[Award], form: RevokeForm) -> None:
         late = 0

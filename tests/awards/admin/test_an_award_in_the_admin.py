@@ -11,7 +11,16 @@ from awards.consumers import issue_points
 from awards.models import Award, AwardStatus, VendorOrder
 from outbox import Message
 from tests.awards.admin.test_campaigns_in_the_admin import page_of, text
-from tests.awards.given import an_award_of_a_coupon, an_award_of_a_gift, an_award_of_points, hand_out, message_of
+from tests.awards.given import (
+    a_campaign,
+    a_draw,
+    a_gift,
+    an_award_of_a_coupon,
+    an_award_of_a_gift,
+    an_award_of_points,
+    hand_out,
+    message_of,
+)
 from tests.awards.test_closed_by_hand import handle
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +88,45 @@ def test_an_award_that_waits_can_be_revoked_from_its_page_and_an_issued_one_cann
 
     assert ["Revoke this award" in text(page) for page in pages] == [True, False]
     assert Award.objects.get(pk=waiting.pk).status == AwardStatus.REVOKED
+
+
+@pytest.mark.parametrize("page", [True, False])
+def test_whoever_has_revoked_from_an_award_s_page_comes_back_to_it(desk, page):
+    award = an_award_of_points()
+    chosen = {"action": "revoke", "_selected_action": award.pk, **({"from_page": "yes"} if page else {})}
+    back = page_of(award) if page else reverse("admin:awards_award_changelist")
+
+    asked = desk.post(reverse("admin:awards_award_changelist"), chosen).content.decode()
+    done = desk.post(reverse("admin:awards_award_changelist"), {**chosen, "apply": "yes", "reason": "a test"})
+
+    assert ('name="from_page"' in desk.get(page_of(an_award_of_points("ben"))).content.decode(), done.url) == (
+        True,
+        back,
+    )
+    assert ('<input type="hidden" name="from_page"' in asked) == page
+    assert f'<a href="{back}">Back</a>' in asked
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "unsaid"),
+    [
+        ({}, "To be claimed until", "Nobody had claimed it by"),
+        ({"status": "expired"}, "Nobody had claimed it by", "o be claimed until"),
+        ({"status": "revoked", "reason": "a mistake"}, "Revoked, because : a mistake", "o be claimed until"),
+        ({"status": "revoked"}, "Revoked", "o be claimed until"),
+    ],
+)
+def test_what_came_of_what_must_be_claimed_is_the_truth(desk, fields, said, unsaid):
+    campaign = a_campaign()
+    a_gift(campaign, claim_days=3)
+    award = a_draw(campaign).award
+    Award.objects.filter(pk=award.pk).update(**fields)
+
+    page = text(desk.get(page_of(award))).partition("What came of it")[2]
+
+    assert said in page.replace("because:", "because :")
+    assert unsaid not in page
+    assert ("Nothing yet." in page) == (not fields)
 
 
 @pytest.mark.django_db(transaction=True)
