@@ -5,15 +5,16 @@ statistics, what is under way or stuck from the messages of the consumers that i
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 
-from awards.listeners import EXPIRED_BY, ISSUED_BY
+from awards.listeners import CLAIMABLE_COUNTED_BY, COUNTED_BY, EXPIRED_BY, ISSUED_BY
 from awards.models import Award, AwardStatus, Campaign, Coupon, DailyStatistic, Kind, Prize, Refusal
 from outbox import Message
 
@@ -41,6 +42,8 @@ class PrizeLine:
     prize: Prize
     chance: Fraction
     won: int = 0
+    uncounted: int = 0
+    """How many of those won are not in the figures of the days yet."""
     waiting: int = 0
     failed: int = 0
     revoked: int = 0
@@ -59,7 +62,7 @@ class PrizeLine:
 
     @property
     def issued(self) -> int:
-        """Awards issued, or settled by hand. Winning is counted a moment later, so this never goes below 0."""
+        """Awards issued, or settled by hand. What is under way changes meanwhile, so this never goes below 0."""
         return max(self.won - self.waiting - self.failed - self.revoked, 0)
 
     @property
@@ -98,6 +101,11 @@ class CampaignReport:
     complete: bool
 
     @property
+    def uncounted(self) -> int:
+        """How many wins are not in the figures of the days yet."""
+        return sum(line.uncounted for line in self.lines)
+
+    @property
     def losing_percent(self) -> Decimal:
         """How likely the next draw wins nothing, in percent; 0 too if nobody can draw."""
         winning = sum((line.chance for line in self.lines), Fraction(0))
@@ -128,22 +136,24 @@ def report_campaign(campaign: Campaign, prizes: Iterable[Prize] | None = None) -
     chosen = {prize.pk: prize for prize in (everything if prizes is None else prizes)}
     waiting, all_waiting = _awards_of(_issuing_messages().filter(finished_at__isnull=True))
     failed, all_failed = _awards_of(_issuing_messages().filter(exhausted_at__isnull=False))
-    owed = _owed_by_prize(waiting, failed)
+    uncounted, all_uncounted = _uncounted()
+    owed = _owed_by_prize(waiting, failed, uncounted)
     lines = [
         PrizeLine(
             prize=chosen[prize.pk],
             chance=odds.get(prize.pk, Fraction(0)),
-            won=prize.won or 0,
+            won=(prize.won or 0) + owed.get(prize.pk, NOTHING).uncounted,
+            uncounted=owed.get(prize.pk, NOTHING).uncounted,
             revoked=prize.revoked or 0,
-            waiting=owed.get(prize.pk, (0, 0))[0],
-            failed=owed.get(prize.pk, (0, 0))[1],
+            waiting=owed.get(prize.pk, NOTHING).waiting,
+            failed=owed.get(prize.pk, NOTHING).failed,
             free_codes=prize.free_codes or 0,
             issued_codes=(prize.codes or 0) - (prize.free_codes or 0),
         )
         for prize in everything
         if prize.pk in chosen
     ]
-    return CampaignReport(lines, complete=all_waiting and all_failed)
+    return CampaignReport(lines, complete=all_waiting and all_failed and all_uncounted)
 
 
 def with_totals(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
@@ -171,11 +181,45 @@ def _awards_of(messages: QuerySet[Message]) -> tuple[list[int], bool]:
     return [int(key) for key in keys[:COUNT_LIMIT] if key.isdecimal()], len(keys) <= COUNT_LIMIT
 
 
-def _owed_by_prize(waiting: Sequence[int], failed: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Count, by prize, those of the awards that are still to be issued."""
-    owed = Award.objects.filter(pk__in={*waiting, *failed}, status=AwardStatus.WON).order_by()
-    counts = {"waits": Count("pk", filter=Q(pk__in=waiting)), "stuck": Count("pk", filter=Q(pk__in=failed))}
-    return {prize: (waits, stuck) for prize, waits, stuck in owed.values_list("prize_id").annotate(**counts)}
+def _uncounted() -> tuple[dict[str, list[int]], bool]:
+    """Return the awards by whose messages a win is still counted, by consumer, and tell whether those are all."""
+    counting = Message.objects.filter(consumer__in=[COUNTED_BY, CLAIMABLE_COUNTED_BY], finished_at__isnull=True)
+    rows = list(counting.values_list("consumer", "key")[: COUNT_LIMIT + 1])
+    awards: dict[str, list[int]] = {COUNTED_BY: [], CLAIMABLE_COUNTED_BY: []}
+    for name, key in rows[:COUNT_LIMIT]:
+        if key.isdecimal():
+            awards[name].append(int(key))
+    return awards, len(rows) <= COUNT_LIMIT
+
+
+class _Owed(NamedTuple):
+    """What is still to be done with the awards of a prize, in awards."""
+
+    waiting: int
+    failed: int
+    uncounted: int
+
+
+NOTHING = _Owed(0, 0, 0)
+
+
+def _owed_by_prize(
+    waiting: Sequence[int], failed: Sequence[int], uncounted: Mapping[str, Sequence[int]]
+) -> dict[int, _Owed]:
+    """Count, by prize, those of the awards that are still to be issued, and those that are still to be counted.
+
+    What must be claimed is counted when it is won, and not again when it is claimed.
+    """
+    at_once = Q(pk__in=uncounted[COUNTED_BY], claim_until__isnull=True)
+    late = at_once | Q(pk__in=uncounted[CLAIMABLE_COUNTED_BY])
+    found = Award.objects.filter(pk__in={*waiting, *failed, *chain(*uncounted.values())}).order_by()
+    won = Q(status=AwardStatus.WON)
+    counts = {
+        "waits": Count("pk", filter=won & Q(pk__in=waiting)),
+        "stuck": Count("pk", filter=won & Q(pk__in=failed)),
+        "late": Count("pk", filter=late),
+    }
+    return {prize: _Owed(*numbers) for prize, *numbers in found.values_list("prize_id").annotate(**counts)}
 
 
 def _with_counts(prizes: QuerySet[Prize]) -> list[Any]:

@@ -4,16 +4,19 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from django.db.models import F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from awards.claims.claiming import claim
 from awards.consumers import count_win, issue_points
-from awards.listeners import ISSUED_BY
+from awards.listeners import CLAIMABLE_COUNTED_BY, COUNTED_BY, ISSUED_BY
 from awards.models import Award, Campaign, Kind, Prize
 from awards.selectors import campaign_report
 from awards.selectors.campaign_report import chances, report_campaign
 from awards.services.revoking import revoke
 from outbox import Message, registry
+from tests.awards.claims.given import ANNA
 from tests.awards.given import (
     LISTENERS,
     a_campaign,
@@ -33,7 +36,9 @@ def lines_of(campaign: Campaign) -> dict[str, campaign_report.PrizeLine]:
 
 
 def count_everything() -> None:
-    count_win(list(Message.objects.filter(consumer="awards.count_win", status="pending")))
+    waiting = Message.objects.filter(consumer__in=[COUNTED_BY, CLAIMABLE_COUNTED_BY], status="pending")
+    count_win(list(waiting))
+    waiting.update(status="success", finished_at=F("created_at"))
 
 
 prizes = st.lists(st.tuples(st.integers(0, 1000), st.none() | st.integers(0, 3)), max_size=8)
@@ -114,12 +119,28 @@ def test_what_was_settled_by_hand_counts_as_issued():
     assert lines_of(campaign)["10 points"].issued == 1
 
 
-def test_before_winning_is_counted_nothing_goes_below_nought():
+def test_what_waits_to_be_counted_is_won_all_the_same_and_told_apart():
     campaign = a_campaign()
     points(campaign, 10)
+    a_draw(campaign)
+    count_everything()
     issue_points(message_of(a_draw(campaign).award))
 
-    assert lines_of(campaign)["10 points"].issued == 0
+    line = lines_of(campaign)["10 points"]
+
+    assert (line.won, line.uncounted, line.issued, line.waiting) == (2, 1, 1, 1)
+
+
+def test_what_must_be_claimed_is_won_once_however_far_it_has_come():
+    campaign = a_campaign()
+    a_gift(campaign, claim_days=3)
+    award = a_draw(campaign).award
+    won = [lines_of(campaign)["Gift MUG-01"]]
+    count_everything()
+    claim(award, ANNA)
+    won.append(lines_of(campaign)["Gift MUG-01"])
+
+    assert [(line.won, line.uncounted) for line in won] == [(1, 1), (1, 0)]
 
 
 def test_a_backlog_that_is_too_long_to_be_looked_at_is_said_so(monkeypatch):
