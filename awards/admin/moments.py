@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.db import models
+from django.forms import Script
 from django.utils import timezone
 from django.utils.functional import lazystr
 from django.utils.text import format_lazy
@@ -18,6 +19,16 @@ class MomentInput(forms.DateTimeInput):
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         super().__init__(attrs, format="%Y-%m-%dT%H:%M")
+
+    class Media:
+        js = [Script("awards/moments.js", defer=True)]
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        """Name the zone for the script that says what the time is on the reader's own clock."""
+        context: dict[str, Any] = super().get_context(name, value, attrs)
+        here = {"data-zone": timezone.get_current_timezone_name(), "data-here": _("On your own clock: …")}
+        context["widget"]["attrs"] |= here
+        return context
 
     def format_value(self, value: Any) -> str | None:
         """Show seconds where there are any, so that saving the form changes nothing."""
