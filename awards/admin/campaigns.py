@@ -18,12 +18,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from awards.admin.doubts import doubts_about_campaign, doubts_about_prize, warn
 from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
 from awards.admin.histories import HistoryInWords
 from awards.admin.moments import MOMENTS
 from awards.admin.whole_rows import SecondLook
 from awards.listeners import ISSUED_BY
-from awards.models import Campaign, Draw, Phase, Prize
+from awards.models import Campaign, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
 from awards.sale.pausing import follow_end
 from awards.selectors import campaign_report
@@ -103,10 +104,21 @@ class CampaignAdmin(SecondLook, HistoryInWords):
         if "ends_at" in form.changed_data and (sale := form.instance.how_sold) is not None:
             follow_end(sale)
         say_changed(form.instance.pk)
+        self._warn(request, form, formsets)
+
+    def _warn(self, request: HttpRequest, form: Any, formsets: Any) -> None:
+        """Say what is odd about what was saved; new dates make a difference to every prize."""
+        warn(request, doubts_about_campaign(form.instance))
+        saved = {prize.pk for each in formsets for prize in (*each.new_objects, *dict(each.changed_objects))}
+        prizes = Prize.objects.filter(campaign=form.instance).select_related("campaign").order_by("pk")
+        for prize in prizes if {"starts_at", "ends_at"} & set(form.changed_data) else prizes.filter(pk__in=saved):
+            warn(request, doubts_about_prize(prize))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
         """Read the database's clock and the totals with each campaign, in the order of the list."""
         counted = campaign_report.with_totals(Campaign.objects.with_clock().with_sale())
+        if request.resolver_match is not None and "object_id" in request.resolver_match.kwargs:
+            counted = campaigns.with_traces(counted)
         return counted.order_by(*self.get_ordering(request))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -119,7 +131,7 @@ class CampaignAdmin(SecondLook, HistoryInWords):
         """Let nobody delete a campaign in which somebody has drawn."""
         if not super().has_delete_permission(request, obj):
             return False
-        return obj is None or not Draw.objects.filter(campaign=obj).exists()
+        return obj is None or not campaigns.traces_of(obj).has_draws
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, campaign: Campaign) -> SafeString:
@@ -202,6 +214,7 @@ class CampaignAdmin(SecondLook, HistoryInWords):
                 "issued_by": ISSUED_BY,
                 "refusals": campaign_report.refusals_of(campaign),
                 "sale": campaign.how_sold if request.user.has_perm("awards.view_sale") else None,
+                "may_sell": campaign.how_sold is None and request.user.has_perm("awards.add_sale"),
                 "may_give": request.user.has_perm("awards.give_entitlement"),
             }
         return super().render_change_form(request, context, *args, **kwargs)

@@ -1,7 +1,7 @@
 """What a campaign's manager is told when an act is refused, or a list of codes is not taken."""
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, time_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -13,6 +13,7 @@ from awards.errors import (
     PointsSpent,
     SaleOpened,
     SaleOver,
+    StockChangedAlready,
     StockHasALimit,
     StockHasNoLimit,
     StockTooLarge,
@@ -36,6 +37,9 @@ def explain_refusal(error: ManagingError | IssuedByHand) -> str:
             return _("it was issued by hand, so there are no points to take back here.")
         case TooManyForRedis():
             return too_many_for_redis()
+        case StockChangedAlready(at=at):
+            said = _("You did the same at %(time)s, so it was not done again. If you mean it, give another reason.")
+            return said % {"time": time_format(timezone.localtime(at), "TIME_FORMAT")}
         case StockTooLarge():
             return _("The stock would become larger than can be written down.")
         case StockHasNoLimit():

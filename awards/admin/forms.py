@@ -60,7 +60,7 @@ class CampaignForm(VisibleTextForm, WholeRowForm):
         said = _("Use letters from a to z, digits, hyphens and underscores, such as summer-raffle-2026.")
         slug.error_messages["invalid"] = said
         slug.help_text = _("The end of its page's address, such as summer-raffle-2026.")
-        if self.instance.pk and campaigns.is_known_outside(self.instance):
+        if self.instance.pk and campaigns.traces_of(self.instance).is_known:
             slug.disabled = True
             slug.help_text = _("It stays: people have links to this address, or have drawn here.")
 

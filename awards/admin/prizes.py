@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from awards.admin.doubts import doubts_about_prize, warn
 from awards.admin.error_texts import explain_refusal
 from awards.admin.forms import CodesForm, PrizeForm, StockForm
 from awards.admin.moments import MOMENTS
@@ -79,20 +80,24 @@ class PrizeAdmin(SecondLook, admin.ModelAdmin):  # type: ignore[type-arg]  # gen
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Prize | None = None) -> bool:
-        """Let nobody delete what somebody has won, or what has codes; without looking at all of them."""
+        """Let nobody delete what somebody has won, or what has codes."""
         if not super().has_delete_permission(request, obj):
             return False
-        won = Exists(Award.objects.filter(prize=OuterRef("pk")))
-        in_pool = Exists(Coupon.objects.filter(prize=OuterRef("pk")))
-        return obj is None or not Prize.objects.filter(won | in_pool, pk=obj.pk).exists()
+        return obj is None or not getattr(obj, "in_use", True)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prize]:
-        """Read the campaign with each prize."""
-        return super().get_queryset(request).select_related("campaign")
+        """Read the campaign with each prize, and on a prize's page whether anybody has won it or it has codes."""
+        prizes = super().get_queryset(request).select_related("campaign")
+        if request.resolver_match is None or "object_id" not in request.resolver_match.kwargs:
+            return prizes
+        won = Exists(Award.objects.filter(prize=OuterRef("pk")))
+        in_pool = Exists(Coupon.objects.filter(prize=OuterRef("pk")))
+        return prizes.annotate(in_use=won | in_pool)
 
-    def save_model(self, _request: HttpRequest, obj: Prize, form: Any, _change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Prize, form: Any, _change: bool) -> None:
         """Write what was changed in the form and nothing else: draws change the stock meanwhile."""
         obj.save(update_fields=form.changed_data)
+        warn(request, doubts_about_prize(obj))
 
     def get_urls(self) -> list[URLPattern]:
         """Add the acts."""
@@ -137,6 +142,7 @@ class PrizeAdmin(SecondLook, admin.ModelAdmin):  # type: ignore[type-arg]  # gen
 
     def _change_stock(self, request: HttpRequest, prize: Prize, form: StockForm) -> None:
         with transaction.atomic(using=router.db_for_write(Prize)):
+            campaigns.refuse_once_more(prize, form.change_request, actor=request.user.get_username())
             done = campaigns.change_stock(prize, form.change_request, actor=request.user.get_username())
             self.log_change(request, prize, f"{done.get_act_display()} {done.pieces or ''}: {done.reason}")
             prize.refresh_from_db(fields=["stock"])

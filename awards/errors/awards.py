@@ -114,6 +114,14 @@ class TooManyForRedis(StockTooLarge):
     """The stock would become larger than Redis takes in, where it is there."""
 
 
+class StockChangedAlready(ManagingError):
+    """The same person has made the same change of a stock just before; ``at`` says when."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(f"the same was done at {at:%H:%M:%S}")
+        self.at = at
+
+
 class StockHasNoLimit(ManagingError):
     """There is nothing to add to or take from: the stock has no limit."""
 

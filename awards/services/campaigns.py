@@ -3,14 +3,19 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, router, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Now
 
 from awards.errors import (
     CodesKnown,
     FallbackHasNoStock,
     ManagingError,
+    StockChangedAlready,
     StockHasALimit,
     StockHasNoLimit,
     StockTooLarge,
@@ -25,6 +30,8 @@ from awards.services.sales import hold_still, say_changed
 CODE_BATCH = 1_000
 SLUG_LENGTH = 60
 CAMPAIGN_NAME_LENGTH = 120
+ONCE_MORE = timedelta(minutes=10)
+"""How long the same change of a stock by the same person is taken for one that was sent twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,17 @@ class StockChangeRequest:
     pieces: int | None
     reason: str
     request_id: uuid.UUID
+
+
+def refuse_once_more(prize: Prize, request: StockChangeRequest, *, actor: str) -> None:
+    """Raise ``StockChangedAlready`` if ``actor`` has asked for the same to the word a moment ago, by another request.
+
+    Such is a form that was gone back to and sent once more.
+    """
+    asked = {"act": request.act, "pieces": request.pieces, "reason": request.reason}
+    same = StockChange.objects.filter(**asked, prize=prize, actor=actor, at__gt=Now() - ONCE_MORE)
+    if earlier := same.exclude(request_id=request.request_id).order_by("pk").last():
+        raise StockChangedAlready(earlier.at)
 
 
 def change_stock(prize: Prize, request: StockChangeRequest, *, actor: str) -> StockChange:
@@ -178,10 +196,30 @@ def copy_campaign(campaign: Campaign) -> Campaign:
     return twin
 
 
-def is_known_outside(campaign: Campaign) -> bool:
-    """Tell whether anybody may have a link to the campaign's page: by a right to draw, or as they have drawn."""
-    rights, drawn = Entitlement.objects.filter(campaign=campaign), Draw.objects.filter(campaign=campaign)
-    return rights.exists() or drawn.exists()
+class Traces(NamedTuple):
+    """What a campaign has left in the world: whether somebody has drawn in it, and whether somebody may have a link."""
+
+    has_draws: bool
+    has_rights: bool
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody may know the address of its page."""
+        return self.has_draws or self.has_rights
+
+
+def with_traces(found: QuerySet[Campaign]) -> QuerySet[Campaign]:
+    """Read the traces of each campaign in the same statement."""
+    drawn, given = (Exists(model.objects.filter(campaign=OuterRef("pk"))) for model in (Draw, Entitlement))
+    return found.annotate(has_draws=drawn, has_rights=given)
+
+
+def traces_of(campaign: Campaign) -> Traces:
+    """Return the traces of a campaign. One statement, unless it was read ``with_traces``."""
+    read: Any = campaign
+    if not hasattr(campaign, "has_draws"):
+        read = with_traces(Campaign.objects.filter(pk=campaign.pk)).get()
+    return Traces(read.has_draws, read.has_rights)
 
 
 def _free_slug(slug: str) -> tuple[str, int]:

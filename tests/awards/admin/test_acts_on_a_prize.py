@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models.functions import Now
 from django.urls import reverse
 
 from awards.admin import forms
@@ -48,6 +49,34 @@ def test_a_form_sent_twice_changes_the_stock_once(desk):
 
     prize.refresh_from_db()
     assert prize.stock == 8
+
+
+def test_a_form_that_was_gone_back_to_and_sent_once_more_changes_the_stock_once(desk):
+    prize = a_gift(a_campaign(), stock=5)
+    desk.post(at("stock", prize), stock_form("add", 3))
+
+    page = desk.post(at("stock", prize), stock_form("add", 3))
+    meant = [stock_form("add", 3, reason="another delivery"), stock_form("add", 4)]
+    answers = [desk.post(at("stock", prize), form).status_code for form in meant]
+
+    prize.refresh_from_db()
+    assert "so it was not done again" in text(page)
+    assert answers == [302, 302]
+    assert prize.stock == 5 + 3 + 3 + 4
+
+
+def test_the_same_change_is_made_by_another_person_for_another_prize_and_later(desk, client, django_user_model):
+    campaign = a_campaign()
+    prize, other = a_gift(campaign, stock=5), a_gift(campaign, "PEN-02", stock=5)
+    desk.post(at("stock", prize), stock_form("add", 3))
+
+    desk.post(at("stock", other), stock_form("add", 3))
+    StockChange.objects.filter(prize=prize).update(at=Now() - campaigns.ONCE_MORE)
+    desk.post(at("stock", prize), stock_form("add", 3))
+    client.force_login(django_user_model.objects.create_superuser("root", password="x"))
+    client.post(at("stock", prize), stock_form("add", 3))
+
+    assert list(Prize.objects.order_by("pk").values_list("stock", flat=True)) == [14, 8]
 
 
 @pytest.mark.parametrize(

@@ -185,3 +185,30 @@ def test_a_manager_changes_a_stock_by_keyboard(open_page, campaign):
 
     expect(page.locator(".messagelist")).to_contain_text("The stock is 999995 now.")
     expect(page.locator("#stockchange_set-group")).to_contain_text("broken")
+
+
+def test_a_change_of_stock_that_is_gone_back_to_is_not_typed_in_any_more(open_page, campaign):
+    mug = Prize.objects.get(kind="gift")
+    page = open_page(reverse("admin:awards_prize_stock", args=[mug.pk]))
+    page.get_by_label("Pieces").fill("10")
+    page.get_by_label("Reason").fill("a delivery")
+    page.get_by_role("button", name="Change the stock").click()
+    expect(page.locator(".messagelist")).to_contain_text("The stock is 1000010 now.")
+
+    page.go_back()
+
+    expect(page.get_by_label("Pieces")).to_have_value("")
+    expect(page.get_by_label("Reason")).to_have_value("")
+
+
+@pytest.mark.parametrize(("zone", "said"), [("Asia/Shanghai", "On your own clock: Jul 2, 2026, 2:00 AM"), ("UTC", "")])
+@pytest.mark.parametrize("of", ["campaign", "entitlementimport"])
+def test_whoever_has_another_clock_reads_what_a_time_is_on_it(open_page, zone, said, of):
+    page = open_page(reverse(f"admin:awards_{of}_add"), timezone_id=zone)
+    field = page.get_by_label("Ends" if of == "campaign" else "Valid until")
+
+    field.fill("2026-07-01T18:00")
+
+    help = page.locator(f"#{field.get_attribute('id')}_helptext")
+    expect(help).to_contain_text("In the time zone UTC.")
+    expect(help.locator("span")).to_have_text(said)

@@ -7,6 +7,7 @@ from tests.mutants.mutant import AWARDS, mutant, of_awards
 rule = partial(mutant, room=AWARDS)
 TABLES = "admin/test_rules_of_the_tables::"
 CAMPAIGNS = "admin/test_campaigns_in_the_admin::"
+ACTS = "admin/test_acts_on_a_prize::"
 WHO = "admin/test_who_may_draw::"
 
 MUTANTS = [
@@ -29,8 +30,30 @@ MUTANTS = [
     ),
     rule(
         "the address of a campaign stays once somebody has a right to draw in it",
-        of_awards("services/campaigns.py", "return rights.exists() or drawn.exists()", "return drawn.exists()"),
+        of_awards("services/campaigns.py", "return self.has_draws or self.has_rights", "return self.has_draws"),
         red=[f"{CAMPAIGNS}test_the_address_of_a_campaign_stays_once_anybody_may_know_it"],
+    ),
+    rule(
+        "the same change of a stock by the same person a moment later is taken for one that was sent twice",
+        of_awards("services/campaigns.py", "        raise StockChangedAlready(earlier.at)", "        pass"),
+        red=[f"{ACTS}test_a_form_that_was_gone_back_to_and_sent_once_more_changes_the_stock_once"],
+    ),
+    rule(
+        "a change of a stock for another prize, or by another person, is one of its own",
+        of_awards("services/campaigns.py", "**asked, prize=prize, actor=actor, at", "**asked, at"),
+        red=[f"{ACTS}test_the_same_change_is_made_by_another_person_for_another_prize_and_later"],
+    ),
+    rule(
+        "what waits to be counted is among what was won",
+        of_awards(
+            "selectors/campaign_report.py", "(prize.won or 0) + owed.get(prize.pk, NOTHING).uncounted", "prize.won or 0"
+        ),
+        red=["admin/test_campaign_report::test_what_waits_to_be_counted_is_won_all_the_same_and_told_apart"],
+    ),
+    rule(
+        "what must be claimed is won once, however far it has come",
+        of_awards("selectors/campaign_report.py", "[COUNTED_BY], claim_until__isnull=True)", "[COUNTED_BY])"),
+        red=["admin/test_campaign_report::test_what_must_be_claimed_is_won_once_however_far_it_has_come"],
     ),
     rule(
         "a link is said to be valid no longer than its campaign",
