@@ -44,9 +44,12 @@ def claim(award: Award, recipient: Recipient, *, language: str = "") -> bool:
     return True
 
 
-def is_claimed_for(award: Award, recipient: Recipient) -> bool:
-    """Tell whether ``award`` was claimed for just this recipient."""
-    return Claim.objects.filter(award=award, **asdict(recipient)).exists()
+def claim_or_repeat(award: Award, recipient: Recipient, *, language: str = "") -> None:
+    """Claim ``award`` as ``claim`` does; the same claim again is no other. Raises ``AlreadyClaimed``, too."""
+    if claim(award, recipient, language=language):
+        return
+    if not Claim.objects.filter(award=award, **asdict(recipient)).exists():
+        raise AlreadyClaimed("it has been claimed for another address")
 
 
 def _claimed_before(award: Award) -> bool:

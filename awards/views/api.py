@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from ninja import Router
 from ninja.responses import Status
 
-from awards.claims.claiming import Recipient, claim, is_claimed_for
+from awards.claims.claiming import claim_or_repeat
 from awards.clients.callers import Caller
 from awards.clients.drawing import as_person, draw_as
 from awards.clients.entitlements import give
 from awards.clients.links import USUAL_VALIDITY, link_to, site_of, usable_until
-from awards.errors import AlreadyClaimed, ClaimRefused, DrawError, NotEntitled, SourceTaken
+from awards.errors import ClaimRefused, DrawError, NotEntitled, SourceTaken
 from awards.luck import SYSTEM_LUCK
 from awards.models import Award, Campaign, Entitlement, Scope
 from awards.persons import is_source
@@ -130,18 +130,10 @@ def claim_award(request: HttpRequest, public_id: uuid.UUID, body: AddressIn) -> 
         faults = "; ".join(f"{name}: {' '.join(map(str, said))}" for name, said in form.errors.items())
         raise Problem(Code.WRONG_ADDRESS, faults)
     try:
-        _claim(found, form.recipient)
+        claim_or_repeat(found, form.recipient, language=get_language() or "")
     except ClaimRefused as error:
         return refused(error)
     return award_content(_award(public_id))
-
-
-def _claim(found: Award, recipient: Recipient) -> None:
-    """Claim an award; the same claim again is no other. Raises a ``ClaimRefused``."""
-    if claim(found, recipient, language=get_language() or ""):
-        return
-    if not is_claimed_for(found, recipient):
-        raise AlreadyClaimed("it has been claimed for another address")
 
 
 def _unquoted(key: str) -> str:

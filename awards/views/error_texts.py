@@ -75,7 +75,10 @@ def explain_claim_error(error: ClaimRefused) -> str:
         case "claim_expired":
             return _("The time to claim this prize is over.")
         case "already_claimed":
-            return _("This prize has been claimed for another address. The first claim stands.")
+            return _(
+                "This prize has been claimed for another address. The first claim stands, and what you sent now was "
+                "not taken. If it should go elsewhere, please ask us."
+            )
         case _:
             return _("There is nothing to claim here: this prize needs no address, or is closed.")
 

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from http import HTTPStatus
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -10,9 +9,9 @@ from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
-from awards.claims.claiming import claim, why_not_claimable
+from awards.claims.claiming import claim_or_repeat, why_not_claimable
 from awards.clients.callers import Caller, visitor
 from awards.clients.drawing import as_person, draw_as
 from awards.errors import (
@@ -31,7 +30,7 @@ from awards.sale import pages as cached_pages
 from awards.selectors import awards as selectors
 from awards.services import draws
 from awards.views.claim_form import ClaimForm
-from awards.views.error_texts import explain_draw_error
+from awards.views.error_texts import explain_claim_error, explain_draw_error
 from awards.views.forms import DrawForm
 from awards.views.statuses import status_of, with_level
 from outbox.admin import client_address
@@ -116,24 +115,36 @@ def draw(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     return _draw_page(request, public_id)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 @sensitive_post_parameters()
 def claim_prize(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
-    """Take where the gift goes, and go back to the draw's page, which says how it stands."""
+    """Take where the gift goes, and go back to the draw's page; say why if it is not taken.
+
+    Whoever opens this address again, as the language switch does, is led to that page, too.
+    """
+    if request.method != "POST":
+        return redirect("awards:draw", public_id)
     found = selectors.draw_with(public_id)
     if found is None or found.won is None:
         raise Http404
     form = ClaimForm(request.POST)
     if not form.is_valid():
         return _draw_page(request, public_id, form, status=HTTPStatus.BAD_REQUEST)
-    with suppress(ClaimRefused):  # the page says what became of it instead
-        claim(found.won, form.recipient, language=get_language() or "")
+    try:
+        claim_or_repeat(found.won, form.recipient, language=get_language() or "")
+    except ClaimRefused as refused:
+        return _draw_page(request, public_id, said=explain_claim_error(refused), status=status_of(refused))
     return redirect("awards:draw", public_id)
 
 
 def _draw_page(
-    request: HttpRequest, public_id: uuid.UUID, form: ClaimForm | None = None, *, status: HTTPStatus = HTTPStatus.OK
+    request: HttpRequest,
+    public_id: uuid.UUID,
+    form: ClaimForm | None = None,
+    *,
+    said: str = "",
+    status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
     found = selectors.draw_with(public_id)
     if found is None:
@@ -148,6 +159,7 @@ def _draw_page(
         "form": (form or ClaimForm()) if award is not None and why_not_claimable(award) is None else None,
         "waiting": award is not None and award.status == AwardStatus.WON and not unclaimed,
         "again": None if award else selectors.redraw_of(found),
+        "said": said,
     }
     return render(request, "awards/draw.html", context, status=status)
 

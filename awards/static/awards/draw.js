@@ -47,13 +47,14 @@ async function look(wait, left) {
   }
 }
 
+// The address may be the one to which a claim was sent: it is asked for and never sent to again, and leads to the ticket.
 // The lower half of the ticket is a live region: what is put into it is read out, and nothing else on the page moves.
 async function showNews() {
   const answer = await fetch(window.location.href, { headers: { Accept: "text/html" } });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const news = page.querySelector(".ticket .stub");
   if (!answer.ok || !news) {
-    window.location.reload();
+    window.location.replace(window.location.href);
     return;
   }
   ticket.querySelector(".face").replaceChildren(...page.querySelector(".ticket .face").childNodes);

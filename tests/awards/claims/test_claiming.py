@@ -115,6 +115,68 @@ def test_the_winner_s_page_takes_the_address_and_says_how_it_stands(client):
     assert Claim.objects.get().recipient == "Anna Seltsam, Lindenallee 7, 04109 Leipzig, Germany, +49 341 998877"
 
 
+def test_a_second_address_is_not_taken_and_its_winner_is_told_so_with_where_the_gift_goes(client):
+    award = a_claimable()
+    page = f"/draws/{award.draw.public_id}/"
+    client.post(f"{page}claim/", FORM)
+
+    second = client.post(f"{page}claim/", {**FORM, "city": "Bonn"})
+
+    assert second.status_code == 409
+    said = text(second)
+    assert "claimed for another address" in said
+    assert "what you sent now was not taken" in said
+    assert "please ask us" in said
+    assert "It goes to A…, Leipzig, Germany" in said
+    assert "Bonn" not in said
+    assert "Lindenallee" not in said
+    assert Claim.objects.get().city == "Leipzig"
+
+
+def test_the_same_claim_sent_again_is_no_other(client):
+    award = a_claimable()
+    page = f"/draws/{award.draw.public_id}/"
+    client.post(f"{page}claim/", FORM)
+
+    again = client.post(f"{page}claim/", FORM)
+
+    assert (again.status_code, again.url) == (302, page)
+
+
+def test_the_page_says_where_a_claimed_gift_goes_before_and_after_it_is_issued(client, vendor):
+    award = a_claimable()
+    page = f"/draws/{award.draw.public_id}/"
+    claim(award, ANNA)
+
+    before = text(client.get(page))
+    deliver_pending(ignore_waits=True)
+    after = text(client.get(page))
+
+    assert "On its way" in before
+    assert "Issued" in after
+    assert "It goes to A…, Leipzig, Germany" in before
+    assert "It goes to A…, Leipzig, Germany" in after
+
+
+def test_a_claim_that_comes_too_late_is_told_so(client):
+    award = a_claimable()
+    let_time_pass(award)
+
+    page = client.post(f"/draws/{award.draw.public_id}/claim/", FORM)
+
+    assert page.status_code == 409
+    assert "The time to claim this prize is over." in text(page)
+
+
+def test_the_address_to_which_a_claim_is_sent_leads_to_the_draw_s_page_when_it_is_opened(client):
+    award = a_claimable()
+    page = f"/draws/{award.draw.public_id}/"
+
+    opened = client.get(f"{page}claim/")
+
+    assert (opened.status_code, opened.url) == (302, page)
+
+
 @pytest.mark.parametrize(
     ("field", "written", "said"),
     [

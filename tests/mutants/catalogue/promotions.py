@@ -227,8 +227,11 @@ MUTANTS = [
     ),
     rule(
         "the first claim stands",
-        of_awards("views/api.py", "if not is_claimed_for(found, recipient):", "if False:"),
-        red=["claims/test_by_the_api::test_another_address_comes_too_late_and_the_first_stands"],
+        of_awards("claims/claiming.py", "Claim.objects.filter(award=award, **asdict(recipient))", "Claim.objects"),
+        red=[
+            "claims/test_by_the_api::test_another_address_comes_too_late_and_the_first_stands",
+            "claims/test_claiming::test_a_second_address_is_not_taken_and_its_winner_is_told_so_with_where_the_gift_goes",
+        ],
     ),
     rule(
         "what would expire an award is not withdrawn while the award waits",
