@@ -137,15 +137,17 @@ def test_a_prize_is_celebrated_once_and_not_at_all_for_who_wants_no_motion(brows
     assert (first, again) == (confetti, 0)
 
 
-def test_times_are_told_where_the_reader_is_with_utc_in_the_tooltip(browser, live_server):
+@pytest.mark.parametrize("path", ["/", "/campaigns/raffle/", "/campaigns/over/", "claim"])
+def test_times_are_told_where_the_reader_is_and_name_their_zone_with_utc_in_the_tooltip(browser, live_server, path):
     points(a_campaign(ends_at="2099-01-05T12:00:00Z"))
+    a_campaign("over", ends_at="2025-01-05T12:00:00Z", starts_at="2025-01-01T12:00:00Z")
     context = browser.new_context(base_url=live_server.url, timezone_id="Asia/Shanghai", locale="en-GB")
     page = context.new_page()
-    page.goto("/campaigns/raffle/")
+    page.goto(f"/draws/{a_claimable().draw.public_id}/" if path == "claim" else path)
 
-    until = page.locator("time")
-    expect(until).to_contain_text(re.compile("January 5, 2099.*8:00"))
-    expect(until).to_have_attribute("title", re.compile(r"12:00 UTC$"))
+    moment = page.locator("time").first
+    expect(moment).to_contain_text(re.compile(r"20\d\d.*\d:\d\d.*GMT\+8"))
+    expect(moment).to_have_attribute("title", re.compile(r"\d\d:\d\d UTC$"))
     context.close()
 
 

@@ -7,6 +7,15 @@ const LONGEST_WAIT_MS = 15000;
 const GIVE_UP_MS = 15 * 60 * 1000;
 const CONFETTI = 28;
 const CONFETTI_MS = 3500;
+// A time that is no longer UTC says whose it is.
+const LOCAL = {
+  year: "numeric",
+  month: "long",
+  day: "numeric",
+  hour: "numeric",
+  minute: "2-digit",
+  timeZoneName: "short",
+};
 
 for (const form of document.querySelectorAll("form[data-once]")) {
   const button = form.querySelector("button[data-busy]");
@@ -101,7 +110,7 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   const moment = new Date(time.dateTime);
   if (!Number.isNaN(moment.valueOf())) {
     time.title = time.textContent;
-    time.textContent = moment.toLocaleString(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+    time.textContent = moment.toLocaleString(document.documentElement.lang, LOCAL);
   }
 }
 
