@@ -6,6 +6,10 @@ EXCHANGES_KEPT = 10
 """Exchanges of one attempt that are kept: the first."""
 LENGTH = 4_000
 """Characters of a request, and of an answer, that are kept."""
+SHORT = 300
+"""Characters of an error that a sentence quotes."""
+SIGNALS = ("Snooze: ", "Unavailable: ")
+"""What stands before the words of a consumer that is not ready."""
 BYTES_OF_CHARACTER = 4
 """Bytes of a character in UTF-8 at most."""
 
@@ -29,6 +33,14 @@ def storable(text: str, *, most: int | None = None) -> str:
     """
     cut = text[:most]
     return cut.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()[:most]
+
+
+def in_short(error: str) -> str:
+    """Return the first line of an error as a sentence quotes it, without the signal by which a consumer has said it."""
+    line = (error.strip().splitlines() or [""])[0]
+    for signal in SIGNALS:
+        line = line.removeprefix(signal)
+    return line if len(line) <= SHORT else f"{line[: SHORT - 1]}…"
 
 
 def _text_of(said: object) -> str:

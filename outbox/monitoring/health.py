@@ -43,6 +43,7 @@ from outbox.monitoring.notes import HeartbeatNote, Notes, read_heartbeats, read_
 from outbox.monitoring.planned import read_plans
 from outbox.monitoring.receipts import measure_receipts
 from outbox.monitoring.received import measure_sources
+from outbox.monitoring.waits import read_said
 from outbox.policy import ZERO
 
 RESCAN = "rescan"
@@ -211,6 +212,7 @@ def _measure_consumers(
 ) -> Iterator[ConsumerMeasurements]:
     known = {entry.name: entry for entry in registry.all_consumers()}
     held = _held_keys()
+    said = read_said([name for name, backlog in backlogs.items() if (backlog.oldest or ZERO) > conf().oldest_warning])
     for name, backlog in backlogs.items():
         yield ConsumerMeasurements(
             name=name,
@@ -219,6 +221,7 @@ def _measure_consumers(
             pending=backlog.pending,
             started=backlog.started,
             oldest=backlog.oldest,
+            said=said.get(name, ""),
             exhausted=backlog.exhausted,
             new_exhausted=backlog.new_exhausted,
             **notes.ended.get(name, {}),

@@ -41,7 +41,8 @@ class ConsumerMeasurements:
 
     ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute. ``places``,
     ``taken`` and ``stuck`` are of all worker processes that have lately said how many calls they make at once;
-    ``rate`` is how often the running code allows a call.
+    ``rate`` is how often the running code allows a call. ``said`` is what a message said last time that is tried next,
+    if the oldest has waited for too long although workers are there.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ConsumerMeasurements:
     stuck: int = 0
     rate: Rate | None = None
     next_call_in: timedelta | None = None
+    said: str = ""
     held: HeldKey | None = None
     held_keys: int = 0
 

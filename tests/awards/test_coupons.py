@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from awards.channels import coupon as channel
 from awards.consumers import POOL_WAITS, hand_out_coupon
@@ -99,6 +100,23 @@ def test_an_empty_pool_waits_without_spending_a_try_and_says_what_to_do():
     assert "add codes to its pool in the admin" in message.last_error
     assert message.not_before - message.created_at > timedelta(seconds=25)
     assert Award.objects.get(pk=award.pk).status == AwardStatus.WON
+
+
+def test_of_an_empty_pool_the_page_of_the_message_and_operations_say_the_same(admin_client):
+    award = an_award_of_a_coupon(codes=0)
+    message = deliver(award)
+    long_ago = timezone.now() - timedelta(hours=1)
+    Message.objects.filter(pk=message.pk).update(created_at=long_ago)
+
+    page = admin_client.get(f"/admin/outbox/message/{message.pk}/change/").content.decode()
+    operations = admin_client.get("/admin/outbox/").content.decode()
+
+    for shown in (page, operations):
+        assert "no free code is left for prize" in shown
+        assert "add codes to its pool" in shown
+        assert "If that asks for something, do it" in shown
+    assert "Nothing to do." not in page
+    assert "Is a worker on the queue" not in operations
 
 
 def test_once_codes_are_added_what_waited_is_issued_however_often_it_had_waited():

@@ -8,6 +8,8 @@ from django.utils.translation import gettext as _
 from outbox.admin.messages.case import Case, Diagnosis
 from outbox.admin.tones import Tone
 from outbox.models import AwaitedReceipt, ConsumerState, Message, Status
+from outbox.models.attempt import REPEATED
+from outbox.models.said import in_short
 from outbox.models.state import Breaker
 from outbox.operate.wording import format_datetime
 
@@ -98,6 +100,14 @@ def diagnose_pending(case: Case) -> Diagnosis:
             "The consumer is called at most %(rate)s, all workers together; the next call may be made at %(then)s."
         )
         return Diagnosis(Tone.BUSY, happened, text % words, _("Nothing to do: it has its turn, the oldest first."))
+    if message.not_before > case.now and (said := _not_ready(case)):
+        return Diagnosis(
+            Tone.WAIT,
+            happened,
+            _("Its consumer was not ready for it, and has said: “%(said)s”.") % {"said": said},
+            _("If that asks for something, do it. Otherwise wait: it is tried again by itself at %(at)s.")
+            % {"at": format_datetime(message.not_before)},
+        )
     if message.not_before > case.now:
         return Diagnosis(Tone.BUSY, happened, _("It is not due yet; see “not before” below."), _("Nothing to do."))
     if case.head is not None:
@@ -118,6 +128,13 @@ def diagnose_pending(case: Case) -> Diagnosis:
     return Diagnosis(Tone.BUSY, happened, _("A worker will take it up in a moment."), _("Nothing to do."))
 
 
+def _not_ready(case: Case) -> str:
+    """Return what its consumer said if the last attempt ended as it was not ready, or what it needs is down."""
+    last = max(case.attempts, key=lambda attempt: attempt.number, default=None)
+    is_last = last is not None and last.number == case.message.attempts and last.outcome in REPEATED
+    return in_short(last.error) if last is not None and is_last else ""
+
+
 def _waits_for_rate(case: Case) -> datetime | None:
     """Return when the rate allows the next call, if that is so far away that people would wonder."""
     if case.consumer is None or case.consumer.rate is None or case.state is None or case.state.next_call is None:
@@ -135,6 +152,9 @@ def _what_to_do_about(head: Message, now: datetime) -> str:
         )
     if head.status == Status.STARTED:
         return _("Nothing to do: a worker is at work on that one.")
+    if head.not_before > now and head.last_error:
+        text = _("That one is tried again at %(at)s, and has said: “%(said)s”. If that asks for something, do it.")
+        return text % {"at": format_datetime(head.not_before), "said": in_short(head.last_error)}
     if head.not_before > now:
         text = _("Nothing to do here: that one is tried at %(at)s. If it cannot succeed, look at that one.")
         return text % {"at": format_datetime(head.not_before)}

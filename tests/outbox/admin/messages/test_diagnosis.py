@@ -50,6 +50,29 @@ def test_the_other_side_may_have_acted_where_an_attempt_outside_was_cut_off(
     assert other_side_may_have_acted(case(message)) is expected
 
 
+@pytest.mark.parametrize("outcome", [AttemptOutcome.SNOOZED, AttemptOutcome.UNAVAILABLE])
+def test_what_waits_as_its_consumer_was_not_ready_says_what_for_and_what_to_do(
+    outcome: str,
+) -> None:
+    message = wins.pending(attempts=3, attempt_limit=8, not_before=timezone.now() + timedelta(minutes=4))
+    attempt(message, 2, AttemptOutcome.SNOOZED, error="Snooze: something else")
+    attempt(message, 3, outcome, error=f"{outcome.replace('snoozed', 'snooze').capitalize()}: add codes to its pool")
+
+    diagnosis = diagnose(case(message))
+
+    assert diagnosis.means == "Its consumer was not ready for it, and has said: “add codes to its pool”."
+    assert diagnosis.do.startswith("If that asks for something, do it. Otherwise wait: it is tried again by itself at")
+    assert diagnosis.tone == "wait"
+
+
+def test_what_waits_after_a_failure_or_by_its_own_delay_needs_nobody() -> None:
+    failed = wins.pending("failed", attempts=1, not_before=timezone.now() + timedelta(minutes=4))
+    attempt(failed, 1)
+    delayed = wins.pending("delayed", not_before=timezone.now() + timedelta(minutes=4))
+
+    assert {diagnose(case(failed)).do, diagnose(case(delayed, attempts=[])).do} == {"Nothing to do."}
+
+
 def test_a_timeout_outside_says_ask_first() -> None:
     message = wins.failed(consumer=ORDER)
     attempt(message, 3, error="ReadTimeout: timed out", may_have_acted=True)
@@ -171,6 +194,11 @@ def test_a_message_that_sleeps_behind_another_of_its_key_says_which() -> None:
         (wins.failed, {}, "has failed and waits for a person"),
         (wins.started, {}, "a worker is at work on that one"),
         (wins.pending, {"not_before": timezone.now() + timedelta(hours=1)}, "that one is tried at"),
+        (
+            wins.pending,
+            {"not_before": timezone.now() + timedelta(hours=1), "last_error": "Snooze: add codes"},
+            "and has said: “add codes”. If that asks for something, do it.",
+        ),
         (wins.pending, {}, "it is taken up when that one has succeeded"),
     ],
 )
