@@ -62,7 +62,7 @@ def campaign(request: HttpRequest, slug: str) -> HttpResponse:
     except AccessRefused as refused:
         asked = request.method == "POST" or link
         status = status_of(refused) if asked else HTTPStatus.OK
-        return _campaign_page(request, found, said=explain_draw_error(refused), status=status, prizes=prizes)
+        return _campaign_page(request, found, unknown=refused, status=status, prizes=prizes)
     if request.method != "POST":
         return _campaign_page(request, found, caller, _fresh_form(caller, link=link), prizes=prizes)
     return _draw(request, found, caller, link)
@@ -171,10 +171,14 @@ def _campaign_page(
     form: DrawForm | None = None,
     *,
     said: str = "",
+    unknown: AccessRefused | None = None,
     status: HTTPStatus = HTTPStatus.OK,
     prizes: Sequence[Prize] | None = None,
 ) -> HttpResponse:
-    """Return the page of a campaign; without a caller it has no form, and says why."""
+    """Return the page of a campaign; without a caller it has no form, and says why.
+
+    ``unknown`` is why nobody knows who asks. While nobody can draw at all, that is said in its place.
+    """
     prizes = list(selectors.prizes_of(found)) if prizes is None else prizes
     refusal = draws.closed(found)
     if refusal is None and not any(prize.stock != 0 for prize in prizes):
@@ -182,13 +186,14 @@ def _campaign_page(
     entitlement = caller.entitlement if caller else None
     if refusal is None and entitlement is not None:
         refusal = draws.why_not_usable(entitlement)
+    refused = refusal or unknown
     context = {
         "campaign": found,
         "prizes": prizes,
         "form": form,
         "person": mask(caller.person) if caller and caller.person else "",
         "open": refusal is None and form is not None,
-        "said": explain_draw_error(refusal) if refusal and not said else said,
+        "said": explain_draw_error(refused) if refused and not said else said,
         "drawn": entitlement.draw if entitlement else None,
         "mine": _draws_of_mine(request, found),
     }

@@ -8,8 +8,9 @@ import pytest
 from awards.clients.links import entitlement_of
 from awards.errors import AccessRefused
 from awards.models import Draw, Entitlement
+from awards.models.campaign import Access
 from tests.awards.clients.given import a_client, a_closed_campaign, a_link, an_entitlement
-from tests.awards.given import a_draw, points
+from tests.awards.given import a_campaign, a_draw, a_gift, points
 from tests.awards.test_pages import text
 
 pytestmark = pytest.mark.django_db
@@ -164,3 +165,32 @@ def test_a_draw_by_a_client_and_one_by_a_link_are_held_against_the_same_limit(cl
     page = client.get(f"{PAGE}?link={a_link(an_entitlement(campaign))}")
 
     assert client.post(PAGE, form_on(page)).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"starts_at": "2020-01-01T00:00:00Z", "ends_at": "2021-03-04T05:06:00Z"}, "This campaign is over."),
+        ({"starts_at": "2098-03-04T05:06:00Z", "ends_at": "2099-01-01T00:00:00Z"}, "has not begun yet."),
+        ({"active": False}, "switched off at the moment"),
+    ],
+    ids=["over", "not begun", "off"],
+)
+@pytest.mark.parametrize("access", [Access.OPEN, Access.LINK, Access.SIGNED_IN])
+def test_where_nobody_can_draw_now_nobody_is_told_how_to(client, access, fields, said):
+    points(a_campaign(access=access, **fields))
+
+    for page in (client.get(PAGE), client.get(f"{PAGE}?link=wrong")):
+        assert said in text(page)
+        assert "To draw here" not in text(page)
+        assert "This link" not in text(page)
+        assert "anybody may draw" not in text(page)
+
+
+def test_where_everything_is_won_nobody_is_told_to_open_a_link(client):
+    a_gift(a_campaign(access=Access.LINK), stock=0)
+
+    page = text(client.get(PAGE))
+
+    assert "Sold out" in page
+    assert "To draw here" not in page
