@@ -1,6 +1,7 @@
 """How the desk writes a status, a moment, a span and a count, the same on every page."""
 
 import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +12,8 @@ from django.template import Context
 from django.urls import reverse
 from django.utils.formats import number_format
 from django.utils.functional import Promise
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -30,6 +31,7 @@ from outbox.operate.wording import format_datetime
 
 register = template.Library()
 log = logging.getLogger("outbox.desk")
+NAME_PARTS = re.compile(r"[^._]*[._]|[^._]+")
 
 WORDS: Mapping[str, Promise] = {
     Status.PENDING: gettext_lazy("Pending"),
@@ -155,6 +157,12 @@ register.filter("worth", formats.format_worth)
 def titled(group: FailureGroup) -> str:
     """Write a failure group with "…" for what differs from case to case."""
     return formats.format_group(group)
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """Write a name that may break after its dots and underlines, so that no narrow column breaks it in a word."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in NAME_PARTS.findall(name)))
 
 
 @register.filter
