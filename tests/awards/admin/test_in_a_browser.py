@@ -130,6 +130,16 @@ def test_on_a_phone_a_row_is_stacked_each_cell_with_its_column_s_name_and_nothin
     assert len({box["y"] for box in boxes}) == len(labels)
 
 
+def test_on_a_phone_what_a_figure_warns_of_stands_beside_it(open_page, campaign):
+    Coupon.objects.all().delete()
+    page = open_page(page_of(campaign), **PHONE)
+
+    cell = page.locator('.mg-table [data-label="Codes free"]').filter(has_text="⚠")
+    number, mark = (cell.get_by_text(text, exact=True).bounding_box() for text in ("0", "⚠"))
+
+    assert 0 <= mark["x"] - (number["x"] + number["width"]) < 10
+
+
 def test_a_prize_added_on_a_phone_has_the_names_too(open_page, campaign):
     page = open_page(page_of(campaign), **PHONE)
 

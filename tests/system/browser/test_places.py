@@ -1,9 +1,9 @@
-"""On a desktop of 1280 pixels nothing scrolls sideways, no table leaves its column and no name breaks in a word."""
+"""Things keep to their places: tables to their columns at 1280 pixels, names to their words, links to their line."""
 
 import pytest
 
 from outbox.models import ConsumerState
-from tests.harness.browsing import Open
+from tests.harness.browsing import PHONE, Open
 from tests.harness.clock import database_time
 from tests.harness.desk import wins
 
@@ -65,3 +65,15 @@ def test_nothing_leaves_its_place_and_no_name_breaks_in_a_word(busy: None, open_
 
     assert page.evaluate(STICKS_OUT) == []
     assert page.evaluate(BROKEN, NAMES) == []
+
+
+def test_what_stands_above_a_message_on_a_chinese_phone_stands_on_one_line(open_page: Open) -> None:
+    message = [wins.failed(key) for key in "abc"][1]
+    page = open_page(f"/admin/outbox/message/{message.pk}/change/?tab=failed", locale="zh-CN", **PHONE)
+
+    middles = page.locator(".desk-flow > a, .desk-flow button").evaluate_all(
+        "them => them.map(it => it.getBoundingClientRect()).map(it => (it.top + it.bottom) / 2)"
+    )
+
+    assert len(middles) == 3
+    assert max(middles) - min(middles) <= 1
