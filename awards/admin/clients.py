@@ -139,6 +139,8 @@ class ApiClientAdmin(SecondLook, HistoryInWords):
                 if ApiClient.objects.revoke(client, actor=request.user.get_username()):
                     self.log_change(request, client, "revoked")
             messages.success(request, _("The key of %(name)s is revoked.") % {"name": client.name})
+            if request.user.has_perm("awards.view_apiclient"):
+                return redirect(reverse("admin:awards_apiclient_change", args=[pk]))
             return redirect(reverse("admin:awards_apiclient_changelist"))
         return act_page(
             self,

@@ -87,7 +87,7 @@ class PrizeAdmin(SecondLook, admin.ModelAdmin):  # type: ignore[type-arg]  # gen
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prize]:
         """Read the campaign with each prize, and on a prize's page whether anybody has won it or it has codes."""
-        prizes = super().get_queryset(request).select_related("campaign")
+        prizes: QuerySet[Prize] = super().get_queryset(request).select_related("campaign")
         if request.resolver_match is None or "object_id" not in request.resolver_match.kwargs:
             return prizes
         won = Exists(Award.objects.filter(prize=OuterRef("pk")))

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router
-from django.db.models import BaseConstraint, CheckConstraint, UniqueConstraint
+from django.db.models import BaseConstraint, CheckConstraint, Q, UniqueConstraint
 from django.http import HttpRequest
 
 
@@ -39,7 +39,7 @@ class WholeRowForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for th
         names = fields_of(constraint)
         here = [name for name, field in self.fields.items() if name in names and not field.widget.is_hidden]
         changed = [name for name in here if name in self.changed_data]
-        return (changed or here or [None])[-1]
+        return next(reversed(changed or here), None)
 
 
 def _leave_to_the_form(exclude: Any = None) -> None:
@@ -50,11 +50,15 @@ def fields_of(constraint: BaseConstraint) -> set[str]:
     """Return the names of the fields that a rule of a table is about."""
     match constraint:
         case CheckConstraint():
-            return set(constraint.condition.referenced_base_fields)
+            return _named_in(constraint.condition)
         case UniqueConstraint():
-            return {*constraint.fields, *(constraint.condition.referenced_base_fields if constraint.condition else ())}
+            return {*constraint.fields, *_named_in(constraint.condition)}
         case _:
             return set()
+
+
+def _named_in(condition: Any) -> set[str]:
+    return set(condition.referenced_base_fields) if isinstance(condition, Q) else set()
 
 
 class SecondLook:

@@ -53,8 +53,9 @@ def test_a_client_s_pace_is_changed_and_its_key_revoked_for_good(desk):
     client.refresh_from_db()
     changed = (client.scopes, client.rate)
     asked = text(desk.get(reverse("admin:awards_apiclient_revoke", args=[client.pk])))
-    desk.post(reverse("admin:awards_apiclient_revoke", args=[client.pk]))
+    done = desk.post(reverse("admin:awards_apiclient_revoke", args=[client.pk]), follow=True)
 
+    assert done.redirect_chain == [(page_of(client), 302)]
     assert changed == (["entitle"], 5)
     assert "The key is never valid again" in asked
     with pytest.raises(KeyRevoked):
