@@ -24,6 +24,7 @@ from django.utils import translation
 from awards.models import Campaign
 from awards.sale import tallies
 from awards.sale.paces import pace_of, queue_of
+from awards.views.door_page import HEADERS, page_for
 from awards.views.queued import answer_queued
 from awards.views.service import guarded
 
@@ -45,11 +46,6 @@ PROBLEM = json.dumps(
         "detail": "Too many people are drawing at this moment. Send the same request again after Retry-After seconds.",
     }
 ).encode()
-PAGE = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    "<title>Please try again</title><p>Too many people are drawing at this moment. Nothing was drawn. Go back and try "
-    'again in a moment.<p lang="zh-Hans">此刻抽奖的人太多。没有抽奖。请返回，稍后再试。</html>'
-).encode()
 
 
 class SaleDoor:
@@ -62,13 +58,13 @@ class SaleDoor:
         """Refuse, answer, or let in."""
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
         if method == "POST" and "/campaigns/" in path:
-            for pattern, body, kind in (
-                (API_DRAW, PROBLEM, "application/problem+json"),
-                (PAGE_DRAW, PAGE, "text/html; charset=utf-8"),
-            ):
+            for pattern in (API_DRAW, PAGE_DRAW):
                 found = pattern.fullmatch(path)
                 if found and (wait := _wait(found[1])):
-                    return _refuse(start_response, wait, body, kind)
+                    seconds = max(1, math.ceil(wait))
+                    if pattern is PAGE_DRAW:
+                        return _refuse(start_response, seconds, page_for(environ, seconds), HEADERS)
+                    return _refuse(start_response, seconds, PROBLEM, [("Content-Type", "application/problem+json")])
                 if found and pattern is API_DRAW and (campaign := queue_of(found[1])) is not None:
                     return self._serve(environ, start_response, partial(_draw, path=path, campaign=campaign))
         elif method == "GET" and (found := QUEUED.fullmatch(path)):
@@ -115,14 +111,15 @@ def _wait(slug: str) -> float:
     return wait
 
 
-def _refuse(start_response: StartResponse, wait: float, body: bytes, kind: str) -> Iterable[bytes]:
-    headers = [
-        ("Content-Type", kind),
+def _refuse(
+    start_response: StartResponse, seconds: int, body: bytes, headers: Iterable[tuple[str, str]]
+) -> Iterable[bytes]:
+    always = [
         ("Content-Length", str(len(body))),
         ("Cache-Control", "no-store"),
-        ("Retry-After", str(max(1, math.ceil(wait)))),
+        ("Retry-After", str(seconds)),
     ]
-    start_response(STATUS, headers)
+    start_response(STATUS, [*headers, *always])
     return [body]
 
 

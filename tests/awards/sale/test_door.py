@@ -36,13 +36,13 @@ class Inside:
         return [b"drawn"]
 
 
-def ask(door, path: str = "/api/campaigns/raffle/draws", method: str = "POST"):
+def ask(door, path: str = "/api/campaigns/raffle/draws", method: str = "POST", **more: str):
     said = {}
 
     def start_response(status, headers):
         said.update(status=int(status[:3]), headers=dict(headers))
 
-    environ = {**RequestFactory()._base_environ(), "REQUEST_METHOD": method, "PATH_INFO": path}
+    environ = {**RequestFactory()._base_environ(), "REQUEST_METHOD": method, "PATH_INFO": path, **more}
     body = b"".join(door({**environ, "wsgi.input": io.BytesIO()}, start_response))
     return said["status"], said["headers"], body
 
@@ -84,7 +84,31 @@ def test_people_on_the_page_are_told_so_in_words():
 
     assert status == 429
     assert headers["Content-Type"].startswith("text/html")
-    assert "此刻抽奖的人太多" in body.decode()
+    assert "Please try again in 1 second<" in body.decode()
+    assert "请在 1 秒后重试" in body.decode()
+    assert 'href="/campaigns/raffle/"' in body.decode()
+    assert "<script" not in body.decode()
+    assert len(body) < 3_000
+
+
+@pytest.mark.parametrize(
+    ("came_from", "back"),
+    [
+        ("http://testserver/campaigns/raffle/?link=a.b&amp=1", 'href="/campaigns/raffle/?link=a.b&amp;amp=1"'),
+        ("http://testserver/campaigns/other/?link=a.b", 'href="/campaigns/raffle/"'),
+        ('http://testserver/campaigns/raffle/?"><script>', 'href="/campaigns/raffle/?&quot;&gt;&lt;script&gt;"'),
+        ("http://[", 'href="/campaigns/raffle/"'),
+    ],
+)
+def test_the_way_back_keeps_the_link_by_which_somebody_has_come(came_from, back):
+    a_paced_sale(rate=1, burst=1)
+    door = SaleDoor(Inside())
+    ask(door, "/campaigns/raffle/")
+
+    _status, _headers, body = ask(door, "/campaigns/raffle/", HTTP_REFERER=came_from)
+
+    assert back in body.decode()
+    assert "<script" not in body.decode()
 
 
 def test_nothing_else_is_held_back():
