@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from outbox import audit
 from outbox.conf import conf
@@ -36,6 +37,7 @@ def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str 
     action.check()
     if not (0 if subject else 1) <= len(message_ids) <= MOST:
         raise NotAllowed(_("Name 1 to %(most)d messages.") % {"most": MOST})
+    counted = ngettext("%(count)s message", "%(count)s messages", len(message_ids)) % {"count": len(message_ids)}
     with transaction.atomic(using=conf().database):
         messages = Message.objects.filter(pk__in=message_ids).select_for_update(no_key=True).order_by("pk")
         for message in messages:
@@ -58,7 +60,7 @@ def erase(message_ids: Sequence[int], *, actor: Actor, reason: str, origin: str 
             message_ids,
             actor=action.actor_name,
             origin=origin[:100],
-            subject=(f"{subject}: " if subject else "") + _("%(count)d messages") % {"count": len(message_ids)},
+            subject=(f"{subject}: " if subject else "") + counted,
             reason=reason.strip(),
         )
     return many

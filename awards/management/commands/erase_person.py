@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import ngettext, override
 
-from awards.claims.erasure import erase_person, traces_of
+from awards.claims.erasure import Traces, erase_person, traces_of
 from awards.errors import InvalidPerson, PersonInUse
 from awards.persons import identity
 
@@ -35,10 +36,7 @@ class Command(BaseCommand):
         found = traces_of(person)
         if not found.any:
             raise CommandError("there is nothing of this person")
-        self.stdout.write(
-            f"{found.draws} draws, {found.awards} awards, {found.claims} addresses, {found.entitlements} "
-            f"entitlements, {found.accounts} points account, {found.blocks} blocks, {len(found.messages)} messages"
-        )
+        self.stdout.write(_in_words(found))
         if not options["yes"]:
             self.stdout.write("Nothing was erased yet. Add --yes to erase it for good.")
             return
@@ -52,3 +50,18 @@ class Command(BaseCommand):
         except PersonInUse as error:
             raise CommandError(f"nothing was erased: {error}. Let them be issued, or revoke them first") from error
         self.stdout.write(self.style.SUCCESS(f"erased; the rows that stay belong to {alias}"))
+
+
+def _in_words(found: Traces) -> str:
+    """Return what there is of a person, in English as all that the command says."""
+    with override("en"):
+        counted = (
+            (ngettext("%d draw", "%d draws", found.draws), found.draws),
+            (ngettext("%d award", "%d awards", found.awards), found.awards),
+            (ngettext("%d address", "%d addresses", found.claims), found.claims),
+            (ngettext("%d entitlement", "%d entitlements", found.entitlements), found.entitlements),
+            (ngettext("%d points account", "%d points accounts", found.accounts), found.accounts),
+            (ngettext("%d block", "%d blocks", found.blocks), found.blocks),
+            (ngettext("%d message", "%d messages", len(found.messages)), len(found.messages)),
+        )
+        return ", ".join(text % many for text, many in counted)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.utils.translation import ngettext
 
 from outbox import operate
 from outbox.errors import OperatorError
@@ -43,7 +44,12 @@ class Command(OperatorCommand):
             many = operate.erase(ids, subject=options["subject"], **who_and_why(options))
         except OperatorError as refusal:
             raise CommandError(for_terminal(refusal)) from refusal
-        self.stdout.write(self.style.SUCCESS(f"{many} messages were erased, and what the audit said of them"))
+        text = ngettext(
+            "%(count)d message was erased, and what the audit said of it",
+            "%(count)d messages were erased, and what the audit said of them",
+            many,
+        )
+        self.stdout.write(self.style.SUCCESS(text % {"count": many}))
 
 
 def _of_keys(keys: list[str]) -> list[int]:

@@ -67,7 +67,7 @@ class Command(OperatorCommand):
             many = begin_epoch(options["forward"], **who_and_why(options))
         except OperatorError as refusal:
             raise CommandError(for_terminal(refusal)) from refusal
-        self.stdout.write(f"{many} streams begin anew")
+        self.stdout.write(f"{many} {'stream begins' if many == 1 else 'streams begin'} anew")
 
 
 def _as_json(each: Explained) -> dict[str, Any]:

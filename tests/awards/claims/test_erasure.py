@@ -114,7 +114,7 @@ def test_without_yes_nothing_is_erased_and_it_says_what_there_is(vendor):
 
     said = erase(yes=False)
 
-    assert "1 addresses, 1 entitlements, 1 points account, 1 blocks" in said
+    assert "1 address, 1 entitlement, 1 points account, 1 block" in said
     assert list(rows()) == before
 
 

@@ -69,7 +69,7 @@ def test_a_number_is_explained_and_an_epoch_begun():
     again = said(*words)
 
     assert (explained["answer"], explained["message"], explained["epoch"]) == ("discarded", message.pk, "e1")
-    assert begun == "1 streams begin anew\n"
+    assert begun == "1 stream begins anew\n"
     assert again.splitlines()[0] == "17: not_given: This number was not given. The highest is 0."
     assert again.splitlines()[1].startswith("17 (epoch e1): discarded: ")
     assert "ended  up to 17" in said("outbox_sequences", "list")

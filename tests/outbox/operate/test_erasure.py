@@ -128,7 +128,7 @@ def test_the_command_shows_first_and_erases_when_it_is_told_to(lead: User, capsy
     assert PERSON in everything()
 
     call_command("outbox_erase", key=["17"], yes=True, **who)
-    assert "1 messages were erased" in capsys.readouterr().out
+    assert "1 message was erased, and what the audit said of it" in capsys.readouterr().out
     assert PERSON not in everything()
     with pytest.raises(CommandError, match="say which messages"):
         call_command("outbox_erase", **who)
