@@ -13,7 +13,7 @@ from awards.errors import TooManyForRedis
 from awards.models import Award, Because, Campaign, Prize, Sale, SaleState, StockIn
 from awards.models.campaign import MOST_IN_REDIS
 from awards.sale import redis_stock
-from awards.sale.pausing import pause_consumers, resume_consumers
+from awards.sale.pausing import lock_sales, pause_consumers, resume_consumers
 from awards.sale.tallies import forget_earlier_sales
 from awards.services.written_stock import rest_of
 
@@ -47,8 +47,10 @@ def warm(sale_id: int) -> bool:
 
 
 def _close(sale: Sale, because: Because) -> None:
-    if Sale.objects.switch(sale, SaleState.CLOSED, because=because):
-        resume_consumers(sale)
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        lock_sales(sale)
+        if Sale.objects.switch(sale, SaleState.CLOSED, because=because):
+            resume_consumers(sale)
 
 
 def _begin(sale_id: int) -> tuple[Sale, dict[int, Iterable[int]], timedelta] | None:
