@@ -43,7 +43,6 @@ from outbox.monitoring.notes import HeartbeatNote, Notes, read_heartbeats, read_
 from outbox.monitoring.planned import read_plans
 from outbox.monitoring.receipts import measure_receipts
 from outbox.monitoring.received import measure_sources
-from outbox.monitoring.waits import read_said
 from outbox.policy import ZERO
 
 RESCAN = "rescan"
@@ -155,7 +154,8 @@ def read() -> Reading:
     with transaction.atomic(using=conf().database, savepoint=False):
         sessions = _look_at_sessions() if sessions_seen else Sessions(None, 0)
         backlogs = measure_backlogs(registry.consumer_names(), cap=CAP, fresh=BURST)
-    notes = read_notes([RESCAN, COVER, BROKER, *MAINTENANCE_JOBS], ended_within=BURST)
+    waiting = [name for name, backlog in backlogs.items() if (backlog.oldest or ZERO) > conf().oldest_warning]
+    notes = read_notes([RESCAN, COVER, BROKER, *MAINTENANCE_JOBS], ended_within=BURST, waiting=waiting)
     heartbeats = notes.heartbeats
     rescan, plans = heartbeats.get(RESCAN, NEVER), read_plans(with_who=True)
     limit = conf().rescan_limit + plans[RESCAN].later
@@ -212,7 +212,6 @@ def _measure_consumers(
 ) -> Iterator[ConsumerMeasurements]:
     known = {entry.name: entry for entry in registry.all_consumers()}
     held = _held_keys()
-    said = read_said([name for name, backlog in backlogs.items() if (backlog.oldest or ZERO) > conf().oldest_warning])
     for name, backlog in backlogs.items():
         yield ConsumerMeasurements(
             name=name,
@@ -221,7 +220,7 @@ def _measure_consumers(
             pending=backlog.pending,
             started=backlog.started,
             oldest=backlog.oldest,
-            said=said.get(name, ""),
+            said=notes.said.get(name, ""),
             exhausted=backlog.exhausted,
             new_exhausted=backlog.new_exhausted,
             **notes.ended.get(name, {}),

@@ -185,7 +185,7 @@ def test_consumers_rest_until_a_campaign_ends_whose_end_was_changed(desk, hours)
     campaign = opened(starts_at=timedelta(days=-2))
     day, hour = (timezone.localtime() + timedelta(hours=hours)).replace(microsecond=0).isoformat().split("T")
 
-    form = form_of(campaign, Prize.objects.get(), ends_at_0=day, ends_at_1=hour[:8])
+    form = form_of(campaign, Prize.objects.get(), ends_at=f"{day}T{hour[:8]}")
     assert desk.post(page_of(campaign), form).status_code == 302
 
     ends_at = Campaign.objects.get().ends_at
