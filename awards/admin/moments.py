@@ -11,6 +11,8 @@ from django.utils.functional import lazystr
 from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 
+YEARS = range(1000, 9999)
+
 
 class MomentInput(forms.DateTimeInput):
     """One input for both. Its format is the one that browsers read."""
@@ -37,10 +39,17 @@ class MomentInput(forms.DateTimeInput):
         return super().format_value(value)
 
 
+def refuse_odd_year(moment: datetime) -> None:
+    """Refuse a year that is a slip of the fingers; the first and the last cannot even be written in every zone."""
+    if moment.year not in YEARS:
+        raise forms.ValidationError(_("Check the year: it has four digits, such as 2026."))
+
+
 class MomentField(forms.DateTimeField):
     """A day and a time, with the zone in which it is read and shown."""
 
     widget = MomentInput
+    default_validators = [refuse_odd_year]
 
     def __init__(self, *, help_text: Any = "", **kwargs: Any) -> None:
         zone = lazystr(_Zone())

@@ -104,6 +104,23 @@ def test_every_field_for_a_time_says_in_which_zone_it_is_read(desk, settings, zo
         assert "vDateField" not in html
 
 
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00", "0026-01-01T00:00", "9999-12-31T23:59"])
+def test_a_year_that_cannot_be_meant_is_refused_in_words(desk, settings, zone, at):
+    settings.TIME_ZONE = zone
+    campaign = a_campaign()
+    prize = points(campaign)
+    book = {"stockchange_set-TOTAL_FORMS": 0, "stockchange_set-INITIAL_FORMS": 0}
+    form = {"name": "Mug", "kind": "points", "value": "5", "weight": "1", **book}
+
+    pages = [
+        desk.post(page_of(campaign), form_of(campaign, ends_at=at)),
+        desk.post(page_of(prize), {**form, "starts_at": at}),
+    ]
+
+    assert ["Check the year" in text(page) for page in pages] == [True, True]
+
+
 def test_a_time_that_is_typed_is_one_of_the_site_s_zone_and_seconds_that_were_kept_stay(desk, settings):
     settings.TIME_ZONE = "Asia/Shanghai"
     campaign = a_campaign(starts_at=datetime(2026, 1, 31, 12, 0, 30, 5, tzinfo=UTC))
