@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from celery import Task, shared_task
@@ -35,6 +36,10 @@ from outbox.rehearsal import background
 log = logging.getLogger("outbox.tasks")
 
 HINT_LENGTH = 10_000
+START_TAKES = 20.0
+"""Seconds within which beat, started together with this process, may call its first chores."""
+STARTED_AT = monotonic()
+"""Of the children of a pool it is when their parent was started."""
 
 
 class MaintenanceTask(Task):  # type: ignore[type-arg]  # generic for the type checker only
@@ -159,7 +164,7 @@ def _watch_for_beat() -> bool:
 def _take_over(name: str, do_if_overdue: Callable[[], bool]) -> None:
     try:
         with sessions.in_known_state():
-            if do_if_overdue():
+            if do_if_overdue() and monotonic() - STARTED_AT > START_TAKES:
                 because = causes.sentence(causes.look(ZERO))
                 log.info("the chore %s was overdue and was done by a worker: %s", name, because)
     except Exception:

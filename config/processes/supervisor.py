@@ -75,13 +75,22 @@ class Child:
 class Supervisor:
     """Runs the roles between ``start`` and ``stop``, or as a context manager.
 
-    Logs go to ``<logs>/<role>.log``, and with ``echo`` also there, each line with its role in front.
+    Logs go to ``<logs>/<role>.log``, and with ``echo`` also there, each line with its role in front. What ``unechoed``
+    finds in a line keeps it to its log.
     """
 
-    def __init__(self, roles: Sequence[Role], *, logs: Path, echo: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        roles: Sequence[Role],
+        *,
+        logs: Path,
+        echo: TextIO | None = None,
+        unechoed: re.Pattern[str] | None = None,
+    ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self._children = {role.name: Child(role, logs / f"{role.name}.log") for role in roles}
         self._echo = echo
+        self._unechoed = unechoed
         self._lock = threading.RLock()
         self._writing = threading.Lock()
         self._stopping = threading.Event()
@@ -236,7 +245,7 @@ class Supervisor:
     def _write(self, child: Child, line: str) -> None:
         with self._writing, child.log.open("a") as log:
             log.write(f"{line}\n")
-            if self._echo is not None:
+            if self._echo is not None and not (self._unechoed and self._unechoed.search(line)):
                 self._echo.write(f"{child.role.name:<8}| {line}\n")
                 self._echo.flush()
 

@@ -1,6 +1,7 @@
 """``manage.py up``: everything that Makegood needs to run on real services, under one supervisor."""
 
 import os
+import re
 import sys
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -21,6 +22,11 @@ from config.processes.arguments import (
 from config.processes.supervisor import Role, Supervisor, SupervisorError, ToldToStop, stopping_on_signals
 
 READY_WITHIN = timedelta(seconds=60)
+CHORES = re.compile(
+    r" INFO \d+ celery\.(beat|worker\.strategy|app\.trace) .*\| "
+    r"(Scheduler: Sending due task outbox: |Task outbox\.(?!deliver\b))"
+)
+"""Celery's lines of the engine's own chores, about ten a second: on the terminal all else would scroll away."""
 
 
 class Command(BaseCommand):
@@ -44,10 +50,13 @@ class Command(BaseCommand):
         if reason := why_not_here(options["bind"]):
             raise CommandError(reason)
         call_command("check", deploy=True, fail_level="ERROR", stderr=self.stderr)
-        call_command("migrate", interactive=False, stdout=self.stdout)
+        # To the stream itself: through ``self.stdout`` each " OK" would stand on a line of its own.
+        call_command("migrate", interactive=False, stdout=options.get("stdout") or sys.stdout)
         call_command("collectstatic", interactive=False, verbosity=0)
         processes = roles.installation(options, web_env=self._without_tls(options["bind"]))
-        supervisor = Supervisor(processes, logs=Path(settings.STATE_DIR) / "logs", echo=sys.stdout)
+        logs = Path(settings.STATE_DIR) / "logs"
+        self.stdout.write(f"Everything is logged in {logs}; what is usual of the engine's chores stands there alone.")
+        supervisor = Supervisor(processes, logs=logs, echo=sys.stdout, unechoed=CHORES)
         try:
             with stopping_on_signals(), supervisor:
                 for role in processes:

@@ -38,3 +38,18 @@ def test_every_chore_that_is_overdue_is_done_by_one_look_of_a_worker():
     tasks.run_overdue_jobs()
 
     assert [name for name in COVERS if not Heartbeat.objects.ran_within(name, MINUTE)] == []
+
+
+@pytest.mark.parametrize(("running_for", "is_told"), [(2, False), (60, True)])
+def test_that_beat_calls_nobody_is_told_once_it_has_had_the_time_that_a_start_takes(
+    monkeypatch, caplog, running_for, is_told
+):
+    caplog.set_level("INFO", "outbox.tasks")
+    all_is_well()
+    Heartbeat.objects.update(at=database_time() - HOUR)
+    monkeypatch.setattr(tasks, "STARTED_AT", tasks.monotonic() - running_for)
+
+    tasks.run_overdue_jobs()
+
+    assert ("was overdue and was done by a worker" in caplog.text) is is_told
+    assert Heartbeat.objects.ran_within("rescan by a worker", MINUTE)

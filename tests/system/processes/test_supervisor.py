@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from config.management.commands.up import CHORES
 from config.processes.supervisor import Role, Supervisor, SupervisorError
 
 pytestmark = pytest.mark.processes
@@ -98,6 +100,34 @@ def test_output_goes_to_a_log_per_role_and_to_the_terminal_with_the_role_in_fron
 
     assert (tmp_path / "web.log").read_text().splitlines()[1:3] == ["up", "down"]
     assert "web     | up\nweb     | down\n" in terminal.getvalue()
+
+
+def test_what_is_not_echoed_stands_in_its_log_alone(tmp_path):
+    terminal, usual = io.StringIO(), re.compile("us.al")
+
+    with Supervisor([shell("web", "echo usual; echo up; exec sleep 9")], logs=tmp_path, echo=terminal, unechoed=usual):
+        eventually(lambda: "| up" in terminal.getvalue())
+
+    assert (tmp_path / "web.log").read_text().splitlines()[1:3] == ["usual", "up"]
+    assert "usual" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_usual"),
+    [
+        ("INFO 47 celery.beat", "Scheduler: Sending due task outbox: rescan (outbox.rescan)", True),
+        ("INFO 47 celery.worker.strategy", "Task outbox.rescan[4b1f] received", True),
+        ("INFO 47 celery.app.trace", "Task outbox.send_alerts[4b1f] succeeded in 0.01s: None", True),
+        ("ERROR 47 celery.app.trace", "Task outbox.rescan[4b1f] raised unexpected: OperationalError()", False),
+        ("INFO 47 celery.app.trace", "Task outbox.deliver[4b1f] succeeded in 0.01s: None", False),
+        ("INFO 47 celery.app.trace", "Task shop.report[4b1f] succeeded in 0.01s: None", False),
+        ("INFO 47 outbox.tasks", "the chore rescan was overdue and was done by a worker", False),
+    ],
+)
+def test_the_terminal_of_up_is_spared_what_is_usual_of_the_engine_s_chores_and_nothing_else(name, text, is_usual):
+    line = f"2026-01-31T12:00:00.123Z {name} message=- attempt=- consumer=- | {text}"
+
+    assert bool(CHORES.search(line)) is is_usual
 
 
 def test_what_others_talk_to_is_stopped_after_them(tmp_path):

@@ -20,7 +20,7 @@ def test_up_serves_until_term_and_leaves_nothing_running(environment):
     port = free_port()
     own = {"SECRET_KEY": "k" * 60, "OUTBOX_PREFIX": f"{os.environ['OUTBOX_PREFIX']}-up", "SECURE_SSL_REDIRECT": "0"}
     up = start({**environment, **own}, "up", "--bind", f"127.0.0.1:{port}")
-    list(until(iter(up.stdout.readline, ""), "web is up"))
+    said = list(until(iter(up.stdout.readline, ""), "web is up"))
     children = psutil.Process(up.pid).children(recursive=True)
 
     wait_until_served(f"http://127.0.0.1:{port}/", within=timedelta(seconds=20))
@@ -28,6 +28,8 @@ def test_up_serves_until_term_and_leaves_nothing_running(environment):
     up.send_signal(signal.SIGTERM)
     up.communicate(timeout=60)
     assert up.returncode == 0
+    assert " OK\n" not in said, "a migration and its end stand on one line"
+    assert not any("Task outbox.rescan" in line or "start celery-beat" in line for line in said)
     assert [child for child in children if child.is_running()] == []
 
 
