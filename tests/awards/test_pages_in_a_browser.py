@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from awards.claims import expiry
 from awards.consumers import issue_points
 from awards.models import Draw
+from outbox.testing import deliver_pending
 from tests.awards.claims.given import ANNA, a_claimable, let_time_pass
 from tests.awards.clients.given import a_closed_campaign, a_link, an_entitlement
 from tests.awards.given import Sequence, a_campaign, a_coupon_prize, a_draw, a_gift, hand_out, message_of, points
@@ -74,6 +75,34 @@ def test_a_winner_says_on_a_phone_where_the_gift_goes(browser, live_server):
 
     expect(page.get_by_text("On its way")).to_be_visible()
     context.close()
+
+
+def test_of_two_tabs_the_second_is_told_that_the_first_one_stands_and_then_shows_by_itself_what_is_issued(
+    browser, live_server, vendor
+):
+    award = a_claimable()
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 390, "height": 800})
+    first, second = context.new_page(), context.new_page()
+    for tab, town in ((first, "Leipzig"), (second, "Bonn")):
+        tab.goto(f"/draws/{award.draw.public_id}/")
+        for label, text in (("Name", ANNA.name), ("Street and number", ANNA.street), ("Postcode", ANNA.postcode)):
+            tab.get_by_label(label).fill(text)
+        tab.get_by_label("Town").fill(town)
+        tab.get_by_label("Country").fill(ANNA.country)
+
+    first.get_by_role("button", name="Claim it").click()
+    expect(first.get_by_text("It goes to A…, Leipzig, Germany")).to_be_visible()
+    second.get_by_role("button", name="Claim it").click()
+    expect(second.get_by_role("alert")).to_contain_text("claimed for another address")
+    found = complaints(second)
+    deliver_pending("awards.order_gift")
+
+    expect(second.get_by_text("It has been ordered for you")).to_be_visible(timeout=20_000)
+    expect(second.get_by_text("It goes to A…, Leipzig, Germany")).to_be_visible()
+    second.get_by_role("button", name="简体中文").click()
+    expect(second.get_by_text("寄往")).to_be_visible()
+    context.close()
+    assert found == ([], 0)
 
 
 def test_a_double_click_draws_once_and_the_result_changes_by_itself(page):
