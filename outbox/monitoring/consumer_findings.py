@@ -45,12 +45,12 @@ def _oldest(consumer: ConsumerMeasurements, limits: Conf) -> Iterator[Finding]:
             "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s; what it needs is down or wants to "
             "be left alone."
         )
-    elif level and consumer.said:
+    elif level and consumer.not_ready is not None:
         text = _(
-            "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s. Workers are there. What is tried "
-            "next said last time: “%(said)s”. If that asks for something, do it; the rest goes on by itself."
+            "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s. Its consumer was not ready for "
+            "message %(message)s, which is tried next; that one's page says what it waits for."
         )
-        words |= {"said": consumer.said}
+        words |= {"message": str(consumer.not_ready)}
     elif level and consumer.rate:
         text = _(
             "%(name)s: oldest pending %(age)s, limit %(limit)s, waiting: %(many)s. It is called at most %(rate)s, so "

@@ -220,7 +220,7 @@ def _measure_consumers(
             pending=backlog.pending,
             started=backlog.started,
             oldest=backlog.oldest,
-            said=notes.said.get(name, ""),
+            not_ready=notes.not_ready.get(name),
             exhausted=backlog.exhausted,
             new_exhausted=backlog.new_exhausted,
             **notes.ended.get(name, {}),

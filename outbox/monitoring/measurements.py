@@ -41,8 +41,8 @@ class ConsumerMeasurements:
 
     ``succeeded`` and ``failed_attempts`` are those of the last ``BURST``, from the figures per minute. ``places``,
     ``taken`` and ``stuck`` are of all worker processes that have lately said how many calls they make at once;
-    ``rate`` is how often the running code allows a call. ``said`` is what a message said last time that is tried next,
-    if the oldest has waited for too long although workers are there.
+    ``rate`` is how often the running code allows a call. ``not_ready`` is the message that is tried next, where the
+    oldest has waited for too long and the consumer was not ready for that one.
     """
 
     name: str
@@ -66,7 +66,7 @@ class ConsumerMeasurements:
     stuck: int = 0
     rate: Rate | None = None
     next_call_in: timedelta | None = None
-    said: str = ""
+    not_ready: int | None = None
     held: HeldKey | None = None
     held_keys: int = 0
 

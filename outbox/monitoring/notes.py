@@ -24,7 +24,6 @@ from outbox.models import (
     MinuteStat,
     Places,
 )
-from outbox.models.said import in_short
 from outbox.models.state import FUTURE
 from outbox.monitoring.gaps import SequenceMeasurements, rows_to_note
 from outbox.monitoring.measurements import CAP, DeadGroup, DoubleIssue, HalfMeasurements
@@ -69,13 +68,14 @@ class Notes:
     differences: dict[str, dict[str, int]] = field(default_factory=dict)
     """Of the books, by kind, that nobody has explained."""
     sequences: SequenceMeasurements = field(default_factory=SequenceMeasurements)
-    said: dict[str, str] = field(default_factory=dict)
+    not_ready: dict[str, int] = field(default_factory=dict)
+    """The message that is tried next of consumers that were not ready for it."""
 
 
 def read_notes(chores: Collection[str], *, ended_within: timedelta = ZERO, waiting: Sequence[str] = ()) -> Notes:
     """Return the heartbeats of ``chores``, the places of workers, and how attempts ``ended_within`` a span ended.
 
-    Of the consumers in ``waiting`` also what the message said last time that is tried next.
+    Of the consumers in ``waiting`` also the message that is tried next, if they were not ready for it.
     """
     places = JSONObject(places=Sum("width"), taken=Sum("taken"), stuck=Sum("stuck"))
     ended = JSONObject(succeeded=Sum("successes"), **{name: Sum(name) for name in FAILED})
@@ -89,7 +89,7 @@ def read_notes(chores: Collection[str], *, ended_within: timedelta = ZERO, waiti
         *_books(),
         *(_noted(*noted) for noted in rows_to_note()),
         *([_noted(minutes, "ended", "consumer", ended)] if ended_within else []),
-        *(_noted(rows, "said", "consumer", JSONObject(error=F("last_error"))) for rows in tried_next(waiting)),
+        *(_noted(rows, "not ready", "consumer", JSONObject(message=F("pk"))) for rows in tried_next(waiting)),
     ]
     return _sorted_out(rows[0].union(*rows[1:], all=True))
 
@@ -139,8 +139,8 @@ def _sorted_out(rows: Any) -> Notes:
                 notes.sequences.silent[name] = facts["many"]
             case "untold":
                 notes.sequences.untold[name] = facts["error"]
-            case "said":
-                notes.said[name] = in_short(facts["error"])
+            case "not ready":
+                notes.not_ready[name] = facts["message"]
             case _:
                 failed = sum(facts[counter] for counter in FAILED)
                 notes.ended[name] = {"succeeded": facts["succeeded"], "failed_attempts": failed}

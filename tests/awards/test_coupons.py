@@ -102,7 +102,7 @@ def test_an_empty_pool_waits_without_spending_a_try_and_says_what_to_do():
     assert Award.objects.get(pk=award.pk).status == AwardStatus.WON
 
 
-def test_of_an_empty_pool_the_page_of_the_message_and_operations_say_the_same(admin_client):
+def test_of_an_empty_pool_the_page_of_the_message_says_what_to_do_and_operations_lead_there(admin_client):
     award = an_award_of_a_coupon(codes=0)
     message = deliver(award)
     long_ago = timezone.now() - timedelta(hours=1)
@@ -111,10 +111,10 @@ def test_of_an_empty_pool_the_page_of_the_message_and_operations_say_the_same(ad
     page = admin_client.get(f"/admin/outbox/message/{message.pk}/change/").content.decode()
     operations = admin_client.get("/admin/outbox/").content.decode()
 
-    for shown in (page, operations):
-        assert "no free code is left for prize" in shown
-        assert "add codes to its pool" in shown
-        assert "If that asks for something, do it" in shown
+    assert "no free code is left for prize" in page
+    assert "add codes to its pool" in page
+    assert "If that asks for something, do it" in page
+    assert f"was not ready for message {message.pk}, which is tried next" in operations
     assert "Nothing to do." not in page
     assert "Is a worker on the queue" not in operations
 

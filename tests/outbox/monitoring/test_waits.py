@@ -1,9 +1,9 @@
-"""What waits for long although workers are there is told by what it said last, not by a question about workers."""
+"""What waits for long as its consumer is not ready is told by the message that is tried next, without its words."""
 
 import pytest
 
 from outbox.monitoring.findings import What
-from outbox.monitoring.health import measure
+from outbox.monitoring.health import health, measure
 from tests.harness.clock import HOUR, MINUTE, database_time
 from tests.harness.rows import BOOK, TAKE, sales
 from tests.outbox.monitoring.measured import of_consumer
@@ -11,30 +11,48 @@ from tests.outbox.monitoring.measured import of_consumer
 pytestmark = pytest.mark.django_db
 
 
-def said(name: str) -> str:
-    """Return what was measured of what a consumer's messages said."""
-    return next(consumer.said for consumer in measure().consumers if consumer.name == name)
+def not_ready(name: str) -> int | None:
+    """Return which message was measured as the one that a consumer was not ready for."""
+    return next(consumer.not_ready for consumer in measure().consumers if consumer.name == name)
 
 
-def test_what_a_waiting_message_said_is_measured_where_it_waits_for_too_long_although_workers_are_there():
+def test_the_message_that_is_tried_next_is_measured_where_it_waits_for_too_long_and_somebody_takes_what_is_due():
     now = database_time()
     waits = {"attempts": 2, "not_before": now + MINUTE, "last_error": "Snooze: add codes\nto its pool"}
-    sales.pending(at=now - HOUR, due_at=now + MINUTE, **waits)
-    sales.pending(at=now - HOUR, due_at=now + 2 * MINUTE, **{**waits, "last_error": "Snooze: something else"})
-    alone = said(BOOK)
+    first = sales.pending(at=now - HOUR, due_at=now + MINUTE, **waits)
+    sales.pending(at=now - HOUR, due_at=now + 2 * MINUTE, **waits)
+    alone = not_ready(BOOK)
     sales.pending(at=now, consumer=TAKE, due_at=now + MINUTE, **waits)
-    young = said(TAKE)
+    young = not_ready(TAKE)
     sales.pending(at=now - 2 * MINUTE, due_at=now - 2 * MINUTE)
-    untaken = said(BOOK)
+    untaken = not_ready(BOOK)
 
-    assert (alone, young, untaken) == ("add codes", "", "")
+    assert (alone, young, untaken) == (first.pk, None, None)
 
 
-def test_where_workers_are_there_the_age_is_blamed_on_what_the_messages_said():
-    assert of_consumer(What.OLDEST, pending=2, oldest=6 * MINUTE, said="add codes to its pool") == [
+def test_what_failed_by_an_error_is_not_said_to_wait_for_something():
+    now = database_time()
+    sales.pending(at=now - HOUR, due_at=now + MINUTE, attempts=2, not_before=now + MINUTE, last_error="KeyError: 'sku'")
+
+    assert not_ready(BOOK) is None
+
+
+def test_no_finding_quotes_what_a_consumer_said_as_that_may_name_a_person():
+    now = database_time()
+    said = "Snooze: 450 <anna@example.com>: mailbox busy"
+    waits = sales.pending(at=now - HOUR, due_at=now + MINUTE, attempts=2, not_before=now + MINUTE, last_error=said)
+
+    told = str(health().as_json())
+
+    assert f"message {waits.pk}" in told
+    assert "anna" not in told
+
+
+def test_the_age_is_blamed_on_the_consumer_that_was_not_ready():
+    assert of_consumer(What.OLDEST, pending=2, oldest=6 * MINUTE, not_ready=17) == [
         (
             "warning",
-            "coupon: oldest pending 6 min, limit 5 min, waiting: 2 messages. Workers are there. What is tried next "
-            "said last time: “add codes to its pool”. If that asks for something, do it; the rest goes on by itself.",
+            "coupon: oldest pending 6 min, limit 5 min, waiting: 2 messages. Its consumer was not ready for message "
+            "17, which is tried next; that one's page says what it waits for.",
         )
     ]
