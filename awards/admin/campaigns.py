@@ -26,7 +26,7 @@ from awards.admin.whole_rows import SecondLook
 from awards.listeners import ISSUED_BY
 from awards.models import Campaign, Phase, Prize
 from awards.models.campaign import CampaignQuerySet
-from awards.sale.pausing import follow_end
+from awards.sale.pausing import follow_end, lock_pausing
 from awards.selectors import campaign_report
 from awards.services import campaigns
 from awards.services.sales import hold_still, say_changed
@@ -97,12 +97,15 @@ class CampaignAdmin(SecondLook, HistoryInWords):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Have the page of a flash sale read anew when all is written, and Redis follow where a prize was added."""
+        sale = form.instance.how_sold if "ends_at" in form.changed_data else None
+        if sale is not None:
+            lock_pausing()
         super().save_related(request, form, formsets, change)
         added = [prize for formset in formsets for prize in formset.new_objects if prize.stock is not None]
         if added:
             hold_still(added[0])
-        if "ends_at" in form.changed_data and (sale := form.instance.how_sold) is not None:
-            follow_end(sale)
+        if sale is not None:
+            follow_end(sale, before=form.initial["ends_at"])
         say_changed(form.instance.pk)
         self._warn(request, form, formsets)
 

@@ -28,7 +28,7 @@ from awards.admin.sale_states import state_mark
 from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.errors import SaleOpened
 from awards.models import Sale, SaleState, StockIn
-from awards.sale.pausing import NEEDED, follow_list
+from awards.sale.pausing import NEEDED, follow_list, lock_pausing
 from awards.sale.watching import watch
 from awards.services import sales
 from outbox.admin import consumer_names
@@ -101,6 +101,8 @@ class SaleAdmin(SecondLook, HistoryInWords):
 
     def save_model(self, _request: HttpRequest, obj: Sale, form: Any, change: bool) -> None:
         """Write what was changed and nothing else: the sale changes its own state meanwhile."""
+        if change:
+            lock_pausing()
         if change and "stock_in" in form.changed_data:
             sales.leave_redis(obj)
         if change and "paused_consumers" in form.changed_data:

@@ -118,13 +118,13 @@ def _turn(sale: Sale, asker: Asker) -> Iterator[None]:
     but one would be refused with a piece in hand, which is on sale again only when a worker has given it back.
     """
     owner = uuid.uuid4()
-    for seconds in (*TWIN_WAITS, 0):
-        if redis_stock.take_turn(sale, asker, owner):
-            break
-        time.sleep(seconds)
-    else:
-        raise RequestUnderWay("another draw of this person is under way")
     try:
+        for seconds in (*TWIN_WAITS, 0):
+            if redis_stock.take_turn(sale, asker, owner):
+                break
+            time.sleep(seconds)
+        else:
+            raise RequestUnderWay("another draw of this person is under way")
         yield
     finally:
         try:

@@ -8,10 +8,10 @@ meanwhile stays as that person wants it.
 import logging
 import math
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.core.management import CommandError, call_command
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Q
 
 from awards.listeners import DRAWN_BY, GIVEN_BACK_BY, SOLD_OUT_BY, STOCK_WRITTEN_BY, WARMED_BY
@@ -35,8 +35,8 @@ def pause_consumers(sale: Sale) -> list[str]:
     Once from its opening to its closing: a prewarming in between pauses nothing anew.
     """
     with transaction.atomic(using=router.db_for_write(Sale)):
-        own, others = lock_sales(sale)
-        if not own.is_on or own.at_rest is not None:
+        own, others = _read_sales(sale)
+        if own is None or not own.is_on or own.at_rest is not None:
             return []
         at_rest = [name for name in _pausable(own) if _pause(name, own, others)]
         Sale.objects.filter(pk=own.pk).update(at_rest=at_rest)
@@ -46,7 +46,9 @@ def pause_consumers(sale: Sale) -> list[str]:
 def resume_consumers(sale: Sale) -> None:
     """Let all go on that the sale has paused, whatever it names by now. What another sale has at rest, rests."""
     with transaction.atomic(using=router.db_for_write(Sale)):
-        own, others = lock_sales(sale)
+        own, others = _read_sales(sale)
+        if own is None:
+            return
         _resume(own.at_rest or [], own, others, "the sale is closed")
         Sale.objects.filter(pk=own.pk).update(at_rest=None)
 
@@ -54,12 +56,12 @@ def resume_consumers(sale: Sale) -> None:
 def follow_list(sale: Sale) -> None:
     """Pause and resume at once what was added to the list of a sale that is on, and what was taken off it.
 
-    ``sale`` has the list as it will be. Call it in the transaction that writes it, and before that, as sales are locked
-    in their order.
+    ``sale`` has the list as it will be. Call it in the transaction that writes it, and before that: see
+    ``lock_pausing``.
     """
     with transaction.atomic(using=router.db_for_write(Sale)):
-        own, others = lock_sales(sale)
-        if own.at_rest is None:
+        own, others = _read_sales(sale)
+        if own is None or own.at_rest is None:
             return
         named = _pausable(sale)
         _resume([name for name in own.at_rest if name not in named], own, others, "the sale names it no longer")
@@ -67,24 +69,41 @@ def follow_list(sale: Sale) -> None:
         Sale.objects.filter(pk=own.pk).update(at_rest=at_rest)
 
 
-def follow_end(sale: Sale) -> None:
-    """Have what rests for the sale rest until its campaign ends, whose end was changed."""
+def follow_end(sale: Sale, *, before: datetime) -> None:
+    """Have what rests for the sale rest until its campaign ends, whose end was ``before`` and was changed.
+
+    What a person has resumed meanwhile goes on. If the campaign was over, all of it goes on, and rests again.
+    """
     with transaction.atomic(using=router.db_for_write(Sale)):
-        own, others = lock_sales(sale)
+        own, others = _read_sales(sale)
+        if own is None:
+            return
+        was_over = before <= own.clock
         for name in own.at_rest or []:
-            if _said("outbox_resume", name, f"--paused-by={MACHINE}", reason="the campaign ends at another time"):
+            resumed = _said("outbox_resume", name, f"--paused-by={MACHINE}", reason="the campaign ends at another time")
+            if resumed or was_over:
                 _paused_for(name, max([own, *_with_at_rest(name, others)], key=_end_of))
 
 
-def lock_sales(sale: Sale) -> tuple[Sale, list[Sale]]:
-    """Lock the sale and all that have consumers at rest, in their order; return it, and the others that go on.
+def lock_pausing() -> None:
+    """Let nobody else pause or resume for a sale until the transaction ends.
 
-    So of two sales that are closed at the same moment, one is the last.
+    So of two sales that are opened, or closed, at the same moment, one is the first. No row is locked for it, as draws
+    share that of their sale. Take it before any row of a sale or a prize.
     """
+    connection = connections[router.db_for_write(Sale)]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('awards.sale.pausing'), 0)")
+
+
+def _read_sales(sale: Sale) -> tuple[Sale | None, list[Sale]]:
+    """Return the sale as it is now, None if it is gone, and the others that go on and have consumers at rest."""
+    lock_pausing()
     concerned = Sale.objects.with_clock().filter(Q(pk=sale.pk) | Q(at_rest__isnull=False)).order_by("pk")
-    locked = {each.pk: each for each in concerned.select_related("campaign").select_for_update(of=("self",))}
-    own = locked.pop(sale.pk)
-    return own, [other for other in locked.values() if other.campaign.ends_at > other.clock]
+    found = {each.pk: each for each in concerned.select_related("campaign")}
+    own = found.pop(sale.pk, None)
+    return own, [other for other in found.values() if other.campaign.ends_at > other.clock]
 
 
 def _pausable(sale: Sale) -> list[str]:

@@ -7,7 +7,7 @@ from django.db import router, transaction
 
 from awards.errors import SaleOver
 from awards.models import Because, Campaign, Sale, SaleState, StockIn
-from awards.sale.pausing import lock_sales, pause_consumers, resume_consumers
+from awards.sale.pausing import lock_pausing, pause_consumers, resume_consumers
 from awards.sale.tallies import forget_earlier_sales
 from awards.services.sales import ask_to_warm
 
@@ -26,9 +26,12 @@ def open_sale(sale: Sale) -> bool:
     _refuse_if_over(sale)
     if sale.stock_in == StockIn.REDIS:
         return start_warming(sale, because=Because.OPENED, of=NOT_ON)
-    opened = Sale.objects.filter(stock_in=StockIn.DATABASE).switch(sale, SaleState.OPEN, of=NOT_ON)
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        lock_pausing()
+        opened = Sale.objects.filter(stock_in=StockIn.DATABASE).switch(sale, SaleState.OPEN, of=NOT_ON)
+        if opened:
+            pause_consumers(sale)
     if opened:
-        pause_consumers(sale)
         forget_earlier_sales()
     return opened
 
@@ -62,7 +65,7 @@ def start_warming(
 def close_sale(sale: Sale, *, because: Because) -> bool:
     """Close a sale: nobody draws until it is opened, and paused consumers go on. Tell whether it was open."""
     with transaction.atomic(using=router.db_for_write(Sale)):
-        lock_sales(sale)
+        lock_pausing()
         closed = Sale.objects.switch(sale, SaleState.CLOSED, because=because)
         if closed:
             resume_consumers(sale)

@@ -13,7 +13,7 @@ from awards.errors import TooManyForRedis
 from awards.models import Award, Because, Campaign, Prize, Sale, SaleState, StockIn
 from awards.models.campaign import MOST_IN_REDIS
 from awards.sale import redis_stock
-from awards.sale.pausing import lock_sales, pause_consumers, resume_consumers
+from awards.sale.pausing import lock_pausing, pause_consumers, resume_consumers
 from awards.sale.tallies import forget_earlier_sales
 from awards.services.written_stock import rest_of
 
@@ -39,16 +39,19 @@ def warm(sale_id: int) -> bool:
         return Sale.objects.filter(pk=sale_id, state=SaleState.OPEN).exists()
     sale, pieces, ends_in = begun
     redis_stock.fill(sale, pieces, ends_in=ends_in)
-    opened = Sale.objects.open(sale)
+    with transaction.atomic(using=router.db_for_write(Sale)):
+        lock_pausing()
+        opened = Sale.objects.open(sale)
+        if opened:
+            pause_consumers(sale)
     if opened:
-        pause_consumers(sale)
         forget_earlier_sales()
     return opened
 
 
 def _close(sale: Sale, because: Because) -> None:
     with transaction.atomic(using=router.db_for_write(Sale)):
-        lock_sales(sale)
+        lock_pausing()
         if Sale.objects.switch(sale, SaleState.CLOSED, because=because):
             resume_consumers(sale)
 

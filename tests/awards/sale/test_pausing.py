@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -125,6 +125,49 @@ def test_of_two_sales_that_are_closed_at_the_same_moment_one_is_the_last(monkeyp
     assert at_once(*[lambda campaign=campaign: close(campaign) for campaign in both]) == [None, None]
 
     assert paused() == {}
+
+
+@pytest.mark.services
+def test_what_two_sales_pause_that_open_at_the_same_moment_rests_until_both_are_closed(monkeypatch):
+    first, second = (a_queue(slug, sale={"paused_consumers": COUNTS}) for slug in ("first", "second"))
+    own = pausing._said
+    monkeypatch.setattr(pausing, "_said", lambda *args, **how: (time.sleep(0.3), own(*args, **how))[1])
+
+    at_once(lambda: open_sale(first.sale), lambda: open_sale(second.sale))
+
+    assert [sale.at_rest for sale in Sale.objects.order_by("pk")] == [[COUNTS], [COUNTS]]
+    close(first)
+    assert paused() == {COUNTS: "flash sale"}
+    close(second)
+    assert paused() == {}
+
+
+def test_a_sale_that_cannot_pause_what_it_names_does_not_open(monkeypatch):
+    campaign = a_queue(sale={"paused_consumers": COUNTS})
+
+    def gone(*_args, **_how):
+        raise OperationalError("the server has gone away")
+
+    with monkeypatch.context() as away:
+        away.setattr(pausing, "_said", gone)
+        with pytest.raises(OperationalError):
+            open_sale(campaign.sale)
+
+    assert Sale.objects.get().state == SaleState.NEW
+    assert open_sale(campaign.sale)
+    assert paused() == {COUNTS: "flash sale"}
+
+
+def test_an_end_that_was_mistyped_and_is_put_right_has_the_consumers_rest_again(desk):
+    campaign = opened(starts_at=timedelta(days=-2))
+    now = timezone.localtime().replace(microsecond=0, tzinfo=None)
+
+    for hours in (-1, 5):
+        form = form_of(campaign, Prize.objects.get(), ends_at=(now + timedelta(hours=hours)).isoformat())
+        assert desk.post(page_of(campaign), form).status_code == 302
+        assert paused() == ({} if hours < 0 else {COUNTS: "flash sale"})
+
+    assert abs(until() - Campaign.objects.get().ends_at) < timedelta(minutes=1)
 
 
 def test_a_sale_whose_campaign_is_over_has_nothing_at_rest_any_more():
