@@ -1,7 +1,7 @@
 """What people see whose draw came too fast: a page that needs no template, no style sheet, no script and no session.
 
-It sends nothing again by itself, as a draw that is sent twice may be two. The way back keeps the link by which somebody
-has come, if the browser says it.
+It sends nothing again by itself. Whoever reloads it sends the same request, which is one draw; the page that the link
+leads to begins another. The link keeps that by which somebody has come, if the browser says it.
 """
 
 import hashlib
@@ -40,11 +40,13 @@ PAGE = (
     f"<title>Please try again · Makegood</title><style>{STYLE}</style></head>"
     '<body><header><a class="brand" href="%(home)s">Makegood</a></header><main>'
     "<h1>Please try again in %(seconds)d %(unit)s</h1>"
-    "<p>Too many people are drawing at this moment. Nothing was drawn, and no draw was used up.</p>"
-    '<p><a class="back" href="%(back)s">Back to the raffle</a></p>'
+    "<p>Too many people are drawing at this moment. This try was not let in, and used up nothing.</p>"
+    "<p><strong>Then reload this page, and let it be sent again</strong>: it is the same draw, however often.</p>"
+    '<p><a class="back" href="%(back)s">To the raffle</a></p>'
     '<section lang="zh-Hans"><h2>请在 %(seconds)d 秒后重试</h2>'
-    "<p>此刻抽奖的人太多。没有抽奖，也没有用掉抽奖机会。</p>"
-    '<p><a class="back" href="%(back)s">返回抽奖</a></p></section></main></body></html>'
+    "<p>此刻抽奖的人太多。这一次未被受理，也没有用掉抽奖机会。</p>"
+    "<p><strong>届时请刷新本页，并允许重新提交</strong>：无论提交多少次，都是同一次抽奖。</p>"
+    '<p><a class="back" href="%(back)s">前往抽奖</a></p></section></main></body></html>'
 )
 
 

@@ -68,7 +68,9 @@ class Command(BaseCommand):
         if sale.state == SaleState.CLOSED:
             raise CommandError("the sale is closed: prewarm would open it. If people are to draw, say open")
         if not warm(sale.pk):
-            raise CommandError("somebody else has prewarmed or closed it meanwhile")
+            sale.refresh_from_db(fields=["state", "because"])
+            why = f"it is {sale.state}: {sale.because}" if sale.because else f"it is {sale.state}"
+            raise CommandError(f"the sale does not open; {why}")
         self._check(Sale.objects.select_related("campaign").get(pk=sale.pk))
 
     def _check(self, sale: Sale) -> None:

@@ -4,6 +4,7 @@ import uuid
 from itertools import count
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisDown
@@ -276,6 +277,9 @@ def test_a_sale_of_more_pieces_than_redis_takes_in_is_closed_and_says_why(redis)
     assert Message.objects.get(consumer="awards.warm_sale").status == "success"
     with pytest.raises(SaleClosed):
         draw(found())
+    Sale.objects.update(state=SaleState.NEW)
+    with pytest.raises(CommandError, match="it is closed: a prize has more pieces than Redis takes in"):
+        call_command("sale", "raffle", "prewarm")
 
 
 def test_the_consumers_that_a_sale_names_rest_until_its_campaign_ends(redis):
