@@ -56,7 +56,12 @@ PROVEN_ONCE = [
     "tests/outbox/admin/test_sessions.py",
     "tests/outbox/api/test_roles.py",
     "tests/system/test_logins.py",
-    # How a page words, escapes and links what was read.
+    # How a page or a letter words, escapes and links what was read, and how a form refuses what was typed.
+    "tests/awards/admin/test_an_award_in_the_admin.py",
+    "tests/awards/admin/test_campaign_forms.py",
+    "tests/awards/admin/test_stock.py",
+    "tests/awards/test_mail.py",
+    "tests/awards/test_sms.py",
     "tests/outbox/admin/messages/test_edit_forms.py",
     "tests/outbox/admin/test_error_pages.py",
     "tests/outbox/admin/test_formats.py",

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = [path for room in ("config", "awards", "outbox") for path in sorted((ROOT / room).rglob("*.py"))]
-SETTLED = {"DJANGO_SETTINGS_MODULE", "PATH_INFO", "REQUEST_METHOD"}
+SETTLED = {"DJANGO_SETTINGS_MODULE", "HTTP_REFERER", "PATH_INFO", "REQUEST_METHOD", "SCRIPT_NAME"}
 """Set by the project itself, or by the web server for each request."""
 
 
