@@ -13,8 +13,14 @@ FAULTS = "tests/system/faults/"
 SHARING = {
     "an installation": [f"{FAULTS}test_{name}.py" for name in ("database", "delivery", "hangs", "poison", "stops")],
     "a node": [f"{FAULTS}test_{name}.py" for name in ("broker", "outages")],
+    # One holds a snapshot for as long as a test takes, and the others count pages while nobody does.
+    "the server's oldest transaction": [
+        "tests/outbox/delivery/test_low_water.py",
+        "tests/outbox/delivery/test_order_costs.py",
+        "tests/outbox/external/receipts/test_costs.py",
+    ],
 }
-"""The files whose tests use one fixture of their folder, by what that is."""
+"""The files whose tests use one fixture of their folder, or wait for each other's transactions, by what that is."""
 
 LONGEST_FIRST = [
     "tests/system/processes/test_demo.py",
