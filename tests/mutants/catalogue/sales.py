@@ -65,7 +65,11 @@ MUTANTS = [
     ),
     rule(
         "a prewarming in the middle of a sale pauses nothing again",
-        of_awards("sale/pausing.py", "if not own.is_on or own.at_rest is not None:", "if not own.is_on:"),
+        of_awards(
+            "sale/pausing.py",
+            "if own is None or not own.is_on or own.at_rest is not None:",
+            "if own is None or not own.is_on:",
+        ),
         red=[f"{PAUSING}test_what_a_person_resumes_during_a_sale_is_not_paused_again_by_a_prewarming"],
     ),
     rule(
