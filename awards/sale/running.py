@@ -1,6 +1,6 @@
 """What a person does with a sale: open it, close it, have its stock counted once more."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 from django.db import router, transaction
@@ -26,9 +26,15 @@ def open_sale(sale: Sale) -> bool:
     _refuse_if_over(sale)
     if sale.stock_in == StockIn.REDIS:
         return start_warming(sale, because=Because.OPENED, of=NOT_ON)
+    in_database = Sale.objects.filter(stock_in=StockIn.DATABASE)
+    return open_and_pause(sale, lambda: in_database.switch(sale, SaleState.OPEN, of=NOT_ON))
+
+
+def open_and_pause(sale: Sale, opens: Callable[[], bool]) -> bool:
+    """Open a sale by ``opens`` and pause what it names, as one act; tell whether it was opened."""
     with transaction.atomic(using=router.db_for_write(Sale)):
         lock_pausing()
-        opened = Sale.objects.filter(stock_in=StockIn.DATABASE).switch(sale, SaleState.OPEN, of=NOT_ON)
+        opened = opens()
         if opened:
             pause_consumers(sale)
     if opened:

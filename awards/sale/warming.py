@@ -13,8 +13,7 @@ from awards.errors import TooManyForRedis
 from awards.models import Award, Because, Campaign, Prize, Sale, SaleState, StockIn
 from awards.models.campaign import MOST_IN_REDIS
 from awards.sale import redis_stock
-from awards.sale.pausing import lock_pausing, pause_consumers, resume_consumers
-from awards.sale.tallies import forget_earlier_sales
+from awards.sale.running import close_sale, open_and_pause
 from awards.services.written_stock import rest_of
 
 log = logging.getLogger("awards.sale")
@@ -33,27 +32,13 @@ def warm(sale_id: int) -> bool:
         begun = _begin(sale_id)
     except TooManyForRedis as error:
         log.error("flash sale %d is closed: %s", sale_id, error)
-        _close(Sale.objects.get(pk=sale_id), Because.TOO_MANY)
+        close_sale(Sale.objects.get(pk=sale_id), because=Because.TOO_MANY)
         return False
     if begun is None:
         return Sale.objects.filter(pk=sale_id, state=SaleState.OPEN).exists()
     sale, pieces, ends_in = begun
     redis_stock.fill(sale, pieces, ends_in=ends_in)
-    with transaction.atomic(using=router.db_for_write(Sale)):
-        lock_pausing()
-        opened = Sale.objects.open(sale)
-        if opened:
-            pause_consumers(sale)
-    if opened:
-        forget_earlier_sales()
-    return opened
-
-
-def _close(sale: Sale, because: Because) -> None:
-    with transaction.atomic(using=router.db_for_write(Sale)):
-        lock_pausing()
-        if Sale.objects.switch(sale, SaleState.CLOSED, because=because):
-            resume_consumers(sale)
+    return open_and_pause(sale, lambda: Sale.objects.open(sale))
 
 
 def _begin(sale_id: int) -> tuple[Sale, dict[int, Iterable[int]], timedelta] | None:

@@ -190,7 +190,9 @@ MUTANTS = [
     ),
     rule(
         "a sale of more pieces than Redis takes in is closed",
-        of_awards("sale/warming.py", "        _close(Sale.objects.get(pk=sale_id), Because.TOO_MANY)\n", ""),
+        of_awards(
+            "sale/warming.py", "        close_sale(Sale.objects.get(pk=sale_id), because=Because.TOO_MANY)\n", ""
+        ),
         red=[f"{WARMING}test_a_sale_of_more_pieces_than_redis_takes_in_is_closed_and_says_why"],
     ),
     rule(
