@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from awards.admin.doubts import doubts_about_campaign, doubts_about_prize, warn
 from awards.admin.forms import CampaignForm, PrizeForm, PrizeFormSet
 from awards.admin.histories import HistoryInWords
+from awards.admin.marks import state_as
 from awards.admin.moments import MOMENTS
 from awards.admin.whole_rows import SecondLook
 from awards.listeners import ISSUED_BY
@@ -225,9 +226,7 @@ class CampaignAdmin(SecondLook, HistoryInWords):
 
 def phase_mark(phase: Phase) -> SafeString:
     """Return a state as mark, word and colour."""
-    return format_html(
-        '<span class="mg-state mg-{}"><span aria-hidden="true">{}</span> {}</span>', phase, MARKS[phase], phase.label
-    )
+    return state_as(phase, MARKS[phase], phase.label)
 
 
 def _day(moment: datetime) -> SafeString:

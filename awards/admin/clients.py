@@ -10,7 +10,6 @@ from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from awards.admin.act_pages import act_page
 from awards.admin.forms import VisibleTextForm
 from awards.admin.histories import HistoryInWords
+from awards.admin.marks import state_as
 from awards.admin.webhooks import WebhookPage
 from awards.admin.whole_rows import SecondLook, WholeRowForm
 from awards.clients import keys
@@ -67,9 +67,7 @@ class ApiClientAdmin(SecondLook, HistoryInWords):
     def state(self, client: ApiClient) -> SafeString:
         """Show whether the key is valid, as mark and word."""
         kind, mark, said = ("off", "✕", _("revoked")) if client.revoked_at is not None else ("running", "✓", _("valid"))
-        return format_html(
-            '<span class="mg-state mg-{}"><span aria-hidden="true">{}</span> {}</span>', kind, mark, said
-        )
+        return state_as(kind, mark, said)
 
     @admin.display(description=gettext_lazy("what it may do"))
     def may(self, client: ApiClient) -> str:

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_safe
 from awards.admin.act_pages import act_page
 from awards.admin.forms import VisibleTextForm
 from awards.admin.ledgers import LedgerAdmin
+from awards.admin.marks import state_as
 from awards.admin.moments import MomentField, refuse_past
 from awards.admin.person_lists import ImportForm, refuse_before_the_campaign
 from awards.admin.whole_rows import SecondLook, WholeRowForm
@@ -100,10 +101,7 @@ class EntitlementAdmin(SecondLook, LedgerAdmin):
     @admin.display(description=gettext_lazy("state"))
     def state(self, entitlement: Entitlement) -> SafeString:
         """Show how it stands, as mark, word and colour."""
-        kind, mark, said = _state(entitlement)
-        return format_html(
-            '<span class="mg-state mg-{}"><span aria-hidden="true">{}</span> {}</span>', kind, mark, said
-        )
+        return state_as(*_state(entitlement))
 
     @admin.display(description=gettext_lazy("link to draw by"))
     def link(self, entitlement: Entitlement) -> SafeString | str:

@@ -1,9 +1,9 @@
 """How a sale stands, as mark, word and colour: whether people can draw, and not only what its row says."""
 
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from awards.admin.marks import state_as
 from awards.models import Phase, Sale, SaleState, StockIn
 
 OVER, OFF, COMES = ("over", "■"), ("off", "✕"), ("not_begun", "◷")
@@ -19,12 +19,7 @@ LOOKS = {
 def state_mark(sale: Sale) -> SafeString:
     """Return how a sale stands that was read ``with_clock``, as mark, word and colour."""
     (kind, mark), said = _look(sale)
-    return format_html(
-        '<span class="mg-state mg-{}"><span aria-hidden="true">{}</span> {}</span>',
-        kind,
-        mark,
-        said,
-    )
+    return state_as(kind, mark, said)
 
 
 def _look(sale: Sale) -> tuple[tuple[str, str], str]:
