@@ -188,7 +188,8 @@ def refuse_in_advance(campaign: Campaign, asked: Asked) -> None:
         if mine is not None:
             refuse_beyond_limits(campaign, drawn=mine.draws, today=mine.draws_on(today_of(campaign)))
     entitlement = _entitlement_of(campaign, asked)
-    if entitlement is not None and (refusal := _why_not_now(entitlement)):
+    # The next of a person was chosen among those that can be used; one that is named was not looked at.
+    if entitlement is not None and entitlement is asked.entitlement and (refusal := _why_not_now(entitlement)):
         raise refusal
 
 
