@@ -9,7 +9,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 STYLE = (
     ":root{color-scheme:light dark}"
@@ -54,7 +54,7 @@ def page_for(environ: Mapping[str, Any], seconds: int) -> bytes:
     """Return the page for who drew too fast at the address of ``environ``, and may again in ``seconds``."""
     root = quote(str(environ.get("SCRIPT_NAME", "")), safe="/", encoding="latin-1")
     path = str(environ.get("PATH_INFO", ""))
-    came_from = urlsplit(_referrer(environ))
+    came_from = _referrer(environ)
     address = f"{root}{quote(path, safe='/', encoding='latin-1')}"
     query = f"?{came_from.query}" if came_from.query and came_from.path == address else ""
     words = {
@@ -66,11 +66,9 @@ def page_for(environ: Mapping[str, Any], seconds: int) -> bytes:
     return (PAGE % words).encode(errors="replace")
 
 
-def _referrer(environ: Mapping[str, Any]) -> str:
-    """Return where the browser says that it came from; nothing where that is no address."""
-    said = str(environ.get("HTTP_REFERER", ""))
+def _referrer(environ: Mapping[str, Any]) -> SplitResult:
+    """Return where the browser says that it came from; an empty address where that is none."""
     try:
-        urlsplit(said)
+        return urlsplit(str(environ.get("HTTP_REFERER", "")))
     except ValueError:
-        return ""
-    return said
+        return urlsplit("")
